@@ -1,0 +1,54 @@
+"""Checks are returned and stored, each with a severity: `fail` stops before the swap, `warn` is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from jobs.core.errors import DataError
+
+Severity = Literal["fail", "warn"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison: `value` against `threshold`; `passed` is the outcome, `message` what it means."""
+
+    name: str
+    passed: bool
+    value: float
+    threshold: float
+    severity: Severity = "fail"
+    message: str = ""
+
+    def as_row(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        mark = "ok" if self.passed else self.severity.upper()
+        return f"{mark} {self.name}: {self.value:g} against {self.threshold:g} {self.message}".rstrip()
+
+
+def equal(name: str, value: float, expected: float, message: str = "") -> Check:
+    """Severity `fail` unless `value` is exactly `expected`."""
+    return Check(name, value == expected, value, expected, message=message)
+
+
+def at_least(name: str, value: float, floor: float, severity: Severity = "fail", message: str = "") -> Check:
+    return Check(name, value >= floor, value, floor, severity, message)
+
+
+def at_most(name: str, value: float, ceiling: float, severity: Severity = "fail", message: str = "") -> Check:
+    return Check(name, value <= ceiling, value, ceiling, severity, message)
+
+
+def failed(checks: Iterable[Check]) -> list[Check]:
+    """The checks of severity `fail` that did not pass."""
+    return [check for check in checks if check.severity == "fail" and not check.passed]
+
+
+def enforce(checks: Iterable[Check], remedy: str, input: str = "") -> None:
+    """Raise DataError naming every failed check of severity `fail`."""
+    if wrong := failed(checks):
+        raise DataError("; ".join(map(str, wrong)), remedy=remedy, input=input)

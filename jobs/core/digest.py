@@ -1,0 +1,76 @@
+"""The content digest: what makes two tables, or two models, the same.
+
+A table's digest does not depend on row order, chunking, the store it was read from, or the width of its
+integers and floats: it is taken over the key-sorted Arrow table in a canonical encoding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# Who wrote a row, and when, is not its content.
+BOOKKEEPING = frozenset({"version", "run_id", "attempt", "created_at", "model_version", "code_version"})
+
+
+def bytes_digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def json_digest(value: Any) -> str:
+    """Digest of a JSON value, whatever the order of its keys."""
+    return bytes_digest(json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode())
+
+
+def table_digest(table: pa.Table, key: Sequence[str]) -> str:
+    """sha256 over the table sorted by `key` (which must be unique for the digest to be stable).
+
+    Columns are taken in the order of their names, less BOOKKEEPING. Timestamps count in microseconds
+    of UTC; -0.0 is 0.0 and every NaN is the same NaN; null differs from NaN and from the empty string.
+    """
+    ordered = table.sort_by([(name, "ascending") for name in key]) if table.num_rows else table
+    sha = hashlib.sha256(f"rows={table.num_rows}".encode())
+    for name in sorted(set(table.column_names) - BOOKKEEPING):
+        column = ordered.column(name)
+        sha.update(f"|{name}:".encode())
+        _feed(sha, column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
+    return sha.hexdigest()
+
+
+def _feed(sha: Any, array: pa.Array) -> None:
+    """Feed one column: its kind, its validity, then its values with nulls as zeros."""
+    if isinstance(array, pa.ChunkedArray):  # combine_chunks keeps an empty or oversized column chunked
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    if pa.types.is_null(array.type):
+        array = array.cast(pa.string())  # an all-null column has no kind of its own in some stores
+    sha.update(np.asarray(array.is_valid()).astype(np.uint8).tobytes())
+    for part in _canonical(array):
+        sha.update(part)
+
+
+def _canonical(array: pa.Array) -> list[bytes]:
+    kind = array.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_decimal(kind):
+        text = array.cast(pa.large_string()).fill_null("")
+        lengths = np.asarray(pc.binary_length(text)).astype("<i8")
+        return [b"text", lengths.tobytes(), "".join(text.to_pylist()).encode()]
+    if pa.types.is_floating(kind):
+        values = np.asarray(array.cast(pa.float64()).fill_null(0.0)) + 0.0  # -0.0 + 0.0 is 0.0
+        return [b"float", np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes()]
+    if pa.types.is_timestamp(kind):
+        array = array.cast(pa.timestamp("us", kind.tz)).cast(pa.int64())
+        return [b"time", np.asarray(array.fill_null(0)).astype("<i8").tobytes()]
+    if pa.types.is_date(kind):
+        array = array.cast(pa.date32()).cast(pa.int32())
+        return [b"date", np.asarray(array.fill_null(0)).astype("<i8").tobytes()]
+    if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
+        return [b"int", np.asarray(array.cast(pa.int64()).fill_null(0)).astype("<i8").tobytes()]
+    raise TypeError(f"no canonical encoding for a column of type {kind}")

@@ -1,0 +1,108 @@
+"""Postgres advisory locks: who writes, one at a time, and who holds it when another has to wait.
+
+A lock lives in a session of its own and dies with the process. The session's application_name says who
+holds it, so that whoever waits too long can name the holder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import psycopg2
+from psycopg2.extensions import connection
+
+from jobs.core.errors import StoreError
+
+WAIT_SECONDS = 900.0
+_POLL_SECONDS = 0.2
+
+
+class Lock:
+    """A held advisory lock."""
+
+    def __init__(self, session: connection, name: str) -> None:
+        self._session, self._name = session, name
+
+    def recheck(self) -> None:
+        """Raise StoreError unless the lock is still ours: its session may have died while we computed."""
+        try:
+            with self._session.cursor() as cursor:
+                cursor.execute(
+                    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+                    " AND pid = pg_backend_pid() AND classid = %s AND objid = %s",
+                    _halves(self._name),
+                )
+                row = cursor.fetchone()
+        except psycopg2.Error as error:
+            raise StoreError(
+                f"the lock {self._name} was lost: {error}", remedy="run the step again"
+            ) from error
+        if not row or not row[0]:
+            raise StoreError(f"the lock {self._name} was lost", remedy="run the step again")
+
+
+@contextmanager
+def hold(dsn: str, name: str, owner: str, wait: float | None = None) -> Iterator[Lock]:
+    """Hold the lock `name` (`<pipeline>/<step>/<date>`, or `<pipeline>` for what moves its pointers).
+
+    Waits up to `wait` seconds (default `NIGHTSHIFT_LOCK_WAIT`, else 900), then raises StoreError that names
+    the holder.
+    """
+    limit = float(os.environ.get("NIGHTSHIFT_LOCK_WAIT", WAIT_SECONDS)) if wait is None else wait
+    with closing(_session(dsn, f"{owner} {socket.gethostname()}:{os.getpid()}")) as session:
+        deadline = time.monotonic() + limit
+        while not _try(session, name):
+            if time.monotonic() >= deadline:
+                raise StoreError(
+                    f"waited {limit:g} s for the lock {name}, held by {holder(dsn, name) or 'somebody unknown'}",
+                    remedy="let the holder end or stop it, then run the step again",
+                )
+            time.sleep(_POLL_SECONDS)
+        yield Lock(session, name)
+
+
+def holder(dsn: str, name: str) -> str | None:
+    """Who holds the lock `name` now, as its owner said it; None when it is free."""
+    with closing(_session(dsn, "nightshift")) as session, session.cursor() as cursor:
+        cursor.execute(
+            "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE locktype = 'advisory' AND granted AND classid = %s AND objid = %s",
+            _halves(name),
+        )
+        row = cursor.fetchone()
+        return str(row[0]) if row else None
+
+
+def _session(dsn: str, application: str) -> connection:
+    try:
+        # Keepalives: a holder whose machine vanished must not hold the night up for hours.
+        session = psycopg2.connect(dsn, application_name=application[:63], connect_timeout=10,
+                                   keepalives_idle=30, keepalives_interval=10, keepalives_count=3)  # fmt: skip
+    except psycopg2.OperationalError as error:
+        raise StoreError(
+            f"PostgreSQL does not answer: {error}".strip(), remedy="start it (`make up`), then run again"
+        ) from None
+    session.autocommit = True
+    return session
+
+
+def _try(session: connection, name: str) -> bool:
+    with session.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s::int, %s::int)", tuple(map(_signed, _halves(name))))
+        row = cursor.fetchone()
+        return bool(row and row[0])
+
+
+def _halves(name: str) -> tuple[int, int]:
+    """The two 32-bit halves of the lock's key, unsigned, as pg_locks shows them."""
+    digest = hashlib.sha256(f"nightshift:{name}".encode()).digest()
+    return int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:8], "big")
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 32) if value >= 1 << 31 else value

@@ -1,0 +1,59 @@
+"""Structured logging: one line an event, for people (default) or as JSON (`NIGHTSHIFT_LOG=json`)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+_FIELDS = ("pipeline", "step", "date", "attempt")
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        event = {"at": _utc(record), "level": record.levelname.lower(), "event": record.getMessage()}
+        event |= {name: str(getattr(record, name)) for name in _FIELDS if hasattr(record, name)}
+        event |= getattr(record, "data", {})
+        if record.exc_info:
+            event["exception"] = self.formatException(record.exc_info)
+        return json.dumps(event, default=str)
+
+
+class _Human(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        where = f"{record.pipeline}/{record.step} {record.date} " if hasattr(record, "step") else ""  # type: ignore[attr-defined]
+        data = " ".join(f"{key}={value}" for key, value in getattr(record, "data", {}).items())
+        line = (
+            f"{_utc(record)[11:19]} {record.levelname.lower():7} {where}{record.getMessage()} {data}".rstrip()
+        )
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _utc(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+
+
+class Log(logging.LoggerAdapter[logging.Logger]):
+    """A logger that knows its run: `log.info("swapped", rows=3)` carries pipeline, step, date and attempt."""
+
+    def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
+        known = {key: kwargs.pop(key) for key in ("exc_info", "stacklevel") if key in kwargs}
+        return msg, {**known, "extra": {**(self.extra or {}), "data": kwargs}}
+
+
+def logger(**run: object) -> Log:
+    """The logger of one run; `run` holds pipeline, step, date and attempt, as far as there are any."""
+    return Log(logging.getLogger("nightshift"), run)
+
+
+def set_up() -> None:
+    """Send the events to standard error, in the form that `NIGHTSHIFT_LOG` names (human, json)."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if os.environ.get("NIGHTSHIFT_LOG") == "json" else _Human())
+    root = logging.getLogger("nightshift")
+    root.handlers[:] = [handler]
+    root.setLevel(os.environ.get("NIGHTSHIFT_LOG_LEVEL", "INFO").upper())
+    root.propagate = False

@@ -1,0 +1,84 @@
+"""The manifest: a step's last act, and the only thing that makes its output exist in the lake."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from datetime import date as Day
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobs.core.digest import json_digest
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Dataset(Frozen):
+    """One table that a step read or wrote: where, how many rows, which content."""
+
+    name: str
+    path: str  # lake path of a file, or `<store>:<table>` for a table outside the lake
+    rows: int
+    digest: str
+
+
+class Manifest(Frozen):
+    """What one run of a step read, wrote and decided.
+
+    `reads` maps the name (`<pipeline>/<step>/<date>`) of every manifest of its window to the content
+    digest it had then; a later difference is what makes this run stale. `checks` holds rows of
+    `core.checks.Check`; `facts` the headline counts and whatever else the step says of itself.
+    """
+
+    pipeline: str
+    step: str
+    date: Day
+    attempt: str
+    inputs: list[Dataset] = Field(default_factory=list)
+    outputs: list[Dataset] = Field(default_factory=list)
+    reads: dict[str, str] = Field(default_factory=dict)
+    missing_days: list[Day] = Field(default_factory=list)
+    params_digest: str
+    code_version: str
+    model_digest: str | None = None
+    checks: list[dict[str, Any]] = Field(default_factory=list)
+    facts: dict[str, Any] = Field(default_factory=dict)
+    started: datetime
+    ended: datetime
+
+    @property
+    def name(self) -> str:
+        return manifest_name(self.pipeline, self.step, self.date)
+
+    @property
+    def content(self) -> str:
+        """Digest of what was produced; equal for two runs that produced the same, whenever they ran."""
+        return json_digest(self.receipt())
+
+    def receipt(self) -> dict[str, Any]:
+        """What does not change when the same run is repeated: outputs and the model, without times."""
+        outputs = sorted((o.name, o.rows, o.digest) for o in self.outputs)
+        return {"step": f"{self.pipeline}/{self.step}", "date": str(self.date), "outputs": outputs,
+                "model_digest": self.model_digest}  # fmt: skip
+
+    def output(self, name: str) -> Dataset:
+        return next(dataset for dataset in self.outputs if dataset.name == name)
+
+    def to_bytes(self) -> bytes:
+        return self.model_dump_json(indent=1).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Manifest:
+        return cls.model_validate(json.loads(data))
+
+
+def manifest_name(pipeline: str, step: str, day: Day) -> str:
+    return f"{pipeline}/{step}/{day}"
+
+
+def utc_now() -> datetime:
+    """For the start and end in manifests only: no computation may depend on the clock."""
+    return datetime.now(UTC)

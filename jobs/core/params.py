@@ -1,0 +1,113 @@
+"""Parameters: params.yaml, typed and validated once, one section a step (`<pipeline>.<step>`)."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from jobs.core.digest import json_digest
+from jobs.core.errors import ConfigError
+
+
+class Section(BaseModel):
+    """Base of a section: frozen, and a key that nobody reads is an error, not a silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def digest(self) -> str:
+        return json_digest(self.model_dump(mode="json"))
+
+
+class ExtractParams(Section):
+    """The upstream table of each source and what is read of it is the use case's; nothing to set."""
+
+
+class ValidateParams(Section):
+    max_bad_fraction: float = Field(
+        0.01, ge=0, le=1, description="quarantined / read above which the step fails"
+    )
+    volume_window_days: int = Field(
+        7, ge=1, description="days of the trailing mean that a day's volume is held against"
+    )
+    min_volume_fraction: float = Field(
+        0.5, ge=0, description="rows / trailing mean below which the day is incomplete"
+    )
+    volume_severity: str = Field("fail", pattern="^(fail|warn)$", description="what an incomplete day does")
+
+
+class PublishParams(Section):
+    keep_versions: int = Field(10, ge=2, description="newest versions that retention keeps in Postgres")
+    keep_days: int = Field(30, ge=1, description="days of event tables that retention keeps in Postgres")
+    redis_batch: int = Field(10_000, ge=1, description="keys per round trip to Redis")
+
+
+class VerifyParams(Section):
+    sample: int = Field(
+        200, ge=1, description="rows a table that are read back from both stores, as a client does"
+    )
+
+
+class PromoteParams(Section):
+    approval: str = Field("auto", pattern="^auto$", description="who lets a winner through")
+
+
+class Empty(Section):
+    """A step without parameters."""
+
+
+Params = TypeVar("Params", bound=Section)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The whole of params.yaml as plain values."""
+    try:
+        return dict(yaml.safe_load(path.read_text()) or {})
+    except FileNotFoundError:
+        raise ConfigError(
+            f"no parameters at {path}", remedy="set NIGHTSHIFT_PARAMS to a params.yaml"
+        ) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"{path} is not YAML: {error}", remedy="mend the line that the message names"
+        ) from None
+
+
+def first_date(path: Path, pipeline: str) -> date:
+    """The first day that the pipeline's source has; days before it are not missing."""
+    value = _pipeline(load(path), path, pipeline).get("first_date")
+    if not isinstance(value, date):
+        raise ConfigError(
+            f"{pipeline}.first_date is {value!r}, not a date", remedy=f"write YYYY-MM-DD in {path}"
+        )
+    return value
+
+
+def section(path: Path, pipeline: str, step: str, model: type[Params]) -> Params:
+    """The section `<pipeline>.<step>`, validated; ConfigError names every wrong key and what it allows."""
+    values = _pipeline(load(path), path, pipeline).get(step) or {}
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(f"{pipeline}.{step}", e, model) for e in error.errors()]
+        raise ConfigError("; ".join(lines), remedy=f"mend {path}") from None
+
+
+def _pipeline(values: dict[str, Any], path: Path, pipeline: str) -> dict[str, Any]:
+    if not isinstance(values.get(pipeline), dict):
+        raise ConfigError(
+            f"no section {pipeline} in {path}", remedy=f"sections there: {', '.join(values) or 'none'}"
+        )
+    return dict(values[pipeline])
+
+
+def _explain(prefix: str, error: Any, model: type[Section]) -> str:
+    name = ".".join(map(str, error["loc"]))
+    message = f"{prefix}.{name} = {error['input']!r}: {error['msg']}"
+    if error["type"] == "extra_forbidden":
+        message += f" (keys: {', '.join(sorted(model.model_fields))})"
+    return message

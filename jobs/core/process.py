@@ -1,0 +1,23 @@
+"""A step dies with the process that started it, so that a cleared task never runs beside its own orphan."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int | None) -> None:
+    """Have the kernel kill this process when its parent dies; exit at once if `parent` is already gone.
+
+    Linux only (prctl PR_SET_PDEATHSIG); elsewhere it does nothing. The signal is SIGKILL: every step
+    is killable at any instant, and a polite signal could be held up in native code.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent is not None and os.getppid() != parent:
+        sys.exit(f"the process {parent} that started this step is gone")
