@@ -1,0 +1,126 @@
+"""What a use case is: a folder `jobs/<pipeline>/` whose modules provide the protocols below.
+
+sources.py      Sources      what is extracted, and what makes a row good
+tables.py       Tables       the aggregates and the predictions: names, keys, columns
+params.py       Parameters   the sections of params.yaml
+features.py     Features     frames in, frames out, by Spark
+model.py        Model        fit, score, evaluate
+predictions.py  Predictions  what is published, from the champion's scores
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+import pyarrow as pa
+
+from jobs.core.errors import ConfigError
+from jobs.core.params import Section
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame, SparkSession
+
+PIPELINES = ("fraud",)
+
+Days = dict[str, list[date]]
+Frames = Mapping[str, "DataFrame"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An operational table and how one day of it is read and judged.
+
+    `query` selects the columns of `schema` for [%(start)s, %(end)s); `tables` are the upstream tables and
+    the columns that it needs of them. `money` maps a column of the schema, in integer minor units, to the
+    upstream column that holds major units. `rules` returns one reason, or null, for each row.
+    """
+
+    name: str
+    query: str
+    tables: Mapping[str, tuple[str, ...]]
+    schema: pa.Schema
+    key: tuple[str, ...]
+    time: str
+    required: tuple[str, ...]
+    money: Mapping[str, str]
+    rules: Callable[[pd.DataFrame, date, Any], pd.Series]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with one partition a day. Its grain is (date, *key)."""
+
+    name: str
+    key: tuple[str, ...]
+    schema: pa.Schema  # first column: date
+    grain: str
+    kind: Literal["aggregate", "entity", "event"] = "aggregate"
+
+
+class Sources(Protocol):
+    SOURCES: tuple[Source, ...]
+
+
+class Tables(Protocol):
+    AGGREGATES: tuple[Table, ...]
+    PREDICTIONS: tuple[Table, ...]
+
+
+class Parameters(Protocol):
+    PARAMS: Mapping[str, type[Section]]
+
+
+class Features(Protocol):
+    """Point-in-time frames. Days are asked for by name: a source of sources.py or a table of tables.py."""
+
+    def aggregate(self, spark: SparkSession, rows: Frames, day: date) -> Mapping[str, DataFrame]:
+        """The day's partition of every aggregate, from the day's good rows of every source."""
+
+    def training_days(self, day: date, params: Any) -> Days:
+        """The days of each input that the training set of D needs."""
+
+    def training_set(self, spark: SparkSession, frames: Frames, day: date, params: Any) -> DataFrame:
+        """One row an example, with `split` (train, holdout) and the label."""
+
+    def scoring_days(self, day: date, params: Any) -> Days:
+        """The days of each input that the features of D's events need."""
+
+    def scoring_set(self, spark: SparkSession, frames: Frames, day: date, params: Any) -> DataFrame:
+        """One row an event of D: the features as training_set makes them, without label."""
+
+
+def module(pipeline: str, name: str) -> Any:
+    """The module `name` of a use case; ConfigError for an unknown pipeline."""
+    if pipeline not in PIPELINES:
+        raise ConfigError(f"no pipeline {pipeline!r}", remedy=f"pipelines: {', '.join(PIPELINES)}")
+    return importlib.import_module(f"jobs.{pipeline}.{name}")
+
+
+def sources(pipeline: str) -> Sequence[Source]:
+    return cast(Sources, module(pipeline, "sources")).SOURCES
+
+
+def tables(pipeline: str) -> Tables:
+    return cast(Tables, module(pipeline, "tables"))
+
+
+def parameters(pipeline: str) -> Mapping[str, type[Section]]:
+    return cast(Parameters, module(pipeline, "params")).PARAMS
+
+
+def features(pipeline: str) -> Features:
+    return cast(Features, module(pipeline, "features"))
+
+
+def prediction(pipeline: str, name: str) -> Table:
+    """The published table `name`; ConfigError names those there are."""
+    for table in tables(pipeline).PREDICTIONS:
+        if table.name == name:
+            return table
+    known = ", ".join(table.name for table in tables(pipeline).PREDICTIONS)
+    raise ConfigError(f"{pipeline} publishes no table {name!r}", remedy=f"tables: {known}")

@@ -1,0 +1,200 @@
+"""The frame of every step: lock first, manifest last, and in between the story that its module tells."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, Literal, Protocol, TypeVar, cast
+
+import jobs
+from jobs.core import locks, params
+from jobs.core.checks import Check, enforce
+from jobs.core.errors import DataError, NightshiftError
+from jobs.core.failpoint import failpoint
+from jobs.core.identity import Run
+from jobs.core.log import Log, logger
+from jobs.core.manifest import Dataset, Manifest, manifest_name, utc_now
+from jobs.core.params import Section
+from jobs.core.settings import PROJECT, Settings
+from jobs.core.usecase import parameters
+from jobs.stores.lake import Lake
+
+Point = Literal["lock", "window", "read", "compute", "stage", "check", "swap", "manifest"]
+POINTS: tuple[Point, ...] = ("lock", "window", "read", "compute", "stage", "check", "swap", "manifest")
+
+# In the order of the night; rollback and reconcile are asked for, not scheduled.
+NIGHTLY = (
+    "extract", "validate", "build_features", "snapshot", "train",
+    "gate", "promote", "predict", "publish", "verify",
+)  # fmt: skip
+STEPS = (*NIGHTLY, "rollback", "reconcile")
+
+P = TypeVar("P", bound=Section)
+
+
+class StepModule(Protocol):
+    """What a module of jobs/steps provides. LOCK says what it must hold: its date, its pipeline, or nothing."""
+
+    LOCK: Literal["date", "pipeline", None]
+
+    def run(self, step: Step) -> None: ...
+
+
+@dataclass
+class Step:
+    """One run under way: what it may use, and what it says of itself for the manifest."""
+
+    run: Run
+    settings: Settings
+    lake: Lake
+    section: Section
+    options: dict[str, Any] = field(default_factory=dict)
+    lock: locks.Lock | None = None
+    inputs: list[Dataset] = field(default_factory=list)
+    outputs: list[Dataset] = field(default_factory=list)
+    reads: dict[str, str] = field(default_factory=dict)
+    missing_days: list[date] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    model_digest: str | None = None
+    started: datetime = field(default_factory=utc_now)
+    _since: float = field(default_factory=time.monotonic)
+
+    @property
+    def log(self) -> Log:
+        return logger(
+            pipeline=self.run.pipeline, step=self.run.step, date=self.run.date, attempt=self.run.attempt
+        )
+
+    @property
+    def folder(self) -> str:
+        """Where this run's files go in the lake."""
+        return manifest_name(self.run.pipeline, self.run.step, self.run.date)
+
+    def at(self, point: Point) -> None:
+        """Say which chapter begins; tests have the process die here (`<step>.<point>`)."""
+        failpoint(f"{self.run.step}.{point}")
+        now = time.monotonic()
+        self.log.debug(point, seconds=round(now - self._since, 2))
+        if point == "swap" and self.lock:
+            self.lock.recheck()
+
+    def params(self, model: type[P]) -> P:
+        """The step's own section, as the model that validated it."""
+        assert isinstance(self.section, model)
+        return self.section
+
+    def check(self, checks: Sequence[Check], remedy: str, input: str = "") -> None:
+        """Record the checks and stop here if one of severity `fail` did not pass."""
+        self.checks.extend(checks)
+        for check in checks:
+            if not check.passed:
+                self.log.warning(str(check))
+        enforce(checks, remedy, input)
+
+    def manifest(self, step: str, day: date | None = None) -> Manifest:
+        """The manifest of another step, recorded as read; DataError when that day has not been done."""
+        return self.look_back(step, [day or self.run.date])[0]
+
+    def look_back(self, step: str, days: Sequence[date], max_missing: int = 0) -> list[Manifest]:
+        """The manifests of a window, oldest first, recorded as read.
+
+        Days before the pipeline's `first_date` do not exist. A missing day on or after it is an error that
+        names it, unless `max_missing` covers it, which is recorded.
+        """
+        first = params.first_date(self.settings.params_file, self.run.pipeline)
+        names = {day: manifest_name(self.run.pipeline, step, day) for day in days if day >= first}
+        found = {day: self.lake.manifest(name) for day, name in names.items()}
+        missing = [day for day, manifest in found.items() if manifest is None]
+        if len(missing) > max_missing:
+            raise DataError(
+                f"{step} has not been done for {_some(missing)} ({max_missing} missing allowed)",
+                remedy=f"run those days first: nightshift run {self.run.pipeline} --date DAY --to {step}",
+                input=names[missing[0]],
+            )
+        self.missing_days.extend(missing)
+        present = [manifest for manifest in found.values() if manifest]
+        self.reads |= {manifest.name: manifest.content for manifest in present}
+        return present
+
+    def wait_for_day_before(self) -> None:
+        """Wait while the run of D-1 is under way (its run lock is held), up to the limit for locks."""
+        day = self.run.date - timedelta(days=1)
+        name = run_lock(self.run.pipeline, day)
+        if locks.holder(self.settings.postgres, name):
+            self.log.info("waiting for the day before", day=day)
+            with locks.hold(self.settings.postgres, name, f"{self.run} (waiting)"):
+                pass
+
+    def finish(self) -> Manifest:
+        self.at("manifest")
+        manifest = Manifest(
+            pipeline=self.run.pipeline, step=self.run.step, date=self.run.date, attempt=self.run.attempt,
+            inputs=self.inputs, outputs=self.outputs, reads=self.reads, missing_days=self.missing_days,
+            params_digest=self.section.digest, code_version=code_version(), model_digest=self.model_digest,
+            checks=[check.as_row() for check in self.checks], facts=self.facts,
+            started=self.started, ended=utc_now(),
+        )  # fmt: skip
+        self.lake.commit(manifest)
+        self.log.info(
+            "done", **self.facts, seconds=round((manifest.ended - manifest.started).total_seconds(), 1)
+        )
+        return manifest
+
+
+def execute(run: Run, settings: Settings, **options: Any) -> Manifest:
+    """Run one step: lock, the step's own story, manifest. Errors come out naming the step and the date."""
+    step_module = module(run.step)
+    section = params.section(settings.params_file, run.pipeline, run.step, parameters(run.pipeline)[run.step])
+    try:
+        with _lock(run, settings, step_module.LOCK) as lock:
+            step = Step(run, settings, Lake(settings.lake), section, options, lock)
+            step.at("lock")
+            step_module.run(step)
+            return step.finish()
+    except NightshiftError as error:
+        error.where = error.where or str(run)
+        raise
+
+
+def module(step: str) -> StepModule:
+    return cast(StepModule, importlib.import_module(f"jobs.steps.{step}"))
+
+
+def run_lock(pipeline: str, day: date) -> str:
+    """The lock that a whole run of D holds while it is under way."""
+    return f"{pipeline}/run/{day}"
+
+
+@contextmanager
+def _lock(
+    run: Run, settings: Settings, scope: Literal["date", "pipeline", None]
+) -> Iterator[locks.Lock | None]:
+    if scope is None:
+        yield None
+        return
+    name = run.pipeline if scope == "pipeline" else manifest_name(run.pipeline, run.step, run.date)
+    with locks.hold(settings.postgres, name, f"{run} {run.attempt}") as lock:
+        yield lock
+
+
+def code_version() -> str:
+    """`NIGHTSHIFT_CODE_VERSION` (images set it), else the commit of the checkout, else the package's version."""
+    if version := os.environ.get("NIGHTSHIFT_CODE_VERSION"):
+        return version
+    git = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return jobs.__version__
+
+
+def _some(days: Sequence[date], limit: int = 5) -> str:
+    names = ", ".join(map(str, days[:limit]))
+    return names if len(days) <= limit else f"{names} and {len(days) - limit} more days"

@@ -1,0 +1,119 @@
+"""The lake: parquet files named by their content, and the manifests that make them exist.
+
+Layout: `<pipeline>/<step>/<date>/<name>-<digest>.parquet` beside `manifest.json`. A reader follows the
+manifest's file list; files that no manifest names are invisible and are swept later. Any file system that
+fsspec knows will do.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import uuid
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path, PurePosixPath
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.core.digest import table_digest
+from jobs.core.errors import DataError
+from jobs.core.manifest import Dataset, Manifest
+
+
+class Lake:
+    """One lake; every path below is relative to its root."""
+
+    def __init__(self, url: str) -> None:
+        self._fs, self._root = fsspec.core.url_to_fs(url)
+        self._local = "file" in (
+            self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,)
+        )
+
+    def uri(self, path: str) -> str:
+        """The address under which Spark reads `path`."""
+        full = f"{self._root}/{path}"
+        # fsspec and Hadoop name the same S3 differently.
+        return full if self._local else str(self._fs.unstrip_protocol(full)).replace("s3://", "s3a://", 1)
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        """Write `path` whole or not at all; a reader sees the old bytes or the new, never a part."""
+        full = f"{self._root}/{path}"
+        if not self._local:
+            self._fs.pipe_file(full, data)
+            return
+        target = Path(full)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+
+    def read_bytes(self, path: str) -> bytes:
+        """The bytes of `path`; DataError when it is not there."""
+        try:
+            return bytes(self._fs.cat_file(f"{self._root}/{path}"))
+        except FileNotFoundError:
+            raise DataError(
+                f"{path} is not in the lake", remedy="re-run the step that writes it", input=path
+            ) from None
+
+    def exists(self, path: str) -> bool:
+        return bool(self._fs.exists(f"{self._root}/{path}"))
+
+    def write_table(self, folder: str, name: str, table: pa.Table, key: Sequence[str]) -> Dataset:
+        """Write `table` as one file sorted by `key`, named by its content; the same rows give the same bytes."""
+        digest = table_digest(table, key)
+        path = f"{folder}/{name}-{digest[:16]}.parquet"
+        ordered = table.sort_by([(column, "ascending") for column in key]).combine_chunks()
+        buffer = io.BytesIO()
+        pq.write_table(ordered, buffer, compression="zstd", row_group_size=131_072)
+        self.write_bytes(path, buffer.getvalue())
+        return Dataset(name=name, path=path, rows=table.num_rows, digest=digest)
+
+    def read_table(self, dataset: Dataset, columns: Sequence[str] | None = None) -> pa.Table:
+        """The table that a manifest names; DataError when the file is gone, truncated or of another length."""
+        data = self.read_bytes(dataset.path)
+        try:
+            table = pq.read_table(io.BytesIO(data), columns=list(columns) if columns else None)
+        except pa.ArrowException as error:
+            raise DataError(
+                f"{dataset.path} cannot be read: {error}",
+                remedy="re-run the step that wrote it; the file is named by content and will be written anew",
+                input=dataset.path,
+            ) from None
+        if table.num_rows != dataset.rows:
+            raise DataError(
+                f"{dataset.path} has {table.num_rows} rows, its manifest says {dataset.rows}",
+                remedy="re-run the step that wrote it",
+                input=dataset.path,
+            )
+        return table
+
+    def commit(self, manifest: Manifest) -> str:
+        """Make the manifest's outputs visible; returns its path."""
+        path = f"{manifest.name}/manifest.json"
+        self.write_bytes(path, manifest.to_bytes())
+        return path
+
+    def manifest(self, name: str) -> Manifest | None:
+        """The manifest called `<pipeline>/<step>/<date>`, or None when that day has not been done."""
+        path = f"{self._root}/{name}/manifest.json"
+        try:
+            return Manifest.from_bytes(self._fs.cat_file(path))
+        except FileNotFoundError:
+            return None
+
+    def days(self, pipeline: str, step: str) -> list[date]:
+        """The days of which `step` has a manifest, oldest first."""
+        found = self._fs.glob(f"{self._root}/{pipeline}/{step}/*/manifest.json")
+        return sorted(date.fromisoformat(PurePosixPath(path).parent.name) for path in found)
+
+    def steps(self, pipeline: str) -> list[str]:
+        """The steps that have left a manifest."""
+        found = self._fs.glob(f"{self._root}/{pipeline}/*/*/manifest.json")
+        return sorted({PurePosixPath(path).parents[1].name for path in found})
