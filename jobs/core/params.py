@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from jobs.core.checks import Severity
 from jobs.core.digest import json_digest
 from jobs.core.errors import ConfigError
 
@@ -24,20 +25,18 @@ class Section(BaseModel):
 
 
 class ExtractParams(Section):
-    """The upstream table of each source and what is read of it is the use case's; nothing to set."""
+    volume_window_days: int = Field(7, ge=1, description="days before D whose mean volume is recorded")
 
 
 class ValidateParams(Section):
     max_bad_fraction: float = Field(
         0.01, ge=0, le=1, description="quarantined / read above which the step fails"
     )
-    volume_window_days: int = Field(
-        7, ge=1, description="days of the trailing mean that a day's volume is held against"
-    )
     min_volume_fraction: float = Field(
-        0.5, ge=0, description="rows / trailing mean below which the day is incomplete"
+        0.5, ge=0, description="rows / trailing mean below which a day is incomplete"
     )
-    volume_severity: str = Field("fail", pattern="^(fail|warn)$", description="what an incomplete day does")
+    volume_severity: Severity = Field("fail", description="what an incomplete day does")
+    quiet_days: tuple[date, ...] = Field((), description="days on which a low volume only warns")
 
 
 class PublishParams(Section):
@@ -52,8 +51,20 @@ class VerifyParams(Section):
     )
 
 
+class GateParams(Section):
+    metric: str = Field(
+        "average_precision", description="the metric in which the challenger must beat the champion"
+    )
+    min_margin: float = Field(
+        0.0, description="by how much; below 0 a slightly worse but fresher model passes"
+    )
+    floors: dict[str, float] = Field(
+        {}, description="metrics that no challenger may fall below, champion or not"
+    )
+
+
 class PromoteParams(Section):
-    approval: str = Field("auto", pattern="^auto$", description="who lets a winner through")
+    """Whoever passes the gate is promoted."""
 
 
 class Empty(Section):

@@ -22,6 +22,9 @@ from jobs.core.errors import ConfigError
 from jobs.core.params import Section
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
     import pandas as pd
     from pyspark.sql import DataFrame, SparkSession
 
@@ -76,7 +79,14 @@ class Parameters(Protocol):
 
 
 class Features(Protocol):
-    """Point-in-time frames. Days are asked for by name: a source of sources.py or a table of tables.py."""
+    """Point-in-time frames. Days are asked for by name: a source of sources.py or a table of tables.py.
+
+    KEY identifies an example; EXAMPLES is the source of which each row becomes one; LABEL is its target.
+    """
+
+    KEY: tuple[str, ...]
+    EXAMPLES: str
+    LABEL: str
 
     def aggregate(self, spark: SparkSession, rows: Frames, day: date) -> Mapping[str, DataFrame]:
         """The day's partition of every aggregate, from the day's good rows of every source."""
@@ -92,6 +102,38 @@ class Features(Protocol):
 
     def scoring_set(self, spark: SparkSession, frames: Frames, day: date, params: Any) -> DataFrame:
         """One row an event of D: the features as training_set makes them, without label."""
+
+
+class Model(Protocol):
+    """Fit, score, judge. What `fit` returns can write itself (`to_bytes`) and is what `load` brings back.
+
+    NAME is that of the registered model, REQUIREMENTS what it takes to load it elsewhere.
+    """
+
+    NAME: str
+    REQUIREMENTS: tuple[str, ...]
+
+    def fit(self, table: pa.Table, params: Any) -> Any: ...
+    def load(self, data: bytes) -> Any: ...
+    def score(self, model: Any, table: pa.Table) -> np.ndarray: ...
+    def evaluate(self, model: Any, table: pa.Table) -> dict[str, float]: ...
+    def parameters(self, model: Any, params: Any) -> dict[str, Any]: ...
+    def example(self, model: Any, table: pa.Table) -> pd.DataFrame: ...
+    def report(self, model: Any, train: pa.Table, holdout: pa.Table, folder: Path) -> None: ...
+
+
+class Predictions(Protocol):
+    """From scores to tables. PAST names the prediction of which `look_back` earlier days are read, SEEN the
+    inputs (names as in Features) that the tables need beside the events."""
+
+    PAST: str
+    SEEN: tuple[str, ...]
+
+    def look_back(self, params: Any) -> int: ...
+    def build(
+        self, events: pa.Table, scores: np.ndarray, model: Any, past: pa.Table,
+        seen: Mapping[str, pa.Table], day: date, params: Any,
+    ) -> dict[str, pa.Table]: ...  # fmt: skip
 
 
 def module(pipeline: str, name: str) -> Any:
@@ -115,6 +157,14 @@ def parameters(pipeline: str) -> Mapping[str, type[Section]]:
 
 def features(pipeline: str) -> Features:
     return cast(Features, module(pipeline, "features"))
+
+
+def model(pipeline: str) -> Model:
+    return cast(Model, module(pipeline, "model"))
+
+
+def predictions(pipeline: str) -> Predictions:
+    return cast(Predictions, module(pipeline, "predictions"))
 
 
 def prediction(pipeline: str, name: str) -> Table:

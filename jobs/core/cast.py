@@ -1,0 +1,60 @@
+"""From text, as a source gives it, to typed columns, losing nothing: a cell that cannot be read is said, not dropped."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pyarrow as pa
+
+PROBLEM = "problem"
+
+# Major units with at most two decimals that count; the exponent of every currency handled here is 2.
+_MONEY = r"^\s*(?P<sign>-?)(?P<major>\d{1,15})(?:\.(?P<minor>\d{1,2})0*)?\s*$"
+_BOOLEANS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
+
+
+def typed(text: pd.DataFrame, schema: pa.Schema, money: dict[str, str]) -> pa.Table:
+    """The rows of `text` (columns of strings, null = null) under `schema`, plus the column `problem`.
+
+    `money` maps columns of the schema to the columns of `text` that hold major units. `problem` is null
+    where every cell was readable; otherwise it names each unreadable cell with its text. Rows out = rows in.
+    """
+    columns, problems = {}, pd.Series("", index=text.index, dtype="object")
+    for field in schema:
+        origin = money.get(field.name, field.name)
+        given = text[origin]
+        values = _money(given) if field.name in money else _values(given, field.type)
+        unreadable = given.notna() & values.isna()
+        problems[unreadable] += f"{origin} is not {_kind(field.type)}: " + given[unreadable] + "; "
+        columns[field.name] = pa.array(values, type=field.type, from_pandas=True)
+    columns[PROBLEM] = pa.array(
+        problems.str.removesuffix("; ").where(problems != ""), pa.string(), from_pandas=True
+    )
+    return pa.table(columns)
+
+
+def _values(text: pd.Series, kind: pa.DataType) -> pd.Series:
+    """The values of one column; null where the text is no value of that kind."""
+    if pa.types.is_timestamp(kind):
+        times = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601")
+        return times.astype("datetime64[us, UTC]")
+    if pa.types.is_boolean(kind):
+        return text.str.lower().map(_BOOLEANS).astype("boolean")
+    if pa.types.is_integer(kind):
+        return text.where(text.str.fullmatch(r"-?\d{1,18}", na=False)).astype("Int64")
+    return text
+
+
+def _money(text: pd.Series) -> pd.Series:
+    """Integer minor units; null for what is not a finite amount of at most two decimals (NaN, 1e3, 0.001)."""
+    parts = text.str.extract(_MONEY)
+    major = pd.to_numeric(parts["major"]).astype("Int64") * 100
+    minor = pd.to_numeric(parts["minor"].fillna("0").str.ljust(2, "0")).astype("Int64")
+    return (major + minor) * parts["sign"].map({"-": -1, "": 1}).astype("Int64")
+
+
+def _kind(kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind):
+        return "a time"
+    if pa.types.is_boolean(kind):
+        return "true or false"
+    return "a number" if pa.types.is_integer(kind) else "text"

@@ -1,0 +1,49 @@
+"""build_features: the day's aggregates, by Spark, into ClickHouse, one partition a day."""
+
+from __future__ import annotations
+
+from jobs.core.digest import table_digest
+from jobs.core.manifest import Dataset
+from jobs.core.usecase import features, sources, tables
+from jobs.steps.frame import Step
+from jobs.stores import clickhouse, spark
+
+LOCK = "date"
+
+
+def run(step: Step) -> None:
+    pipeline, day = step.run.pipeline, step.run.date
+    step.at("window")
+    validate = step.manifest("validate")
+    step.at("read")
+    session = spark.session(step.settings)
+    datasets = [validate.output(source.name) for source in sources(pipeline)]
+    step.inputs += datasets
+    rows = {dataset.name: spark.read(session, step.lake, [dataset]) for dataset in datasets}
+    step.at("compute")
+    frames = features(pipeline).aggregate(session, rows, day)
+    aggregates = {table: spark.collect(frames[table.name], table) for table in tables(pipeline).AGGREGATES}
+    with clickhouse.connect(step.settings) as db:
+        step.at("stage")
+        staged = {
+            table: db.stage(pipeline, table, day, step.run.attempt, rows)
+            for table, rows in aggregates.items()
+        }
+        step.at("check")
+        for table, staging in staged.items():
+            step.check(
+                db.check(pipeline, staging, table, day, aggregates[table].num_rows),
+                remedy="this is a defect of features.aggregate: nothing was swapped, the day before stands",
+            )
+        step.at("swap")
+        for table, staging in staged.items():
+            db.swap(pipeline, staging, table, day, aggregates[table].num_rows)
+    for table, content in aggregates.items():
+        step.outputs.append(
+            clickhouse_dataset(pipeline, table.name, content.num_rows, table_digest(content, table.key))
+        )
+        step.facts[table.name] = content.num_rows
+
+
+def clickhouse_dataset(pipeline: str, name: str, rows: int, digest: str) -> Dataset:
+    return Dataset(name=name, path=f"clickhouse:{pipeline}.{name}", rows=rows, digest=digest)

@@ -1,0 +1,36 @@
+"""extract: one day of every source, from the operational PostgreSQL into the lake, typed and otherwise untouched."""
+
+from __future__ import annotations
+
+from jobs.core.cast import typed
+from jobs.core.params import ExtractParams
+from jobs.core.usecase import sources
+from jobs.steps.frame import Step
+from jobs.stores import source as operational
+
+LOCK = "date"
+
+
+def run(step: Step) -> None:
+    step.at("window")
+    start, end = step.run.window
+    window_days = step.params(ExtractParams).volume_window_days
+    step.at("read")
+    texts, volumes = {}, {}
+    with operational.connect(step.settings.source) as session:
+        for source in sources(step.run.pipeline):
+            if extra := operational.extra_columns(session, source):
+                step.log.warning("columns that nobody reads", columns=extra)
+            texts[source] = operational.read_day(session, source, start, end)
+            # The mean of the days before, from the source itself: the check on it must not depend on
+            # which days happen to be in the lake already.
+            volumes[source.name] = operational.rows_before(session, source, start, window_days) / window_days
+    step.at("compute")
+    tables = {source: typed(text, source.schema, dict(source.money)) for source, text in texts.items()}
+    step.at("stage")
+    for source, table in tables.items():
+        step.outputs.append(step.lake.write_table(step.folder, source.name, table, tuple(table.column_names)))
+        step.facts[source.name] = table.num_rows
+    step.at("check")
+    step.facts["trailing_mean"] = volumes
+    step.at("swap")

@@ -1,0 +1,65 @@
+"""The inputs of a window: good rows from the lake, aggregates from ClickHouse, all as their manifests say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from jobs.core.digest import table_digest
+from jobs.core.errors import DataError
+from jobs.core.manifest import Dataset, Manifest
+from jobs.core.usecase import Days, Frames, Table, sources, tables
+from jobs.steps.frame import Step
+from jobs.stores import clickhouse, spark
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@contextmanager
+def frames(step: Step, session: SparkSession, needed: Days) -> Iterator[Frames]:
+    """A frame for each name in `needed`, for as long as the context is open; recorded as the step's inputs."""
+    with TemporaryDirectory(dir=step.settings.home / "tmp", prefix=f"{step.run.step}-") as scratch:
+        yield {name: _frame(step, session, name, needed, Path(scratch)) for name in needed}
+
+
+def _frame(step: Step, session: SparkSession, name: str, needed: Days, scratch: Path) -> DataFrame:
+    known = {table.name: table for table in tables(step.run.pipeline).AGGREGATES}
+    if name in known:
+        table = read_table(step, known[name], step.look_back("build_features", needed[name]))
+        return spark.frame(session, table, scratch / f"{name}.parquet")
+    datasets = [manifest.output(name) for manifest in step.look_back("validate", needed[name])]
+    step.inputs += datasets
+    if not datasets:
+        schema = next(source.schema for source in sources(step.run.pipeline) if source.name == name)
+        return spark.frame(session, schema.empty_table(), scratch / f"{name}.parquet")
+    return spark.read(session, step.lake, datasets)
+
+
+def read_table(step: Step, table: Table, manifests: list[Manifest]) -> pa.Table:
+    """The partitions of a ClickHouse table that `manifests` wrote, each held against its digest."""
+    datasets = [manifest.output(table.name) for manifest in manifests]
+    step.inputs += datasets
+    with clickhouse.connect(step.settings) as db:
+        found = db.read(step.run.pipeline, table, [manifest.date for manifest in manifests])
+    for manifest, dataset in zip(manifests, datasets, strict=True):
+        _verify(found, table, manifest, dataset)
+    return found
+
+
+def _verify(found: pa.Table, table: Table, manifest: Manifest, dataset: Dataset) -> None:
+    """A swap comes before its manifest: a step killed between the two leaves a table that no manifest describes."""
+    days, day = found["date"].to_numpy(), np.datetime64(manifest.date)
+    start, end = np.searchsorted(days, day, "left"), np.searchsorted(days, day, "right")
+    if table_digest(found.slice(start, end - start), table.key) != dataset.digest:
+        raise DataError(
+            f"{table.name} of {manifest.date} is not what {manifest.name} says it wrote",
+            remedy=f"{manifest.step} of that day is under way or was killed: run it again",
+            input=dataset.path,
+        )

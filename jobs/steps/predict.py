@@ -1,0 +1,79 @@
+"""predict: the champion's scores for the events of D, and the tables made of them, into ClickHouse."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pyarrow as pa
+
+from jobs.core.digest import table_digest
+from jobs.core.errors import DataError
+from jobs.core.usecase import features, predictions, tables
+from jobs.core.usecase import model as model_module
+from jobs.steps.build_features import clickhouse_dataset
+from jobs.steps.frame import Step
+from jobs.steps.inputs import frames, read_table
+from jobs.steps.train import model_path
+from jobs.stores import clickhouse, promotions, spark
+
+LOCK = "date"
+
+
+def run(step: Step) -> None:
+    pipeline, day = step.run.pipeline, step.run.date
+    usecase = predictions(pipeline)
+    step.at("window")
+    step.wait_for_day_before()
+    champion = promotions.champion(step.settings.postgres, pipeline, day, inclusive=True)
+    if champion is None:
+        raise DataError(
+            "there is no champion: no model has passed the gate up to this date",
+            remedy="read the gate's reasons (`nightshift status`), mend training, then run train, gate and promote",
+        )
+    needed = features(pipeline).scoring_days(day, step.section)
+    step.at("read")
+    model = model_module(pipeline).load(step.lake.read_bytes(model_path(pipeline, champion.digest)))
+    session = spark.session(step.settings)
+    with frames(step, session, needed) as read:
+        events = features(pipeline).scoring_set(session, read, day, step.section).toArrow()
+        seen = {name: read[name].toArrow() for name in usecase.SEEN}
+    past = _past(step)
+    step.at("compute")
+    scores = model_module(pipeline).score(model, events)
+    content = usecase.build(events, scores, model, past, seen, day, step.section)
+    _write(
+        step, content, sum(known.rows for known in step.inputs if known.name == features(pipeline).EXAMPLES)
+    )
+    step.model_digest = champion.digest
+    step.facts |= {"model_version": champion.version, "model_date": str(champion.date)}
+
+
+def _past(step: Step) -> pa.Table:
+    """The scores of the days before D that the tables look back on."""
+    usecase, pipeline = predictions(step.run.pipeline), step.run.pipeline
+    days = [step.run.date - timedelta(days=n) for n in range(usecase.look_back(step.section), 0, -1)]
+    table = next(table for table in tables(pipeline).PREDICTIONS if table.name == usecase.PAST)
+    manifests = step.look_back("predict", days, step.section.max_missing_days)  # type: ignore[attr-defined]
+    return read_table(step, table, manifests)
+
+
+def _write(step: Step, content: dict[str, pa.Table], events: int) -> None:
+    pipeline, day = step.run.pipeline, step.run.date
+    with clickhouse.connect(step.settings) as db:
+        step.at("stage")
+        prediction_tables = tables(pipeline).PREDICTIONS
+        staged = {t: db.stage(pipeline, t, day, step.run.attempt, content[t.name]) for t in prediction_tables}
+        step.at("check")
+        for table, staging in staged.items():
+            expected = events if table.kind == "event" else content[table.name].num_rows
+            step.check(
+                db.check(pipeline, staging, table, day, expected),
+                remedy="this is a defect of predictions.build: nothing was swapped, what was served stands",
+            )
+        step.at("swap")
+        for table, staging in staged.items():
+            rows = content[table.name]
+            db.swap(pipeline, staging, table, day, rows.num_rows)
+            digest = table_digest(rows, table.key)
+            step.outputs.append(clickhouse_dataset(pipeline, table.name, rows.num_rows, digest))
+            step.facts[table.name] = rows.num_rows

@@ -1,0 +1,57 @@
+"""snapshot: the training set of D, point in time, content-addressed and tracked by DVC."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.core.checks import Check, at_least, equal
+from jobs.core.usecase import features
+from jobs.steps.frame import Step
+from jobs.steps.inputs import frames
+from jobs.stores import snapshots, spark
+
+# No lock on stores: it writes to the lake, where the manifest commits, and the registry has a lock of its own.
+LOCK = "date"
+
+
+def run(step: Step) -> None:
+    pipeline, day = step.run.pipeline, step.run.date
+    usecase = features(pipeline)
+    step.at("window")
+    step.wait_for_day_before()
+    needed = usecase.training_days(day, step.section)
+    step.at("read")
+    session = spark.session(step.settings)
+    with frames(step, session, needed) as read:
+        step.at("compute")
+        table = usecase.training_set(session, read, day, step.section).toArrow()
+    step.at("stage")
+    dataset = step.lake.write_table(step.folder, "training_set", table, usecase.KEY)
+    step.at("check")
+    expected = sum(known.rows for known in step.inputs if known.name == usecase.EXAMPLES)
+    step.check(
+        [equal("rows_out_equal_rows_in", table.num_rows, expected), *_check_splits(table, usecase.LABEL)],
+        remedy="see that the source holds labels for the window; lengthen snapshot.train_days or holdout_days",
+        input=dataset.path,
+    )
+    step.at("swap")
+    md5, pointer = snapshots.track(
+        step.settings, pipeline, f"{day}.parquet", step.lake.read_bytes(dataset.path)
+    )
+    step.outputs.append(dataset)
+    step.facts |= {"rows": table.num_rows, "snapshot_md5": md5, "dvc": pointer} | _count_splits(table)
+
+
+def _count_splits(table: pa.Table) -> dict[str, int]:
+    counts = table.group_by("split").aggregate([([], "count_all")]).to_pylist()
+    return {row["split"]: row["count_all"] for row in sorted(counts, key=lambda row: row["split"])}
+
+
+def _check_splits(table: pa.Table, label: str) -> list[Check]:
+    """Both splits hold at least one positive example: without, nothing can be fitted or judged."""
+    positives = {
+        split: int(pc.sum(table.filter(pc.equal(table["split"], split))[label].cast(pa.int64())).as_py() or 0)
+        for split in ("train", "holdout")
+    }
+    return [at_least(f"{split}_positives", count, 1) for split, count in positives.items()]

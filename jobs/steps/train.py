@@ -1,0 +1,82 @@
+"""train: fit the challenger on the snapshot of D and register it. Needs the lake and MLflow, nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.core.digest import bytes_digest
+from jobs.core.manifest import Dataset, Manifest
+from jobs.core.usecase import model as model_module
+from jobs.steps.frame import Step, code_version
+from jobs.stores import registry
+
+# Runs in a pod: it writes only files named by content, its own manifest, and to MLflow.
+LOCK = None
+
+
+def run(step: Step) -> None:
+    usecase = model_module(step.run.pipeline)
+    step.at("window")
+    snapshot = step.manifest("snapshot")
+    step.at("read")
+    dataset = snapshot.output("training_set")
+    step.inputs.append(dataset)
+    table = step.lake.read_table(dataset)
+    train, holdout = (table.filter(pc.equal(table["split"], split)) for split in ("train", "holdout"))
+    step.at("compute")
+    fitted = usecase.fit(train, step.section)
+    metrics = usecase.evaluate(fitted, holdout)
+    data = fitted.to_bytes()
+    digest = bytes_digest(data)
+    step.at("stage")
+    path = model_path(step.run.pipeline, digest)
+    step.lake.write_bytes(path, data)
+    step.at("check")
+    step.log.info("holdout", **{name: round(value, 4) for name, value in metrics.items()})
+    step.at("swap")
+    version = _register(step, snapshot, fitted, digest, metrics, train, holdout)
+    step.model_digest = digest
+    step.outputs.append(Dataset(name="model", path=path, rows=train.num_rows, digest=digest))
+    step.facts |= {"model_version": version, "rounds": fitted.rounds, "metrics": metrics}
+
+
+def model_path(pipeline: str, digest: str) -> str:
+    """Where the lake keeps the model with this digest: predict and gate need no MLflow."""
+    return f"{pipeline}/models/{digest}.ubj"
+
+
+def _register(
+    step: Step,
+    snapshot: Manifest,
+    fitted: object,
+    digest: str,
+    metrics: dict[str, float],
+    train: pa.Table,
+    holdout: pa.Table,
+) -> str:
+    usecase = model_module(step.run.pipeline)
+    with registry.connect(step.settings) as client, TemporaryDirectory() as folder:
+        usecase.report(fitted, train, holdout, Path(folder))
+        pointer = Path(folder) / registry.TRAINING_SET / f"{step.run.date}.parquet.dvc"
+        pointer.parent.mkdir()
+        pointer.write_text(snapshot.facts["dvc"])
+        training = registry.Training(
+            params=usecase.parameters(fitted, step.section),
+            metrics=metrics,
+            tags={
+                "date": str(step.run.date),
+                registry.DIGEST_TAG: digest,
+                registry.SNAPSHOT_TAG: snapshot.facts["snapshot_md5"],
+                "params_digest": step.section.digest,
+                "code_version": code_version(),
+                "attempt": step.run.attempt,
+            },
+            artifacts=Path(folder),
+            example=usecase.example(fitted, train),
+            requirements=usecase.REQUIREMENTS,
+        )
+        return registry.register(client, usecase.NAME, digest, fitted.booster, training)

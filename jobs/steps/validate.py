@@ -1,0 +1,105 @@
+"""validate: the day's good rows on one side, the bad with their reasons on the other. Good + quarantined = read."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from jobs.core.cast import PROBLEM
+from jobs.core.checks import Check, at_least, at_most, equal
+from jobs.core.manifest import Manifest
+from jobs.core.params import ValidateParams
+from jobs.core.usecase import Source, sources
+from jobs.steps.frame import Step
+
+LOCK = "date"
+REASON = "reason"
+
+
+def judge(rows: pd.DataFrame, source: Source, day: date, params: Any) -> pd.Series:
+    """One reason a row of an extract, null where the row is good.
+
+    What cannot be read comes before what is missing, that before the source's own rules, and duplicates are
+    looked for among the rows that pass them all: of rows that are equal in every column one is kept, of rows
+    that share a key and differ none, because nobody can tell which is right.
+    """
+    reasons = rows[PROBLEM].astype("object").where(rows[PROBLEM].notna(), None)
+    missing = rows[list(source.required)].isna()
+    names = (
+        missing.apply(lambda row: "missing " + ", ".join(row.index[row]), axis=1) if len(rows) else reasons
+    )
+    reasons = reasons.where(reasons.notna(), names.where(missing.any(axis=1), None))
+    own = source.rules(rows, day, params)
+    reasons = reasons.where(reasons.notna(), own)
+    good = rows[reasons.isna()].drop(columns=PROBLEM)
+    again = good.duplicated(keep="first")
+    reasons[good.index[again]] = "duplicate, same content"
+    once = good[~again]
+    reasons[once.index[once.duplicated(list(source.key), keep=False)]] = "duplicate key, different content"
+    return reasons
+
+
+def split(table: pa.Table, source: Source, day: date, params: Any) -> tuple[pa.Table, pa.Table]:
+    """(good rows under the source's schema, quarantined rows with `reason`)."""
+    rows = table.to_pandas()
+    reasons = judge(rows, source, day, params)
+    bad = reasons.notna().to_numpy()
+    reason = pa.array(reasons[bad], pa.string())
+    good = table.filter(pa.array(~bad)).select(source.schema.names).cast(source.schema)
+    return good, table.filter(pa.array(bad)).drop_columns(PROBLEM).append_column(REASON, reason)
+
+
+def run(step: Step) -> None:
+    params = step.params(ValidateParams)
+    step.at("window")
+    extract = step.manifest("extract")
+    for source in sources(step.run.pipeline):
+        step.at("read")
+        dataset = extract.output(source.name)
+        step.inputs.append(dataset)
+        table = step.lake.read_table(dataset)
+        step.at("compute")
+        good, bad = split(table, source, step.run.date, params)
+        step.at("stage")
+        quarantine = step.lake.write_table(
+            step.folder, f"quarantine-{source.name}", bad, [*source.key, REASON, *source.required]
+        )
+        step.outputs += [step.lake.write_table(step.folder, source.name, good, source.key), quarantine]
+        step.facts |= {source.name: good.num_rows, quarantine.name: reasons_of(bad)}
+        step.at("check")
+        checks = [
+            equal(f"{source.name}.good_plus_quarantined", good.num_rows + bad.num_rows, dataset.rows),
+            at_most(f"{source.name}.bad_fraction", bad.num_rows / max(1, dataset.rows), params.max_bad_fraction,
+                    message=str(reasons_of(bad))),
+        ]  # fmt: skip
+        step.check(
+            checks,
+            remedy="read the quarantine, have the source mended and re-run extract; "
+            "or raise validate.max_bad_fraction, if the rest of the day may go on without these rows",
+            input=quarantine.path,
+        )
+    volume = sources(step.run.pipeline)[0].name
+    step.check(
+        [volume_check(volume, extract, params, step.run.date)],
+        remedy="wait for the upstream load to end and re-run extract; "
+        "if the day really was that quiet, add it to validate.quiet_days",
+        input=extract.output(volume).path,
+    )
+    step.at("swap")
+
+
+def volume_check(name: str, extract: Manifest, params: ValidateParams, day: date) -> Check:
+    """Rows of the first source against the mean of the days before it: half a day is not a day."""
+    mean = extract.facts["trailing_mean"][name]
+    fraction = extract.output(name).rows / mean if mean else 1.0
+    severity = "warn" if day in params.quiet_days else params.volume_severity
+    return at_least(f"{name}.volume", fraction, params.min_volume_fraction, severity, "of the trailing mean")
+
+
+def reasons_of(bad: pa.Table) -> dict[str, int]:
+    """Rows by reason, without the cell's own text."""
+    counts = bad[REASON].to_pandas().str.replace(r":.*", "", regex=True).value_counts()
+    return {str(reason): int(count) for reason, count in sorted(counts.items())}

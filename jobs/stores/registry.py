@@ -1,0 +1,163 @@
+"""MLflow: runs of training, registered versions, and the aliases that mirror `promotions`.
+
+A model's identity is its digest, a tag of its version; MLflow's number is only a name for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobs.core.errors import DataError, StoreError
+from jobs.core.log import logger
+from jobs.core.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DIGEST_TAG = "model_digest"
+SNAPSHOT_TAG = "snapshot_md5"
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+TRAINING_SET = "training_set"  # folder of the snapshot's .dvc file among a run's artifacts
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one training leaves in MLflow beside the model itself."""
+
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    artifacts: Path  # a folder, logged as it is
+    example: Any  # a frame of features, from which the signature is inferred
+    requirements: Sequence[str] = field(default_factory=tuple)
+
+
+@contextmanager
+def connect(settings: Settings) -> Iterator[MlflowClient]:
+    """A client; StoreError when the server does not answer or refuses, quickly enough for a night to go on."""
+    # MLflow retries for minutes by default; a store that is down is the scheduler's to retry.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    mlflow.set_tracking_uri(settings.mlflow)
+    try:
+        yield mlflow.MlflowClient(settings.mlflow)
+    except MlflowException as error:
+        raise StoreError(
+            f"MLflow at {settings.mlflow.rpartition('@')[2]}: {str(error)[:500]}",
+            remedy="see that the server is up (`nightshift up`), then run the step again",
+        ) from error
+
+
+def version_of(client: MlflowClient, model: str, digest: str) -> str | None:
+    """The number of the registered version that carries `digest`, the oldest if there are several."""
+    found = client.search_model_versions(f"name = '{model}' and tags.{DIGEST_TAG} = '{digest}'")
+    return str(min(int(version.version) for version in found)) if found else None
+
+
+def register(client: MlflowClient, model: str, digest: str, booster: Any, training: Training) -> str:
+    """The version of the model with `digest`: the registered one where there is one, else a new run and version.
+
+    Killed half-way it leaves a run without a version, which nothing refers to; the next attempt makes its own.
+    """
+    if version := version_of(client, model, digest):
+        return version
+    import mlflow
+    from mlflow.models import infer_signature
+
+    mlflow.set_experiment(model)
+    with mlflow.start_run(run_name=f"{model} {training.tags['date']}", tags=dict(training.tags)) as run:
+        mlflow.log_params(dict(training.params))
+        mlflow.log_metrics({name: value for name, value in training.metrics.items() if value == value})
+        mlflow.log_artifacts(str(training.artifacts))
+        logged = mlflow.xgboost.log_model(
+            booster,
+            name="model",
+            signature=infer_signature(training.example, _predict(booster, training.example)),
+            pip_requirements=list(training.requirements),
+        )
+    _ensure_registered(client, model)
+    # Tags come with the version in one call: a version without its digest could never be found again.
+    version = client.create_model_version(
+        model,
+        source=logged.model_uri,
+        run_id=run.info.run_id,
+        tags=dict(training.tags),
+        model_id=logged.model_id,
+    )
+    return str(version.version)
+
+
+def tag(client: MlflowClient, model: str, version: str, name: str, value: str) -> None:
+    client.set_model_version_tag(model, version, name, value)
+
+
+def snapshot_of(client: MlflowClient, model: str, version: str, folder: Path) -> Path:
+    """The `.dvc` file of the snapshot that a version was trained on, downloaded into `folder`."""
+    found = client.get_model_version(model, version)
+    client.download_artifacts(found.run_id, TRAINING_SET, str(folder))
+    files = sorted((folder / TRAINING_SET).glob("*.dvc"))
+    if not files:
+        raise DataError(
+            f"the run of {model} version {version} has no .dvc file", remedy="pick another version"
+        )
+    return files[0]
+
+
+def project_aliases(
+    settings: Settings, model: str, champion: str | None, previous: str | None, challenger: str | None = None
+) -> None:
+    """Set the aliases to the versions with these digests; an alias without a digest is removed.
+
+    `challenger` None leaves that alias as it is. A digest that no version carries is a warning: `promotions`
+    is the truth, and the day's tables need no alias.
+    """
+    wanted = {CHAMPION: champion, PREVIOUS: previous} | ({CHALLENGER: challenger} if challenger else {})
+    with connect(settings) as client:
+        _ensure_registered(client, model)
+        current = client.get_registered_model(model).aliases
+        for alias, digest in wanted.items():
+            version = version_of(client, model, digest) if digest else None
+            if digest and not version:
+                logger(pipeline=model).warning(
+                    "no registered version carries this digest", alias=alias, digest=digest
+                )
+            if version and str(current.get(alias)) != version:
+                client.set_registered_model_alias(model, alias, version)
+            if not version and alias in current:
+                client.delete_registered_model_alias(model, alias)
+
+
+def aliases(settings: Settings, model: str) -> dict[str, str]:
+    """Alias to version number, as MLflow has them now."""
+    with connect(settings) as client:
+        _ensure_registered(client, model)
+        return {alias: str(version) for alias, version in client.get_registered_model(model).aliases.items()}
+
+
+def _ensure_registered(client: MlflowClient, model: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(model)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _predict(booster: Any, example: Any) -> Any:
+    import xgboost
+
+    types = dict(zip(booster.feature_names, booster.feature_types, strict=True))
+    matrix = xgboost.DMatrix(
+        example[booster.feature_names], feature_types=list(types.values()), enable_categorical=True
+    )
+    return booster.predict(matrix)

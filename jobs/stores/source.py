@@ -1,0 +1,106 @@
+"""The operational PostgreSQL, read only: one day of one source, as text."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
+
+import pandas as pd
+import psycopg2
+import pyarrow as pa
+from psycopg2.extensions import connection
+from pyarrow import csv
+
+from jobs.core.errors import DataError, StoreError
+from jobs.core.usecase import Source
+
+_SPOOL_BYTES = 64 * 1024 * 1024
+_TIME_TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
+
+
+@contextmanager
+def connect(dsn: str) -> Iterator[connection]:
+    """A read-only transaction in UTC that sees one state of the database; StoreError when it is not to be had."""
+    try:
+        session = psycopg2.connect(
+            dsn, application_name="nightshift extract", options="-c timezone=UTC -c datestyle=ISO"
+        )
+    except psycopg2.OperationalError as error:
+        raise StoreError(
+            f"the source does not answer: {error}".strip(), remedy="check NIGHTSHIFT_SOURCE_DSN"
+        ) from None
+    with closing(session):
+        session.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        yield session
+
+
+def read_day(session: connection, source: Source, start: datetime, end: datetime) -> pd.DataFrame:
+    """The rows of [start, end): every column as text, null as null, in no order."""
+    with session.cursor() as cursor, tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
+        query = cursor.mogrify(source.query, {"start": start, "end": end}).decode()
+        # COPY takes no parameters of its own: mogrify binds them with the client's quoting.
+        cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)", spool)
+        spool.seek(0)
+        header = spool.readline().decode().strip().split(",")
+        spool.seek(0)
+        table = csv.read_csv(
+            spool,
+            parse_options=csv.ParseOptions(newlines_in_values=True),
+            convert_options=csv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()),
+                null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False,
+            ),
+        )  # fmt: skip
+    return table.to_pandas()
+
+
+def rows_before(session: connection, source: Source, start: datetime, days: int) -> int:
+    """How many rows the `days` days before `start` hold."""
+    with session.cursor() as cursor:
+        window = {"start": pd.Timestamp(start) - pd.Timedelta(days=days), "end": start}
+        cursor.execute(f"SELECT count(*) FROM ({source.query}) AS rows", window)  # noqa: S608 (the use case's own text)
+        row = cursor.fetchone()
+        return int(row[0]) if row else 0
+
+
+def extra_columns(session: connection, source: Source) -> list[str]:
+    """Upstream columns that nobody reads; DataError when one that is read is missing or cannot name a day."""
+    extra = []
+    for table, wanted in source.tables.items():
+        present = _columns(session, table)
+        _require(table, wanted, present)
+        if source.time in wanted and table == next(iter(source.tables)):
+            _require_time(table, source.time, present[source.time])
+        extra += [f"{table}.{name}" for name in present if name not in wanted]
+    return extra
+
+
+def _columns(session: connection, table: str) -> dict[str, str]:
+    with session.cursor() as cursor:
+        cursor.execute(
+            "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute"
+            " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            (table,),
+        )
+        return dict(cursor.fetchall())
+
+
+def _require(table: str, wanted: Sequence[str], present: Mapping[str, str]) -> None:
+    missing = [name for name in wanted if name not in present]
+    if missing:
+        raise DataError(
+            f"{table} has no column {', '.join(missing)}" if present else f"the source has no table {table}",
+            remedy="have the upstream owner restore it, or change the query in sources.py to what it is called now",
+            input=f"{table}({', '.join(present)})",
+        )
+
+
+def _require_time(table: str, column: str, kind: str) -> None:
+    if kind not in _TIME_TYPES:
+        raise DataError(
+            f"{table}.{column} is of type {kind}; a day cannot be selected by it",
+            remedy=f"it must be one of: {', '.join(_TIME_TYPES)}",
+            input=table,
+        )

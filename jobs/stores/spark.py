@@ -1,0 +1,69 @@
+"""Spark over the lake: one session a process, and frames that become Arrow tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.core.manifest import Dataset
+from jobs.core.settings import Settings
+from jobs.core.usecase import Table
+from jobs.stores.embedded import java
+from jobs.stores.lake import Lake
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def session(settings: Settings) -> SparkSession:
+    """The session of this process, made on first use. Times are UTC; it listens on loopback alone in local mode."""
+    from pyspark.sql import SparkSession
+
+    os.environ.setdefault("JAVA_HOME", str(java.home()))
+    scratch = settings.home / "tmp"
+    scratch.mkdir(parents=True, exist_ok=True)
+    master = settings.spark_master
+    builder = SparkSession.builder.master(master).appName("nightshift")
+    options = {
+        "spark.sql.session.timeZone": "UTC",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+        "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
+        "spark.driver.memory": os.environ.get("NIGHTSHIFT_SPARK_DRIVER_MEMORY", "3g"),
+        "spark.driver.maxResultSize": "0",
+    }
+    if master.startswith("local"):
+        options |= {
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.local.dir": str(scratch),
+        }
+    for key, value in options.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def read(spark: SparkSession, lake: Lake, datasets: Sequence[Dataset]) -> DataFrame:
+    """The rows of the files that manifests name; all files of one call have one schema."""
+    return spark.read.parquet(*(lake.uri(dataset.path) for dataset in datasets))
+
+
+def frame(spark: SparkSession, table: pa.Table, scratch: Path) -> DataFrame:
+    """An Arrow table as a Spark frame, by way of a parquet file in `scratch`, which must outlive the frame."""
+    scratch.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, scratch, coerce_timestamps="us")
+    return spark.read.parquet(str(scratch))
+
+
+def collect(frame: DataFrame, table: Table) -> pa.Table:
+    """The frame's rows under the table's schema, sorted by its key."""
+    found = frame.select(*table.schema.names).toArrow()
+    return found.cast(table.schema).sort_by([(name, "ascending") for name in table.key])
