@@ -1,0 +1,225 @@
+"""`nightshift source`: fill the operational tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from jobs.core import settings
+from jobs.source import MAX_BAD_FRACTION
+
+if TYPE_CHECKING:
+    from jobs.source.load import LabelRule, Summary
+    from jobs.source.schema import Table
+
+app = typer.Typer(help="Simulate operational data, or load it from files.", no_args_is_help=True)
+load_app = typer.Typer(
+    help="Load CSV or parquet files into an operational table: all their good rows, or nothing.",
+    no_args_is_help=True,
+)
+app.add_typer(load_app, name="load")
+
+Files = Annotated[
+    list[str],
+    typer.Option("--files", help="CSV or parquet files, or a quoted pattern of them. May be repeated."),
+]
+MoreFiles = Annotated[list[str] | None, typer.Argument(help="More files: what the shell makes of a pattern.")]
+Map = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map", help="table_column=FILE_COLUMN,… A column that is not named comes from its namesake, if any."
+    ),
+]
+Const = Annotated[list[str] | None, typer.Option("--const", help="table_column=VALUE,… for every row.")]
+MaxBadFraction = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="Load nothing when more than this share of the rows cannot be read."),
+]
+Encoding = Annotated[str, typer.Option(help="Of CSV files.")]
+Delimiter = Annotated[str, typer.Option(help=r"Of CSV files, one character; \t is the tab.")]
+Timezone = Annotated[str, typer.Option(help="Of times that name no zone of their own.")]
+
+
+_HANDBOOK_START = datetime(2018, 4, 1)
+
+
+class Labels(StrEnum):
+    """Which transactions get a row in fraud_labels."""
+
+    frauds = "frauds"
+    all = "all"
+
+
+@app.command()
+def simulate(
+    days: Annotated[int, typer.Option(min=1, help="How many days.")],
+    customers: Annotated[int, typer.Option(min=1, help="About two transactions a day each.")],
+    merchants: Annotated[int | None, typer.Option(min=1, help="Default: two per customer.")] = None,
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day.")] = _HANDBOOK_START,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same rows.")] = 0,
+    label_delay_days: Annotated[float, typer.Option(min=0, help="From a fraud to its report.")] = 7,
+    label_jitter_days: Annotated[float, typer.Option(min=0, help="Up to so much later still.")] = 0,
+    to: Annotated[Path | None, typer.Option(help="Write parquet files here instead.")] = None,
+) -> None:
+    """Make believable transactions and fraud labels.
+
+    The rules are those of the Fraud Detection Handbook: customers with habits, merchants near them, 0.8 % fraud
+    by compromised merchants and cards. A day's rows depend on seed, customers, merchants and date alone. Rows
+    that are there already are replaced by id; another population over the same days mixes with the first.
+
+    Example: nightshift source simulate --days 60 --customers 1000 --start 2018-04-01
+    """
+    from jobs.source.simulate.day import Reporting
+    from jobs.source.simulate.write import Simulation, to_database, to_files
+
+    wanted = Simulation(
+        start=start.date(),
+        days=days,
+        customers=customers,
+        merchants=merchants or 2 * customers,
+        seed=seed,
+        reporting=Reporting(label_delay_days, label_jitter_days),
+    )
+    with _progress() as show:
+
+        def progress(done: int) -> None:
+            show("simulating", done / days)
+
+        made = to_files(to, wanted, progress) if to else to_database(settings.load().source, wanted, progress)
+    share = made.frauds / max(made.transactions, 1)
+    typer.echo(
+        f"{made.transactions:,} transactions on {days} days, {made.frauds:,} of them fraud ({share:.2%})"
+    )
+
+
+@load_app.command()
+def transactions(
+    files: Files,
+    more: MoreFiles = None,
+    columns: Map = None,
+    constants: Const = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="The file's column that says fraud or not.")
+    ] = None,
+    label_delay_days: Annotated[float, typer.Option(min=0, help="From a transaction to its label.")] = 7,
+    labels: Annotated[
+        Labels,
+        typer.Option(
+            help="Rows of fraud_labels: of frauds only (without a label, an older event is genuine), or of all."
+        ),
+    ] = Labels.frauds,
+    max_bad_fraction: MaxBadFraction = MAX_BAD_FRACTION,
+    encoding: Encoding = "utf-8",
+    delimiter: Delimiter = ",",
+    timezone: Timezone = "UTC",
+) -> None:
+    """Load transactions, and their labels if the files hold them.
+
+    Rows replace those of the same transaction_id. Columns: transaction_id and event_time (both required),
+    customer_id, merchant_id, amount, currency, country, device_type, card_last_4.
+
+    Example: nightshift source load transactions --files 'data/*.parquet' --const currency=EUR
+    --map transaction_id=TRANSACTION_ID,event_time=TX_DATETIME,customer_id=CUSTOMER_ID,merchant_id=TERMINAL_ID,amount=TX_AMOUNT
+    --label-column TX_FRAUD
+    """
+    from jobs.source.load import LabelRule
+    from jobs.source.schema import TRANSACTIONS
+
+    rule = (
+        LabelRule(label_column, timedelta(days=label_delay_days), labels is Labels.all)
+        if label_column
+        else None
+    )
+    given = _Given(columns, constants, max_bad_fraction, encoding, delimiter, timezone)
+    _load(TRANSACTIONS, (*files, *(more or ())), given, rule)
+
+
+@load_app.command("labels")
+def load_labels(
+    files: Files,
+    more: MoreFiles = None,
+    columns: Map = None,
+    constants: Const = None,
+    max_bad_fraction: MaxBadFraction = MAX_BAD_FRACTION,
+    encoding: Encoding = "utf-8",
+    delimiter: Delimiter = ",",
+    timezone: Timezone = "UTC",
+) -> None:
+    """Load fraud labels: transaction_id, is_fraud and reported_at, all required.
+
+    A row replaces the label of the same transaction_id.
+
+    Example: nightshift source load labels --files chargebacks.csv --map transaction_id=TX,reported_at=BOOKED
+    --const is_fraud=true
+    """
+    from jobs.source.schema import FRAUD_LABELS
+
+    given = _Given(columns, constants, max_bad_fraction, encoding, delimiter, timezone)
+    _load(FRAUD_LABELS, (*files, *(more or ())), given, None)
+
+
+class _Given(NamedTuple):
+    """The options that every load has."""
+
+    columns: list[str] | None
+    constants: list[str] | None
+    max_bad_fraction: float
+    encoding: str
+    delimiter: str
+    timezone: str
+
+
+def _load(table: Table, files: tuple[str, ...], given: _Given, label: LabelRule | None) -> None:
+    from jobs.source.csv_file import CsvFormat
+    from jobs.source.load import Request, load
+    from jobs.source.mapping import parse_pairs
+
+    request = Request(
+        table=table,
+        patterns=files,
+        columns=parse_pairs(given.columns or (), "--map"),
+        constants=parse_pairs(given.constants or (), "--const"),
+        label=label,
+        csv=CsvFormat(given.encoding, "\t" if given.delimiter == r"\t" else given.delimiter),
+        timezone=given.timezone,
+        max_bad_fraction=given.max_bad_fraction,
+    )
+    here = settings.load()
+    rejects = here.home / "rejects" / f"{table.name}-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}.csv"
+    with _progress() as show:
+        summary = load(here.source, request, rejects, show)
+    _tell(summary)
+
+
+def _tell(summary: Summary) -> None:
+    rejected = sum(summary.rejected.values())
+    typer.echo(
+        f"read {summary.read:,} rows of {summary.files} file{'s' if summary.files > 1 else ''}"
+        f" = {summary.loaded:,} loaded + {summary.duplicates:,} duplicates + {rejected:,} rejected"
+    )
+    typer.echo(f"written: {summary.written:,} rows new or changed, {summary.labels:,} labels new or changed")
+    for reason, count in sorted(summary.rejected.items()):
+        typer.echo(f"rejected: {count:,} × {reason}")
+    if summary.rejects:
+        typer.echo(f"rejected rows: {summary.rejects}")
+    if summary.ignored:
+        typer.echo(f"columns not loaded: {', '.join(summary.ignored)}")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, float], None]]:
+    """A bar on standard error while it is a terminal: call what it yields with a stage and the share done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("starting", total=1.0)
+        yield lambda stage, share: bar.update(task, description=stage, completed=share)

@@ -1,0 +1,137 @@
+"""A CSV file, read block by block; every column comes as text."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from jobs.core.errors import ConfigError, DataError
+from jobs.source.batch import Batch, Rejected
+
+_BLOCK = 4 << 20
+
+
+@dataclass(frozen=True)
+class CsvFormat:
+    """Raises ConfigError for an encoding that Python does not know and a delimiter of several characters."""
+
+    encoding: str = "utf-8"
+    delimiter: str = ","
+
+    def __post_init__(self) -> None:
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise ConfigError(
+                f"there is no encoding {self.encoding!r}",
+                remedy="use --encoding utf-8, latin-1, cp1252, utf-16 or another one that Python knows",
+            ) from None
+        if len(self.delimiter) != 1:
+            raise ConfigError(
+                f"the delimiter {self.delimiter!r} is not one character", remedy=r"use , ; | or \t"
+            )
+
+
+class CsvFile:
+    """See batch.File. The first line is the header; .gz, .bz2, .zst and .lz4 are decompressed.
+
+    A line that has not as many columns as the header is malformed. Raises DataError when the file is empty,
+    its quotes do not match, or its bytes are no text of the given encoding.
+    """
+
+    def __init__(self, path: Path, form: CsvFormat, block: int = _BLOCK) -> None:
+        self.path, self._form, self._block = path, form, block
+        if path.stat().st_size == 0:
+            raise DataError(
+                "the file is empty, without even a header", input=str(path), remedy="export it again"
+            )
+        self._malformed: list[Rejected] = []
+        with self._readable(), self._open(pa.OSFile(str(path)), None) as reader:
+            self.schema = pa.schema([(name, pa.string()) for name in reader.schema.names])
+
+    def batches(self, columns: list[str]) -> Iterator[Batch]:
+        self._malformed.clear()
+        good, told, size = 0, 0, self.path.stat().st_size
+        with self._readable(), pa.OSFile(str(self.path)) as raw, self._open(raw, columns) as reader:
+            for data in reader:
+                malformed = self._malformed[told:]
+                yield Batch(data, self._numbers(good, len(data)), raw.tell() / size, malformed)
+                good, told = good + len(data), told + len(malformed)
+            if malformed := self._malformed[told:]:
+                nothing = reader.schema.empty_table()
+                yield Batch(nothing, self._numbers(good, 0), 1.0, malformed)
+
+    def _open(self, raw: Any, columns: list[str] | None) -> Any:
+        return pa_csv.open_csv(
+            _decompressed(raw, self.path),
+            # One thread: only then are malformed lines told with their numbers.
+            pa_csv.ReadOptions(encoding=self._form.encoding, block_size=self._block, use_threads=False),
+            pa_csv.ParseOptions(
+                delimiter=self._form.delimiter, newlines_in_values=True, invalid_row_handler=self._skip
+            ),
+            pa_csv.ConvertOptions(
+                include_columns=columns, column_types=dict.fromkeys(columns or [], pa.string())
+            ),
+        )
+
+    def _skip(self, line: Any) -> str:
+        reason = f"has {line.actual_columns} columns where the header has {line.expected_columns}"
+        self._malformed.append(Rejected(line.number - 1, reason, line.text))
+        return "skip"
+
+    def _numbers(self, good: int, count: int) -> npt.NDArray[np.int64]:
+        """The row numbers of the `count` rows after the first `good` ones, malformed lines counted too."""
+        malformed = np.array([line.row for line in self._malformed], dtype=np.int64)
+        index = np.arange(good, good + count)
+        before = np.searchsorted(malformed - 1 - np.arange(len(malformed)), index, side="right")
+        return index + 1 + before
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, UnicodeError, OSError) as error:
+            raise self._undecodable() or DataError(
+                f"it cannot be read as CSV: {str(error).splitlines()[0]}",
+                input=str(self.path),
+                remedy="check its quotes, its header and --delimiter",
+            ) from error
+
+    def _undecodable(self) -> DataError | None:
+        decoder = codecs.getincrementaldecoder(self._form.encoding)()
+        done = 0
+        with pa.OSFile(str(self.path)) as raw, _decompressed(raw, self.path) as stream:
+            while True:
+                block = stream.read(_BLOCK)
+                pending = len(decoder.getstate()[0])
+                try:
+                    decoder.decode(block, final=not block)
+                except UnicodeDecodeError as error:
+                    return self._decode_error(done - pending + error.start, error)
+                if not block:
+                    return None
+                done += len(block)
+
+    def _decode_error(self, offset: int, error: UnicodeDecodeError) -> DataError:
+        wrong = error.object[error.start : error.end].hex(" ")
+        return DataError(
+            f"the bytes {wrong} at offset {offset} are no {self._form.encoding} text",
+            input=str(self.path),
+            remedy="name the encoding of the file, for example --encoding latin-1, cp1252 or utf-16",
+        )
+
+
+def _decompressed(raw: Any, path: Path) -> Any:
+    try:
+        return pa.CompressedInputStream(raw, pa.Codec.detect(str(path)).name)
+    except ValueError:
+        return raw

@@ -1,0 +1,197 @@
+"""Load files into the operational tables: the good rows, once each, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.core.errors import ConfigError, DataError
+from jobs.core.failpoint import failpoint
+from jobs.source import MAX_BAD_FRACTION
+from jobs.source.batch import Batch, File, Rejected
+from jobs.source.csv_file import CsvFormat
+from jobs.source.database import writing
+from jobs.source.files import expand, open_file
+from jobs.source.labels import merge_labels
+from jobs.source.mapping import ColumnMap
+from jobs.source.rejects import Rejects
+from jobs.source.rows import read_rows
+from jobs.source.schema import Column, Table
+from jobs.source.stage import Stage
+
+Progress = Callable[[str, float], None]  # what is being done, and the share of it done
+
+
+@dataclass(frozen=True)
+class LabelRule:
+    """Labels from a column of the transactions' own file, reported `delay` after the transaction.
+
+    Unless `genuine`, only frauds get a row: without one, an event older than the delay is genuine anyway. A
+    transaction that has a label already gets the new one in any case.
+    """
+
+    column: str
+    delay: timedelta = timedelta(days=7)
+    genuine: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to load: `table` from the files that `patterns` match."""
+
+    table: Table
+    patterns: tuple[str, ...]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[str, str] = field(default_factory=dict)
+    label: LabelRule | None = None
+    csv: CsvFormat = field(default_factory=CsvFormat)
+    timezone: str = "UTC"
+    max_bad_fraction: float = MAX_BAD_FRACTION
+
+    def __post_init__(self) -> None:
+        ColumnMap(self.columns, self.constants).check(self.table.columns)
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ConfigError(
+                f"there is no time zone {self.timezone!r}", remedy="use a name like UTC or Europe/Berlin"
+            ) from None
+
+    @property
+    def map(self) -> ColumnMap:
+        labels = {"is_fraud": self.label.column} if self.label else {}
+        return ColumnMap({**self.columns, **labels}, self.constants)
+
+    @property
+    def supplied(self) -> tuple[Column, ...]:
+        """The columns that the files may supply."""
+        return (*self.table.columns, Column("is_fraud", "flag")) if self.label else self.table.columns
+
+    @property
+    def staged(self) -> tuple[Column, ...]:
+        return (*self.supplied, Column("reported_at", "time")) if self.label else self.supplied
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a load did, in rows: read = loaded + duplicates + rejected.
+
+    `written` of the loaded ones were new or changed; the others were there already.
+    """
+
+    files: int = 0
+    read: int = 0
+    loaded: int = 0
+    written: int = 0
+    labels: int = 0
+    duplicates: int = 0
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    rejects: Path | None = None
+    ignored: tuple[str, ...] = ()
+
+
+def load(dsn: str, request: Request, rejects: Path, progress: Progress) -> Summary:
+    """Load the files in one transaction: a row whose key is there already replaces that row.
+
+    Rows that cannot be read go to the file `rejects`, and so do all rows that share a key but differ.
+    Raises DataError, with nothing loaded, for a file that cannot be read and when more than
+    `max_bad_fraction` of the rows are rejected; StoreError when the database fails.
+    """
+    files = [open_file(path, request.csv) for path in expand(request.patterns)]
+    sources = [request.map.resolve(request.supplied, file.schema, str(file.path)) for file in files]
+    with Rejects(rejects) as bad, writing(dsn) as cursor:
+        stage = Stage(cursor, request.staged)
+        read = _copy(stage, request, files, sources, bad, progress)
+        progress("looking for repeated rows", 0.0)
+        duplicates = _drop_repeats(stage, request.table, files, bad)
+        _check(bad, read, request.max_bad_fraction)
+        progress("writing", 0.0)
+        written, labels = _upsert(stage, request)
+        failpoint("source.load.written")
+    progress("writing", 1.0)
+    rejected = sum(bad.counts.values())
+    return Summary(
+        files=len(files),
+        read=read,
+        loaded=read - duplicates - rejected,
+        written=written,
+        labels=labels,
+        duplicates=duplicates,
+        rejected=dict(bad.counts),
+        rejects=bad.path if rejected else None,
+        ignored=_ignored(files, sources),
+    )
+
+
+def _copy(
+    stage: Stage,
+    request: Request,
+    files: list[File],
+    sources: list[dict[str, str]],
+    bad: Rejects,
+    progress: Progress,
+) -> int:
+    """Stage the good rows of all files; how many rows were read, good and bad."""
+    sizes = [file.path.stat().st_size for file in files]
+    read = 0
+    for number, (file, source) in enumerate(zip(files, sources, strict=True)):
+        for batch in file.batches(sorted(set(source.values()))):
+            rows, rejected = _read(batch, request, source, number)
+            stage.copy(rows)
+            bad.add(file.path, rejected)
+            read += len(rows) + len(rejected)
+            progress("reading", (sum(sizes[:number]) + batch.share * sizes[number]) / sum(sizes))
+    return read
+
+
+def _read(
+    batch: Batch, request: Request, source: dict[str, str], file: int
+) -> tuple[pa.Table, list[Rejected]]:
+    rows, numbers, rejected = read_rows(batch, request.supplied, source, request.constants, request.timezone)
+    if request.label:
+        reported = pc.add(rows["event_time"], pa.scalar(request.label.delay, pa.duration("us")))
+        rows = rows.append_column("reported_at", reported)
+    rows = rows.append_column("file", pa.repeat(file, len(rows))).append_column("row", numbers)
+    return rows, batch.malformed + rejected
+
+
+def _drop_repeats(stage: Stage, table: Table, files: list[File], bad: Rejects) -> int:
+    """Reject the rows that contradict each other, drop those that repeat; how many repeated."""
+    if not stage.find_repeats(table.key):
+        return 0
+    reason = f"{table.key} occurs again with different content"
+    for file, row, key in stage.conflicts(table.key):
+        bad.add(files[file].path, [Rejected(row, reason, key)])
+    return stage.drop_repeats(table.key)
+
+
+def _check(bad: Rejects, read: int, limit: float) -> None:
+    rejected = sum(bad.counts.values())
+    if rejected <= limit * read:
+        return
+    reasons = "; ".join(f"{count:,} × {reason}" for reason, count in bad.counts.most_common())
+    raise DataError(
+        f"{rejected:,} of {read:,} rows cannot be loaded, more than --max-bad-fraction {limit:g} allows: {reasons}."
+        " Nothing was loaded",
+        input=str(bad.path),
+        remedy="that file names each row and what is wrong with it; mend them, or raise --max-bad-fraction",
+    )
+
+
+def _upsert(stage: Stage, request: Request) -> tuple[int, int]:
+    """Merge the staged rows; how many rows and labels were written."""
+    written = stage.upsert(request.table)
+    return written, merge_labels(stage, genuine=request.label.genuine) if request.label else 0
+
+
+def _ignored(files: list[File], sources: list[dict[str, str]]) -> tuple[str, ...]:
+    pairs = zip(files, sources, strict=True)
+    return tuple(
+        sorted({name for file, source in pairs for name in set(file.schema.names) - set(source.values())})
+    )

@@ -1,0 +1,45 @@
+"""The file of the rows that were not loaded, with the reason of each."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from jobs.source.batch import Rejected
+
+
+class Rejects:
+    """A CSV file (file, row, reason, value) that comes into being with the first rejected row.
+
+    `counts` is the number of rows by reason.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.counts: Counter[str] = Counter()
+        self._file: TextIO | None = None
+
+    def add(self, file: Path, rows: Iterable[Rejected]) -> None:
+        for rejected in rows:
+            self._writer().writerow((file, rejected.row, rejected.reason, rejected.value))
+            self.counts[rejected.reason] += 1
+
+    def _writer(self) -> Any:
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("x", encoding="utf-8", newline="")
+            csv.writer(self._file).writerow(("file", "row", "reason", "value"))
+        return csv.writer(self._file)
+
+    def __enter__(self) -> Rejects:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,85 @@
+"""The operational tables, as data: what the loader, the simulator and their SQL are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
+
+Kind = Literal["text", "time", "money", "flag"]
+SQL_TYPE: dict[Kind, str] = {
+    "text": "text",
+    "time": "timestamptz",
+    "money": "numeric(14,2)",
+    "flag": "boolean",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    kind: Kind = "text"
+    required: bool = False
+
+    def ddl(self) -> sql.Composable:
+        null = sql.SQL(" NOT NULL" if self.required else "")
+        return sql.SQL("{} {}{}").format(sql.Identifier(self.name), sql.SQL(SQL_TYPE[self.kind]), null)
+
+
+@dataclass(frozen=True)
+class Table:
+    """An operational table: its first column is the primary key, `time` the column that extract selects by."""
+
+    name: str
+    columns: tuple[Column, ...]
+    time: str
+
+    @property
+    def key(self) -> str:
+        return self.columns[0].name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+
+TRANSACTIONS = Table(
+    "transactions",
+    (
+        Column("transaction_id", required=True),
+        Column("event_time", "time", required=True),
+        Column("customer_id"),
+        Column("merchant_id"),
+        Column("amount", "money"),
+        Column("currency"),
+        Column("country"),
+        Column("device_type"),
+        Column("card_last_4"),
+    ),
+    time="event_time",
+)
+
+FRAUD_LABELS = Table(
+    "fraud_labels",
+    (
+        Column("transaction_id", required=True),
+        Column("is_fraud", "flag", required=True),
+        Column("reported_at", "time", required=True),
+    ),
+    time="reported_at",
+)
+
+TABLES = (TRANSACTIONS, FRAUD_LABELS)
+
+
+def create(cursor: Cursor, table: Table) -> None:
+    """Create `table` with its key and its time index, where it is missing."""
+    # btree, not BRIN: a BRIN index knows nothing of new pages until a vacuum, and one day of a million
+    # freshly loaded rows then takes 180 ms instead of 3 ms; the load itself is no slower for the btree.
+    name, key, time = (sql.Identifier(part) for part in (table.name, table.key, table.time))
+    columns = sql.SQL(", ").join(column.ddl() for column in table.columns)
+    cursor.execute(sql.SQL("CREATE TABLE IF NOT EXISTS {} ({}, PRIMARY KEY ({}))").format(name, columns, key))
+    index = sql.Identifier(f"{table.name}_{table.time}")
+    cursor.execute(sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(index, name, time))

@@ -1,0 +1,26 @@
+"""Random numbers by name: what is drawn for one purpose on one day depends on nothing else."""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import IntEnum
+
+import numpy as np
+
+
+class Stream(IntEnum):
+    """What the numbers are for; the values are part of every simulated row and never change."""
+
+    CUSTOMERS = 0
+    MERCHANTS = 1
+    TRANSACTIONS = 2
+    COMPROMISED_MERCHANTS = 3
+    COMPROMISED_CUSTOMERS = 4
+    STOLEN = 5
+    REPORTS = 6
+
+
+def generator(seed: int, stream: Stream, day: date | None = None) -> np.random.Generator:
+    """The generator of `stream` on `day`; a stream that knows no days leaves it out."""
+    key = (int(stream), day.toordinal() if day else 0)
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
