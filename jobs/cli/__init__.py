@@ -1,0 +1,44 @@
+"""The console script `nightshift`. Heavy imports happen inside the commands, so that --help is quick."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from jobs.cli import steps
+
+STEP_NAMES = (
+    "extract", "validate", "build_features", "snapshot", "train",
+    "gate", "promote", "predict", "publish", "verify", "reconcile",
+)  # fmt: skip
+
+app = typer.Typer(
+    name="nightshift",
+    help="A night of features, training, gates and published tables. Start with: nightshift up",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line; an error that people are meant to read is printed as it is, without a traceback."""
+    from jobs.core.errors import NightshiftError
+
+    try:
+        _mount()
+        app()
+    except NightshiftError as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(error.exit_code)
+
+
+def _mount() -> None:
+    from jobs.cli import night, services, source
+
+    app.command("up")(services.up)
+    app.command("down")(services.down)
+    app.add_typer(source.app, name="source")
+    app.command("run")(night.run)
+    steps.add_to(app, STEP_NAMES)

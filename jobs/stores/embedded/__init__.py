@@ -1,0 +1,97 @@
+"""The stores of a machine without any: PostgreSQL, Redis and MLflow as processes under one home."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from types import ModuleType
+
+from jobs.core import settings as names
+from jobs.core.settings import Settings
+from jobs.stores.embedded import mlflow, postgres, redis
+from jobs.stores.embedded.services import Service, start, stop, wait
+from jobs.stores.embedded.state import State, write
+
+Progress = Callable[[str, str], None]
+
+
+def up(settings: Settings, progress: Progress = lambda service, doing: None) -> dict[str, str]:
+    """Start what does not run, wait until all answer, and write and return the addresses by setting's name.
+
+    Idempotent, and safe to call from several processes at once: what runs is left alone, what died is
+    restarted on its data and, while it is free, on its port. `progress(service, doing)` hears each change.
+    Raises StoreError, with the end of the log, when a service does not come up.
+    """
+    state = State(settings.home)
+    state.prepare()
+    with state.lock():
+        _launch(state, redis, progress)
+        _launch(state, postgres, progress)
+        _await(postgres.service(state), progress)
+        postgres.make_databases(state)
+        _launch(state, mlflow, progress)
+        _await(redis.service(state), progress)
+        _await(mlflow.service(state), progress)
+        write(settings.endpoints_file, found := _endpoints(state))
+    return found
+
+
+def down(
+    settings: Settings, *, purge: bool = False, progress: Progress = lambda service, doing: None
+) -> None:
+    """Stop all services; with `purge`, also delete their data, passwords and logs. The lake is kept."""
+    state = State(settings.home)
+    if not state.run.exists():
+        return
+    state.prepare()
+    with state.lock():
+        settings.endpoints_file.unlink(missing_ok=True)
+        for service in reversed(_services(state)):
+            progress(service.name, "stopping")
+            stop(service)
+            progress(service.name, "stopped")
+        if purge:
+            _purge(state)
+
+
+def running(settings: Settings) -> list[str]:
+    """The names of the services whose process runs."""
+    state = State(settings.home)
+    return [service.name for service in _services(state) if service.leader] if state.run.exists() else []
+
+
+def _services(state: State) -> list[Service]:
+    return [redis.service(state), postgres.service(state), mlflow.service(state)]
+
+
+def _launch(state: State, kind: ModuleType, progress: Progress) -> None:
+    service: Service = kind.service(state)
+    if service.current:
+        return
+    progress(service.name, "starting")
+    stop(service)
+    state.move(service.name)
+    kind.prepare(state)
+    start(kind.service(state))
+
+
+def _await(service: Service, progress: Progress) -> None:
+    wait(service)
+    progress(service.name, "ready")
+
+
+def _endpoints(state: State) -> dict[str, str]:
+    return {
+        names.SOURCE: postgres.dsn(state, "source"),
+        names.POSTGRES: postgres.dsn(state, "serving"),
+        names.REDIS: redis.url(state),
+        names.MLFLOW: mlflow.url(state),
+        names.AIRFLOW_DB: postgres.dsn(state, "airflow"),
+    }
+
+
+def _purge(state: State) -> None:
+    postgres.purge(state)
+    for name in ("redis", "mlflow"):
+        shutil.rmtree(state.home / name, ignore_errors=True)
+    state.purge()

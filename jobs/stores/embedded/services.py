@@ -1,0 +1,152 @@
+"""A server process that outlives the command that started it: start, stop, health.
+
+A process belongs to a service when it runs the service's program in the service's folder. The number in
+a pidfile may have gone to another process meanwhile; program and folder have not, so nothing else is
+ever signalled, and a worker that outlived its parent is still found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pwd
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from jobs.core.errors import ConfigError, StoreError
+
+
+@dataclass(frozen=True)
+class Service:
+    """One server. `ready` says whether it answers, and does not raise; `mark` is a word of its command lines."""
+
+    name: str
+    folder: Path
+    command: list[str]
+    pidfile: Path
+    log: Path
+    ready: Callable[[], bool]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: int | None = None  # None: whoever runs this
+    mark: str = ""
+    stop_signal: signal.Signals = signal.SIGTERM
+    patience_s: float = 60
+
+    @property
+    def leader(self) -> psutil.Process | None:
+        """The process that `start` started, None when it has ended."""
+        try:
+            process = psutil.Process(int(self.pidfile.read_text().split()[0]))
+        except (FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):
+            return None
+        return process if self._owns(process) else None
+
+    @property
+    def current(self) -> bool:
+        """Whether it runs, and was started in today's environment."""
+        return self.leader is not None and self.pidfile.read_text().split()[1:] == [self._fingerprint()]
+
+    def started(self, pid: int) -> None:
+        """Remember the process that was started."""
+        self.pidfile.write_text(f"{pid} {self._fingerprint()}")
+
+    def members(self) -> list[psutil.Process]:
+        """Every process of this service, workers and orphans included."""
+        return [process for process in psutil.process_iter() if self._owns(process)]
+
+    def _fingerprint(self) -> str:
+        return hashlib.sha256(json.dumps(dict(self.environment), sort_keys=True).encode()).hexdigest()
+
+    def _owns(self, process: psutil.Process) -> bool:
+        try:
+            return (
+                process.cwd() == str(self.folder.resolve())
+                and process.exe() == str(Path(self.command[0]).resolve())
+                and process.status() != psutil.STATUS_ZOMBIE
+            )
+        except psutil.AccessDenied:  # root in a container without SYS_PTRACE, another user's process
+            return self._is_marked(process)
+        except psutil.NoSuchProcess:
+            return False
+
+    def _is_marked(self, process: psutil.Process) -> bool:
+        try:
+            return bool(self.mark) and self.mark in " ".join(process.cmdline())
+        except psutil.Error:
+            return False
+
+
+def start(service: Service) -> None:
+    """Start the server in a session of its own; it has the log for output and no input."""
+    try:
+        with service.log.open("ab") as log:
+            process = subprocess.Popen(
+                service.command,
+                cwd=service.folder,
+                env={**os.environ, **service.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                umask=0o077,
+                **as_user(service.user),
+            )
+    except OSError as error:
+        raise ConfigError(
+            f"{service.name} could not be started: {error}", remedy="run `make setup` again"
+        ) from error
+    service.started(process.pid)
+
+
+def as_user(user: int | None) -> dict[str, Any]:
+    """The arguments of Popen with which root gives its privileges up; none for None."""
+    if user is None:
+        return {}
+    return {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
+
+
+def wait(service: Service) -> None:
+    """Return once it answers. Raises StoreError, with the end of its log, when it died or took too long."""
+    deadline = time.monotonic() + service.patience_s
+    while not service.ready():
+        if service.leader is None:
+            raise failure(service, "stopped while starting")
+        if time.monotonic() > deadline:
+            raise failure(service, f"did not answer within {service.patience_s:.0f} s")
+        time.sleep(0.1)
+
+
+def stop(service: Service, patience_s: float = 30) -> None:
+    """End every process of the service: politely, then by force. Returns when none is left."""
+    if leader := service.leader:
+        _signal(leader, service.stop_signal)
+        psutil.wait_procs([leader], timeout=patience_s)
+    while left := service.members():
+        for process in left:
+            _signal(process, signal.SIGKILL)
+        psutil.wait_procs(left, timeout=1)
+    service.pidfile.unlink(missing_ok=True)
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
+
+
+def failure(service: Service, what: str) -> StoreError:
+    """The error that shows the last lines of the service's log."""
+    lines = service.log.read_text(errors="replace").splitlines()[-10:] if service.log.exists() else []
+    return StoreError(
+        "\n    ".join([f"{service.name} {what}; the end of {service.log}:", *lines]),
+        remedy="mend what the log names, then `nightshift up` again; "
+        "`nightshift down --purge` gives up the data of the embedded services and starts afresh",
+    )
