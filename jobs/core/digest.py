@@ -34,21 +34,28 @@ def table_digest(table: pa.Table, key: Sequence[str]) -> str:
     Columns are taken in the order of their names, less BOOKKEEPING. Timestamps count in microseconds
     of UTC; -0.0 is 0.0 and every NaN is the same NaN; null differs from NaN and from the empty string.
     """
-    ordered = table.sort_by([(name, "ascending") for name in key]) if table.num_rows else table
+    plain = _decoded(table)
+    ordered = plain.sort_by([(name, "ascending") for name in key]) if plain.num_rows else plain
     sha = hashlib.sha256(f"rows={table.num_rows}".encode())
     for name in sorted(set(table.column_names) - BOOKKEEPING):
-        column = ordered.column(name)
-        sha.update(f"|{name}:".encode())
-        _feed(sha, column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
+        sha.update(f"|{len(name)}:{name}:".encode())
+        _feed(sha, ordered.column(name).combine_chunks())
     return sha.hexdigest()
+
+
+def _decoded(table: pa.Table) -> pa.Table:
+    """Arrow cannot sort by a dictionary-encoded column, so its values stand in for it."""
+    kinds = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(kinds))
 
 
 def _feed(sha: Any, array: pa.Array) -> None:
     """Feed one column: its kind, its validity, then its values with nulls as zeros."""
     if isinstance(array, pa.ChunkedArray):  # combine_chunks keeps an empty or oversized column chunked
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
-    if pa.types.is_dictionary(array.type):
-        array = array.cast(array.type.value_type)
     if pa.types.is_null(array.type):
         array = array.cast(pa.string())  # an all-null column has no kind of its own in some stores
     sha.update(np.asarray(array.is_valid()).astype(np.uint8).tobytes())
@@ -63,8 +70,9 @@ def _canonical(array: pa.Array) -> list[bytes]:
         lengths = np.asarray(pc.binary_length(text)).astype("<i8")
         return [b"text", lengths.tobytes(), "".join(text.to_pylist()).encode()]
     if pa.types.is_floating(kind):
-        values = np.asarray(array.cast(pa.float64()).fill_null(0.0)) + 0.0  # -0.0 + 0.0 is 0.0
-        return [b"float", np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes()]
+        values = np.asarray(array.cast(pa.float64()).fill_null(0.0))
+        one_nan = np.where(np.isnan(values), np.nan, values)
+        return [b"float", (one_nan + 0.0).astype("<f8").tobytes()]  # -0.0 + 0.0 is 0.0
     if pa.types.is_timestamp(kind):
         array = array.cast(pa.timestamp("us", kind.tz)).cast(pa.int64())
         return [b"time", np.asarray(array.fill_null(0)).astype("<i8").tobytes()]
