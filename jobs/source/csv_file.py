@@ -18,6 +18,7 @@ from jobs.core.errors import ConfigError, DataError
 from jobs.source.batch import Batch, Rejected
 
 _BLOCK = 4 << 20
+_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,15 @@ class CsvFile:
     def _readable(self) -> Iterator[None]:
         try:
             yield
-        except (pa.ArrowException, UnicodeError, OSError) as error:
-            raise self._undecodable() or DataError(
-                f"it cannot be read as CSV: {str(error).splitlines()[0]}",
-                input=str(self.path),
-                remedy="check its quotes, its header and --delimiter",
-            ) from error
+        except OSError as error:
+            raise self._broken(error, "it may be cut short: copy it again and compare the sizes") from error
+        except (pa.ArrowException, UnicodeError) as error:
+            broken = self._broken(error, "check its quotes, its header and --delimiter")
+            raise self._undecodable() or broken from error
+
+    def _broken(self, error: Exception, remedy: str) -> DataError:
+        what = f"it cannot be read as CSV: {str(error).splitlines()[0]}"
+        return DataError(what, input=str(self.path), remedy=remedy)
 
     def _undecodable(self) -> DataError | None:
         decoder = codecs.getincrementaldecoder(self._form.encoding)()
@@ -131,7 +135,5 @@ class CsvFile:
 
 
 def _decompressed(raw: Any, path: Path) -> Any:
-    try:
-        return pa.CompressedInputStream(raw, pa.Codec.detect(str(path)).name)
-    except ValueError:
-        return raw
+    codec = _CODECS.get(path.suffix)
+    return pa.CompressedInputStream(raw, codec) if codec else raw

@@ -1,0 +1,184 @@
+"""Values of a file to values of a table, against twins that take one value at a time."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jobs.source.convert import as_text, convert, readable
+
+
+def told(converted) -> list[str | None]:
+    """The reason of each row, None for a good one."""
+    reasons = [None] * len(converted.values)
+    for reason, rows in converted.problems.items():
+        for row in np.flatnonzero(rows):
+            reasons[row] = reason
+    return reasons
+
+
+def money_twin(text: str) -> str | None:
+    try:
+        amount = Decimal(text.strip())
+    except InvalidOperation:
+        return "is not a number"
+    if not amount.is_finite():
+        return "is NaN or infinite"
+    return "does not fit numeric(14,2)" if abs(amount) >= Decimal("999999999999.995") else None
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.decimals(allow_nan=False, allow_infinity=False, places=2).map(str),
+            st.floats().map(repr),
+            st.sampled_from(
+                ["NaN", "-inf", "Infinity", "12,50", "EUR 5", "1e3", ".5", "7.", "+1", "--1", "0x10", " 3 "]
+            ),
+        ),
+        min_size=1,
+    )
+)
+def test_money_agrees_with_decimal_one_by_one(texts):
+    converted = convert("money", pa.array(texts), "UTC")
+    assert told(converted) == [money_twin(text) for text in texts]
+    good = [text.strip() if money_twin(text) is None else None for text in texts]
+    assert converted.values.to_pylist() == good
+
+
+def test_money_of_a_float_column_keeps_the_digits_and_refuses_what_is_not_finite():
+    converted = convert("money", pa.array([57.16, -3.0, 1e-5, None, float("nan"), float("inf"), 1e12]), "UTC")
+    assert [None if text is None else float(text) for text in converted.values.to_pylist()] == [
+        57.16, -3.0, 1e-5, None, None, None, None,
+    ]  # fmt: skip
+    assert told(converted) == [None] * 4 + ["is NaN or infinite"] * 2 + ["does not fit numeric(14,2)"]
+
+
+def test_text_is_trimmed_empty_is_missing_and_whole_floats_read_as_integers():
+    assert as_text(pa.array([" a ", "", None, "b c"])).to_pylist() == ["a", None, None, "b c"]
+    assert as_text(pa.array([7.0, 7.5, float("nan"), -0.0])).to_pylist() == ["7", "7.5", None, "0"]
+    assert convert("text", pa.array(["x", "x", "y"]).dictionary_encode(), "UTC").values.to_pylist() == [
+        "x",
+        "x",
+        "y",
+    ]
+
+
+def test_a_nul_character_is_told_because_postgres_cannot_hold_it():
+    assert told(convert("text", pa.array(["a\0b", "ab"]), "UTC")) == ["holds a NUL character", None]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0, 1, None], [False, True, None]),
+        ([0.0, 1.0], [False, True]),
+        ([True, False], [True, False]),
+        (["TRUE", "no", " t ", ""], [True, False, True, None]),
+    ],
+)
+def test_flags(values, expected):
+    converted = convert("flag", pa.array(values), "UTC")
+    assert converted.values.to_pylist() == expected
+    assert told(converted) == [None] * len(values)
+
+
+def test_a_flag_that_is_neither_true_nor_false_is_told():
+    assert told(convert("flag", pa.array([0, 2]), "UTC")) == [None, "is neither true nor false"]
+    assert told(convert("flag", pa.array(["maybe", None]), "UTC")) == ["is neither true nor false", None]
+
+
+@given(
+    st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1)),
+    st.sampled_from(["", "Z", "+02:00", "-0530", "+01"]),
+    st.sampled_from(["T", " "]),
+)
+def test_a_time_agrees_with_datetime(moment, zone, separator):
+    text = moment.isoformat(separator) + zone
+    twin = datetime.fromisoformat(text)
+    twin = twin if zone else twin.replace(tzinfo=UTC)
+    converted = convert("time", pa.array([text]), "UTC")
+    assert told(converted) == [None]
+    assert converted.values.to_pylist() == [twin.astimezone(UTC)]
+
+
+def test_a_time_without_a_zone_is_local_and_one_with_a_zone_is_not():
+    local = pa.array(["2018-07-01 12:00:00", "2018-07-01T12:00:00Z", "2018-01-01"])
+    noon = datetime(2018, 7, 1, 12, tzinfo=ZoneInfo("Europe/Berlin"))
+    assert convert("time", local, "Europe/Berlin").values.to_pylist() == [
+        noon.astimezone(UTC),
+        noon.replace(tzinfo=UTC),
+        datetime(2017, 12, 31, 23, tzinfo=UTC),
+    ]
+
+
+def test_local_times_that_the_clock_skips_or_repeats_are_told():
+    skipped, repeated, fine = "2018-03-25 02:30:00", "2018-10-28 02:30:00", "2018-10-28 03:30:00"
+    reason = "falls into a change of the clocks in Europe/Berlin"
+    assert told(convert("time", pa.array([skipped, repeated, fine]), "Europe/Berlin")) == [
+        reason,
+        reason,
+        None,
+    ]
+    stamps = pa.array([datetime.fromisoformat(text) for text in (skipped, fine)], pa.timestamp("ms"))
+    assert told(convert("time", stamps, "Europe/Berlin")) == [reason, None]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["01/04/2018", "2018", "20180401", "2018-13-01", "2018-02-30", "now", "1522540800", "2018-04-01 25:00"],
+)
+def test_what_is_no_iso_time_is_told(text):
+    converted = convert("time", pa.array([text]), "UTC")
+    assert told(converted) == ["is not an ISO 8601 time"]
+    assert converted.values.to_pylist() == [None]
+
+
+def test_times_of_a_parquet_file_of_any_unit():
+    moment = datetime(2018, 4, 1, 0, 0, 31)
+    expected = [moment.replace(tzinfo=UTC), None]
+    for unit in ("s", "ms", "us", "ns"):
+        assert (
+            convert("time", pa.array([moment, None], pa.timestamp(unit)), "UTC").values.to_pylist()
+            == expected
+        )
+        zoned = pa.array([moment.replace(tzinfo=UTC), None], pa.timestamp(unit, "America/New_York"))
+        assert convert("time", zoned, "Europe/Berlin").values.to_pylist() == expected
+    days = convert("time", pa.array([date(2018, 4, 1)]), "UTC").values.to_pylist()
+    assert days == [datetime(2018, 4, 1, tzinfo=UTC)]
+
+
+def test_an_empty_array_of_every_kind():
+    for kind in ("text", "time", "money", "flag"):
+        assert convert(kind, pa.array([], pa.string()), "UTC").values.to_pylist() == []
+        assert convert(kind, pa.array([None, None], pa.string()), "UTC").values.to_pylist() == [None, None]
+        assert convert(kind, pa.nulls(2), "UTC").values.to_pylist() == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "expected"),
+    [
+        ("time", pa.int64(), False),
+        ("time", pa.date32(), True),
+        ("money", pa.timestamp("us"), False),
+        ("money", pa.decimal128(20, 4), True),
+        ("text", pa.list_(pa.string()), False),
+        ("text", pa.dictionary(pa.int32(), pa.string()), True),
+        ("text", pa.binary(), False),
+        ("flag", pa.int8(), True),
+        ("flag", pa.date32(), False),
+    ],
+)  # fmt: skip
+def test_which_arrow_types_can_be_read(kind, given, expected):
+    assert readable(kind, given) is expected
+
+
+def test_times_near_midnight_keep_their_microseconds():
+    last = datetime(2018, 4, 1, tzinfo=UTC) - timedelta(microseconds=1)
+    assert convert("time", pa.array([last.isoformat()]), "UTC").values.to_pylist() == [last]

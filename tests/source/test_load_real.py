@@ -1,0 +1,48 @@
+"""The Handbook's transactions, all of them, as issue 2 asks."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from datetime import timedelta
+from decimal import Decimal
+
+import psycopg2
+import pytest
+from jobs.core.settings import PROJECT
+from jobs.source.load import LabelRule, Request, load
+from jobs.source.schema import TRANSACTIONS
+
+FOLDER = PROJECT.parent / "shared" / "data" / "transactions"
+COLUMNS = {
+    "transaction_id": "TRANSACTION_ID",
+    "event_time": "TX_DATETIME",
+    "customer_id": "CUSTOMER_ID",
+    "merchant_id": "TERMINAL_ID",
+    "amount": "TX_AMOUNT",
+}
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="../shared/data/transactions is not here")
+def test_a_million_transactions_with_labels_load_in_a_minute(source_db, tmp_path):
+    request = Request(
+        TRANSACTIONS,
+        (f"{FOLDER}/*.parquet",),
+        COLUMNS,
+        {"currency": "EUR"},
+        LabelRule("TX_FRAUD", timedelta(days=7)),
+    )
+    begun = time.monotonic()
+    summary = load(source_db, request, tmp_path / "bad.csv", lambda stage, share: None)
+    took = time.monotonic() - begun
+    assert (summary.read, summary.loaded, summary.written) == (1_016_507,) * 3
+    assert (summary.labels, summary.duplicates, summary.rejected) == (8138, 0, {})
+    with closing(psycopg2.connect(source_db)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*), count(DISTINCT customer_id), sum(amount) FROM transactions")
+        assert cursor.fetchone() == (1_016_507, 4985, Decimal("54510103.40"))
+        cursor.execute(
+            "SELECT count(*) FROM fraud_labels JOIN transactions USING (transaction_id)"
+            " WHERE is_fraud AND reported_at = event_time + interval '7 days'"
+        )
+        assert cursor.fetchone() == (8138,)
+    assert took < 60
