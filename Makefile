@@ -1,0 +1,68 @@
+# The developers' interface. Every target does what it lacks: `make up` on a bare clone sets up first.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.nightshift-setup
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation
+# As root, or where sudo asks for no password; elsewhere `setup` ends with the line that says what to install.
+INSTALL_JAVA = command -v apt-get >/dev/null && \
+	{ test "$$(id -u)" = 0 && root= || { sudo -n true 2>/dev/null && root="sudo -n"; }; } && \
+	export DEBIAN_FRONTEND=noninteractive && $$root apt-get update -qq && \
+	$$root apt-get install -qq --no-install-recommends openjdk-17-jre-headless
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down demo test test-slow lint bench lock clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: $(SETUP) ## Install everything into .venv, and Java where the package manager may
+	@$(BIN)/python -m jobs.stores.embedded.java
+
+up: setup ## Start PostgreSQL, Redis and MLflow on free ports
+	@$(BIN)/nightshift up
+
+down: ## Stop them; the data stays
+	@test ! -x $(BIN)/nightshift || $(BIN)/nightshift down
+
+demo: up ## From nothing to served tables (DATA=<folder>: on your own files)
+	@$(BIN)/nightshift demo $(if $(DATA),--data $(DATA))
+
+test: setup ## Run the tests, but for the slow ones
+	@$(BIN)/pytest -m "not slow"
+
+test-slow: setup ## Run the slow tests
+	@$(BIN)/pytest -m slow
+
+lint: setup ## Check style and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+bench: setup ## Measure
+	@$(BIN)/python -m bench
+
+lock: ## Resolve requirements.in into requirements.lock
+	@uv=$$(mktemp -d) && trap 'rm -rf "$$uv"' EXIT && $(PYTHON) -m venv "$$uv" && \
+	"$$uv/bin/pip" install --quiet --disable-pip-version-check uv && \
+	"$$uv/bin/uv" pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		--no-emit-find-links --python-version 3.11 --output-file requirements.lock requirements.in
+
+clean: ## Stop the services and delete .venv and .nightshift with all data
+	@test ! -x $(BIN)/nightshift || $(BIN)/nightshift down --purge
+	rm -rf $(VENV) .nightshift
+
+# setuptools comes first, pinned: what has no wheel is built by it and by nothing fetched unpinned.
+$(SETUP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
+		echo "error: $(PYTHON) is not a Python 3.11 with venv. Next: install one (Debian, Ubuntu:" \
+		"apt-get install python3.11 python3.11-venv; Fedora: dnf install python3.11; macOS:" \
+		"brew install python@3.11), or name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Installing $$(grep -c == requirements.lock) packages into $(VENV); this takes some minutes"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@sed -n '/^setuptools==/,/[^\\]$$/p' requirements.lock > $(VENV)/build.lock
+	@$(INSTALL) --require-hashes -r $(VENV)/build.lock
+	@$(INSTALL) --require-hashes --no-deps -r requirements.lock
+	@$(INSTALL) --no-deps --editable .
+	@$(BIN)/python -m jobs.stores.embedded.java 2>/dev/null || { $(INSTALL_JAVA); } || true
+	@touch $@

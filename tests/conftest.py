@@ -1,0 +1,83 @@
+"""Real engines for the tests: one set of embedded services a session, an empty database a test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import shutil
+import tempfile
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+from psycopg2.sql import SQL, Identifier
+
+from jobs.core import settings
+from jobs.stores import embedded
+from jobs.stores.embedded import postgres
+from jobs.stores.embedded.state import State
+
+REDIS_DATABASES = itertools.cycle(range(1, 16))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home():
+    """The session's own NIGHTSHIFT_HOME, outside the project; no address of the user's environment is used."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [*os.environ]:
+            if name.startswith("NIGHTSHIFT_") or name == settings.MLFLOW:
+                patch.delenv(name)
+        folder = Path(tempfile.mkdtemp(prefix="nightshift-"))
+        patch.setenv("NIGHTSHIFT_HOME", str(folder))
+        yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def services(home):
+    """PostgreSQL, Redis and MLflow under the session's home, their addresses in the environment."""
+    found = settings.load()
+    try:
+        endpoints = embedded.up(found)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, url in endpoints.items():
+                patch.setenv(name, url)
+            yield found
+    finally:
+        embedded.down(found, purge=True)
+
+
+@pytest.fixture
+def source_db(services):
+    """The address of a new, empty database of the role `source`, dropped after the test."""
+    with _database(services.home, "source") as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def serving_db(services):
+    """The address of a new, empty database of the role `serving`, dropped after the test."""
+    with _database(services.home, "serving") as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def redis_url(services):
+    """The address of an empty Redis database that no other test uses meanwhile."""
+    url = services.redis.removesuffix("/0") + f"/{next(REDIS_DATABASES)}"
+    with closing(redis.Redis.from_url(url)) as client:
+        client.flushdb()
+        yield url
+        client.flushdb()
+
+
+@contextmanager
+def _database(home, role):
+    state, name = State(home), f"test_{secrets.token_hex(6)}"
+    with closing(postgres.connect(state)) as admin:
+        admin.autocommit = True
+        admin.cursor().execute(SQL("CREATE DATABASE {} OWNER {}").format(Identifier(name), Identifier(role)))
+        yield postgres.dsn(state, name, role)
+        admin.cursor().execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
