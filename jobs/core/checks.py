@@ -27,7 +27,7 @@ class Check:
 
     def __str__(self) -> str:
         mark = "ok" if self.passed else self.severity.upper()
-        return f"{mark} {self.name}: {self.value:g} against {self.threshold:g} {self.message}".rstrip()
+        return f"{mark} {self.name}: {self.value:.12g} against {self.threshold:.12g} {self.message}".rstrip()
 
 
 def equal(name: str, value: float, expected: float, message: str = "") -> Check:

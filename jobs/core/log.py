@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sys
 from datetime import UTC, datetime
@@ -16,10 +17,9 @@ class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         event = {"at": _utc(record), "level": record.levelname.lower(), "event": record.getMessage()}
         event |= {name: str(getattr(record, name)) for name in _FIELDS if hasattr(record, name)}
-        event |= getattr(record, "data", {})
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
-        return json.dumps(event, default=str)
+        return json.dumps(_finite(event | getattr(record, "data", {}) | event), default=str)
 
 
 class _Human(logging.Formatter):
@@ -30,6 +30,15 @@ class _Human(logging.Formatter):
             f"{_utc(record)[11:19]} {record.levelname.lower():7} {where}{record.getMessage()} {data}".rstrip()
         )
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for the numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _utc(record: logging.LogRecord) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.core.digest import json_digest
+from jobs.core.errors import DataError
 
 
 class Frozen(BaseModel):
@@ -65,7 +66,12 @@ class Manifest(Frozen):
                 "model_digest": self.model_digest}  # fmt: skip
 
     def output(self, name: str) -> Dataset:
-        return next(dataset for dataset in self.outputs if dataset.name == name)
+        """The output called `name`; DataError names those there are."""
+        for dataset in self.outputs:
+            if dataset.name == name:
+                return dataset
+        known = ", ".join(dataset.name for dataset in self.outputs) or "none"
+        raise DataError(f"{self.name} has no output {name}; it has {known}", remedy="run that step again")
 
     def to_bytes(self) -> bytes:
         return self.model_dump_json(indent=1).encode()

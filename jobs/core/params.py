@@ -17,7 +17,7 @@ from jobs.core.errors import ConfigError
 class Section(BaseModel):
     """Base of a section: frozen, and a key that nobody reads is an error, not a silence."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @property
     def digest(self) -> str:
@@ -77,7 +77,7 @@ Params = TypeVar("Params", bound=Section)
 def load(path: Path) -> dict[str, Any]:
     """The whole of params.yaml as plain values."""
     try:
-        return dict(yaml.safe_load(path.read_text()) or {})
+        values = yaml.safe_load(path.read_text()) or {}
     except FileNotFoundError:
         raise ConfigError(
             f"no parameters at {path}", remedy="set NIGHTSHIFT_PARAMS to a params.yaml"
@@ -86,12 +86,15 @@ def load(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path} is not YAML: {error}", remedy="mend the line that the message names"
         ) from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} is no mapping of pipelines", remedy="begin it with `<pipeline>:`")
+    return values
 
 
 def first_date(path: Path, pipeline: str) -> date:
     """The first day that the pipeline's source has; days before it are not missing."""
     value = _pipeline(load(path), path, pipeline).get("first_date")
-    if not isinstance(value, date):
+    if type(value) is not date:  # a datetime is a date too, but no day
         raise ConfigError(
             f"{pipeline}.first_date is {value!r}, not a date", remedy=f"write YYYY-MM-DD in {path}"
         )
@@ -117,8 +120,8 @@ def _pipeline(values: dict[str, Any], path: Path, pipeline: str) -> dict[str, An
 
 
 def _explain(prefix: str, error: Any, model: type[Section]) -> str:
-    name = ".".join(map(str, error["loc"]))
-    message = f"{prefix}.{name} = {error['input']!r}: {error['msg']}"
+    name = ".".join((prefix, *map(str, error["loc"])))
+    message = f"{name} = {error['input']!r}: {error['msg']}"
     if error["type"] == "extra_forbidden":
         message += f" (keys: {', '.join(sorted(model.model_fields))})"
     return message

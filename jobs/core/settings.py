@@ -52,6 +52,10 @@ class Settings:
             return found
         except FileNotFoundError:
             return {}
+        except ValueError:
+            raise ConfigError(
+                f"{self.endpoints_file} is not JSON", remedy="write it anew with `make down` and `make up`"
+            ) from None
 
     @property
     def lake(self) -> str:
