@@ -15,7 +15,8 @@ from jobs.core import settings
 from jobs.source import MAX_BAD_FRACTION
 
 if TYPE_CHECKING:
-    from jobs.source.load import LabelRule, Summary
+    from jobs.source.load import Summary
+    from jobs.source.request import LabelRule
     from jobs.source.schema import Table
 
 app = typer.Typer(help="Simulate operational data, or load it from files.", no_args_is_help=True)
@@ -128,7 +129,7 @@ def transactions(
     --map transaction_id=TRANSACTION_ID,event_time=TX_DATETIME,customer_id=CUSTOMER_ID,merchant_id=TERMINAL_ID,amount=TX_AMOUNT
     --label-column TX_FRAUD
     """
-    from jobs.source.load import LabelRule
+    from jobs.source.request import LabelRule
     from jobs.source.schema import TRANSACTIONS
 
     rule = (
@@ -177,8 +178,9 @@ class _Given(NamedTuple):
 
 def _load(table: Table, files: tuple[str, ...], given: _Given, label: LabelRule | None) -> None:
     from jobs.source.csv_file import CsvFormat
-    from jobs.source.load import Request, load
+    from jobs.source.load import load
     from jobs.source.mapping import parse_pairs
+    from jobs.source.request import Request
 
     request = Request(
         table=table,

@@ -4,78 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.core.errors import ConfigError, DataError
+from jobs.core.errors import DataError
 from jobs.core.failpoint import failpoint
-from jobs.source import MAX_BAD_FRACTION
 from jobs.source.batch import Batch, File, Rejected
-from jobs.source.csv_file import CsvFormat
 from jobs.source.database import writing
 from jobs.source.files import expand, open_file
 from jobs.source.labels import merge_labels
-from jobs.source.mapping import ColumnMap
 from jobs.source.rejects import Rejects
+from jobs.source.request import Request
 from jobs.source.rows import read_rows
-from jobs.source.schema import Column, Table
+from jobs.source.schema import Table
 from jobs.source.stage import Stage
 
 Progress = Callable[[str, float], None]  # what is being done, and the share of it done
-
-
-@dataclass(frozen=True)
-class LabelRule:
-    """Labels from a column of the transactions' own file, reported `delay` after the transaction.
-
-    Unless `genuine`, only frauds get a row: without one, an event older than the delay is genuine anyway. A
-    transaction that has a label already gets the new one in any case.
-    """
-
-    column: str
-    delay: timedelta = timedelta(days=7)
-    genuine: bool = False
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to load: `table` from the files that `patterns` match."""
-
-    table: Table
-    patterns: tuple[str, ...]
-    columns: Mapping[str, str] = field(default_factory=dict)
-    constants: Mapping[str, str] = field(default_factory=dict)
-    label: LabelRule | None = None
-    csv: CsvFormat = field(default_factory=CsvFormat)
-    timezone: str = "UTC"
-    max_bad_fraction: float = MAX_BAD_FRACTION
-
-    def __post_init__(self) -> None:
-        ColumnMap(self.columns, self.constants).check(self.table.columns)
-        try:
-            ZoneInfo(self.timezone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ConfigError(
-                f"there is no time zone {self.timezone!r}", remedy="use a name like UTC or Europe/Berlin"
-            ) from None
-
-    @property
-    def map(self) -> ColumnMap:
-        labels = {"is_fraud": self.label.column} if self.label else {}
-        return ColumnMap({**self.columns, **labels}, self.constants)
-
-    @property
-    def supplied(self) -> tuple[Column, ...]:
-        """The columns that the files may supply."""
-        return (*self.table.columns, Column("is_fraud", "flag")) if self.label else self.table.columns
-
-    @property
-    def staged(self) -> tuple[Column, ...]:
-        return (*self.supplied, Column("reported_at", "time")) if self.label else self.supplied
 
 
 @dataclass(frozen=True)

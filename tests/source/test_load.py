@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 from jobs.core.errors import ConfigError, DataError, StoreError
 from jobs.source.csv_file import CsvFormat
-from jobs.source.load import LabelRule, Request, load
+from jobs.source.load import load
+from jobs.source.request import LabelRule, Request
 from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS
 
 HEADER = "transaction_id,event_time,customer_id,merchant_id,amount"

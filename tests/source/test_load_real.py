@@ -10,7 +10,8 @@ from decimal import Decimal
 import psycopg2
 import pytest
 from jobs.core.settings import PROJECT
-from jobs.source.load import LabelRule, Request, load
+from jobs.source.load import load
+from jobs.source.request import LabelRule, Request
 from jobs.source.schema import TRANSACTIONS
 
 FOLDER = PROJECT.parent / "shared" / "data" / "transactions"

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from jobs.source.load import Request, load
+from jobs.source.load import load
+from jobs.source.request import Request
 from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS
 from jobs.source.simulate import fraud
 from jobs.source.simulate.day import Reporting, frauds, simulate_day
