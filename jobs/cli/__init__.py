@@ -41,4 +41,7 @@ def _mount() -> None:
     app.command("down")(services.down)
     app.add_typer(source.app, name="source")
     app.command("run")(night.run)
-    steps.add_to(app, STEP_NAMES)
+    from pathlib import Path
+
+    here = Path(__file__).parents[1] / "steps"
+    steps.add_to(app, tuple(n for n in STEP_NAMES if (here / f"{n}.py").exists()))

@@ -34,7 +34,7 @@ Days = dict[str, list[date]]
 Frames = Mapping[str, "DataFrame"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Source:
     """An operational table and how one day of it is read and judged.
 
@@ -54,7 +54,7 @@ class Source:
     rules: Callable[[pd.DataFrame, date, Any], pd.Series]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """A table with one partition a day. Its grain is (date, *key)."""
 

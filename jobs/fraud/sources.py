@@ -17,33 +17,40 @@ _GARBLED = r"[\x00-\x1f\x7f\ufffd]"
 
 def judge_transactions(rows: pd.DataFrame, day: date, params: FraudValidateParams) -> pd.Series:
     """One reason a row, null where the row is good."""
-    reasons = _reasons(rows)
-    reasons[_garbled(rows)] = "text in an unknown encoding"
-    reasons[rows["amount_minor"] > params.max_amount_minor] = (
-        f"absurd amount (over {params.max_amount_minor})"
+    return _first_of(
+        rows,
+        (rows["event_time"].dt.date != day, f"event_time is not on {day}"),
+        *_amounts(rows, params),
+        (_garbled(rows), "text in an unknown encoding"),
     )
-    reasons[rows["amount_minor"] < 0] = "negative amount"
-    reasons[rows["event_time"].dt.date != day] = f"event_time is not on {day}"
-    return reasons
 
 
 def judge_labels(rows: pd.DataFrame, day: date, params: FraudValidateParams) -> pd.Series:
-    """One reason a row, null where the row is good; a label's customer and merchant are its transaction's."""
-    reasons = _reasons(rows)
-    reasons[rows["reported_at"] < rows["event_time"]] = "reported before its transaction"
-    reasons[rows["customer_id"].isna()] = "label of an unknown transaction"
-    reasons[rows["reported_at"].dt.date != day] = f"reported_at is not on {day}"
+    """One reason a row, null where it is good; a label's customer, merchant and amount are its transaction's."""
+    return _first_of(
+        rows,
+        (rows["reported_at"].dt.date != day, f"reported_at is not on {day}"),
+        (rows["customer_id"].isna(), "label of an unknown transaction"),
+        (rows["reported_at"] < rows["event_time"], "reported before its transaction"),
+        *_amounts(rows, params),
+    )
+
+
+def _first_of(rows: pd.DataFrame, *rules: tuple[pd.Series, str]) -> pd.Series:
+    reasons = pd.Series(None, index=rows.index, dtype="object")
+    for broken, reason in reversed(rules):
+        reasons[broken.fillna(False).astype(bool)] = reason
     return reasons
 
 
-def _reasons(rows: pd.DataFrame) -> pd.Series:
-    return pd.Series(None, index=rows.index, dtype="object")
+def _amounts(rows: pd.DataFrame, params: FraudValidateParams) -> list[tuple[pd.Series, str]]:
+    absurd = f"absurd amount (over {params.max_amount_minor})"
+    return [(rows["amount_minor"] < 0, "negative amount"), (rows["amount_minor"] > params.max_amount_minor, absurd)]
 
 
 def _garbled(rows: pd.DataFrame) -> pd.Series:
-    texts = rows.select_dtypes(["object", "string"])
-    found = [texts[name].str.contains(_GARBLED, na=False, regex=True) for name in texts]
-    return pd.concat(found, axis=1).any(axis=1)
+    texts = rows.select_dtypes(["object", "string"]).astype("string")
+    return pd.concat([texts[name].str.contains(_GARBLED, regex=True) for name in texts], axis=1).any(axis=1)
 
 
 SOURCES = (
@@ -75,24 +82,25 @@ SOURCES = (
     Source(
         name="fraud_labels",
         query=(
-            "SELECT l.transaction_id, l.is_fraud, l.reported_at, t.event_time, t.customer_id, t.merchant_id"
+            "SELECT l.transaction_id, l.is_fraud, l.reported_at, t.event_time, t.customer_id, t.merchant_id, t.amount"
             " FROM fraud_labels l LEFT JOIN transactions t USING (transaction_id)"
             " WHERE l.reported_at >= %(start)s AND l.reported_at < %(end)s"
         ),
         tables={
             "fraud_labels": ("transaction_id", "is_fraud", "reported_at"),
-            "transactions": ("transaction_id", "event_time", "customer_id", "merchant_id"),
+            "transactions": ("transaction_id", "event_time", "customer_id", "merchant_id", "amount"),
         },
         schema=pa.schema(
             {
                 "transaction_id": pa.string(), "is_fraud": pa.bool_(), "reported_at": _TIME,
                 "event_time": _TIME, "customer_id": pa.string(), "merchant_id": pa.string(),
+                "amount_minor": pa.int64(),
             }
         ),
         key=("transaction_id",),
         time="reported_at",
         required=("transaction_id", "is_fraud", "reported_at"),
-        money={},
+        money={"amount_minor": "amount"},
         rules=judge_labels,
     ),
 )  # fmt: skip

@@ -10,10 +10,16 @@ _DATE = pa.field("date", pa.date32(), nullable=False)
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
-    """Columns are not null, but for the scores of somebody who made no transaction in the last 7 days."""
-    nullable = {"mean_score", "max_score"}
+    """Columns are not null, but for what somebody without a transaction cannot have."""
+    nullable = {"mean_score", "max_score", "last_event_time"}
     return pa.schema([_DATE, *(pa.field(name, kind, name in nullable) for name, kind in columns.items())])
 
+
+_REPORTED = {  # labels count by the day they were reported
+    "reported_frauds": pa.int64(),
+    "reported_fraud_sum": pa.int64(),
+    "reported_fraud_sum_of_squares": pa.int64(),
+}
 
 AGGREGATES = (
     Table(
@@ -27,7 +33,8 @@ AGGREGATES = (
             amount_sum_of_squares=pa.int64(),
             amount_max=pa.int64(),
             night_transactions=pa.int64(),
-            reported_frauds=pa.int64(),
+            last_event_time=pa.timestamp("us", "UTC"),
+            **_REPORTED,
         ),
     ),
     Table(
@@ -38,7 +45,7 @@ AGGREGATES = (
             merchant_id=pa.string(),
             transactions=pa.int64(),
             amount_sum=pa.int64(),
-            reported_frauds=pa.int64(),
+            **_REPORTED,
         ),
     ),
 )

@@ -18,9 +18,10 @@ def run(step: Step) -> None:
     step.at("read")
     texts, volumes = {}, {}
     with operational.connect(step.settings.source) as session:
+        if extra := operational.extra_columns(session, sources(step.run.pipeline)):
+            step.log.warning("columns that nobody reads", columns=extra)
+            step.facts["unread_columns"] = extra
         for source in sources(step.run.pipeline):
-            if extra := operational.extra_columns(session, source):
-                step.log.warning("columns that nobody reads", columns=extra)
             texts[source] = operational.read_day(session, source, start, end)
             # The mean of the days before, from the source itself: the check on it must not depend on
             # which days happen to be in the lake already.

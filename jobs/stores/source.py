@@ -65,16 +65,17 @@ def rows_before(session: connection, source: Source, start: datetime, days: int)
         return int(row[0]) if row else 0
 
 
-def extra_columns(session: connection, source: Source) -> list[str]:
-    """Upstream columns that nobody reads; DataError when one that is read is missing or cannot name a day."""
-    extra = []
-    for table, wanted in source.tables.items():
-        present = _columns(session, table)
-        _require(table, wanted, present)
-        if source.time in wanted and table == next(iter(source.tables)):
-            _require_time(table, source.time, present[source.time])
-        extra += [f"{table}.{name}" for name in present if name not in wanted]
-    return extra
+def extra_columns(session: connection, sources: Sequence[Source]) -> list[str]:
+    """Upstream columns that no source reads; DataError when one that is read is missing or cannot name a day."""
+    read: dict[str, set[str]] = {}
+    for source in sources:
+        for table, wanted in source.tables.items():
+            read.setdefault(table, set()).update(wanted)
+            present = _columns(session, table)
+            _require(table, wanted, present)
+            if source.time in wanted:
+                _require_time(table, source.time, present[source.time])
+    return [f"{table}.{name}" for table, wanted in read.items() for name in _columns(session, table) if name not in wanted]
 
 
 def _columns(session: connection, table: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ def session(settings: Settings) -> SparkSession:
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("JAVA_HOME", str(java.home()))
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     scratch = settings.home / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
     master = settings.spark_master
@@ -33,7 +34,7 @@ def session(settings: Settings) -> SparkSession:
         "spark.sql.session.timeZone": "UTC",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "ERROR",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(__file__).with_name('spark-log4j2.properties')}",
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",

@@ -1,0 +1,191 @@
+"""`nightshift run`: the steps of a night, each a process of its own, in the order of the way of the data."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from jobs.cli.steps import PARENT
+from jobs.core import locks, params, settings
+from jobs.core.manifest import manifest_name
+from jobs.core.settings import Settings
+from jobs.core.usecase import features, parameters
+from jobs.steps.frame import NIGHTLY, run_lock
+from jobs.stores.lake import Lake
+
+INGEST = ("extract", "validate", "build_features")
+TRAINING = ("snapshot", "train", "gate", "promote")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one process ended: seconds, peak of resident memory of it and its children, exit code."""
+
+    step: str
+    seconds: float
+    peak_mib: float
+    code: int
+
+
+def run(
+    pipeline: Annotated[str, typer.Argument(help="The use case, a folder of jobs/.")],
+    date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The UTC day D.")],
+    from_: Annotated[str | None, typer.Option("--from", help="First step to run.")] = None,
+    to: Annotated[str | None, typer.Option(help="Last step to run.")] = None,
+    catch_up: Annotated[
+        bool, typer.Option(help="First ingest the days of the look-back that are missing.")
+    ] = True,
+) -> None:
+    """Run a night: every step for one day, or those from --from to --to.
+
+    A failed training does not cost the day's tables: they are published with the champion there is, and the
+    command fails at the end.
+
+    Example: nightshift run fraud --date 2018-07-10 --from train
+    """
+    console, chosen = Console(stderr=True), settings.load()
+    steps = between(NIGHTLY, from_, to)
+    with locks.hold(
+        chosen.postgres, run_lock(pipeline, date.date()), f"nightshift run {pipeline} {date.date()}"
+    ):
+        outcomes = night(console, chosen, pipeline, date.date(), steps, catch_up)
+    console.print(_table(outcomes))
+    if failed := [outcome.step for outcome in outcomes if outcome.code]:
+        published = any(outcome.step == "publish" and not outcome.code for outcome in outcomes)
+        console.print(
+            f"[red]{', '.join(failed)} failed.[/red] "
+            + (
+                "The day was published with the champion there is."
+                if published
+                else "Nothing new was published."
+            )
+            + f" Log: {log_file(chosen, pipeline, date.date())}"
+        )
+        raise typer.Exit(next(outcome.code for outcome in outcomes if outcome.code))
+
+
+def between(steps: Sequence[str], first: str | None, last: str | None) -> list[str]:
+    """The steps from `first` to `last`, both included; None is the end of the list."""
+    for name in (first, last):
+        if name is not None and name not in steps:
+            raise typer.BadParameter(f"no step {name!r}; steps: {', '.join(steps)}")
+    return list(steps[steps.index(first) if first else 0 : steps.index(last) + 1 if last else None])
+
+
+def night(
+    console: Console, chosen: Settings, pipeline: str, day: date, steps: Sequence[str], catch_up: bool
+) -> list[Outcome]:
+    """Run `steps` for `day`; what a failure costs follows the way of the data."""
+    outcomes = []
+    if catch_up and (missing := missing_days(chosen, pipeline, day)):
+        console.print(f"catching up {len(missing)} days from {missing[0]} to {missing[-1]}")
+        for step in INGEST:
+            outcomes.append(_step(console, chosen, pipeline, step, missing, day))
+            if outcomes[-1].code:
+                return outcomes
+    lost = False
+    for step in steps:
+        if lost and step in TRAINING:
+            continue
+        outcomes.append(_step(console, chosen, pipeline, step, [day], day))
+        lost = lost or (outcomes[-1].code != 0 and step in TRAINING)
+        if outcomes[-1].code and step not in TRAINING:
+            break
+    return outcomes
+
+
+def missing_days(chosen: Settings, pipeline: str, day: date) -> list[date]:
+    """Days before D of the look-back of D that have not been ingested, oldest first."""
+    first, lake = params.first_date(chosen.params_file, pipeline), Lake(chosen.lake)
+    known, needed = parameters(pipeline), features(pipeline)
+    asked = (
+        needed.training_days(
+            day, params.section(chosen.params_file, pipeline, "snapshot", known["snapshot"])
+        ),
+        needed.scoring_days(day, params.section(chosen.params_file, pipeline, "predict", known["predict"])),
+    )
+    window = {each for part in asked for days in part.values() for each in days if first <= each < day}
+    return [
+        each
+        for each in sorted(window)
+        if not all(lake.manifest(manifest_name(pipeline, s, each)) for s in INGEST)
+    ]
+
+
+def log_file(chosen: Settings, pipeline: str, day: date) -> Path:
+    return chosen.home / "logs" / "runs" / f"{pipeline}-{day}.log"
+
+
+def _step(
+    console: Console, chosen: Settings, pipeline: str, step: str, days: Sequence[date], night_of: date
+) -> Outcome:
+    dates = [argument for day in days for argument in ("--date", str(day))]
+    log = log_file(chosen, pipeline, night_of)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    label = f"{step} ({len(days)} days)" if len(days) > 1 else step
+    with log.open("ab") as sink, console.status(f"{pipeline} {night_of}: {label}"):
+        start, end = time.monotonic(), sink.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jobs", step, "--pipeline", pipeline, *dates],
+            stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=os.environ | {PARENT: str(os.getpid())},
+        )  # fmt: skip
+        peak = _watch(process)
+        outcome = Outcome(label, time.monotonic() - start, peak, process.returncode)
+    if outcome.code:
+        with log.open("rb") as source:
+            source.seek(end)
+            console.print(source.read().decode(errors="replace")[-4000:], markup=False, highlight=False)
+    console.print(
+        f"  {'failed' if outcome.code else 'done  '} {label} {outcome.seconds:.1f} s", highlight=False
+    )
+    return outcome
+
+
+def _watch(process: subprocess.Popen[bytes]) -> float:
+    """Wait for the process; the peak of resident memory in MiB of it and its children, sampled."""
+    peak, over = 0.0, threading.Event()
+
+    def sample() -> None:
+        nonlocal peak
+        while not over.wait(0.2):
+            with suppress(psutil.Error):
+                root = psutil.Process(process.pid)
+                used = sum(member.memory_info().rss for member in [root, *root.children(recursive=True)])
+                peak = max(peak, used / 2**20)
+
+    sampler = threading.Thread(target=sample, daemon=True)
+    sampler.start()
+    try:
+        process.wait()
+    finally:
+        over.set()
+        sampler.join()
+        process.kill()
+    return peak
+
+
+def _table(outcomes: Sequence[Outcome]) -> Table:
+    table = Table("step", "seconds", "peak MiB", "", box=None)
+    for outcome in outcomes:
+        table.add_row(
+            outcome.step,
+            f"{outcome.seconds:.1f}",
+            f"{outcome.peak_mib:.0f}",
+            "failed" if outcome.code else "",
+        )
+    table.add_row("total", f"{sum(outcome.seconds for outcome in outcomes):.1f}", "", "")
+    return table

@@ -1,0 +1,64 @@
+"""`nightshift STEP --pipeline P --date D`: the one way to run a step, for a shell, DVC, Airflow and a pod."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PARENT = "NIGHTSHIFT_PARENT"
+
+Pipeline = Annotated[str, typer.Option(help="The use case, a folder of jobs/.")]
+Dates = Annotated[
+    list[datetime],
+    typer.Option(formats=["%Y-%m-%d"], help="The UTC day D. Given several times, each is a run of its own."),
+]
+Receipt = Annotated[
+    Path | None, typer.Option(help="Write what was produced, without times, to this file (for DVC).")
+]
+
+
+def execute(
+    step: str, pipeline: str, date: list[datetime], receipt: Path | None = None, **options: object
+) -> None:
+    """Run a step for each date, in order, in this process."""
+    from jobs.core import log, settings
+    from jobs.core.identity import Run
+    from jobs.core.process import die_with_parent
+    from jobs.steps import frame
+
+    if parent := os.environ.get(PARENT):
+        die_with_parent(int(parent))
+    log.set_up()
+    for day in date:
+        manifest = frame.execute(Run(pipeline, step, day.date()), settings.load(), **options)
+        if receipt:
+            receipt.parent.mkdir(parents=True, exist_ok=True)
+            receipt.write_text(json.dumps(manifest.receipt(), indent=1, sort_keys=True) + "\n")
+
+
+def add_to(app: typer.Typer, names: tuple[str, ...]) -> None:
+    """One command a step, named like it."""
+    for name in names:
+        app.command(name, help=_help(name), rich_help_panel="Steps")(_command(name))
+
+
+def _command(step: str) -> Callable[..., None]:
+    def command(pipeline: Pipeline, date: Dates, receipt: Receipt = None) -> None:
+        execute(step, pipeline, date, receipt)
+
+    return command
+
+
+def _help(step: str) -> str:
+    """The first line of the step's module, read from its file: importing it would import Spark."""
+    source = (Path(__file__).parents[1] / "steps" / f"{step}.py").read_text()
+    summary = source.split('"""')[1].partition(":")[2].strip().split("\n\n")[0]
+    return (
+        f"{summary[:1].upper()}{summary[1:]}\n\nExample: nightshift {step} --pipeline fraud --date 2018-07-10"
+    )
