@@ -7,6 +7,7 @@ fsspec knows will do.
 
 from __future__ import annotations
 
+import glob
 import io
 import os
 import uuid
@@ -71,16 +72,17 @@ class Lake:
         path = f"{folder}/{name}-{digest[:16]}.parquet"
         ordered = table.sort_by([(column, "ascending") for column in key]).combine_chunks()
         buffer = io.BytesIO()
-        pq.write_table(ordered, buffer, compression="zstd", row_group_size=131_072)
+        pq.write_table(ordered, buffer, compression="zstd", row_group_size=131_072, write_page_checksum=True)
         self.write_bytes(path, buffer.getvalue())
         return Dataset(name=name, path=path, rows=table.num_rows, digest=digest)
 
     def read_table(self, dataset: Dataset, columns: Sequence[str] | None = None) -> pa.Table:
-        """The table that a manifest names; DataError when the file is gone, truncated or of another length."""
+        """The table that a manifest names; DataError when the file is gone, damaged or of another length."""
         data = self.read_bytes(dataset.path)
+        wanted = list(columns) if columns else None
         try:
-            table = pq.read_table(io.BytesIO(data), columns=list(columns) if columns else None)
-        except pa.ArrowException as error:
+            table = pq.read_table(io.BytesIO(data), columns=wanted, page_checksum_verification=True)
+        except (pa.ArrowException, OSError) as error:
             raise DataError(
                 f"{dataset.path} cannot be read: {error}",
                 remedy="re-run the step that wrote it; the file is named by content and will be written anew",
@@ -101,19 +103,29 @@ class Lake:
         return path
 
     def manifest(self, name: str) -> Manifest | None:
-        """The manifest called `<pipeline>/<step>/<date>`, or None when that day has not been done."""
-        path = f"{self._root}/{name}/manifest.json"
+        """The manifest called `<pipeline>/<step>/<date>`, or None when that day has not been done.
+
+        DataError when it is there but cannot be read.
+        """
+        path = f"{name}/manifest.json"
         try:
-            return Manifest.from_bytes(self._fs.cat_file(path))
+            return Manifest.from_bytes(self._fs.cat_file(f"{self._root}/{path}"))
         except FileNotFoundError:
             return None
+        except ValueError as error:
+            raise DataError(
+                f"{path} is damaged: {error}", remedy="re-run the step that wrote it", input=path
+            ) from None
 
     def days(self, pipeline: str, step: str) -> list[date]:
         """The days of which `step` has a manifest, oldest first."""
-        found = self._fs.glob(f"{self._root}/{pipeline}/{step}/*/manifest.json")
-        return sorted(date.fromisoformat(PurePosixPath(path).parent.name) for path in found)
+        found = self._manifests(f"{pipeline}/{step}")
+        return sorted(date.fromisoformat(path.parent.name) for path in found)
 
     def steps(self, pipeline: str) -> list[str]:
         """The steps that have left a manifest."""
-        found = self._fs.glob(f"{self._root}/{pipeline}/*/*/manifest.json")
-        return sorted({PurePosixPath(path).parents[1].name for path in found})
+        return sorted({path.parents[1].name for path in self._manifests(f"{pipeline}/*")})
+
+    def _manifests(self, steps: str) -> list[PurePosixPath]:
+        found = self._fs.glob(f"{glob.escape(self._root)}/{steps}/*/manifest.json")
+        return [PurePosixPath(path) for path in found]
