@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import pandas as pd
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
 PIPELINES = ("fraud",)
 
@@ -88,19 +88,19 @@ class Features(Protocol):
     EXAMPLES: str
     LABEL: str
 
-    def aggregate(self, spark: SparkSession, rows: Frames, day: date) -> Mapping[str, DataFrame]:
-        """The day's partition of every aggregate, from the day's good rows of every source."""
+    def aggregate(self, rows: Frames) -> Mapping[str, DataFrame]:
+        """Every aggregate of the days in `rows`, the good rows of every source."""
 
     def training_days(self, day: date, params: Any) -> Days:
         """The days of each input that the training set of D needs."""
 
-    def training_set(self, spark: SparkSession, frames: Frames, day: date, params: Any) -> DataFrame:
+    def training_set(self, frames: Frames, day: date, params: Any) -> DataFrame:
         """One row an example, with `split` (train, holdout) and the label."""
 
     def scoring_days(self, day: date, params: Any) -> Days:
         """The days of each input that the features of D's events need."""
 
-    def scoring_set(self, spark: SparkSession, frames: Frames, day: date, params: Any) -> DataFrame:
+    def scoring_set(self, frames: Frames, day: date, params: Any) -> DataFrame:
         """One row an event of D: the features as training_set makes them, without label."""
 
 

@@ -26,7 +26,7 @@ from jobs.fraud.columns import (
 from jobs.fraud.params import PredictParams, SnapshotParams
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame
 
 KEY = ("transaction_id",)
 EXAMPLES = "transactions"
@@ -35,8 +35,8 @@ LABEL = "is_fraud"
 _ROW = ("date", "transaction_id", "event_time", "customer_id", "merchant_id", "amount_minor")
 
 
-def aggregate(spark: SparkSession, rows: Frames, day: date) -> Mapping[str, DataFrame]:
-    """The day's rows of customer_daily and merchant_daily."""
+def aggregate(rows: Frames) -> Mapping[str, DataFrame]:
+    """customer_daily and merchant_daily of the days in `rows`: transactions by their day, labels by that of the report."""
     from pyspark.sql import functions as F
 
     amount, night = F.col("amount_minor"), F.hour("event_time").isin(list(NIGHT_HOURS))
@@ -48,13 +48,13 @@ def aggregate(spark: SparkSession, rows: Frames, day: date) -> Mapping[str, Data
         F.max("event_time").alias("last_event_time"),
     ]
     return {
-        "customer_daily": _daily(rows, "customer_id", day, sums + more),
-        "merchant_daily": _daily(rows, "merchant_id", day, sums),
+        "customer_daily": _daily(rows, "customer_id", sums + more),
+        "merchant_daily": _daily(rows, "merchant_id", sums),
     }
 
 
-def _daily(rows: Frames, key: str, day: date, measures: list[Column]) -> DataFrame:
-    """One row for everyone who made a transaction on `day` or had a fraud reported on it."""
+def _daily(rows: Frames, key: str, measures: list[Column]) -> DataFrame:
+    """One row a day and whoever made a transaction on it or had a fraud reported on it."""
     from pyspark.sql import functions as F
 
     amount = F.col("amount_minor")
@@ -63,10 +63,11 @@ def _daily(rows: Frames, key: str, day: date, measures: list[Column]) -> DataFra
         F.sum(amount).alias("reported_fraud_sum"),
         F.sum(amount * amount).alias("reported_fraud_sum_of_squares"),
     ]
-    made = rows["transactions"].groupBy(key).agg(*measures)
-    frauds = rows["fraud_labels"].where("is_fraud").groupBy(key).agg(*reported)
+    made = rows["transactions"].groupBy(F.to_date("event_time").alias("date"), key).agg(*measures)
+    labels = rows["fraud_labels"].where("is_fraud")
+    frauds = labels.groupBy(F.to_date("reported_at").alias("date"), key).agg(*reported)
     counts = [name for name, kind in frauds.dtypes + made.dtypes if kind == "bigint"]
-    return made.join(frauds, key, "full").na.fill(0, counts).withColumn("date", F.lit(day))
+    return made.join(frauds, ["date", key], "full").na.fill(0, counts)
 
 
 def training_days(day: date, params: SnapshotParams) -> Days:
@@ -95,7 +96,7 @@ def scoring_days(day: date, params: PredictParams) -> Days:
     return {"transactions": [day], "customer_daily": windows, "merchant_daily": windows}
 
 
-def training_set(spark: SparkSession, frames: Frames, day: date, params: SnapshotParams) -> DataFrame:
+def training_set(frames: Frames, day: date, params: SnapshotParams) -> DataFrame:
     """One row a transaction of the training and holdout days: features, `split` and `is_fraud`.
 
     The label is the last one reported up to the end of D; without one the transaction, being older than
@@ -110,7 +111,7 @@ def training_set(spark: SparkSession, frames: Frames, day: date, params: Snapsho
     return table.select(*_ROW, split.alias("split"), *FEATURES, label)
 
 
-def scoring_set(spark: SparkSession, frames: Frames, day: date, params: PredictParams) -> DataFrame:
+def scoring_set(frames: Frames, day: date, params: PredictParams) -> DataFrame:
     """One row a transaction of D, with the features that training_set gives it."""
     return with_features(frames, params.label_delay_days).select(*_ROW, *FEATURES)
 

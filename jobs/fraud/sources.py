@@ -45,7 +45,10 @@ def _first_of(rows: pd.DataFrame, *rules: tuple[pd.Series, str]) -> pd.Series:
 
 def _amounts(rows: pd.DataFrame, params: FraudValidateParams) -> list[tuple[pd.Series, str]]:
     absurd = f"absurd amount (over {params.max_amount_minor})"
-    return [(rows["amount_minor"] < 0, "negative amount"), (rows["amount_minor"] > params.max_amount_minor, absurd)]
+    return [
+        (rows["amount_minor"] < 0, "negative amount"),
+        (rows["amount_minor"] > params.max_amount_minor, absurd),
+    ]
 
 
 def _garbled(rows: pd.DataFrame) -> pd.Series:

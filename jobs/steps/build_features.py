@@ -21,7 +21,7 @@ def run(step: Step) -> None:
     step.inputs += datasets
     rows = {dataset.name: spark.read(session, step.lake, [dataset]) for dataset in datasets}
     step.at("compute")
-    frames = features(pipeline).aggregate(session, rows, day)
+    frames = features(pipeline).aggregate(rows)
     aggregates = {table: spark.collect(frames[table.name], table) for table in tables(pipeline).AGGREGATES}
     with clickhouse.connect(step.settings) as db:
         step.at("stage")

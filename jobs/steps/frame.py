@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 import jobs
@@ -184,6 +185,7 @@ def _lock(
         yield lock
 
 
+@cache
 def code_version() -> str:
     """`NIGHTSHIFT_CODE_VERSION` (images set it), else the commit of the checkout, else the package's version."""
     if version := os.environ.get("NIGHTSHIFT_CODE_VERSION"):

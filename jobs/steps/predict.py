@@ -35,7 +35,7 @@ def run(step: Step) -> None:
     model = model_module(pipeline).load(step.lake.read_bytes(model_path(pipeline, champion.digest)))
     session = spark.session(step.settings)
     with frames(step, session, needed) as read:
-        events = features(pipeline).scoring_set(session, read, day, step.section).toArrow()
+        events = features(pipeline).scoring_set(read, day, step.section).toArrow()
         seen = {name: read[name].toArrow() for name in usecase.SEEN}
     past = _past(step)
     step.at("compute")

@@ -25,7 +25,7 @@ def run(step: Step) -> None:
     session = spark.session(step.settings)
     with frames(step, session, needed) as read:
         step.at("compute")
-        table = usecase.training_set(session, read, day, step.section).toArrow()
+        table = usecase.training_set(read, day, step.section).toArrow()
     step.at("stage")
     dataset = step.lake.write_table(step.folder, "training_set", table, usecase.KEY)
     step.at("check")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,7 +37,7 @@ def run(step: Step) -> None:
     path = model_path(step.run.pipeline, digest)
     step.lake.write_bytes(path, data)
     step.at("check")
-    step.log.info("holdout", **{name: round(value, 4) for name, value in metrics.items()})
+    step.log.info("judged on the holdout", metrics={name: round(value, 4) for name, value in metrics.items()})
     step.at("swap")
     version = _register(step, snapshot, fitted, digest, metrics, train, holdout)
     step.model_digest = digest
@@ -52,7 +53,7 @@ def model_path(pipeline: str, digest: str) -> str:
 def _register(
     step: Step,
     snapshot: Manifest,
-    fitted: object,
+    fitted: Any,
     digest: str,
     metrics: dict[str, float],
     train: pa.Table,

@@ -53,7 +53,8 @@ def read_day(session: connection, source: Source, start: datetime, end: datetime
                 null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False,
             ),
         )  # fmt: skip
-    return table.to_pandas()
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
 
 
 def rows_before(session: connection, source: Source, start: datetime, days: int) -> int:

@@ -1,0 +1,86 @@
+"""What the platform serves, seen from a shell: single answers, addresses, and SQL over the long history."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Store(StrEnum):
+    redis = "redis"
+    postgres = "postgres"
+
+
+class Address(StrEnum):
+    postgres = "postgres"
+    redis = "redis"
+    clickhouse = "clickhouse"
+    mlflow = "mlflow"
+    source = "source"
+
+
+# What a person calls an entity, and the table that answers for it.
+ENTITIES = {"fraud": {"customer": "customer_risk", "merchant": "merchant_risk", "transaction": "transaction_scores"}}
+
+
+def lookup(
+    pipeline: Annotated[str, typer.Argument(help="The use case.")],
+    entity: Annotated[str, typer.Argument(help="customer, merchant or transaction.")],
+    id_: Annotated[str, typer.Argument(metavar="ID")],
+    store: Annotated[Store, typer.Option(help="Which store answers.")] = Store.redis,
+) -> None:
+    """Print what is served about one customer, merchant or transaction, as JSON. Exit code 1: nothing is.
+
+    Example: nightshift lookup fraud customer 596 --store postgres
+    """
+    from jobs.core import settings
+    from jobs.core.usecase import prediction
+    from jobs.stores import client
+
+    known = ENTITIES.get(pipeline, {})
+    if entity not in known:
+        raise typer.BadParameter(f"no entity {entity!r} of {pipeline!r}; there are: {', '.join(known)}")
+    found = client.lookup(settings.load(), pipeline, prediction(pipeline, known[entity]), (id_,), store.value)
+    if found is None:
+        typer.echo(f"{store.value} serves no {entity} {id_} of {pipeline}", err=True)
+        raise typer.Exit(1)
+    typer.echo(json.dumps(found, indent=1, ensure_ascii=False, default=str))
+
+
+def dsn(store: Annotated[Address, typer.Argument(help="Which store.")]) -> None:
+    """Print the address of a store, password included: keep it out of logs.
+
+    Example: psql "$(nightshift dsn postgres)"
+    """
+    from jobs.core import settings
+
+    typer.echo(getattr(settings.load(), store.value))
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="One ClickHouse statement; tables are named <pipeline>.<table>.")],
+    format_: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+) -> None:
+    """Run a read-only query on ClickHouse, where the long history of aggregates and predictions is.
+
+    Example: nightshift sql "SELECT date, count(), avg(score) FROM fraud.transaction_scores GROUP BY date ORDER BY date"
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from jobs.core import settings
+    from jobs.stores import clickhouse
+
+    with clickhouse.connect(settings.load()) as db:
+        found = db.client.query(query, settings={"readonly": "2"})
+    if format_ == "json":
+        for row in found.result_rows:
+            typer.echo(json.dumps(dict(zip(found.column_names, row, strict=True)), default=str))
+        return
+    table = Table(*found.column_names, box=None)
+    for row in found.result_rows:
+        table.add_row(*map(str, row))
+    Console().print(table)
