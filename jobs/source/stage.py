@@ -11,7 +11,7 @@ import pyarrow.csv as pa_csv
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-from jobs.source.schema import SQL_TYPE, Column, Table
+from jobs.source.schema import SQL_TYPE, Column, Table, has_key
 
 _NO_HEADER = pa_csv.WriteOptions(include_header=False)
 
@@ -77,25 +77,33 @@ class Stage:
     def upsert(self, table: Table, only: sql.Composable | None = None) -> int:
         """Merge the staged rows (those for which `only` holds) into `table` by its key; how many it wrote.
 
-        A row that is already there with the same content is not written.
+        A row that is already there with the same content is not written. The staged keys are unique. Into a
+        table that has no key yet, because it is new, the rows go as they are, once.
         """
         names = [name for name in table.names if name in self._names]
-        rest = [name for name in names if name != table.key]
         self._run(
-            "INSERT INTO {table} AS present ({columns}) SELECT {columns} FROM stage WHERE {only}"
-            " ON CONFLICT ({key}) DO UPDATE SET {changes} WHERE ({present}) IS DISTINCT FROM ({excluded})",
+            "INSERT INTO {table} AS present ({columns}) SELECT {columns} FROM stage WHERE {only} {merge}",
             table=sql.Identifier(table.name),
             columns=_identifiers(names),
             only=only or sql.SQL("true"),
-            key=sql.Identifier(table.key),
-            changes=_join([sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in rest]),
-            present=_join([sql.Identifier("present", name) for name in rest]),
-            excluded=_join([sql.Identifier("excluded", name) for name in rest]),
+            merge=_merge(table.key, names) if has_key(self._cursor, table) else sql.SQL(""),
         )
         return self._cursor.rowcount
 
     def _run(self, statement: str, **parts: Any) -> None:
         self._cursor.execute(sql.SQL(statement).format(**parts))
+
+
+def _merge(key: str, names: list[str]) -> sql.Composed:
+    rest = [name for name in names if name != key]
+    return sql.SQL(
+        "ON CONFLICT ({key}) DO UPDATE SET {changes} WHERE ({present}) IS DISTINCT FROM ({excluded})"
+    ).format(
+        key=sql.Identifier(key),
+        changes=_join([sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in rest]),
+        present=_join([sql.Identifier("present", name) for name in rest]),
+        excluded=_join([sql.Identifier("excluded", name) for name in rest]),
+    )
 
 
 def _identifiers(names: Any) -> sql.Composed:

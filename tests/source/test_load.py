@@ -303,6 +303,18 @@ def test_unknown_columns_and_zones_are_told_before_anything_is_read():
         Request(TRANSACTIONS, ("x",), timezone="Mars/Olympus")
 
 
+def test_the_tables_have_their_keys_and_indexes_from_the_first_load_on(source_db, run, file):
+    indexes = "SELECT indexname FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
+    for _ in range(2):
+        run(file(T1))
+        assert [name for (name,) in rows(source_db, indexes)] == [
+            "fraud_labels_pkey",
+            "fraud_labels_reported_at",
+            "transactions_event_time",
+            "transactions_pkey",
+        ]
+
+
 def test_a_database_that_does_not_answer(file, tmp_path):
     request = Request(TRANSACTIONS, (str(file(T1)),))
     with pytest.raises(StoreError, match="the operational database failed"):
