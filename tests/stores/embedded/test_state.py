@@ -4,7 +4,6 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
 from jobs.core.errors import ConfigError
 from jobs.stores.embedded import state as module
 from jobs.stores.embedded.state import HOST, State
@@ -51,7 +50,10 @@ def test_an_equal_file_is_not_written_again(state):
     module.write(state.endpoints, {"a": "1"})
     first = state.endpoints.stat()
     module.write(state.endpoints, {"a": "1"})
-    assert (state.endpoints.stat().st_ino, state.endpoints.stat().st_mtime_ns) == (first.st_ino, first.st_mtime_ns)
+    assert (state.endpoints.stat().st_ino, state.endpoints.stat().st_mtime_ns) == (
+        first.st_ino,
+        first.st_mtime_ns,
+    )
     module.write(state.endpoints, {"a": "2"})
     assert module.read(state.endpoints) == {"a": "2"}
 
