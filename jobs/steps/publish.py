@@ -1,0 +1,64 @@
+"""publish: the day's predictions, as a new version, into PostgreSQL and Redis, and the pointers to it."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from jobs.core.digest import table_digest
+from jobs.core.errors import DataError
+from jobs.core.manifest import Dataset, Manifest, utc_now
+from jobs.core.params import PublishParams
+from jobs.core.usecase import Table, tables
+from jobs.steps.frame import Step
+from jobs.steps.reconcile import reconcile
+from jobs.stores import clickhouse
+from jobs.stores.serving import stores
+from jobs.stores.serving.publish import Edition, publish
+
+LOCK = "pipeline"
+
+
+def run(step: Step) -> None:
+    params, pipeline = step.params(PublishParams), step.run.pipeline
+    with stores.connect(
+        step.settings.postgres, step.settings.redis, pipeline, tables(pipeline).PREDICTIONS
+    ) as both:
+        step.at("window")
+        reconcile(step, both, params.redis_batch)
+        predict = step.manifest("predict")
+        step.at("read")
+        contents = _read(step, predict)
+        step.at("compute")
+        edition = Edition(step.run.date, contents, predict.model_digest, predict.facts.get("model_version"))
+        done = publish(both, edition, params, utc_now(), step.at)
+    step.checks += done.checks
+    step.model_digest = predict.model_digest
+    step.outputs += [_dataset(pipeline, predict.output(table.name), done.version) for table in contents]
+    step.facts |= done.facts()
+    if done.withdrawn:
+        warning = f"{done.version} was withdrawn by a rollback and is not served"
+        step.log.warning(
+            warning, remedy="mend the model or the data and predict again, or roll back to it by name"
+        )
+        step.facts["warning"] = warning
+
+
+def _read(step: Step, predict: Manifest) -> dict[Table, pa.Table]:
+    """The predictions of D, each held against what predict says it wrote."""
+    contents = {}
+    with clickhouse.connect(step.settings) as db:
+        for table in tables(step.run.pipeline).PREDICTIONS:
+            dataset = predict.output(table.name)
+            contents[table] = db.read_partition(step.run.pipeline, table, step.run.date)
+            if table_digest(contents[table], table.key) != dataset.digest:
+                raise DataError(
+                    f"{table.name} of {step.run.date} is not what {predict.name} says it wrote",
+                    remedy="predict of that day is under way or was killed: run it again",
+                    input=dataset.path,
+                )
+            step.inputs.append(dataset)
+    return contents
+
+
+def _dataset(pipeline: str, predicted: Dataset, version: str) -> Dataset:
+    return predicted.model_copy(update={"path": f"postgres:{pipeline}.{predicted.name}@{version}"})

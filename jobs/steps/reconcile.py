@@ -1,0 +1,59 @@
+"""reconcile: PostgreSQL is the truth; bring Redis and the MLflow aliases to it, even from nothing."""
+
+from __future__ import annotations
+
+from jobs.core.errors import NightshiftError
+from jobs.core.manifest import utc_now
+from jobs.core.params import PublishParams
+from jobs.core.usecase import tables
+from jobs.steps.frame import Step
+from jobs.stores import promotions
+from jobs.stores.serving import publications, retention, stores
+from jobs.stores.serving.stores import Serving
+
+LOCK = "pipeline"
+
+
+def run(step: Step) -> None:
+    params = step.params(PublishParams)
+    pipeline = step.run.pipeline
+    step.at("window")
+    with stores.connect(
+        step.settings.postgres, step.settings.redis, pipeline, tables(pipeline).PREDICTIONS
+    ) as both:
+        step.at("read")
+        step.at("compute")
+        step.at("stage")
+        step.at("check")
+        step.at("swap")
+        # Somebody asked for it: look for every key, not only for the mark of a complete version.
+        reconcile(step, both, params.redis_batch, thorough=True)
+        gone, complete = retention.retain(both.session, pipeline, both.tables, params, utc_now())
+        step.facts |= {"dropped": gone} | (
+            {} if complete else {"retention": "a reader was in the way: next time"}
+        )
+
+
+def reconcile(step: Step, both: Serving, batch: int, thorough: bool = False) -> None:
+    """Finish what killed processes left, then bring Redis and the aliases to PostgreSQL; says so in the facts."""
+    retention.clean_up(both.session, both.pipeline, both.tables)
+    if loaded := stores.bring_redis_to_postgres(both, utc_now(), batch, thorough):
+        step.log.warning("Redis lacked versions, loaded them from PostgreSQL", versions=loaded)
+        step.facts["reloaded"] = loaded
+    served = publications.served(both.session, both.pipeline)
+    step.facts["served_version"] = served.version if served else None
+    move_aliases(step)
+
+
+def move_aliases(step: Step) -> None:
+    """Have the aliases follow `promotions`. MLflow may be down: that must not cost the day's tables."""
+    from jobs.stores.registry import project_aliases
+
+    champion, previous = promotions.pair(step.settings.postgres, step.run.pipeline)
+    if champion is None:
+        return
+    try:
+        project_aliases(step.settings, step.run.pipeline, champion, previous)
+    except NightshiftError as error:
+        step.log.warning("aliases not moved", error=str(error))
+        step.facts["aliases"] = "not moved: MLflow did not answer; the next reconcile moves them"

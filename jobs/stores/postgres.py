@@ -1,0 +1,94 @@
+"""PostgreSQL, for what is served: sessions, and Arrow tables in and out of it by COPY."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import psycopg2
+import pyarrow as pa
+from psycopg2.extensions import connection, cursor
+from psycopg2.sql import SQL, Composable, Identifier
+from pyarrow import csv
+
+from jobs.core.errors import ConfigError, StoreError
+
+_SPOOL_BYTES = 64 * 1024 * 1024
+_TYPES = {
+    pa.string(): "text",
+    pa.int64(): "bigint",
+    pa.int32(): "integer",
+    pa.float64(): "double precision",
+    pa.bool_(): "boolean",
+    pa.date32(): "date",
+    pa.timestamp("us", "UTC"): "timestamptz",
+}
+# The server looks for its client while a statement runs: what a killed step left undone ends with it.
+_SESSION = "SET timezone = 'UTC'; SET datestyle = 'ISO'; SET client_connection_check_interval = '1s'"
+
+
+@contextmanager
+def connect(dsn: str, application: str = "nightshift") -> Iterator[connection]:
+    """A session in UTC; each statement commits by itself, `with session:` makes one transaction.
+
+    StoreError when the server does not answer or a statement fails.
+    """
+    try:
+        session = psycopg2.connect(dsn, application_name=application, connect_timeout=10)
+    except psycopg2.OperationalError as error:
+        raise StoreError(
+            f"PostgreSQL does not answer: {error}".strip(), remedy="start it (`make up`), then run again"
+        ) from None
+    with closing(session):
+        session.autocommit = True
+        try:
+            with session.cursor() as first:
+                first.execute(_SESSION)
+            yield session
+        except psycopg2.Error as error:
+            raise StoreError(
+                f"PostgreSQL: {error}".strip(), remedy="read its message, then run the step again"
+            ) from error
+
+
+def column_type(field: pa.Field) -> str:
+    """The column's type in PostgreSQL; ConfigError for a kind that is not served."""
+    if field.type not in _TYPES:
+        raise ConfigError(
+            f"column {field.name} is of type {field.type}, which is not served",
+            remedy=f"choose one of {', '.join(map(str, _TYPES))} in tables.py",
+        )
+    return _TYPES[field.type]
+
+
+def copy_in(target: cursor, table: Composable, rows: pa.Table) -> None:
+    """Append `rows` to a table that this transaction created; columns go by name."""
+    # FREEZE leaves nothing for a later vacuum to do; it needs the table to be this transaction's own.
+    command = SQL("COPY {} ({}) FROM STDIN (FORMAT csv, FREEZE)").format(table, names(rows.schema))
+    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
+        csv.write_csv(rows, spool, csv.WriteOptions(include_header=False))
+        spool.seek(0)
+        target.copy_expert(command, spool, 1 << 20)
+
+
+def copy_out(source: cursor, query: Composable, schema: pa.Schema) -> pa.Table:
+    """The rows of `query`, whose columns are those of `schema`, bit for bit as they were copied in."""
+    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
+        source.copy_expert(SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(query), spool)
+        if not spool.tell():
+            return schema.empty_table()
+        spool.seek(0)
+        return csv.read_csv(
+            spool,
+            read_options=csv.ReadOptions(column_names=schema.names),
+            parse_options=csv.ParseOptions(newlines_in_values=True),
+            convert_options=csv.ConvertOptions(
+                column_types=schema, true_values=["t"], false_values=["f"],
+                null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False,
+            ),
+        ).cast(schema)  # fmt: skip
+
+
+def names(schema: pa.Schema) -> Composable:
+    return SQL(", ").join(map(Identifier, schema.names))

@@ -1,0 +1,174 @@
+"""Redis: the served version and the previous one, for lookups by key.
+
+    ns:<pipeline>:current                   the version that is served: the one key that a flip moves
+    ns:<pipeline>:<version>:<table>:<id>    a row as JSON (see documents.py)
+    ns:<pipeline>:<version>                 hash table -> "<rows> <digest>", written last: the version is complete
+    ns:<pipeline>:versions                  set of all versions of which keys may exist
+
+Of an event table a version holds its own day. Failpoints: redis.loading, redis.loaded, redis.unlinking.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from itertools import islice
+from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import redis
+
+from jobs.core.checks import Check, equal
+from jobs.core.errors import StoreError
+from jobs.core.failpoint import failpoint
+from jobs.core.usecase import Table
+from jobs.stores.documents import documents, identifiers
+
+BATCH = 10_000
+_COMMAND_KEYS = 1_000  # keys a command: Redis serves nobody else while it runs one
+_SAMPLE = 200
+_TEXT = pa.large_string()
+
+
+class Redis:
+    """The keys of one pipeline."""
+
+    def __init__(self, client: redis.Redis, pipeline: str) -> None:
+        self.client, self.pipeline = client, pipeline
+
+    def served(self) -> str | None:
+        """The version that lookups read."""
+        return cast("str | None", self.client.get(self._name("current")))
+
+    def get(self, version: str, table: Table, identifier: str) -> str | None:
+        """The document of one row of one version."""
+        return cast("str | None", self.client.get(self._name(version, table.name, identifier)))
+
+    def versions(self) -> set[str]:
+        """The versions of which there may be keys, complete or not."""
+        return cast("set[str]", self.client.smembers(self._name("versions")))
+
+    def complete(self, version: str, counts: Mapping[str, int], digests: Mapping[str, str]) -> bool:
+        """Whether this very content was loaded to its end and not dropped since."""
+        return cast("dict[str, str]", self.client.hgetall(self._name(version))) == _meta(counts, digests)
+
+    def load(
+        self, version: str, contents: Mapping[Table, pa.Table], digests: Mapping[str, str], batch: int = BATCH
+    ) -> list[Check]:
+        """Write every row, read back what was written, and only then mark the version complete.
+
+        Returns the checks; one that failed leaves the version incomplete. What a killed load left is
+        written over: a version has one content.
+        """
+        self.client.sadd(self._name("versions"), version)
+        self.client.delete(self._name(version))
+        checks = [
+            check
+            for table, rows in contents.items()
+            for check in self._load_table(version, table, rows, batch)
+        ]
+        failpoint("redis.loaded")
+        if all(check.passed for check in checks):
+            counts = {table.name: rows.num_rows for table, rows in contents.items()}
+            self.client.hset(self._name(version), mapping=cast("dict[Any, Any]", _meta(counts, digests)))
+        return checks
+
+    def missing(self, version: str, table: Table, rows: pa.Table, batch: int = BATCH) -> int:
+        """How many of the rows have no key."""
+        found = 0
+        for part in _slices(rows, batch):
+            found += sum(self._send(b"EXISTS", [self._keys(version, table, part)]))
+        return int(rows.num_rows - found)
+
+    def differing(self, version: str, table: Table, rows: pa.Table) -> int:
+        """How many of the rows have another document, or none."""
+        if not rows.num_rows:
+            return 0
+        found = self.client.mget(self._keys(version, table, rows).to_pylist())
+        return sum(a != b for a, b in zip(cast("list[Any]", found), documents(rows).to_pylist(), strict=True))
+
+    def point(self, version: str) -> None:
+        """The flip: lookups read `version` from now on."""
+        self.client.set(self._name("current"), version)
+
+    def drop(self, version: str) -> None:
+        """Unlink a version in batches. It ceases to be complete first, so that half of it is never taken for it."""
+        self.client.delete(self._name(version))
+        keys = self.client.scan_iter(match=self._name(version, "*"), count=BATCH)
+        while part := list(islice(keys, _COMMAND_KEYS)):
+            self.client.unlink(*part)
+            failpoint("redis.unlinking")
+        self.client.srem(self._name("versions"), version)
+
+    def _load_table(self, version: str, table: Table, rows: pa.Table, batch: int) -> list[Check]:
+        rows = rows.select(table.schema.names)
+        for part in _slices(rows, batch):
+            self._send(b"MSET", [self._keys(version, table, part), documents(part)])
+            failpoint("redis.loading")
+        # Seeded by what is read: a check must not depend on when it runs.
+        chosen = random.Random(f"{version} {table.name}").sample(
+            range(rows.num_rows), min(_SAMPLE, rows.num_rows)
+        )
+        sample = rows.take(pa.array(sorted(chosen), pa.int64()))
+        return [
+            equal(f"redis.{table.name}.missing", self.missing(version, table, rows, batch), 0),
+            equal(f"redis.{table.name}.differing", self.differing(version, table, sample), 0, "of a sample"),
+        ]
+
+    def _send(self, command: bytes, columns: Sequence[pa.Array]) -> list[Any]:
+        """One round trip: the command over its arguments, row by row, in commands of bounded size."""
+        # redis-py packs and parses each argument in Python: 5 µs a key against 0.5 here.
+        pool = self.client.connection_pool
+        link: Any = pool.get_connection()
+        try:
+            starts = range(0, len(columns[0]), _COMMAND_KEYS)
+            link.send_packed_command(
+                [_packed(command, [c.slice(at, _COMMAND_KEYS) for c in columns]) for at in starts]
+            )
+            return [link.read_response() for _ in starts]
+        except BaseException:
+            link.disconnect()  # replies that nobody read must not answer the next command
+            raise
+        finally:
+            pool.release(link)
+
+    def _keys(self, version: str, table: Table, rows: pa.Table) -> pa.Array:
+        prefix = pa.scalar(self._name(version, table.name, ""), _TEXT)
+        return pc.binary_join_element_wise(prefix, identifiers(rows, table.key), pa.scalar("", _TEXT))
+
+    def _name(self, *parts: str) -> str:
+        return ":".join(("ns", self.pipeline, *parts))
+
+
+@contextmanager
+def connect(url: str, pipeline: str) -> Iterator[Redis]:
+    """The keys of a pipeline; StoreError when the server does not answer or refuses."""
+    with closing(redis.Redis.from_url(url, decode_responses=True, socket_timeout=60)) as client:
+        try:
+            yield Redis(client, pipeline)
+        except redis.RedisError as error:
+            raise StoreError(
+                f"Redis: {error}",
+                remedy="see that it is up (`make up`) and has memory, then run the step again",
+            ) from error
+
+
+def _slices(rows: pa.Table, size: int) -> Iterator[pa.Table]:
+    return (rows.slice(at, size) for at in range(0, rows.num_rows, size))
+
+
+def _packed(command: bytes, columns: Sequence[pa.Array]) -> bytes:
+    """One command of the Redis protocol: `*<arguments>`, then `$<bytes>` and the bytes of each argument."""
+    pieces: list[Any] = []
+    for column in columns:
+        pieces += [pa.scalar("$", _TEXT), pc.binary_length(column).cast(_TEXT), pa.scalar("\r\n", _TEXT), column,
+                   pa.scalar("\r\n", _TEXT)]  # fmt: skip
+    rows = pc.binary_join_element_wise(*pieces, pa.scalar("", _TEXT))
+    body = memoryview(rows.buffers()[2])[: pc.sum(pc.binary_length(rows)).as_py()]
+    return b"*%d\r\n$%d\r\n%s\r\n%s" % (1 + len(columns) * len(rows), len(command), command, body)
+
+
+def _meta(counts: Mapping[str, int], digests: Mapping[str, str]) -> dict[str, str]:
+    return {name: f"{counts[name]} {digests[name]}" for name in counts}
