@@ -84,7 +84,10 @@ def _features(chosen: Settings, plan: Plan) -> pa.Table:
         history = {"transactions": rows["transactions"].where(f"date(event_time) <= '{plan.span[-1]}'")}
         daily = features.aggregate(rows)
         span = history["transactions"].where(f"date(event_time) >= '{plan.span[0]}'")
-        model_rows = features.with_features({"transactions": span, **daily}, plan.delay_days)
+        model_rows = features.with_features(
+            {**rows, features.MATURED_TODAY: rows["transactions"], "transactions": span, **daily},
+            plan.delay_days,
+        )
         truth = features.last_labels(rows)
         labelled = history["transactions"].join(truth, "transaction_id", "left").na.fill(False, ["is_fraud"])
         baseline = handbook.with_features(labelled, plan.delay_days)

@@ -23,7 +23,9 @@ class Address(StrEnum):
 
 
 # What a person calls an entity, and the table that answers for it.
-ENTITIES = {"fraud": {"customer": "customer_risk", "merchant": "merchant_risk", "transaction": "transaction_scores"}}
+ENTITIES = {
+    "fraud": {"customer": "customer_risk", "merchant": "merchant_risk", "transaction": "transaction_scores"}
+}
 
 
 def lookup(
@@ -61,7 +63,9 @@ def dsn(store: Annotated[Address, typer.Argument(help="Which store.")]) -> None:
 
 
 def sql(
-    query: Annotated[str, typer.Argument(help="One ClickHouse statement; tables are named <pipeline>.<table>.")],
+    query: Annotated[
+        str, typer.Argument(help="One ClickHouse statement; tables are named <pipeline>.<table>.")
+    ],
     format_: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
 ) -> None:
     """Run a read-only query on ClickHouse, where the long history of aggregates and predictions is.

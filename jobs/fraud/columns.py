@@ -52,10 +52,11 @@ SUMMED = {
 _LAST_GENUINE = "array_max(transform(filter(history, x -> x.genuine > 0), x -> x.day))"
 _STREAK = f"filter(history, x -> x.frauds > 0 AND x.day > coalesce({_LAST_GENUINE}, -1))"
 STREAK = {
-    "merchant_days_since_genuine": f"day - {_LAST_GENUINE}",
-    "merchant_fraud_streak": f"aggregate({_STREAK}, 0L, (sum, x) -> sum + x.frauds)",
-    "merchant_fraud_streak_days": f"day - array_min(transform({_STREAK}, x -> x.day))",
+    "days_since_genuine": f"day - {_LAST_GENUINE}",
+    "streak": f"aggregate({_STREAK}, 0L, (sum, x) -> sum + x.frauds)",
+    "streak_days": f"day - array_min(transform({_STREAK}, x -> x.day))",
 }
+_GENUINE_TODAY = "merchant_today_matured > merchant_today_frauds"
 
 
 def _ratio(above: str, below: str) -> str:
@@ -94,6 +95,9 @@ def _derived() -> dict[str, str]:
         made[f"merchant_risk_{n}"] = _ratio(f"merchant_frauds_{n}", f"merchant_matured_{n}")
         made[f"merchant_fraud_mean_{n}"] = _ratio(f"merchant_fraud_sum_{n}", f"merchant_frauds_{n}")
     return made | {
+        "merchant_days_since_genuine": f"CASE WHEN {_GENUINE_TODAY} THEN 0 ELSE days_since_genuine END",
+        "merchant_fraud_streak": f"merchant_today_frauds + CASE WHEN {_GENUINE_TODAY} THEN 0 ELSE streak END",
+        "merchant_fraud_streak_days": f"CASE WHEN NOT ({_GENUINE_TODAY}) THEN streak_days END",
         "amount_over_mean": _ratio("amount", "customer_mean_30"),
         "amount_z": _ratio("amount - customer_mean_30", "customer_std_30"),
         # What the customer spends when nobody else does: matured transactions, less the reported frauds.
@@ -125,5 +129,6 @@ FEATURES = (
     "genuine_mean", "amount_over_genuine", "amount_genuine_z", "max_over_genuine_7",
     "max_over_mean_7", "mean_over_mean_7", "std_over_mean_7", "std_over_mean_30",
     *(f"merchant_{measure}_{n}" for n in WINDOWS for measure in ("count", "mean", "risk", "frauds", "fraud_mean")),
+    "merchant_today_frauds", "merchant_today_matured",
     "merchant_days_since_genuine", "merchant_fraud_streak", "merchant_fraud_streak_days",
 )  # fmt: skip

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 KEY = ("transaction_id",)
 EXAMPLES = "transactions"
 LABEL = "is_fraud"
+# The transactions that mature on a day of EXAMPLES: those of `label_delay_days` before it.
+MATURED_TODAY = "transactions:matured"
 
 _ROW = ("date", "transaction_id", "event_time", "customer_id", "merchant_id", "amount_minor")
 
@@ -77,6 +79,7 @@ def training_days(day: date, params: SnapshotParams) -> Days:
     windows = list(days(first - timedelta(days=LONGEST + params.label_delay_days), last - timedelta(days=1)))
     return {
         "transactions": train + holdout,
+        MATURED_TODAY: [each - timedelta(days=params.label_delay_days) for each in train + holdout],
         "fraud_labels": list(days(first, day)),
         "customer_daily": windows,
         "merchant_daily": windows,
@@ -93,7 +96,12 @@ def split_days(day: date, params: SnapshotParams) -> tuple[list[date], list[date
 def scoring_days(day: date, params: PredictParams) -> Days:
     """Rows of D; aggregates of every window before it, and of D itself for who was seen."""
     windows = list(days(day - timedelta(days=LONGEST + params.label_delay_days), day))
-    return {"transactions": [day], "customer_daily": windows, "merchant_daily": windows}
+    return {
+        "transactions": [day],
+        "fraud_labels": [day],
+        "customer_daily": windows,
+        "merchant_daily": windows,
+    }
 
 
 def training_set(frames: Frames, day: date, params: SnapshotParams) -> DataFrame:
@@ -131,7 +139,9 @@ def with_features(frames: Frames, delay: int) -> DataFrame:
     rows = frames["transactions"].withColumn("date", F.to_date("event_time"))
     for entity in ("customer", "merchant"):
         windows = _windows(rows, frames[f"{entity}_daily"], entity, delay)
-        rows = _earlier_today(rows, entity).join(windows, ["date", f"{entity}_id"], "left")
+        rows = _earlier_today(rows, frames["fraud_labels"], entity).join(
+            windows, ["date", f"{entity}_id"], "left"
+        )
         rows = _add_today(rows, entity)
     previous = F.greatest("customer_today_last", "customer_last")
     seconds = F.unix_micros("event_time") / 1e6 - F.unix_micros(previous) / 1e6
@@ -142,22 +152,36 @@ def with_features(frames: Frames, delay: int) -> DataFrame:
     return rows
 
 
-def _earlier_today(rows: DataFrame, entity: str) -> DataFrame:
-    """Counts and sums over the entity's rows of the same day strictly before t."""
+def _earlier_today(rows: DataFrame, frames: Frames, entity: str, delay: int) -> DataFrame:
+    """Counts and sums over what happened to the entity on the same day strictly before t.
+
+    What happened is its transactions, the frauds reported, and the transactions that matured.
+    """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    moment, amount = F.unix_micros("event_time"), F.col("amount_minor")
-    earlier = (
-        Window.partitionBy("date", f"{entity}_id").orderBy(moment).rangeBetween(Window.unboundedPreceding, -1)
-    )
-    return rows.withColumns({
-        f"{entity}_today_count": F.count("*").over(earlier),
+    def happened(frame: DataFrame, moment: Column, what: str) -> DataFrame:
+        return frame.select(
+            F.to_date(moment).alias("date"), f"{entity}_id", moment.alias("moment"), F.lit(1).alias(what)
+        )
+
+    reported = happened(frames["fraud_labels"].where("is_fraud"), F.col("reported_at"), "reported")
+    later = F.timestamp_add("DAY", F.lit(delay), F.col("event_time"))
+    together = rows.withColumn("moment", F.col("event_time"))
+    for other in (reported, happened(frames[MATURED_TODAY], later, "matured")):
+        together = together.unionByName(other, allowMissingColumns=True)
+    by_time = Window.partitionBy("date", f"{entity}_id").orderBy(F.unix_micros("moment"))
+    earlier, amount = by_time.rangeBetween(Window.unboundedPreceding, -1), F.col("amount_minor")
+    made = together.withColumns({
+        f"{entity}_today_count": F.count("transaction_id").over(earlier),
         f"{entity}_today_sum": F.coalesce(F.sum(amount).over(earlier), F.lit(0)),
         f"{entity}_today_squares": F.coalesce(F.sum(amount * amount).over(earlier), F.lit(0)),
         f"{entity}_today_max": F.max(amount).over(earlier),
         f"{entity}_today_last": F.max("event_time").over(earlier),
+        f"{entity}_today_frauds": F.count("reported").over(earlier),
+        f"{entity}_today_matured": F.count("matured").over(earlier),
     })  # fmt: skip
+    return made.where("transaction_id IS NOT NULL").drop("moment", "reported", "matured")
 
 
 def _add_today(rows: DataFrame, entity: str) -> DataFrame:

@@ -60,7 +60,7 @@ def with_features(rows: DataFrame, delay_days: int) -> DataFrame:
 def fit_and_score(train: pa.Table, test: pa.Table, seed: int, threads: int) -> np.ndarray:
     """The baseline's probability of fraud for each row of `test`."""
     parameters = {"objective": "binary:logistic", "max_depth": DEPTH, "seed": seed, "nthread": threads}
-    booster = xgb.train(parameters, _matrix(train), TREES, verbose_eval=False)
+    booster = xgb.train(parameters, _matrix(train), num_boost_round=TREES, verbose_eval=False)
     scores: np.ndarray = booster.predict(_matrix(test))
     return scores
 

@@ -67,7 +67,7 @@ def fit_with(table: pa.Table, parameters: dict[str, Any], params: TrainParams) -
     early, late = split_by_day(table, params.validation_days)
     matrix, rounds = _matrix(early, vocabulary), params.n_estimators
     booster = xgb.train(
-        _native(parameters, params), matrix, rounds,
+        _native(parameters, params), matrix, num_boost_round=rounds,
         evals=[(_matrix(late, vocabulary), "validation")],
         callbacks=[xgb.callback.EarlyStopping(params.early_stopping_rounds, save_best=True)],
         verbose_eval=False,
@@ -75,7 +75,7 @@ def fit_with(table: pa.Table, parameters: dict[str, Any], params: TrainParams) -
     rounds = booster.num_boosted_rounds()
     if params.refit:
         booster = xgb.train(
-            _native(parameters, params), _matrix(table, vocabulary), rounds, verbose_eval=False
+            _native(parameters, params), _matrix(table, vocabulary), num_boost_round=rounds, verbose_eval=False
         )
     told = {
         "features": list(FEATURES),

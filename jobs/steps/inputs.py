@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def frames(step: Step, session: SparkSession, needed: Days) -> Iterator[Frames]:
-    """A frame for each name in `needed`, for as long as the context is open; recorded as the step's inputs."""
+    """A frame for each name in `needed`, for as long as the context is open; recorded as the step's inputs.
+
+    A name may carry a suffix (`transactions:matured`) where a source is needed for other days as well.
+    """
     with TemporaryDirectory(dir=step.settings.home / "tmp", prefix=f"{step.run.step}-") as scratch:
         yield {name: _frame(step, session, name, needed, Path(scratch)) for name in needed}
 
@@ -34,12 +38,18 @@ def _frame(step: Step, session: SparkSession, name: str, needed: Days, scratch: 
     if name in known:
         table = read_table(step, known[name], step.look_back("build_features", needed[name]))
         return spark.frame(session, table, scratch / f"{name}.parquet")
-    datasets = [manifest.output(name) for manifest in step.look_back("validate", needed[name])]
-    step.inputs += datasets
+    origin = name.partition(":")[0]
+    datasets = good_rows(step, origin, needed[name])
+    step.inputs += [dataset for dataset in datasets if dataset not in step.inputs]
     if not datasets:
-        schema = next(source.schema for source in sources(step.run.pipeline) if source.name == name)
+        schema = next(source.schema for source in sources(step.run.pipeline) if source.name == origin)
         return spark.frame(session, schema.empty_table(), scratch / f"{name}.parquet")
     return spark.read(session, step.lake, datasets)
+
+
+def good_rows(step: Step, source: str, days: Sequence[date]) -> list[Dataset]:
+    """The validated rows of a source, one dataset a day."""
+    return [manifest.output(source) for manifest in step.look_back("validate", days)]
 
 
 def read_table(step: Step, table: Table, manifests: list[Manifest]) -> pa.Table:

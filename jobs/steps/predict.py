@@ -12,7 +12,7 @@ from jobs.core.usecase import features, predictions, tables
 from jobs.core.usecase import model as model_module
 from jobs.steps.build_features import clickhouse_dataset
 from jobs.steps.frame import Step
-from jobs.steps.inputs import frames, read_table
+from jobs.steps.inputs import frames, good_rows, read_table
 from jobs.steps.train import model_path
 from jobs.stores import clickhouse, promotions, spark
 
@@ -41,9 +41,8 @@ def run(step: Step) -> None:
     step.at("compute")
     scores = model_module(pipeline).score(model, events)
     content = usecase.build(events, scores, model, past, seen, day, step.section)
-    _write(
-        step, content, sum(known.rows for known in step.inputs if known.name == features(pipeline).EXAMPLES)
-    )
+    expected = good_rows(step, features(pipeline).EXAMPLES, [day])
+    _write(step, content, sum(dataset.rows for dataset in expected))
     step.model_digest = champion.digest
     step.facts |= {"model_version": champion.version, "model_date": str(champion.date)}
 

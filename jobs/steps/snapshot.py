@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from jobs.core.checks import Check, at_least, equal
 from jobs.core.usecase import features
 from jobs.steps.frame import Step
-from jobs.steps.inputs import frames
+from jobs.steps.inputs import frames, good_rows
 from jobs.stores import snapshots, spark
 
 # No lock on stores: it writes to the lake, where the manifest commits, and the registry has a lock of its own.
@@ -29,7 +29,7 @@ def run(step: Step) -> None:
     step.at("stage")
     dataset = step.lake.write_table(step.folder, "training_set", table, usecase.KEY)
     step.at("check")
-    expected = sum(known.rows for known in step.inputs if known.name == usecase.EXAMPLES)
+    expected = sum(dataset.rows for dataset in good_rows(step, usecase.EXAMPLES, needed[usecase.EXAMPLES]))
     step.check(
         [equal("rows_out_equal_rows_in", table.num_rows, expected), *_check_splits(table, usecase.LABEL)],
         remedy="see that the source holds labels for the window; lengthen snapshot.train_days or holdout_days",
