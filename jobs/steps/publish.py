@@ -27,7 +27,7 @@ def run(step: Step) -> None:
         reconcile(step, both, params.redis_batch)
         predict = step.manifest("predict")
         step.at("read")
-        contents = _read(step, predict)
+        contents = read_predictions(step, predict)
         step.at("compute")
         edition = Edition(step.run.date, contents, predict.model_digest, predict.facts.get("model_version"))
         done = publish(both, edition, params, utc_now(), step.at)
@@ -43,7 +43,7 @@ def run(step: Step) -> None:
         step.facts["warning"] = warning
 
 
-def _read(step: Step, predict: Manifest) -> dict[Table, pa.Table]:
+def read_predictions(step: Step, predict: Manifest) -> dict[Table, pa.Table]:
     """The predictions of D, each held against what predict says it wrote."""
     contents = {}
     with clickhouse.connect(step.settings) as db:

@@ -17,7 +17,7 @@ from jobs.stores.serving import publications, schema
 from jobs.stores.serving.schema import parent, partition, partition_name
 
 _LOCK_TIMEOUT = "10s"
-_SETTLE_SECONDS = 5.0
+_SETTLE_SECONDS = 2.0
 
 
 def load(session: connection, pipeline: str, table: Table, version: str, rows: pa.Table) -> None:

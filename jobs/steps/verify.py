@@ -1,0 +1,42 @@
+"""verify: read back from both stores what D published, as a client does, and report."""
+
+from __future__ import annotations
+
+from jobs.core.params import VerifyParams
+from jobs.core.usecase import tables
+from jobs.steps.frame import Step
+from jobs.steps.publish import read_predictions
+from jobs.stores.serving import publications, stores
+from jobs.stores.serving.verify import verify
+
+# It moves nothing, but nothing must move under it.
+LOCK = "pipeline"
+
+
+def run(step: Step) -> None:
+    pipeline, day = step.run.pipeline, step.run.date
+    step.at("window")
+    version = step.manifest("publish").facts["version"]
+    predict = step.manifest("predict")
+    step.at("read")
+    predicted = read_predictions(step, predict)
+    with stores.connect(
+        step.settings.postgres, step.settings.redis, pipeline, tables(pipeline).PREDICTIONS
+    ) as both:
+        step.at("compute")
+        checks = verify(both, day, version, predicted, step.params(VerifyParams).sample)
+        known = publications.find(both.session, pipeline, version)
+    step.at("stage")
+    step.at("check")
+    state = known.state if known else "unknown"
+    step.facts |= {
+        "version": version,
+        "state": state,
+        "checks": len(checks),
+        "passed": sum(c.passed for c in checks),
+    }
+    step.model_digest = predict.model_digest
+    step.check(
+        checks, remedy=f"nightshift reconcile --pipeline {pipeline} --date {day}; then publish {day} again"
+    )
+    step.at("swap")

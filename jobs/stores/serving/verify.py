@@ -1,0 +1,118 @@
+"""Reading back what is served, as a client does, and holding it against the predictions."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import pyarrow as pa
+from psycopg2.extras import RealDictCursor
+from psycopg2.sql import SQL, Composable, Identifier
+
+from jobs.core.checks import Check, equal
+from jobs.core.usecase import Table
+from jobs.stores import client
+from jobs.stores.documents import documents, value
+from jobs.stores.serving import partitions, publications, schema
+from jobs.stores.serving.stores import Serving
+
+Sample = list[tuple[tuple[object, ...], client.Answer]]
+
+
+def verify(
+    serving: Serving, day: date, version: str, predicted: Mapping[Table, pa.Table], sample: int
+) -> list[Check]:
+    """Whether readers get what was predicted for `day`, published as `version`; `sample` rows a table are compared.
+
+    The served version is read through the current views and Redis; the current version of an older day
+    through the history views, as far as retention keeps it; of a withdrawn one, that nobody gets it.
+    """
+    known = publications.find(serving.session, serving.pipeline, version)
+    served = publications.served(serving.session, serving.pipeline)
+    if known is None or served is None:
+        return [equal(f"{version}.published", 0, 1, "PostgreSQL does not know this version")]
+    if known.state == "withdrawn":
+        return [equal("withdrawn_not_served", float(version in served.pair), 0, f"{version} was withdrawn")]
+    checks = [
+        equal("current", float(known.state == "current"), 1, f"{version} is {known.state}"),
+        equal(
+            "served", float(served.version == version or served.date > day), 1, f"{served.version} is served"
+        ),
+        equal(
+            "redis.pointer",
+            float(serving.redis.served() == served.version),
+            1,
+            "both stores serve one version",
+        ),
+    ]
+    for table, rows in predicted.items():
+        chosen = _sample(table, rows, version, sample)
+        if served.version == version:
+            checks += _served(serving, table, rows, chosen)
+        if version in partitions.attached(serving.session, serving.pipeline, table):
+            checks += _kept(serving, table, version, rows, chosen)
+    return checks
+
+
+def _served(serving: Serving, table: Table, rows: pa.Table, chosen: Sample) -> list[Check]:
+    """What lookups in both stores answer, and whether they know every row."""
+    view = SQL("SELECT count(*) FROM {} WHERE date = %s").format(schema.current(table))
+    day = publications.served(serving.session, serving.pipeline)
+    assert day is not None
+    return [
+        equal(f"{table.name}.postgres.rows", _count(serving, view, day.date), rows.num_rows),
+        equal(f"{table.name}.redis.missing", serving.redis.missing(day.version, table, rows), 0),
+        equal(
+            f"{table.name}.postgres.differing",
+            sum(client.from_postgres(serving.session, table, key) != answer for key, answer in chosen), 0,
+            f"of {len(chosen)} lookups",
+        ),
+        equal(
+            f"{table.name}.redis.differing",
+            sum(client.from_redis(serving.redis, table, key) != answer for key, answer in chosen), 0,
+            f"of {len(chosen)} lookups",
+        ),
+    ]  # fmt: skip
+
+
+def _kept(serving: Serving, table: Table, version: str, rows: pa.Table, chosen: Sample) -> list[Check]:
+    """What the history view holds of the version."""
+    view = SQL("SELECT count(*) FROM {} WHERE version = %s").format(schema.history(table))
+    query = SQL("SELECT {} FROM {} WHERE version = %s AND {}").format(
+        SQL(", ").join(map(Identifier, ("version", *table.schema.names))),
+        schema.history(table),
+        SQL(" AND ").join(SQL("{} = %s").format(Identifier(name)) for name in table.key),
+    )
+    with serving.session.cursor(cursor_factory=RealDictCursor) as cursor:
+        differing = 0
+        for key, answer in chosen:
+            cursor.execute(query, (version, *key))
+            found = [{name: value(each) for name, each in row.items()} for row in cursor.fetchall()]
+            differing += found != [answer]
+    return [
+        equal(f"{table.name}.history.rows", _count(serving, view, version), rows.num_rows),
+        equal(f"{table.name}.history.differing", differing, 0, f"of {len(chosen)} rows"),
+    ]
+
+
+def _sample(table: Table, rows: pa.Table, version: str, size: int) -> Sample:
+    """Rows at random, the same in each run, with the answer that a lookup must give."""
+    seeded = random.Random(f"{version} {table.name}")
+    chosen = sorted(seeded.sample(range(rows.num_rows), min(size, rows.num_rows)))
+    found = rows.select(table.schema.names).take(pa.array(chosen, pa.int64()))
+    if not chosen:
+        return []
+    keys: Sequence[tuple[object, ...]] = list(
+        zip(*(found[name].to_pylist() for name in table.key), strict=True)
+    )
+    answers = documents(found).to_pylist()
+    return [(key, {"version": version, **json.loads(text)}) for key, text in zip(keys, answers, strict=True)]
+
+
+def _count(serving: Serving, query: Composable, parameter: object) -> int:
+    with serving.session.cursor() as cursor:
+        cursor.execute(query, (parameter,))
+        row = cursor.fetchone()
+        return int(row[0]) if row else 0
