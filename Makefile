@@ -3,7 +3,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.nightshift-setup
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-build-isolation
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	--use-pep517 --no-build-isolation
 # As root, or where sudo asks for no password; elsewhere `setup` ends with the line that says what to install.
 INSTALL_JAVA = command -v apt-get >/dev/null && \
 	{ test "$$(id -u)" = 0 && root= || { sudo -n true 2>/dev/null && root="sudo -n"; }; } && \
