@@ -16,14 +16,16 @@ from typing import Any
 import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.binding import quote_identifier
-from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError, ProgrammingError
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from jobs.core.checks import Check, equal
 from jobs.core.errors import StoreError
-from jobs.core.settings import Settings
+from jobs.core.settings import CLICKHOUSE, Settings
 from jobs.core.usecase import Table
 
 OPEN_SECONDS = 600.0
+# How chDB refuses a folder that another process has open; the reason itself it only writes to standard error.
+_BUSY = "Error initializing EmbeddedServer: . "
 
 _TYPES = {
     pa.string(): "String",
@@ -75,9 +77,9 @@ class ClickHouse:
         staging = f"{prefix}{attempt}"
         self.client.command(f"CREATE TABLE {_name(database, staging)} AS {_name(database, table.name)}")
         if rows.num_rows:
-            self.client.insert_arrow(
-                staging, rows.select(table.schema.names).cast(table.schema), database=database
-            )
+            fitted = rows.select(table.schema.names).cast(table.schema)
+            # Qualified here: the client takes a name with a dot in it for qualified, and quotes nothing.
+            self.client.insert_arrow(_name(database, staging), fitted)
         return staging
 
     def check(self, database: str, staging: str, table: Table, day: date, expected: int) -> list[Check]:
@@ -91,7 +93,7 @@ class ClickHouse:
         rows, keys, empties, strangers = self.client.query(query, parameters={"day": day}).result_rows[0]
         return [
             equal(f"{table.name}.rows", rows, expected),
-            equal(f"{table.name}.unique_keys", keys, expected, "keys must be unique"),
+            equal(f"{table.name}.unique_keys", keys, rows, "keys must be unique"),
             equal(f"{table.name}.empty_keys", empties, 0),
             equal(f"{table.name}.other_dates", strangers, 0, f"every date must be {day}"),
         ]
@@ -144,22 +146,40 @@ def connect(settings: Settings, wait: float = OPEN_SECONDS) -> Iterator[ClickHou
 
 
 def _open(dsn: str, wait: float) -> Any:
-    if dsn.startswith("chdb://"):
-        Path(dsn.removeprefix("chdb://")).parent.mkdir(parents=True, exist_ok=True)
+    if folder := _folder(dsn):
+        folder.parent.mkdir(parents=True, exist_ok=True)
     deadline, pause = time.monotonic() + wait, 0.05
     while True:
         try:
             return clickhouse_connect.get_client(dsn=dsn)
-        except (ProgrammingError, OperationalError) as error:
-            # "already running" (code 76) is another process in the same folder; all else will not heal by waiting.
-            if "already running" not in str(error) or time.monotonic() >= deadline:
+        except ClickHouseError as error:
+            if not folder or _BUSY not in str(error):
                 raise StoreError(
-                    f"ClickHouse cannot be opened: {str(error).strip()}",
-                    remedy="let the process that has it open end (`fuser` names it), or start the server",
+                    f"ClickHouse cannot be opened: {str(error).partition(', Stack trace')[0].strip()}",
+                    remedy=f"start the server, or mend {CLICKHOUSE}, then run the step again",
                     input=dsn.rpartition("@")[2],
+                ) from None
+            if time.monotonic() >= deadline:
+                raise StoreError(
+                    f"ClickHouse cannot be opened: waited {wait:g} s for {_holder(folder)}, which has it open",
+                    remedy="let that process end or stop it, then run the step again",
+                    input=dsn,
                 ) from None
         time.sleep(pause)
         pause = min(1.0, pause * 1.5)
+
+
+def _folder(dsn: str) -> Path | None:
+    """Where chDB keeps its data; None for a server."""
+    return Path(dsn.removeprefix("chdb://")) if dsn.startswith("chdb://") else None
+
+
+def _holder(folder: Path) -> str:
+    """Who has the folder open, by the file `status` that chDB writes (`PID: 12`, …)."""
+    try:
+        return f"process {(folder / 'status').read_text().split()[1]}"
+    except (OSError, IndexError):
+        return "another process"
 
 
 def _name(database: str, table: str) -> str:
