@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import connection
@@ -20,6 +21,13 @@ from jobs.core.errors import StoreError
 
 WAIT_SECONDS = 900.0
 _POLL_SECONDS = 0.2
+
+# Ours is a lock on two 32-bit keys (objsubid 2) in this database.
+_HOLDER = (
+    "SELECT pid, application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    " WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = %s AND objid = %s"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 
 class Lock:
@@ -30,19 +38,8 @@ class Lock:
 
     def recheck(self) -> None:
         """Raise StoreError unless the lock is still ours: its session may have died while we computed."""
-        try:
-            with self._session.cursor() as cursor:
-                cursor.execute(
-                    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-                    " AND pid = pg_backend_pid() AND classid = %s AND objid = %s",
-                    _halves(self._name),
-                )
-                row = cursor.fetchone()
-        except psycopg2.Error as error:
-            raise StoreError(
-                f"the lock {self._name} was lost: {error}", remedy="run the step again"
-            ) from error
-        if not row or not row[0]:
+        held = _row(self._session, self._name, _HOLDER, _halves(self._name))
+        if not held or held[0] != self._session.info.backend_pid:
             raise StoreError(f"the lock {self._name} was lost", remedy="run the step again")
 
 
@@ -68,14 +65,9 @@ def hold(dsn: str, name: str, owner: str, wait: float | None = None) -> Iterator
 
 def holder(dsn: str, name: str) -> str | None:
     """Who holds the lock `name` now, as its owner said it; None when it is free."""
-    with closing(_session(dsn, "nightshift")) as session, session.cursor() as cursor:
-        cursor.execute(
-            "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
-            " WHERE locktype = 'advisory' AND granted AND classid = %s AND objid = %s",
-            _halves(name),
-        )
-        row = cursor.fetchone()
-        return str(row[0]) if row else None
+    with closing(_session(dsn, "nightshift")) as session:
+        held = _row(session, name, _HOLDER, _halves(name))
+        return str(held[1] or "somebody unknown") if held else None
 
 
 def _session(dsn: str, application: str) -> connection:
@@ -92,10 +84,21 @@ def _session(dsn: str, application: str) -> connection:
 
 
 def _try(session: connection, name: str) -> bool:
-    with session.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s::int, %s::int)", tuple(map(_signed, _halves(name))))
-        row = cursor.fetchone()
-        return bool(row and row[0])
+    query = "SELECT pg_try_advisory_lock(%s::int, %s::int)"
+    row = _row(session, name, query, tuple(map(_signed, _halves(name))))
+    return bool(row and row[0])
+
+
+def _row(session: connection, name: str, query: str, values: tuple[int, ...]) -> tuple[Any, ...] | None:
+    """The first row that `query` finds; StoreError when the session has died."""
+    try:
+        with session.cursor() as cursor:
+            cursor.execute(query, values)
+            return cursor.fetchone()
+    except psycopg2.Error as error:
+        raise StoreError(
+            f"the session of the lock {name} ended: {str(error).strip()}", remedy="run the step again"
+        ) from error
 
 
 def _halves(name: str) -> tuple[int, int]:
