@@ -47,7 +47,6 @@ def down(
     with state.lock():
         settings.endpoints_file.unlink(missing_ok=True)
         for service in reversed(_services(state)):
-            progress(service.name, "stopping")
             stop(service)
             progress(service.name, "stopped")
         if purge:

@@ -126,14 +126,19 @@ def wait(service: Service) -> None:
 
 
 def stop(service: Service, patience_s: float = 30) -> None:
-    """End every process of the service: politely, then by force. Returns when none is left."""
+    """End every process of the service: politely, then by force. Returns when none is left.
+
+    A zombie counts as ended: in a container, nobody may be there to reap it.
+    """
     if leader := service.leader:
         _signal(leader, service.stop_signal)
-        psutil.wait_procs([leader], timeout=patience_s)
+    deadline = time.monotonic() + patience_s
+    while service.leader and time.monotonic() < deadline:
+        time.sleep(0.05)
     while left := service.members():
         for process in left:
             _signal(process, signal.SIGKILL)
-        psutil.wait_procs(left, timeout=1)
+        time.sleep(0.05)
     service.pidfile.unlink(missing_ok=True)
 
 

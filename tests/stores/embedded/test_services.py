@@ -52,7 +52,8 @@ def test_a_started_service_is_alone_in_its_session_and_ends_with_stop(service):
     leader = sleeper.leader
     assert os.getsid(leader.pid) == leader.pid
     stop(sleeper)
-    assert sleeper.leader is None and not leader.is_running() and not sleeper.members()
+    assert sleeper.leader is None and not sleeper.members()
+    assert psutil.wait_procs([leader], timeout=5)[1] == []
 
 
 def test_a_worker_that_outlived_its_parent_is_found_and_ended(service):

@@ -20,9 +20,10 @@ import psutil
 import psycopg2
 import pytest
 import redis
+from jobs.core.errors import ConfigError
 from jobs.core.settings import AIRFLOW_DB, MLFLOW, POSTGRES, PROJECT, REDIS, SOURCE, Settings
 from jobs.stores import embedded
-from jobs.stores.embedded import mlflow, postgres
+from jobs.stores.embedded import mlflow, place, postgres
 from jobs.stores.embedded import redis as embedded_redis
 from jobs.stores.embedded.state import HOST, State
 
@@ -109,14 +110,14 @@ def kill(process):
 
 def processes_of(home):
     """Every process that names the home, or its folder for PostgreSQL, or works in one of them."""
-    places = [str(home), str(postgres._place(State(home))), postgres._digest(State(home))]
+    places = [str(home), str(place.folder(State(home))), place.digest(State(home))]
     found = []
     for process in psutil.process_iter():
         try:
             told = " ".join([*process.cmdline(), process.cwd()])
         except psutil.Error:
             continue
-        if any(place in told for place in places):
+        if any(each in told for each in places):
             found.append(told)
     return found
 
@@ -298,24 +299,24 @@ def test_a_moved_home_is_told_where_its_database_is(own, tmp_path):
     moved = State(tmp_path)
     moved.prepare()
     (tmp_path / "postgres").symlink_to(own.home.joinpath("postgres").readlink())
-    with pytest.raises(postgres.ConfigError, match="was moved or copied"):
+    with pytest.raises(ConfigError, match="was moved or copied"):
         postgres.prepare(moved)
 
 
 def test_down_leaves_no_process_and_purge_no_data(own, state):
     """The last test of this home."""
     query(endpoints(own)[POSTGRES], "CREATE TABLE before_down AS SELECT 1 AS id")
-    place = postgres.service(state).folder
+    data = postgres.service(state).folder
     assert processes_of(own.home)
     embedded.down(own)
     assert processes_of(own.home) == [] and embedded.running(own) == []
-    assert not own.endpoints_file.exists() and place.exists()
+    assert not own.endpoints_file.exists() and data.exists()
     embedded.down(own)
     lake = own.home / "lake"
     lake.mkdir()
     embedded.down(own, purge=True)
-    assert not place.exists()
-    assert not (postgres.SHARED / postgres._digest(state)).exists()
+    assert not data.exists()
+    assert not (place.SHARED / place.digest(state)).exists()
     assert {path.name for path in own.home.iterdir()} == {"run", "lake"}
 
 
