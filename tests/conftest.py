@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 import redis
+from psycopg2.sql import SQL, Identifier
+
 from jobs.core import settings
 from jobs.stores import embedded
 from jobs.stores.embedded import postgres
 from jobs.stores.embedded.state import State
-from psycopg2.sql import SQL, Identifier
 
 REDIS_DATABASES = itertools.cycle(range(1, 16))
 

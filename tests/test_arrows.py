@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from jobs.core.settings import PROJECT
 from jobs.core.usecase import PIPELINES
 from jobs.steps.frame import NIGHTLY, STEPS

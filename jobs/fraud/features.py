@@ -94,10 +94,12 @@ def split_days(day: date, params: SnapshotParams) -> tuple[list[date], list[date
 
 
 def scoring_days(day: date, params: PredictParams) -> Days:
-    """Rows of D; aggregates of every window before it, and of D itself for who was seen."""
-    windows = list(days(day - timedelta(days=LONGEST + params.label_delay_days), day))
+    """Rows and labels of D; aggregates of every window before it, and of D itself for who was seen."""
+    delay = timedelta(days=params.label_delay_days)
+    windows = list(days(day - timedelta(days=LONGEST) - delay, day))
     return {
         "transactions": [day],
+        MATURED_TODAY: [day - delay],
         "fraud_labels": [day],
         "customer_daily": windows,
         "merchant_daily": windows,
@@ -139,9 +141,7 @@ def with_features(frames: Frames, delay: int) -> DataFrame:
     rows = frames["transactions"].withColumn("date", F.to_date("event_time"))
     for entity in ("customer", "merchant"):
         windows = _windows(rows, frames[f"{entity}_daily"], entity, delay)
-        rows = _earlier_today(rows, frames["fraud_labels"], entity).join(
-            windows, ["date", f"{entity}_id"], "left"
-        )
+        rows = _earlier_today(rows, frames, entity, delay).join(windows, ["date", f"{entity}_id"], "left")
         rows = _add_today(rows, entity)
     previous = F.greatest("customer_today_last", "customer_last")
     seconds = F.unix_micros("event_time") / 1e6 - F.unix_micros(previous) / 1e6

@@ -75,7 +75,10 @@ def fit_with(table: pa.Table, parameters: dict[str, Any], params: TrainParams) -
     rounds = booster.num_boosted_rounds()
     if params.refit:
         booster = xgb.train(
-            _native(parameters, params), _matrix(table, vocabulary), num_boost_round=rounds, verbose_eval=False
+            _native(parameters, params),
+            _matrix(table, vocabulary),
+            num_boost_round=rounds,
+            verbose_eval=False,
         )
     told = {
         "features": list(FEATURES),

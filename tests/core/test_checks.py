@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from jobs.core.checks import Check, at_least, at_most, enforce, equal, failed
 from jobs.core.errors import DataError
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from jobs.core.digest import BOOKKEEPING, bytes_digest, json_digest, table_digest
 
 INSTANT = datetime(2018, 7, 10, 23, 59, 59, 123456, tzinfo=UTC)

@@ -6,6 +6,7 @@ import os
 import pickle
 
 import pytest
+
 from jobs.core.errors import ConfigError, DataError, NightshiftError, StoreError
 
 KINDS = [(DataError, os.EX_DATAERR), (StoreError, os.EX_TEMPFAIL), (ConfigError, os.EX_CONFIG)]

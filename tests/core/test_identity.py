@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from jobs.core.identity import Run, before, days
 
 DAY = date(2018, 7, 10)

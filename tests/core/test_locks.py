@@ -10,6 +10,7 @@ from contextlib import closing
 
 import psycopg2
 import pytest
+
 from jobs.core import locks
 from jobs.core.errors import StoreError
 

@@ -7,6 +7,7 @@ import logging
 from datetime import date, datetime
 
 import pytest
+
 from jobs.core import log
 
 RUN = {"pipeline": "fraud", "step": "extract", "date": date(2018, 7, 10), "attempt": "a1"}

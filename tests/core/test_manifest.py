@@ -6,9 +6,10 @@ import json
 from datetime import UTC, date, datetime
 
 import pytest
+from pydantic import ValidationError
+
 from jobs.core.errors import DataError
 from jobs.core.manifest import Dataset, Manifest, manifest_name
-from pydantic import ValidationError
 
 GOOD = Dataset(name="transactions", path="fraud/validate/2018-07-10/t-1.parquet", rows=3, digest="aa")
 BAD = Dataset(name="quarantine", path="fraud/validate/2018-07-10/q-2.parquet", rows=0, digest="bb")

@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+
 from jobs.core import params
 from jobs.core.errors import ConfigError
 from jobs.core.params import ExtractParams, GateParams, PublishParams, Section, ValidateParams, VerifyParams

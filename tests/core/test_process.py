@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from jobs.core.process import die_with_parent
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from jobs.core import settings
 from jobs.core.errors import ConfigError
 

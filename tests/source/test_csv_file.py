@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from jobs.core.errors import ConfigError, DataError
 from jobs.source.csv_file import CsvFile, CsvFormat
 

@@ -16,6 +16,7 @@ import psycopg2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from jobs.core.errors import ConfigError, DataError, StoreError
 from jobs.source.csv_file import CsvFormat
 from jobs.source.load import load

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import psycopg2
 import pytest
+
 from jobs.core.settings import PROJECT
 from jobs.source.load import load
 from jobs.source.request import LabelRule, Request

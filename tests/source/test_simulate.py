@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+
 from jobs.source.load import load
 from jobs.source.request import Request
 from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS

@@ -7,9 +7,10 @@ from datetime import date, datetime
 
 import psycopg2
 import pytest
+from typer.testing import CliRunner
+
 from jobs.cli.source import app
 from jobs.core.errors import ConfigError, DataError
-from typer.testing import CliRunner
 
 T1 = "t1;2018-04-01 00:00:31;57.16;1"
 T2 = "t2;2018-04-01 12:00:00;8.00;0"

@@ -27,6 +27,7 @@ from urllib.parse import parse_qsl, urlsplit
 import chdb
 import lz4.frame
 from backports import zstd
+
 from jobs.core.process import die_with_parent
 
 TRANSPORT = frozenset(

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from jobs.core import settings
 from jobs.stores import clickhouse
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pytest
+
 from jobs.core import settings
 from jobs.core.checks import failed
 from jobs.core.digest import table_digest

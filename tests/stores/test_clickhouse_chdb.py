@@ -11,6 +11,7 @@ from datetime import date
 
 import pyarrow as pa
 import pytest
+
 from jobs.core import settings
 from jobs.core.errors import StoreError
 from jobs.core.usecase import Table

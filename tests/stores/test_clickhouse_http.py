@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import clickhouse_connect
 import pytest
+
 from jobs.core import settings
 from jobs.core.errors import StoreError
 from jobs.stores import clickhouse

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from jobs.stores.documents import documents, identifier, identifiers, value
 
 SCHEMA = pa.schema(

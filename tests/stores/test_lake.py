@@ -13,6 +13,7 @@ from pathlib import Path
 import fsspec
 import pyarrow as pa
 import pytest
+
 from jobs.core.digest import table_digest
 from jobs.core.errors import DataError
 from jobs.core.manifest import Dataset, Manifest, manifest_name

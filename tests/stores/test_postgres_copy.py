@@ -6,10 +6,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg2.sql import SQL, Identifier
+
 from jobs.core.digest import table_digest
 from jobs.core.errors import ConfigError, StoreError
 from jobs.stores import postgres
-from psycopg2.sql import SQL, Identifier
 
 SCHEMA = pa.schema(
     [

@@ -4,10 +4,11 @@ import threading
 from datetime import date, timedelta
 
 import pytest
+from psycopg2.errors import UniqueViolation
+
 from jobs.core.errors import StoreError
 from jobs.stores import promotions
 from jobs.stores.serving import schema
-from psycopg2.errors import UniqueViolation
 
 FIRST = date(2018, 7, 1)
 

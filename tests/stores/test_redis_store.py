@@ -7,6 +7,7 @@ from datetime import date
 import pyarrow as pa
 import pytest
 import redis as redis_client
+
 from jobs.core.errors import StoreError
 from jobs.core.usecase import Table
 from jobs.stores import client, redis

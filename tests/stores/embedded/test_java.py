@@ -1,4 +1,5 @@
 import pytest
+
 from jobs.core.errors import ConfigError
 from jobs.stores.embedded import java
 

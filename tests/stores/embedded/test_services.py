@@ -4,6 +4,7 @@ import time
 
 import psutil
 import pytest
+
 from jobs.core.errors import StoreError
 from jobs.stores.embedded.services import Service, start, stop, wait
 

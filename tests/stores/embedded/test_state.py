@@ -4,6 +4,7 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from jobs.core.errors import ConfigError
 from jobs.stores.embedded import state as module
 from jobs.stores.embedded.state import HOST, State

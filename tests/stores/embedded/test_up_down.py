@@ -20,6 +20,7 @@ import psutil
 import psycopg2
 import pytest
 import redis
+
 from jobs.core.errors import ConfigError
 from jobs.core.settings import AIRFLOW_DB, MLFLOW, POSTGRES, PROJECT, REDIS, SOURCE, Settings
 from jobs.stores import embedded

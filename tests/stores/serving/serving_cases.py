@@ -10,13 +10,14 @@ import sys
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
+from psycopg2.extras import RealDictCursor
+from psycopg2.sql import SQL, Identifier
+
 from jobs.core.failpoint import failpoint
 from jobs.core.params import PublishParams
 from jobs.core.usecase import Table
 from jobs.stores.serving import publications, retention, rollback, stores
 from jobs.stores.serving.publish import Edition, publish
-from psycopg2.extras import RealDictCursor
-from psycopg2.sql import SQL, Identifier
 
 FIRST = date(2018, 7, 1)
 NOON = datetime(2018, 8, 1, 12, tzinfo=UTC)

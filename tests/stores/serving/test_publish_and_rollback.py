@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from jobs.core.errors import ConfigError, DataError
-from jobs.stores import client, promotions
-from jobs.stores.serving import publications, rollback, schema, stores
-from jobs.stores.serving.rollback import Request
 from serving_cases import (
     FIRST,
     HOUR,
@@ -21,6 +17,11 @@ from serving_cases import (
     states,
     tables,
 )  # fmt: skip
+
+from jobs.core.errors import ConfigError, DataError
+from jobs.stores import client, promotions
+from jobs.stores.serving import publications, rollback, schema, stores
+from jobs.stores.serving.rollback import Request
 
 ENTITY, EVENT = tables()
 

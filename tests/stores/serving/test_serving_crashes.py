@@ -11,10 +11,6 @@ from pathlib import Path
 
 import pytest
 import serving_cases
-from jobs.core.failpoint import VARIABLE
-from jobs.core.params import PublishParams
-from jobs.core.settings import PROJECT
-from jobs.stores.serving import publish, rollback
 from serving_cases import (
     HOUR,
     NOON,
@@ -28,6 +24,11 @@ from serving_cases import (
     shown,
     size,
 )
+
+from jobs.core.failpoint import VARIABLE
+from jobs.core.params import PublishParams
+from jobs.core.settings import PROJECT
+from jobs.stores.serving import publish, rollback
 
 KEEP = {"keep_versions": 2, "keep_days": 1, "redis_batch": 16}
 POINTS = ("publish.stage", "publish.check", "publish.swap", *publish.FAILPOINTS)

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 import psycopg2
 import pytest
 import redis as redis_client
+from serving_cases import HOUR, connect, day, edition, go_back, night, postgres_shows, size, states, tables
+
 from jobs.core import locks
 from jobs.core.manifest import utc_now
 from jobs.core.params import PublishParams
 from jobs.stores.serving import partitions, publications
 from jobs.stores.serving.rollback import Request
-from serving_cases import HOUR, connect, day, edition, go_back, night, postgres_shows, size, states, tables
 
 ENTITY, EVENT = tables()
 NIGHTS = 22

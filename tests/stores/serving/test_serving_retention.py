@@ -3,10 +3,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import psycopg2
+from serving_cases import HOUR, NOON, connect, day, edition, go_back, night, orphans, states, tables
+
 from jobs.core.params import PublishParams
 from jobs.stores.serving import partitions, publications, retention
 from jobs.stores.serving.rollback import Request
-from serving_cases import HOUR, NOON, connect, day, edition, go_back, night, orphans, states, tables
 
 ENTITY, EVENT = tables()
 KEEP = PublishParams(keep_versions=2, keep_days=3)

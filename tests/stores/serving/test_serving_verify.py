@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from serving_cases import HOUR, NOON, day, edition, go_back, night
+
 from jobs.core.checks import failed
 from jobs.core.params import PublishParams
 from jobs.stores.serving.rollback import Request
 from jobs.stores.serving.verify import verify
-from serving_cases import HOUR, NOON, day, edition, go_back, night
 
 
 @pytest.fixture
