@@ -35,13 +35,19 @@ def main() -> None:
 
 
 def _mount() -> None:
-    from jobs.cli import night, services, source
+    from jobs.cli import backtest, demo, look, manage, night, services, source, status
 
     app.command("up")(services.up)
     app.command("down")(services.down)
+    app.command("demo")(demo.demo)
     app.add_typer(source.app, name="source")
     app.command("run")(night.run)
-    from pathlib import Path
-
-    here = Path(__file__).parents[1] / "steps"
-    steps.add_to(app, tuple(n for n in STEP_NAMES if (here / f"{n}.py").exists()))
+    app.command("status")(status.status)
+    app.command("lookup")(look.lookup)
+    app.command("sql")(look.sql)
+    app.command("dsn")(look.dsn)
+    app.command("rollback")(manage.rollback)
+    app.add_typer(backtest.app, name="backtest")
+    app.command("restore")(manage.restore)
+    app.command("params")(manage.params)
+    steps.add_to(app, STEP_NAMES)

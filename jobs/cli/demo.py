@@ -1,0 +1,117 @@
+"""`nightshift demo`: three nights from nothing to answers, on simulated or real transactions."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from jobs.core.settings import Settings
+
+_DAYS, _CUSTOMERS, _MERCHANTS, _NIGHTS = 36, 1_000, 2_000, 3
+_HANDBOOK = {
+    "transaction_id": "TRANSACTION_ID", "event_time": "TX_DATETIME", "customer_id": "CUSTOMER_ID",
+    "merchant_id": "TERMINAL_ID", "amount": "TX_AMOUNT",
+}  # fmt: skip
+_LAST_REAL_DAY = date(2018, 7, 10)
+
+
+def demo(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with `transactions/*.parquet` of the Fraud Detection Handbook; default: simulate."
+        ),
+    ] = None,
+) -> None:
+    """Fill the source, run three nights, and look up a customer, a merchant and a transaction in both stores.
+
+    Example: nightshift demo
+    """
+    from rich.console import Console
+
+    from jobs.cli import night
+    from jobs.core import params, settings
+    from jobs.core.usecase import model
+    from jobs.stores.lake import Lake
+
+    chosen, console = settings.load(), Console()
+    first = params.first_date(chosen.params_file, "fraud")
+    last = _LAST_REAL_DAY if data else first + timedelta(days=_DAYS - 1)
+    nights = [last - timedelta(days=n) for n in range(_NIGHTS - 1, -1, -1)]
+    done = Lake(chosen.lake).days("fraud", "verify")
+    if not done:
+        _fill(chosen, first, data)
+    for day in nights:
+        if day in done:
+            console.print(f"{day} has been published")
+        else:
+            night.run("fraud", datetime.combine(day, time()), None, None, True)
+    _metrics(console, chosen, model("fraud").NAME, last)
+    agree = _answers(console, chosen)
+    console.print(
+        f'\nMLflow {chosen.mlflow}   nightshift status   psql "$(nightshift dsn postgres)"   make down',
+        markup=False,
+    )
+    if not agree:
+        raise typer.Exit(1)
+
+
+def _fill(chosen: Settings, first: date, data: Path | None) -> None:
+    from jobs.cli import source
+
+    if data is None:
+        source.simulate(
+            days=_DAYS, customers=_CUSTOMERS, merchants=_MERCHANTS, start=datetime.combine(first, time())
+        )
+        return
+    source.transactions(
+        files=[str(data / "transactions" / "*.parquet")],
+        columns=[",".join(f"{ours}={theirs}" for ours, theirs in _HANDBOOK.items())],
+        label_column="TX_FRAUD",
+    )
+
+
+def _metrics(console: Any, chosen: Settings, name: str, day: date) -> None:
+    from jobs.stores.lake import Lake
+
+    manifest = Lake(chosen.lake).manifest(f"fraud/train/{day}")
+    if manifest:
+        shown = ("roc_auc", "average_precision", "card_precision_at_100", "precision", "recall")
+        metrics = manifest.facts["metrics"]
+        console.print(f"\n{name} version {manifest.facts['model_version']}, holdout of {day}:")
+        console.print("  " + "  ".join(f"{key} {metrics[key]:.3f}" for key in shown), highlight=False)
+
+
+def _answers(console: Any, chosen: Settings) -> bool:
+    """Look up the riskiest of each kind in both stores; whether they agree."""
+    import json
+
+    from jobs.core.usecase import tables
+    from jobs.stores import client, postgres
+
+    agree = True
+    for table in tables("fraud").PREDICTIONS:
+        column = "score" if table.kind == "event" else "max_score"
+        with postgres.connect(chosen.postgres, "nightshift demo") as session, session.cursor() as cursor:
+            # Names are our own; the served date's rows are what Redis holds too.
+            cursor.execute(
+                f"SELECT {table.key[0]} FROM {table.name}_current WHERE date = (SELECT max(date) FROM {table.name}_current)"  # noqa: S608
+                f" ORDER BY {column} DESC NULLS LAST, 1 LIMIT 1"
+            )
+            row = cursor.fetchone()
+        if row is None:
+            console.print(f"{table.name} is empty")
+            agree = False
+            continue
+        answers = [client.lookup(chosen, "fraud", table, row, store) for store in ("redis", "postgres")]
+        same = answers[0] is not None and answers[0] == answers[1]
+        agree = agree and same
+        console.print(
+            f"\n{table.name} {row[0]} ({'Redis and PostgreSQL agree' if same else 'THE STORES DIFFER'}):"
+        )
+        console.print("  " + json.dumps(answers[0], default=str), markup=False, highlight=False)
+    return agree

@@ -1,0 +1,95 @@
+"""Taking back, bringing back, and explaining: `nightshift rollback`, `restore`, `params`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+class What(StrEnum):
+    tables = "tables"
+    model = "model"
+    both = "both"
+
+
+def rollback(
+    pipeline: Annotated[str, typer.Argument(help="The use case.")],
+    date: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], help="The day from which the rollback counts.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why; stored with it.")],
+    what: Annotated[What, typer.Option(help="What to take back.")] = What.both,
+    to: Annotated[
+        str | None, typer.Option(help="A version, or a model by digest or number. Default: the previous.")
+    ] = None,
+    by: Annotated[str, typer.Option(envvar="USER", help="Who asks for it.")] = "unknown",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")
+    ] = False,
+) -> None:
+    """Go back to the previous tables, model, or both. What is left is withdrawn: publishing it again does not undo this.
+
+    Example: nightshift rollback fraud --date 2018-07-10 --what tables --reason "scores of merchants are off" --dry-run
+    """
+    from jobs.core import log, settings
+    from jobs.core.identity import Run
+    from jobs.steps import frame
+
+    log.set_up()
+    manifest = frame.execute(
+        Run(pipeline, "rollback", date.date()), settings.load(),
+        what=what.value, to=to, reason=reason, by=by, dry_run=dry_run,
+    )  # fmt: skip
+    for name, value in manifest.facts.items():
+        typer.echo(f"{name}: {value}")
+
+
+def restore(
+    pipeline: Annotated[str, typer.Argument(help="The use case.")],
+    model_version: Annotated[str, typer.Option(help="Number of the registered version, as MLflow shows it.")],
+    out: Annotated[Path, typer.Option(help="Where to put the training set.")] = Path("training_set.parquet"),
+) -> None:
+    """Bring back the training set of a model version, as DVC tracked it.
+
+    Example: nightshift restore fraud --model-version 3 --out training_set.parquet
+    """
+    from tempfile import TemporaryDirectory
+
+    from jobs.core import settings
+    from jobs.core.usecase import model
+    from jobs.stores import registry, snapshots
+
+    chosen = settings.load()
+    with TemporaryDirectory() as folder, registry.connect(chosen) as client:
+        pointer = registry.snapshot_of(client, model(pipeline).NAME, model_version, Path(folder))
+        md5 = snapshots.restore(chosen, pointer, out)
+    typer.echo(f"{out}: training set of {pipeline} version {model_version}, md5 {md5}")
+
+
+def params(pipeline: Annotated[str, typer.Argument(help="The use case.")] = "fraud") -> None:
+    """Check params.yaml and print every key with its value and meaning.
+
+    Example: nightshift params fraud
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from jobs.core import params, settings
+    from jobs.core.usecase import parameters
+
+    chosen = settings.load()
+    table = Table("key", "value", "meaning", box=None)
+    table.add_row(
+        f"{pipeline}.first_date",
+        str(params.first_date(chosen.params_file, pipeline)),
+        "the source's first day",
+    )
+    for step, model in parameters(pipeline).items():
+        values: Any = params.section(chosen.params_file, pipeline, step, model)
+        for name, field in model.model_fields.items():
+            table.add_row(f"{pipeline}.{step}.{name}", str(getattr(values, name)), field.description or "")
+    Console().print(table)

@@ -1,0 +1,54 @@
+"""What the manifests of a pipeline say of one another: days that are missing, and runs whose inputs have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from jobs.core.identity import days
+from jobs.core.manifest import Manifest
+from jobs.stores.lake import Lake
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A run that would come out differently today, and why."""
+
+    step: str
+    date: date
+    because: str
+
+
+def manifests(lake: Lake, pipeline: str) -> dict[str, Manifest]:
+    """Every manifest of the pipeline by its name (`<pipeline>/<step>/<date>`), sorted."""
+    names = [f"{pipeline}/{step}/{day}" for step in lake.steps(pipeline) for day in lake.days(pipeline, step)]
+    found = {name: lake.manifest(name) for name in sorted(names)}
+    return {name: manifest for name, manifest in found.items() if manifest}
+
+
+def stale(known: Mapping[str, Manifest], params: Mapping[str, str]) -> Iterator[Stale]:
+    """The runs whose inputs, or whose section of the parameters, are not what they were.
+
+    `params` maps a step to the digest of its section now. Only what a run read itself counts: what comes
+    after a stale run shows once that run has been done again and its content has changed.
+    """
+    for manifest in known.values():
+        changed = [
+            name
+            for name, content in manifest.reads.items()
+            if name in known and known[name].content != content
+        ]
+        if changed:
+            more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+            yield Stale(manifest.step, manifest.date, f"{changed[0]}{more} changed since")
+        elif params.get(manifest.step, manifest.params_digest) != manifest.params_digest:
+            yield Stale(
+                manifest.step, manifest.date, f"params {manifest.pipeline}.{manifest.step} changed since"
+            )
+
+
+def holes(lake: Lake, pipeline: str, step: str, first: date, last: date) -> list[date]:
+    """The days from `first` to `last` of which `step` has no manifest, of those between its first and last."""
+    done = [day for day in lake.days(pipeline, step) if first <= day <= last]
+    return [day for day in days(done[0], done[-1]) if day not in done] if done else []
