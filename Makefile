@@ -12,7 +12,7 @@ INSTALL_JAVA = command -v apt-get >/dev/null && \
 	$$root apt-get install -qq --no-install-recommends openjdk-17-jre-headless
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo test test-slow lint bench lock clean
+.PHONY: help setup up down demo test test-slow lint docs bench lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -39,6 +39,9 @@ lint: setup ## Check style and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+
+docs: setup ## Write the generated pages anew: docs/tables.md, docs/params.md
+	@$(BIN)/python docs/generate.py
 
 bench: setup ## Measure
 	@$(BIN)/python -m bench

@@ -32,10 +32,10 @@ class SnapshotParams(Section):
 class TrainParams(Section):
     n_estimators: int = Field(100, ge=1, description="rounds at most")
     max_depth: int = Field(6, ge=1, description="depth of a tree")
-    learning_rate: float = Field(0.1, gt=0, le=1)
+    learning_rate: float = Field(0.1, gt=0, le=1, description="share of a tree's correction that is taken")
     subsample: float = Field(0.8, gt=0, le=1, description="share of rows a tree sees")
     colsample_bytree: float = Field(0.8, gt=0, le=1, description="share of features a tree sees")
-    min_child_weight: float = Field(1, ge=0)
+    min_child_weight: float = Field(1, ge=0, description="least sum of hessians in a leaf")
     reg_lambda: float = Field(1, ge=0, description="L2 on leaf weights")
     early_stopping_rounds: int = Field(
         20, ge=1, description="rounds without a better average precision before it stops"
@@ -45,7 +45,7 @@ class TrainParams(Section):
     threshold: float = Field(0.5, gt=0, lt=1, description="score from which a transaction is flagged")
     search_trials: int = Field(0, ge=0, description="random parameter sets to try; 0 takes those above")
     search_folds: int = Field(5, ge=2, description="time-ordered folds of the search")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="of XGBoost, and of the search")
     threads: int = Field(2, ge=1, description="of XGBoost")
 
     @property

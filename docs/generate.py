@@ -1,0 +1,265 @@
+"""Writes docs/tables.md and docs/params.md from the code; `make docs` runs it, tests/docs holds them equal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pyarrow as pa
+from pydantic.fields import FieldInfo
+
+from jobs.core import params
+from jobs.core.settings import PROJECT
+from jobs.core.usecase import PIPELINES, Source, Table, parameters, sources, tables
+from jobs.fraud.columns import DERIVED, FEATURES
+from jobs.source import schema as operational
+from jobs.steps.gate import CHECKS
+from jobs.stores import clickhouse, postgres
+from jobs.stores.serving import schema as serving
+
+HERE = Path(__file__).parent
+NOTICE = "<!-- Written by docs/generate.py (`make docs`) from the code. Do not edit. -->"
+
+# What a column means, by its name, or by <table>.<name> where the name alone does not say it.
+MEANINGS = {
+    "date": "the day D (UTC)",
+    "transaction_id": "the transaction",
+    "event_time": "when it happened",
+    "customer_id": "the customer",
+    "merchant_id": "the merchant",
+    "amount": "in major units, as the operational system has it",
+    "amount_minor": "in minor units (cents)",
+    "currency": "code of the currency",
+    "country": "code of the country",
+    "device_type": "how it was paid: at a till, on a phone, on the web",
+    "card_last_4": "last digits of the card",
+    "is_fraud": "what was reported",
+    "reported_at": "when the label became known",
+    "reason": "why the row is not good",
+    "transactions": "transactions of the day",
+    "amount_sum": "sum of their amounts, minor units",
+    "amount_sum_of_squares": "sum of the squares of their amounts",
+    "amount_max": "largest amount, minor units; 0 without a transaction",
+    "night_transactions": "transactions of the hours 0 to 6, UTC",
+    "last_event_time": "time of the last one; null without a transaction",
+    "reported_frauds": "frauds that were reported on this day, whenever they happened",
+    "reported_fraud_sum": "sum of the amounts of those",
+    "reported_fraud_sum_of_squares": "sum of the squares of the amounts of those",
+    "score": "probability of fraud that the champion gives",
+    "flagged": "whether the score reaches the model's threshold",
+    "mean_score": "mean score of those transactions; null without one",
+    "max_score": "largest score of those transactions; null without one",
+    "days_since_last": "whole days from the last transaction to D",
+    "customer_risk.transactions": "transactions scored in the last `predict.score_days` days",
+    "merchant_risk.transactions": "transactions scored in the last `predict.score_days` days",
+    "customer_risk.flagged": "of those, how many were flagged",
+    "merchant_risk.flagged": "of those, how many were flagged",
+    "name": "the check: `floor.<metric>`, `margin.<metric>` or `first_run`",
+    "passed": "whether it passed",
+    "value": "what was measured",
+    "threshold": "what it was held against",
+    "severity": "`fail` rejects the challenger, `warn` only says so",
+    "message": "what it means",
+    "verdict": "`promoted` or `rejected`",
+    "promotions.verdict": "`promoted`, `rejected` or `rollback`",
+    "challenger": "digest of the model that was judged",
+    "champion": "digest of the model it met; null on the first run",
+    "pipeline": "the use case",
+    "version": "`{YYYYMMDD}-{12 hex of the content}`",
+    "served.version": "the version that readers get",
+    "previous_version": "where a rollback goes",
+    "served.reason": "what moved the pointer last",
+    "at": "when that was",
+    "state": "loading, ready, current, superseded or withdrawn",
+    "model_digest": "sha256 of the model that made the tables",
+    "model_version": "its number in MLflow",
+    "row_counts": "rows by table",
+    "digests": "content digest by table",
+    "created_at": "when the load began",
+    "id": "order of writing",
+    "kind": "`promotion` or `rollback`",
+    "from_digest": "the champion before",
+    "to_digest": "the champion after; null when the challenger was rejected",
+    "from_version": "its number in MLflow",
+    "to_version": "its number in MLflow",
+    "metrics": "of the challenger, on the holdout",
+    "reasons": "the gate's checks, or why somebody rolled back",
+    "approved_by": "`gate`, or who rolled back",
+}
+
+
+def pages() -> dict[Path, str]:
+    """The text of every generated page."""
+    return {HERE / "tables.md": _page(_tables()), HERE / "params.md": _page(_params())}
+
+
+def _page(lines: Iterable[str]) -> str:
+    return "\n".join([NOTICE, *lines]) + "\n"
+
+
+def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + " --- |" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |"
+    yield ""
+
+
+def _meaning(table: str, column: str) -> str:
+    return MEANINGS.get(f"{table}.{column}") or MEANINGS[column]
+
+
+# --- tables.md
+
+
+def _tables() -> Iterator[str]:
+    yield "# Tables\n\nWords are explained in the [glossary](glossary.md).\n"
+    yield "## The source: the operational PostgreSQL\n"
+    for table in operational.TABLES:
+        yield f"### `{table.name}`\n\nGrain: one row a `{table.key}`. A day is selected by `{table.time}`.\n"
+        yield from _grid(("column", "PostgreSQL", "null", "meaning"), (
+            (f"`{c.name}`", operational.SQL_TYPE[c.kind], "" if c.required else "yes", _meaning(table.name, c.name))
+            for c in table.columns
+        ))  # fmt: skip
+    for pipeline in PIPELINES:
+        yield from _pipeline(pipeline)
+    yield from _bookkeeping()
+
+
+def _pipeline(pipeline: str) -> Iterator[str]:
+    yield f"## {pipeline}: the lake (parquet)\n\nOne partition a day, as extract and validate write it.\n"
+    for source in sources(pipeline):
+        yield from _lake(source)
+    yield f"## {pipeline}: ClickHouse\n"
+    yield f"Database `{pipeline}`; every table is partitioned by `date`, ordered by its key.\n"
+    for table in (*tables(pipeline).AGGREGATES, CHECKS, *tables(pipeline).PREDICTIONS):
+        yield from _clickhouse(table)
+    yield f"## {pipeline}: what is served (PostgreSQL and Redis)\n"
+    yield "Both stores hold the prediction tables; PostgreSQL is the truth. See"
+    yield "[decision 0010](decisions/0010-versions-are-partitions.md).\n"
+    for table in tables(pipeline).PREDICTIONS:
+        yield from _served(pipeline, table)
+    if pipeline == "fraud":
+        yield from _features()
+
+
+def _lake(source: Source) -> Iterator[str]:
+    key = ", ".join(source.key)
+    yield f"### `{source.name}` in the lake\n\nGrain: one row a `{key}`; a day by `{source.time}`. After validate the"
+    yield "key is unique and no required column is null; the rows that are not good are in"
+    yield f"`quarantine-{source.name}`, with the column `reason`.\n"
+    yield from _grid(("column", "type", "required", "meaning"), (
+        (f"`{f.name}`", str(f.type), "yes" if f.name in source.required else "", _meaning(source.name, f.name))
+        for f in source.schema
+    ))  # fmt: skip
+
+
+def _clickhouse(table: Table) -> Iterator[str]:
+    yield f"### `{table.name}`\n\nGrain: {table.grain}. Key: {_names(['date', *table.key])}.\n"
+    yield from _grid(("column", "ClickHouse", "meaning"), (
+        (f"`{f.name}`", clickhouse._type(f), _meaning(table.name, f.name)) for f in table.schema
+    ))  # fmt: skip
+
+
+def _served(pipeline: str, table: Table) -> Iterator[str]:
+    reach = {
+        "event": "the current versions of all kept dates up to the served one",
+        "entity": "the served version",
+    }[table.kind]
+    ids = ":".join(f"<{name}>" for name in table.key)
+    yield f"### `{table.name}`, {table.kind} table\n\nGrain: {table.grain}, and version.\n"
+    yield f"- `{table.name}_current`: {reach}."
+    yield f"- `{table.name}_history`: every kept version, with `model_digest`, `model_version` and `state`."
+    yield f"- `{pipeline}.{table.name}`: the partitioned table under both; nothing but Nightshift reads it."
+    yield f"- Redis: `ns:{pipeline}:<version>:{table.name}:{ids}` → the row as JSON, without `version`.\n"
+    columns = [pa.field("version", pa.string(), nullable=False), *table.schema]
+    yield from _grid(("column", "PostgreSQL", "null", "meaning"), (
+        (f"`{f.name}`", postgres.column_type(f), "yes" if f.nullable else "", _meaning(table.name, f.name))
+        for f in columns
+    ))  # fmt: skip
+
+
+def _features() -> Iterator[str]:
+    yield "## fraud: the features, in `training_set`\n"
+    yield "A column is made of counts and sums over windows (`<entity>_<measure>_<days>`: whole days, and the rows"
+    yield "of D before t) by the expression beside it; without one it is such a count or sum, or a column of the"
+    yield "transaction. `training_set` also has the transaction's own columns, `split` (train, holdout) and `is_fraud`.\n"
+    yield from _grid(("feature", "expression"), (
+        (f"`{name}`", f"`{DERIVED[name]}`" if name in DERIVED else "") for name in FEATURES
+    ))  # fmt: skip
+
+
+def _bookkeeping() -> Iterator[str]:
+    """The tables that all pipelines share, from the DDL that makes them."""
+    yield "## Bookkeeping of what is served (PostgreSQL)\n"
+    ddl = serving._BOOKKEEPING
+    comments = dict(re.findall(r"COMMENT ON (?:TABLE|COLUMN) (\S+) IS '([^']*)'", ddl))
+    for name, body in re.findall(r"CREATE TABLE (\w+) \((.*?)\n\);", ddl, re.DOTALL):
+        yield f"### `{name}`\n\n{comments[name]}\n"
+        columns = re.findall(r"^    ([a-z_]+) (text|date|jsonb|timestamptz|bigint)(.*)$", body, re.MULTILINE)
+        yield from _grid(("column", "PostgreSQL", "null", "meaning"), (
+            (f"`{column}`", kind, "" if re.search("NOT NULL|PRIMARY KEY", rest) else "yes",
+             comments.get(f"{name}.{column}") or _meaning(name, column))
+            for column, kind, rest in columns
+        ))  # fmt: skip
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+# --- params.md
+
+
+def _params() -> Iterator[str]:
+    yield "# Parameters\n\n`params.yaml` has one section a step, `<pipeline>.<step>`. A step reads its own section, whose"
+    yield "digest is in its manifest. A key that no step reads, or a value out of range, is an error that names it."
+    yield "`NIGHTSHIFT_PARAMS` names another file.\n"
+    file = PROJECT / "params.yaml"
+    for pipeline in PIPELINES:
+        given = params.load(file)[pipeline]
+        first = params.first_date(file, pipeline)
+        yield f"## {pipeline}\n\n`{pipeline}.first_date` is `{first}`: the first day that the source has; days before it"
+        yield "are not missing.\n"
+        for step, section in parameters(pipeline).items():
+            yield from _section(pipeline, step, section, given.get(step) or {})
+
+
+def _section(pipeline: str, step: str, section: type[params.Section], given: dict[str, Any]) -> Iterator[str]:
+    yield f"### `{pipeline}.{step}`\n"
+    if not section.model_fields:
+        yield "No parameters.\n"
+        return
+    chosen = section.model_validate(given)
+    yield from _grid(("key", "in params.yaml", "default", "allowed", "meaning"), (
+        (f"`{name}`", _value(getattr(chosen, name)) if name in given else "", _value(field.default), _allowed(field),
+         field.description or "")
+        for name, field in section.model_fields.items()
+    ))  # fmt: skip
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"`{key}: {each}`" for key, each in value.items()) or "none"
+    if isinstance(value, tuple):
+        return ", ".join(f"`{each}`" for each in value) or "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _allowed(field: FieldInfo) -> str:
+    """The type, and the bounds that pydantic holds it to."""
+    kind = field.annotation
+    if get_origin(kind) is Literal:
+        return " or ".join(f"`{each}`" for each in get_args(kind))
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    bounds = [f"{sign} {getattr(rule, name)}" for rule in field.metadata for name, sign in signs.items()
+              if getattr(rule, name, None) is not None]  # fmt: skip
+    name = {tuple[params.date, ...]: "list of dates", dict[str, float]: "metric: number"}.get(kind)  # type: ignore[call-overload]
+    return " ".join([name or getattr(kind, "__name__", str(kind)), *([", ".join(bounds)] if bounds else [])])
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text)

@@ -1,0 +1,24 @@
+import runpy
+
+import pytest
+
+from jobs.core.settings import PROJECT
+from jobs.core.usecase import PIPELINES, parameters
+
+PAGES = runpy.run_path(str(PROJECT / "docs" / "generate.py"))["pages"]()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_a_generated_page_says_what_the_code_says(path):
+    assert path.read_text() == PAGES[path], f"{path.name} is out of date: run `make docs`"
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_every_parameter_has_a_meaning(pipeline):
+    silent = [
+        f"{pipeline}.{step}.{name}"
+        for step, section in parameters(pipeline).items()
+        for name, field in section.model_fields.items()
+        if not field.description
+    ]
+    assert not silent, f"give these a description: {', '.join(silent)}"
