@@ -8,7 +8,7 @@ import pyarrow as pa
 PROBLEM = "problem"
 
 # Major units with at most two decimals that count; the exponent of every currency handled here is 2.
-_MONEY = r"^\s*(?P<sign>-?)(?P<major>\d{1,15})(?:\.(?P<minor>\d{1,2})0*)?\s*$"
+_MONEY = r"^\s*(?P<sign>-?)(?P<major>[0-9]{1,15})(?:\.(?P<minor>[0-9]{1,2})0*)?\s*$"
 _BOOLEANS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
 
 
@@ -40,7 +40,7 @@ def _values(text: pd.Series, kind: pa.DataType) -> pd.Series:
     if pa.types.is_boolean(kind):
         return text.str.lower().map(_BOOLEANS).astype("boolean")
     if pa.types.is_integer(kind):
-        return text.where(text.str.fullmatch(r"-?\d{1,18}", na=False)).astype("Int64")
+        return text.where(text.str.fullmatch(r"-?[0-9]{1,18}", na=False)).astype("Int64")
     return text
 
 
