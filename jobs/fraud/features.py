@@ -144,7 +144,7 @@ def with_features(frames: Frames, delay: int) -> DataFrame:
         rows = _earlier_today(rows, frames, entity, delay).join(windows, ["date", f"{entity}_id"], "left")
         rows = _add_today(rows, entity)
     previous = F.greatest("customer_today_last", "customer_last")
-    seconds = F.unix_micros("event_time") / 1e6 - F.unix_micros(previous) / 1e6
+    seconds = (F.unix_micros("event_time") - F.unix_micros(previous)) / 1e6
     rows = rows.withColumn("seconds_since_previous", F.when(seconds <= LONGEST * 86_400, seconds))
     # One projection a feature, in order, because a later one may be made of earlier ones.
     for name, expression in DERIVED.items():
