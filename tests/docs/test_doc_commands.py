@@ -1,0 +1,159 @@
+"""What the pages quote exists: commands and options, make targets, variables, parameters, and texts of errors."""
+
+import ast
+import re
+import shlex
+from functools import cache
+
+import pytest
+import typer
+
+from jobs import cli
+from jobs.core import params
+from jobs.core.settings import PROJECT
+from jobs.core.usecase import PIPELINES, parameters
+
+PAGES = sorted([PROJECT / "README.md", PROJECT / "jobs" / "README.md", *(PROJECT / "docs").rglob("*.md")])
+SOURCES = sorted((PROJECT / "jobs").rglob("*.py"))
+
+
+def spans(text):
+    """Every span of code, and every line of a block of code."""
+    for block in re.findall(r"```(?:sh|text)?\n(.*?)```", text, re.DOTALL):
+        yield from re.sub(r"\\\n\s*", " ", block).splitlines()
+    for span in re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
+        yield " ".join(span.split())
+
+
+def quoted(program):
+    """(page, words) of every command of `program` that a page quotes."""
+    for page in PAGES:
+        for span in spans(page.read_text()):
+            inner = (
+                [span] if span.startswith(f"{program} ") else re.findall(rf"\$\(({program} [^)]*)\)", span)
+            )
+            for command in inner:
+                yield page.name, shlex.split(command, comments=True)
+
+
+@cache
+def app():
+    cli._mount()
+    return typer.main.get_command(cli.app)
+
+
+def objection(words):
+    """What is wrong with a command, or None."""
+    command, rest = app(), words[1:]
+    while rest and hasattr(command, "commands"):
+        if rest[0].isupper():  # STEP stands for any
+            rest[0] = "extract"
+        if rest[0] not in command.commands:
+            return f"there is no command {rest[0]}"
+        command, rest = command.commands[rest[0]], rest[1:]
+    known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    unknown = [word for word in rest if word.startswith("-") and word.partition("=")[0] not in known]
+    return f"{command.name} has no {', '.join(unknown)}" if unknown else None
+
+
+def test_every_command_exists():
+    found = list(quoted("nightshift"))
+    assert len(found) > 20, "the pages quote commands, and this test must find them"
+    wrong = [(page, " ".join(words), objection(words)) for page, words in found if objection(list(words))]
+    assert not wrong
+
+
+def test_every_example_of_a_whole_command_is_accepted():
+    """Commands on lines of their own, in blocks, are complete: the parser takes them."""
+    for page in PAGES:
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL):
+            for line in re.sub(r"\\\n\s*", " ", block).splitlines():
+                if line.startswith("nightshift "):
+                    context = app().make_context("nightshift", shlex.split(line, comments=True)[1:])
+                    command, rest = app(), [*context._protected_args, *context.args]
+                    while hasattr(command, "commands"):
+                        command, rest = command.commands[rest[0]], rest[1:]
+                    command.make_context(command.name, list(rest))
+
+
+@pytest.mark.parametrize(
+    "words", [["nightshift", "runn"], ["nightshift", "run", "fraud", "--day", "2018-07-10"]]
+)
+def test_a_wrong_command_is_found(words):
+    assert objection(words)
+
+
+def test_every_target_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    wrong = [(page, words) for page, words in quoted("make") if words[1] not in targets]
+    assert not wrong
+
+
+def test_every_variable_exists():
+    code = "\n".join(path.read_text() for path in SOURCES)
+    for page in PAGES:
+        for name in set(re.findall(r"NIGHTSHIFT_[A-Z_]+", page.read_text())):
+            assert f'"{name}"' in code, f"{page.name} names {name}, which nothing reads"
+
+
+def test_every_variable_of_the_settings_is_explained():
+    page = (PROJECT / "docs" / "architecture.md").read_text()
+    read = (PROJECT / "jobs" / "core" / "settings.py").read_text()
+    missing = [name for name in re.findall(r'"((?:NIGHTSHIFT|MLFLOW)_[A-Z_]+)"', read) if name not in page]
+    assert not missing
+
+
+def test_every_parameter_exists():
+    """Spans like `validate.quiet_days`, of steps that have a section."""
+    known = {
+        f"{prefix}{step}.{name}"
+        for pipeline in PIPELINES
+        for prefix in ("", f"{pipeline}.")
+        for step, section in parameters(pipeline).items()
+        for name in section.model_fields
+    } | {f"{pipeline}.first_date" for pipeline in PIPELINES}
+    steps = "|".join({step for pipeline in PIPELINES for step in parameters(pipeline)})
+    for page in PAGES:
+        for span in re.findall(rf"`((?:{steps})\.[a-z_]+)`", page.read_text()):
+            assert span in known, f"{page.name} names the parameter {span}, which no step reads"
+    assert params.first_date(PROJECT / "params.yaml", "fraud")
+
+
+@cache
+def texts():
+    """What the code can say: a pattern for each text, any words where a value goes in."""
+    nodes = [node for path in SOURCES for node in ast.walk(ast.parse(path.read_text()))]
+    pieces = [
+        [node.value] for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    pieces += [
+        [part.value if isinstance(part, ast.Constant) else None for part in node.values]
+        for node in nodes
+        if isinstance(node, ast.JoinedStr)
+    ]
+    plain = [parts for parts in pieces if len(re.findall("[A-Za-z]", "".join(filter(None, parts)))) >= 5]
+    return [
+        re.compile("".join(".*" if part is None else re.escape(part) for part in parts)) for parts in plain
+    ]
+
+
+def says(text):
+    whole = any(pattern.fullmatch(text) for pattern in texts())
+    return whole or any(re.escape(text) in pattern.pattern for pattern in texts())
+
+
+def errors():
+    """The spans of the runbook with a space that are no command."""
+    found = spans((PROJECT / "docs" / "runbook.md").read_text())
+    return [span for span in found if " " in span and not span.startswith(("nightshift ", "make ", "--"))]
+
+
+def test_there_are_texts_to_look_for():
+    assert len(errors()) > 25
+    for invented in ("waited 9 s to get the lock fraud", "fraud_labels is not there", "merchant unknown"):
+        assert not says(invented)
+
+
+@pytest.mark.parametrize("text", errors())
+def test_the_runbook_quotes_what_the_code_says(text):
+    assert says(text), "no text of jobs/ reads like this"

@@ -1,0 +1,52 @@
+import re
+
+import pytest
+
+from jobs.core.settings import PROJECT
+from jobs.steps.frame import STEPS
+
+PAGES = sorted(
+    [PROJECT / "README.md", PROJECT / "CHANGELOG.md", PROJECT / "jobs" / "README.md", *(PROJECT / "docs").rglob("*.md")]
+)  # fmt: skip
+name = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+
+
+def without_code(text):
+    return re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+
+
+def anchors(page):
+    """The anchors that GitHub makes of a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@name
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text())):
+        if target.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), f"{page.name} links to {target}, which does not exist"
+        assert not anchor or anchor in anchors(found), (
+            f"{page.name} links to {target}, which has no such heading"
+        )
+
+
+@pytest.mark.parametrize("page", ["jobs/README.md", "docs/runbook.md", "docs/architecture.md"])
+@pytest.mark.parametrize("step", STEPS)
+def test_every_step_is_explained(page, step):
+    assert f"`{step}`" in (PROJECT / page).read_text(), f"{page} does not name the step {step}"
+
+
+def test_the_steps_of_the_way_are_in_the_order_of_the_night():
+    named = re.findall(r"^\| `(\w+)` \|", (PROJECT / "jobs" / "README.md").read_text(), re.MULTILINE)
+    assert [each for each in named if each in STEPS] == list(STEPS)
+
+
+def test_every_decision_has_its_three_parts():
+    for page in (PROJECT / "docs" / "decisions").glob("*.md"):
+        text = page.read_text()
+        assert text.startswith(f"# {page.name[:4]} "), f"{page.name} does not begin with its number"
+        assert all(f"**{part}.**" in text for part in ("Context", "Decision", "Consequences")), page.name
