@@ -8,6 +8,7 @@ import secrets
 import shutil
 import tempfile
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,12 @@ def services(home):
         embedded.down(found, purge=True)
 
 
+@pytest.fixture(scope="session")
+def databases(services):
+    """Makes databases: `with databases(role, template) as dsn`, dropped when the context ends."""
+    return partial(_database, services.home)
+
+
 @pytest.fixture
 def source_db(services):
     """The address of a new, empty database of the role `source`, dropped after the test."""
@@ -74,10 +81,11 @@ def redis_url(services):
 
 
 @contextmanager
-def _database(home, role):
+def _database(home, role, template="template1"):
     state, name = State(home), f"test_{secrets.token_hex(6)}"
     with closing(postgres.connect(state)) as admin:
         admin.autocommit = True
-        admin.cursor().execute(SQL("CREATE DATABASE {} OWNER {}").format(Identifier(name), Identifier(role)))
+        command = SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}")
+        admin.cursor().execute(command.format(*map(Identifier, (name, role, template))))
         yield postgres.dsn(state, name, role)
         admin.cursor().execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))

@@ -146,10 +146,8 @@ def with_features(frames: Frames, delay: int) -> DataFrame:
     previous = F.greatest("customer_today_last", "customer_last")
     seconds = (F.unix_micros("event_time") - F.unix_micros(previous)) / 1e6
     rows = rows.withColumn("seconds_since_previous", F.when(seconds <= LONGEST * 86_400, seconds))
-    # One projection a feature, in order, because a later one may be made of earlier ones.
-    for name, expression in DERIVED.items():
-        rows = rows.withColumn(name, F.expr(expression))
-    return rows
+    # One projection for all: an alias may be used by those after it, and each withColumn would be a plan of its own.
+    return rows.selectExpr("*", *(f"{expression} AS {name}" for name, expression in DERIVED.items()))
 
 
 def _earlier_today(rows: DataFrame, frames: Frames, entity: str, delay: int) -> DataFrame:

@@ -25,7 +25,10 @@ def connect(dsn: str) -> Iterator[connection]:
     """A read-only transaction in UTC that sees one state of the database; StoreError when it is not to be had."""
     try:
         session = psycopg2.connect(
-            dsn, application_name="nightshift extract", options="-c timezone=UTC -c datestyle=ISO"
+            dsn,
+            application_name="nightshift extract",
+            client_encoding="UTF8",
+            options="-c timezone=UTC -c datestyle=ISO",
         )
     except psycopg2.OperationalError as error:
         raise StoreError(
@@ -76,7 +79,12 @@ def extra_columns(session: connection, sources: Sequence[Source]) -> list[str]:
             _require(table, wanted, present)
             if source.time in wanted:
                 _require_time(table, source.time, present[source.time])
-    return [f"{table}.{name}" for table, wanted in read.items() for name in _columns(session, table) if name not in wanted]
+    return [
+        f"{table}.{name}"
+        for table, wanted in read.items()
+        for name in _columns(session, table)
+        if name not in wanted
+    ]
 
 
 def _columns(session: connection, table: str) -> dict[str, str]:

@@ -53,6 +53,8 @@ def session(settings: Settings) -> SparkSession:
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.local.dir": str(scratch),
+            # Planning again after every stage costs more than it saves on one machine's worth of rows.
+            "spark.sql.adaptive.enabled": "false",
         }
     for key, value in options.items():
         builder = builder.config(key, value)
