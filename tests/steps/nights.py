@@ -1,0 +1,275 @@
+"""Installations to run whole nights in: their own lake, ClickHouse and databases over the session's servers."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+import redis
+import yaml
+from psycopg2.extensions import parse_dsn
+
+from jobs.core import settings
+from jobs.core.digest import table_digest
+from jobs.core.failpoint import VARIABLE
+from jobs.core.identity import Run, days
+from jobs.core.manifest import Manifest
+from jobs.steps import frame
+from jobs.steps.gate import CHECKS
+from jobs.stores import clickhouse, promotions
+from jobs.stores.lake import Lake
+from jobs.stores.serving import publications, schema
+
+PIPELINE = "fraud"
+FIRST, DAY = date(2018, 4, 1), date(2018, 4, 14)
+BEFORE, AFTER = DAY - timedelta(days=1), DAY + timedelta(days=1)
+INGEST = ("extract", "validate", "build_features")
+PARAMS = {
+    "first_date": FIRST,
+    "extract": {"volume_window_days": 3},
+    "validate": {"max_bad_fraction": 0.05},
+    "snapshot": {"train_days": 7, "gap_days": 2, "holdout_days": 3, "label_delay_days": 2},
+    "train": {"n_estimators": 20, "validation_days": 2, "early_stopping_rounds": 5, "max_depth": 4},
+    "gate": {"floors": {"roc_auc": 0.0}, "min_margin": -1.0},
+    "predict": {"label_delay_days": 2, "score_days": 3},
+    "publish": {"keep_versions": 2, "keep_days": 1},
+    "reconcile": {"keep_versions": 2, "keep_days": 1},
+    "verify": {"sample": 50},
+}
+# What takes seconds to import, and opens nothing: chDB and Spark, which would not survive a fork, are not there.
+WEIGHTY = [f"jobs.steps.{step}" for step in frame.STEPS] + [
+    "jobs.fraud.model", "jobs.fraud.predictions", "jobs.fraud.report", "mlflow.xgboost", "mlflow.models",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """An installation. Its home holds lake, ClickHouse, DVC registry and params.yaml."""
+
+    home: Path
+    source: str
+    postgres: str
+    redis: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "NIGHTSHIFT_HOME": str(self.home),
+            "NIGHTSHIFT_PARAMS": str(self.home / "params.yaml"),
+            settings.SOURCE: self.source,
+            settings.POSTGRES: self.postgres,
+            settings.REDIS: self.redis,
+        }
+
+    @contextmanager
+    def settings(self, **more: str) -> Iterator[settings.Settings]:
+        """The settings of this installation, in the environment of this process."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (self.environment | more).items():
+                patch.setenv(name, value)
+            yield settings.load()
+
+    def set_params(self, **sections: dict[str, Any]) -> None:
+        """Change keys of sections, and leave the others as they are."""
+        file = self.home / "params.yaml"
+        known = yaml.safe_load(file.read_text())[PIPELINE] if file.exists() else PARAMS
+        changed = {name: {**known.get(name, {}), **section} for name, section in sections.items()}
+        file.write_text(yaml.safe_dump({PIPELINE: known | changed}))
+
+    def run(self, step: str, day: date = DAY, **options: Any) -> Manifest:
+        with self.settings() as found, warnings.catch_warnings():
+            # MLflow warns of its own type hints when it is imported.
+            warnings.filterwarnings("ignore", ".*Any type hint is inferred", UserWarning)
+            warnings.filterwarnings("ignore", category=UserWarning, module="mlflow")
+            return frame.execute(Run(PIPELINE, step, day), found, **options)
+
+    def ingest(self, first: date, last: date) -> None:
+        for day in days(first, last):
+            for step in INGEST:
+                self.run(step, day)
+
+    def start(
+        self, step: str, day: date = DAY, environment: dict[str, str] | None = None, **options: Any
+    ) -> Any:
+        """Begin a step in a process of its own, forked from one that has imported the steps but opened nothing."""
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(WEIGHTY)
+        log = self.home / f"{step}.log"
+        # The server of forks keeps the environment of its first caller; so each child is given this one.
+        given = dict(os.environ) | self.environment | (environment or {})
+        process = context.Process(target=_child, args=(step, day, given, options, log))
+        process.start()
+        return process
+
+    def kill(self, step: str, point: str, day: date = DAY, **options: Any) -> None:
+        """Run a step in a process of its own and see it die at the failpoint."""
+        process = self.start(step, day, {VARIABLE: point}, **options)
+        process.join(300)
+        assert process.exitcode == -signal.SIGKILL, (
+            f"{point}: {process.exitcode} {(self.home / f'{step}.log').read_text()}"
+        )
+
+    def nightshift(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """The command line, in a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "jobs", *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=settings.PROJECT, env=os.environ | self.environment | environment,
+        )  # fmt: skip
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(str(self.home / "lake"))
+
+    def manifest(self, step: str, day: date = DAY) -> Manifest | None:
+        return self.lake.manifest(f"{PIPELINE}/{step}/{day}")
+
+    def query(self, statement: str, dsn: str = "") -> list[tuple[Any, ...]]:
+        """Rows of a statement on the serving database, or another."""
+        with closing(psycopg2.connect(dsn or self.postgres)) as session, session, session.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def upstream(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run a statement on the operational database."""
+        return self.query(statement, self.source)
+
+    def stale(self) -> set[tuple[str, date]]:
+        """(step, day) of what was made from something that has changed since."""
+        manifests = [
+            found
+            for step in self.lake.steps(PIPELINE)
+            for day in self.lake.days(PIPELINE, step)
+            if (found := self.manifest(step, day))
+        ]
+        current = {each.name: each.content for each in manifests}
+        return {
+            (each.step, each.date)
+            for each in manifests
+            if any(current[name] != content for name, content in each.reads.items())
+        }
+
+    def digests(self) -> dict[str, Any]:
+        """What all stores hold, by content: whatever a re-run must not change."""
+        return self.lake_digests() | self.clickhouse_digests() | self.serving()
+
+    def lake_digests(self) -> dict[str, Any]:
+        found = {}
+        for step in self.lake.steps(PIPELINE):
+            for day in self.lake.days(PIPELINE, step):
+                manifest = self.manifest(step, day)
+                assert manifest
+                fixed = {
+                    name: manifest.facts.get(name) for name in ("snapshot_md5", "model_version", "verdict")
+                }
+                found[manifest.name] = (manifest.content, sorted(manifest.reads.items()), fixed)
+        return found
+
+    def clickhouse_digests(self) -> dict[str, Any]:
+        from jobs.core.usecase import tables
+
+        every = (*tables(PIPELINE).AGGREGATES, *tables(PIPELINE).PREDICTIONS, CHECKS)
+        with self.settings() as chosen, clickhouse.connect(chosen) as db:
+            return {
+                f"{table.name} {day}": table_digest(db.read_partition(PIPELINE, table, day), table.key)
+                for table in every
+                for day in db.days(PIPELINE, table)
+            }
+
+    def serving(self) -> dict[str, Any]:
+        """Publications, pointers, champions, and every row that the current views and Redis show."""
+        from jobs.core.usecase import tables
+
+        with schema.connect(self.postgres) as session:
+            served = publications.served(session, PIPELINE)
+            states = {each.version: each.state for each in publications.every(session, PIPELINE)}
+        champions = [
+            (row.date, row.kind, row.from_digest, row.to_digest, row.verdict)
+            for row in promotions.history(self.postgres, PIPELINE)
+        ]
+        shown = {}
+        for table in tables(PIPELINE).PREDICTIONS:
+            view = f"{table.name}_current"
+            if self.query(f"SELECT to_regclass('{view}') IS NOT NULL") == [(True,)]:
+                shown[view] = sorted(map(str, self.query(f"SELECT * FROM {view}")))
+        return {
+            "served": served and (served.version, served.previous),
+            "publications": states,
+            "promotions": champions,
+            "rows": shown,
+            "redis": self.redis_content(),
+        }
+
+    def empty_redis(self) -> None:
+        with closing(redis.Redis.from_url(self.redis)) as client:
+            client.flushdb()
+
+    def redis_content(self) -> tuple[str | None, dict[str, str]]:
+        """The pointer, and every document of the version that it names."""
+        with closing(redis.Redis.from_url(self.redis, decode_responses=True)) as client:
+            pointer = client.get(f"ns:{PIPELINE}:current")
+            names = sorted(client.scan_iter(match=f"ns:{PIPELINE}:{pointer}:*", count=5000))
+            return pointer, dict(zip(names, client.mget(names), strict=True)) if names else {}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The state of an installation, kept to be copied."""
+
+    home: Path
+    source: str
+    postgres: str
+    keys: dict[bytes, bytes]  # of Redis, as DUMP gives them
+    digests: dict[str, Any]
+
+
+def keep(place: Place, home: Path, postgres: str) -> Moment:
+    """The state that `place` is in; `postgres` was made from its database as the template."""
+    _copy_home(place.home, home)
+    with closing(redis.Redis.from_url(place.redis)) as client:
+        keys = {key: client.dump(key) for key in client.scan_iter(match="ns:*", count=5000)}
+    return Moment(home, place.source, postgres, keys, place.digests())
+
+
+def resume(moment: Moment, home: Path, postgres: str, redis_url: str) -> Place:
+    """An installation in the state of `moment`, as `keep` took it."""
+    _copy_home(moment.home, home)
+    with closing(redis.Redis.from_url(redis_url)) as client, client.pipeline() as pipe:
+        pipe.flushdb()
+        for key, value in moment.keys.items():
+            pipe.restore(key, 0, value)
+        pipe.execute()
+    return Place(home, moment.source, postgres, redis_url)
+
+
+def _copy_home(origin: Path, home: Path) -> None:
+    ignore = shutil.ignore_patterns("tmp", "logs", "*.log")
+    shutil.copytree(origin, home, symlinks=True, dirs_exist_ok=True, ignore=ignore)
+
+
+def database_of(dsn: str) -> str:
+    return str(parse_dsn(dsn)["dbname"])
+
+
+def _child(step: str, day: date, environment: dict[str, str], options: dict[str, Any], log: Path) -> None:
+    from jobs.core import log as logging
+
+    os.environ.clear()
+    os.environ.update(environment)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    logging.set_up()
+    frame.execute(Run(PIPELINE, step, day), settings.load(), **options)
