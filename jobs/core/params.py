@@ -94,11 +94,13 @@ def load(path: Path) -> dict[str, Any]:
 def first_date(path: Path, pipeline: str) -> date:
     """The first day that the pipeline's source has; days before it are not missing."""
     value = _pipeline(load(path), path, pipeline).get("first_date")
-    if type(value) is not date:  # a datetime is a date too, but no day
+    try:
+        # DVC takes no YAML dates, so params.yaml has strings; either is as good.
+        return date.fromisoformat(str(value))
+    except ValueError:
         raise ConfigError(
             f"{pipeline}.first_date is {value!r}, not a date", remedy=f"write YYYY-MM-DD in {path}"
-        )
-    return value
+        ) from None
 
 
 def section(path: Path, pipeline: str, step: str, model: type[Params]) -> Params:

@@ -137,7 +137,8 @@ def test_a_section_cannot_be_changed():
 
 
 def test_first_date(write):
-    assert params.first_date(write("fraud: {first_date: 2018-04-01}"), "fraud") == date(2018, 4, 1)
+    for written in ("2018-04-01", "'2018-04-01'"):
+        assert params.first_date(write(f"fraud: {{first_date: {written}}}"), "fraud") == date(2018, 4, 1)
 
 
 @pytest.mark.parametrize(
