@@ -27,7 +27,8 @@ def judge(rows: pd.DataFrame, source: Source, day: date, params: Any) -> pd.Seri
     that share a key and differ none, because nobody can tell which is right.
     """
     reasons = rows[PROBLEM].astype("object").where(rows[PROBLEM].notna(), None)
-    missing = rows[list(source.required)].isna()
+    required = rows[list(source.required)]
+    missing = required.isna() | (required == "")
     names = (
         missing.apply(lambda row: "missing " + ", ".join(row.index[row]), axis=1) if len(rows) else reasons
     )
