@@ -53,8 +53,9 @@ def load(data: bytes) -> Model:
 def fit(table: pa.Table, params: TrainParams) -> Model:
     """Fit on `table` (the training rows of a snapshot: FEATURES, `date`, `is_fraud`).
 
-    The number of rounds is chosen by early stopping on the last `validation_days` of the table, by average
-    precision; with `refit`, all days are then fitted with that number. Same table and parameters, same bytes.
+    The number of rounds is chosen by early stopping on the last `validation_days` of the table (a third of its
+    days at most), by average precision; with `refit`, all days are then fitted with that number. Same table and
+    parameters, same bytes.
     """
     require_both_classes(table, "training")
     parameters = search(table, params) if params.search_trials else params.booster
@@ -69,7 +70,7 @@ def fit_with(table: pa.Table, parameters: dict[str, Any], params: TrainParams) -
     booster = xgb.train(
         _native(parameters, params), matrix, num_boost_round=rounds,
         evals=[(_matrix(late, vocabulary), "validation")],
-        callbacks=[xgb.callback.EarlyStopping(params.early_stopping_rounds, save_best=True)],
+        callbacks=[xgb.callback.EarlyStopping(rounds=params.early_stopping_rounds, save_best=True)],
         verbose_eval=False,
     )  # fmt: skip
     rounds = booster.num_boosted_rounds()
@@ -164,8 +165,10 @@ def time_folds(table: pa.Table, count: int) -> list[tuple[pa.Table, pa.Table]]:
 
 
 def split_by_day(table: pa.Table, last_days: int) -> tuple[pa.Table, pa.Table]:
-    """(all but the last days, the last days): a time-ordered split."""
-    cut = pc.max(table["date"]).as_py() - timedelta(days=last_days - 1)
+    """(all but the last days, the last days): a time-ordered split; no more than a third is split off."""
+    first, last = pc.min(table["date"]).as_py(), pc.max(table["date"]).as_py()
+    third = max(1, ((last - first).days + 1) // 3)
+    cut = last - timedelta(days=min(last_days, third) - 1)
     late = pc.greater_equal(table["date"], pa.scalar(cut))
     early, late = table.filter(pc.invert(late)), table.filter(late)
     require_both_classes(early, "fitting")

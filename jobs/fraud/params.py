@@ -40,7 +40,9 @@ class TrainParams(Section):
     early_stopping_rounds: int = Field(
         20, ge=1, description="rounds without a better average precision before it stops"
     )
-    validation_days: int = Field(7, ge=1, description="last days of training that decide when to stop")
+    validation_days: int = Field(
+        7, ge=1, description="last days of training that decide when to stop; a third of them at most"
+    )
     refit: bool = Field(True, description="fit all days again with the rounds found")
     threshold: float = Field(0.5, gt=0, lt=1, description="score from which a transaction is flagged")
     search_trials: int = Field(0, ge=0, description="random parameter sets to try; 0 takes those above")
