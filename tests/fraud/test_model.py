@@ -15,7 +15,8 @@ from jobs.fraud import metrics, model
 from jobs.fraud.columns import CATEGORIES, FEATURES
 from jobs.fraud.params import TrainParams
 
-PARAMS = TrainParams(n_estimators=30, max_depth=3, validation_days=3, early_stopping_rounds=5)
+# One thread: beside other tests on few cores a second one mostly waits.
+PARAMS = TrainParams(n_estimators=30, max_depth=3, validation_days=3, early_stopping_rounds=5, threads=1)
 NUMBERS = [name for name in FEATURES if name not in CATEGORIES]
 START = date(2024, 3, 1)
 
@@ -65,8 +66,9 @@ def test_same_table_and_parameters_same_bytes(table, fitted):
 
 
 def test_the_number_of_threads_does_not_change_the_bytes(table, fitted):
-    alone = model.fit(table, PARAMS.model_copy(update={"threads": 1}))
-    assert alone.to_bytes() == fitted.to_bytes()
+    for threads in (2, 3):
+        found = model.fit(table, PARAMS.model_copy(update={"threads": threads}))
+        assert found.to_bytes() == fitted.to_bytes()
 
 
 def test_rows_are_taken_in_their_order(table, fitted):
@@ -162,6 +164,24 @@ def test_refit_fits_every_day(table):
     assert early.num_rows + late.num_rows == table.num_rows
 
 
+@pytest.mark.parametrize(("days", "late"), [(12, 3), (7, 2), (5, 1), (2, 1)])
+def test_no_more_than_a_third_of_the_days_decides_when_to_stop(days, late):
+    """A week of training, or the first fold of a search, is shorter than what a month can spare."""
+    rows = examples(days=days)
+    early, chosen = model.split_by_day(rows, PARAMS.validation_days)
+    assert len({*chosen["date"].to_pylist()}) == late
+    assert len({*early["date"].to_pylist()}) == days - late
+    assert max(early["date"].to_pylist()) < min(chosen["date"].to_pylist())
+
+
+@pytest.mark.parametrize(("days", "trials"), [(7, 0), (28, 2)])
+def test_parameters_as_shipped_fit_a_week_and_search_a_month(days, trials):
+    assert (
+        model.fit(examples(days=days), TrainParams(n_estimators=5, search_trials=trials, threads=1)).rounds
+        >= 1
+    )
+
+
 def test_names_and_order_of_features_are_kept(fitted):
     assert fitted.features == list(FEATURES) == fitted.booster.feature_names
     assert json.loads(fitted.booster.attr("nightshift"))["features"] == list(FEATURES)
@@ -192,7 +212,7 @@ def test_time_folds_expand_and_do_not_overlap(table):
 def test_search_is_decided_by_the_seed_and_never_worse_on_its_folds(table):
     params = TrainParams(
         n_estimators=5, validation_days=1, early_stopping_rounds=3, search_trials=3, search_folds=2,
-        learning_rate=0.001, max_depth=1, seed=3,
+        learning_rate=0.001, max_depth=1, seed=3, threads=1,
     )  # fmt: skip
     best = model.search(table, params)
     assert best == model.search(table, params)
