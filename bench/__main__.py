@@ -1,0 +1,46 @@
+"""`make bench`: every benchmark, on the embedded services of a home of its own, as one table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+from bench import redis_load, source_load
+from jobs.core import settings
+from jobs.stores import embedded
+
+ROUNDS = 3
+
+
+def main() -> None:
+    with TemporaryDirectory(prefix="nightshift-bench-") as home:
+        os.environ["NIGHTSHIFT_HOME"] = home
+        chosen = settings.load()
+        embedded.up(chosen)
+        try:
+            print(f"{'what':34} {'rows':>10} {'ours s':>9} {'theirs s':>9} {'times':>6}  theirs")
+            for bench in (source_load, redis_load):
+                report(bench.NAME, bench.ROWS, bench.OTHER, *bench.sides(chosen, Path(home)))
+        finally:
+            embedded.down(chosen, purge=True)
+
+
+def report(name: str, rows: int, other: str, ours: Callable[[], None], theirs: Callable[[], None]) -> None:
+    """Run the two in turn, ROUNDS times, and print the medians: a machine that drifts slows both."""
+    seconds = [(clock(ours), clock(theirs)) for _ in range(ROUNDS)]
+    mine, its = (median(column) for column in zip(*seconds, strict=True))
+    print(f"{name:34} {rows:>10,} {mine:9.2f} {its:9.2f} {its / mine:6.1f}  {other}", flush=True)
+
+
+def clock(function: Callable[[], None]) -> float:
+    start = perf_counter()
+    function()
+    return perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Loading transactions from parquet: `nightshift source load` beside pandas' `to_sql` with multi-row inserts.
+
+Ours also looks for repeats, upserts by key, rejects bad rows and makes labels; to_sql only appends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+import psycopg2
+import sqlalchemy
+
+from jobs.core.settings import Settings
+from jobs.source.load import load
+from jobs.source.request import Request
+from jobs.source.schema import TRANSACTIONS
+
+NAME, OTHER, ROWS = "source load, parquet", "pandas.to_sql(method='multi')", 100_000
+
+
+def sides(chosen: Settings, folder: Path) -> tuple[Callable[[], None], Callable[[], None]]:
+    path = folder / "transactions.parquet"
+    rows(ROWS).to_parquet(path, index=False)
+    engine = sqlalchemy.create_engine(chosen.source.replace("postgresql://", "postgresql+psycopg2://"))
+
+    def ours() -> None:
+        _drop(chosen.source)
+        load(chosen.source, Request(TRANSACTIONS, (str(path),)), folder / "rejects.parquet", lambda *_: None)
+
+    def theirs() -> None:
+        pd.read_parquet(path).to_sql(
+            "theirs", engine, if_exists="replace", index=False, method="multi", chunksize=1000
+        )
+
+    return ours, theirs
+
+
+def rows(count: int) -> pd.DataFrame:
+    numbers = pd.RangeIndex(count)
+    return pd.DataFrame(
+        {
+            "transaction_id": numbers.astype(str),
+            "event_time": datetime(2018, 4, 1) + pd.to_timedelta(numbers * 7, unit="s"),
+            "customer_id": (numbers % 4999).astype(str),
+            "merchant_id": (numbers % 9973).astype(str),
+            "amount": (numbers % 30_000) / 100,
+            "currency": "EUR",
+        }
+    )
+
+
+def _drop(dsn: str) -> None:
+    with psycopg2.connect(dsn) as session, session.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS transactions, fraud_labels")
+    session.close()
