@@ -14,6 +14,7 @@ from jobs.steps.reconcile import reconcile
 from jobs.stores import clickhouse
 from jobs.stores.serving import stores
 from jobs.stores.serving.publish import Edition, publish
+from jobs.stores.serving.stores import LostTables
 
 LOCK = "pipeline"
 
@@ -24,7 +25,10 @@ def run(step: Step) -> None:
         step.settings.postgres, step.settings.redis, pipeline, tables(pipeline).PREDICTIONS
     ) as both:
         step.at("window")
-        reconcile(step, both, params.redis_batch)
+        try:
+            reconcile(step, both, params.redis_batch)
+        except LostTables as error:
+            step.log.warning("what is served cannot be reconciled before this publish", error=str(error))
         predict = step.manifest("predict")
         step.at("read")
         contents = read_predictions(step, predict)

@@ -23,6 +23,10 @@ from jobs.stores.serving.publications import Publication, Served
 CLIENT_GRACE = timedelta(seconds=5)
 
 
+class LostTables(StoreError):
+    """Somebody dropped the tables of the served version; publishing its date loads them anew."""
+
+
 @dataclass(frozen=True)
 class Serving:
     """Open sessions on both stores. Whoever writes through it holds the lock on the pipeline."""
@@ -92,7 +96,7 @@ def _pair(serving: Serving, served: Served) -> list[Publication]:
     """The served version and the previous one, as far as they are there; StoreError without the served one."""
     found = [each for each in serving.kept() if each.version in served.pair]
     if served.version not in [each.version for each in found]:
-        raise StoreError(
+        raise LostTables(
             f"the tables of {served.version}, which {serving.pipeline} serves, are gone from PostgreSQL",
             remedy=f"publish {served.date} again, or roll back to a version that is kept",
         )

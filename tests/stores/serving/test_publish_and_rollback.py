@@ -276,3 +276,15 @@ def test_what_one_statement_reads_belongs_together(both):
     with both.session.cursor() as cursor:
         assert postgres_shows(cursor) == (size(2), 2, 2, size(2), 2, 2)
     assert PARAMS.keep_versions == 10
+
+
+def test_lost_tables_come_back_by_publishing_their_date_again(both):
+    what = edition(FIRST, 3)
+    before = night(both, what, NOON)
+    with both.session, both.session.cursor() as cursor:
+        cursor.execute("DROP TABLE demo.demo_risk_" + what.version.replace("-", "_"))
+    with pytest.raises(stores.LostTables, match="are gone from PostgreSQL"):
+        stores.bring_redis_to_postgres(both, NOON + HOUR)
+    done = night(both, what, NOON + HOUR)
+    assert done.loaded == ["demo_risk"] and done.version == before.version
+    assert current(both, "demo_risk") == [(done.version, FIRST, 3, size(3))]
