@@ -66,6 +66,7 @@ def reasons(source, *rows):
         ({"event_time": None}, "missing event_time"),
         ({"transaction_id": None}, "missing transaction_id"),
         ({"customer_id": None, "merchant_id": None}, "missing customer_id, merchant_id"),
+        ({"customer_id": ""}, "missing customer_id"),
         ({"amount": None}, "missing amount_minor"),
         ({"amount": "NaN"}, "amount is not a number: NaN"),
         ({"amount": "1.005"}, "amount is not a number: 1.005"),
