@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+import pyarrow.compute as pc
 import pytest
 import redis
 import yaml
@@ -27,6 +28,7 @@ from jobs.core.digest import table_digest
 from jobs.core.failpoint import VARIABLE
 from jobs.core.identity import Run, days
 from jobs.core.manifest import Manifest
+from jobs.core.usecase import tables
 from jobs.steps import frame
 from jobs.steps.gate import CHECKS
 from jobs.stores import clickhouse, promotions
@@ -178,20 +180,17 @@ class Place:
         return found
 
     def clickhouse_digests(self) -> dict[str, Any]:
-        from jobs.core.usecase import tables
-
         every = (*tables(PIPELINE).AGGREGATES, *tables(PIPELINE).PREDICTIONS, CHECKS)
         with self.settings() as chosen, clickhouse.connect(chosen) as db:
-            return {
-                f"{table.name} {day}": table_digest(db.read_partition(PIPELINE, table, day), table.key)
-                for table in every
-                for day in db.days(PIPELINE, table)
-            }
+            read = {table: db.read(PIPELINE, table, db.days(PIPELINE, table)) for table in every}
+        return {
+            f"{table.name} {day}": table_digest(rows.filter(pc.equal(rows["date"], day)), table.key)
+            for table, rows in read.items()
+            for day in sorted(set(rows["date"].to_pylist()))
+        }
 
     def serving(self) -> dict[str, Any]:
         """Publications, pointers, champions, and every row that the current views and Redis show."""
-        from jobs.core.usecase import tables
-
         with schema.connect(self.postgres) as session:
             served = publications.served(session, PIPELINE)
             states = {each.version: each.state for each in publications.every(session, PIPELINE)}

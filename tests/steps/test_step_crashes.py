@@ -1,0 +1,130 @@
+"""Killed at any point and run again, a step ends as if nothing had happened, and no reader noticed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from nights import BEFORE, DAY
+
+from jobs.steps.frame import NIGHTLY, POINTS
+from jobs.stores.serving import publish, rollback
+
+CHEAP = ("extract", "validate", "train", "gate", "promote", "publish", "verify")
+SPARK = ("build_features", "snapshot", "predict")
+FIRST_POINTS = (
+    "swap",
+    "manifest",
+)  # of the steps that start Spark: staged but not swapped, swapped but not said
+WITHIN_PUBLISH = (  # in the order in which a publish that goes on from where the last one died comes by
+    "publish.loading", "publish.attached", "redis.loading", "redis.loaded", "publish.after_flip", "redis.unlinking",
+)  # fmt: skip
+ROLLBACK = {"what": "both", "reason": "scores look wrong"}
+
+
+def points(step, names=POINTS):
+    return [f"{step}.{point}" for point in names]
+
+
+def crash(place, step, failpoints, ended, **options):
+    """Die at each of the points, one after the other, then run; compare with what it was undisturbed."""
+    served = place.serving()
+    for point in failpoints:
+        place.kill(step, point, **options)
+        assert place.manifest(step) is None, point
+        readers_see_one_version(place)
+        if step not in ("publish", "rollback"):
+            now = place.serving()
+            assert now["served"] == served["served"] and now["rows"] == served["rows"], point
+    place.run(step, **options)
+    assert place.digests() == ended
+
+
+def readers_see_one_version(place):
+    """What the views and Redis show is one whole publication each, as its row counts say."""
+    shown = place.serving()
+    counts = dict(place.query("SELECT version, row_counts FROM publication"))
+    states = dict(place.query("SELECT version, state FROM publication"))
+    version = shown["served"][0]
+    assert states[version] == "current"
+    for table in ("customer_risk", "merchant_risk"):
+        found = place.query(f"SELECT version, count(*) FROM {table}_current GROUP BY version")
+        assert found == [(version, counts[version][table])]
+    scores = place.query("SELECT version, count(*) FROM transaction_scores_current GROUP BY version")
+    assert all(
+        counts[each]["transaction_scores"] == rows and states[each] == "current" for each, rows in scores
+    )
+    pointer, documents = shown["redis"]
+    assert len(documents) == sum(counts[pointer].values())
+
+
+@pytest.fixture
+def after(night, at):
+    """The digests of the undisturbed night when a step of it had ended."""
+    return lambda step: night[(*NIGHTLY, "end")[NIGHTLY.index(step) + 1]].digests
+
+
+@pytest.mark.parametrize("step", CHEAP)
+def test_a_step_killed_at_each_point_and_run_again(at, after, step):
+    crash(at(step), step, points(step), after(step))
+
+
+@pytest.mark.parametrize("step", SPARK)
+def test_a_step_with_spark_killed_before_and_after_its_swap(at, after, step):
+    crash(at(step), step, points(step, FIRST_POINTS), after(step))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", SPARK)
+def test_a_step_with_spark_killed_at_each_other_point(at, after, step):
+    crash(at(step), step, points(step, [point for point in POINTS if point not in FIRST_POINTS]), after(step))
+
+
+def test_publish_killed_within(at, after):
+    """While it loads, attaches, flips, and clears Redis of what went out of the pair."""
+    assert {*WITHIN_PUBLISH, "publish.detach"} == set(publish.FAILPOINTS)
+    place = at("publish")
+    place.query("UPDATE publication SET served_until = served_until - interval '1 hour'")
+    crash(place, "publish", WITHIN_PUBLISH, after("publish"))
+
+
+def test_publish_killed_while_it_drops_an_expired_version(at):
+    place = at("end")
+    before = place.serving()
+    place.query("UPDATE publication SET left_at = left_at - interval '1 hour'")
+    place.kill("publish", "publish.detach")
+    readers_see_one_version(place)
+    place.run("publish")
+    expired = f"{BEFORE - timedelta(days=1):%Y%m%d}"
+    gone = [row for row in before["rows"]["transaction_scores_current"] if row.startswith(f"('{expired}-")]
+    assert gone, "an expired version was shown before"
+    kept = [row for row in before["rows"]["transaction_scores_current"] if row not in gone]
+    assert place.serving() == before | {"rows": before["rows"] | {"transaction_scores_current": kept}}
+    assert place.query(f"SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '_{expired}_'") == []
+
+
+def test_rollback_killed_at_each_point(at):
+    """Both the tables and the model go back, once, however often it was killed."""
+    place = at("end")
+    for failpoint in (*points("rollback"), *rollback.FAILPOINTS):
+        place.kill("rollback", failpoint, **ROLLBACK)
+        assert place.manifest("rollback") is None
+        readers_see_one_version(place)
+    place.run("rollback", **ROLLBACK)
+    found = place.serving()
+    assert found["served"][0].startswith(f"{BEFORE:%Y%m%d}")
+    assert found["redis"][0] == found["served"][0]
+    assert [row[:2] for row in found["promotions"]][-1] == (DAY, "rollback")
+    assert sum(row[1] == "rollback" for row in found["promotions"]) == 1
+
+
+def test_reconcile_killed_at_each_point(at):
+    """It has all of Redis to load, and is killed there as well."""
+    place = at("end")
+    before = place.serving()
+    place.empty_redis()
+    for failpoint in (*points("reconcile"), "redis.loading", "redis.loaded"):
+        place.kill("reconcile", failpoint)
+        place.empty_redis()
+    place.run("reconcile")
+    assert place.serving() == before
