@@ -47,8 +47,6 @@ PARAMS = {
     "train": {"n_estimators": 20, "validation_days": 2, "early_stopping_rounds": 5, "max_depth": 4},
     "gate": {"floors": {"roc_auc": 0.0}, "min_margin": -1.0},
     "predict": {"label_delay_days": 2, "score_days": 3},
-    "publish": {"keep_versions": 2, "keep_days": 1},
-    "reconcile": {"keep_versions": 2, "keep_days": 1},
     "verify": {"sample": 50},
 }
 # What takes seconds to import, and opens nothing: chDB and Spark, which would not survive a fork, are not there.

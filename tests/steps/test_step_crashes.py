@@ -91,6 +91,7 @@ def test_publish_killed_within(at, after):
 def test_publish_killed_while_it_drops_an_expired_version(at):
     place = at("end")
     before = place.serving()
+    place.set_params(publish={"keep_versions": 2, "keep_days": 1})
     place.query("UPDATE publication SET left_at = left_at - interval '1 hour'")
     place.kill("publish", "publish.detach")
     readers_see_one_version(place)
