@@ -82,6 +82,7 @@ def params(pipeline: Annotated[str, typer.Argument(help="The use case.")] = "fra
     from jobs.core.usecase import parameters
 
     chosen = settings.load()
+    params.check_sections(chosen.params_file, pipeline, parameters(pipeline))
     table = Table("key", "value", "meaning", box=None)
     table.add_row(
         f"{pipeline}.first_date",

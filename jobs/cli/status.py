@@ -69,6 +69,7 @@ def _served(chosen: Settings, pipeline: str) -> None:
 def _history(chosen: Settings, pipeline: str, start: Any, end: Any) -> None:
     from jobs.core import params
     from jobs.core.usecase import parameters
+    from jobs.steps.frame import STEPS
     from jobs.stores import lineage
     from jobs.stores.lake import Lake
 
@@ -79,9 +80,8 @@ def _history(chosen: Settings, pipeline: str, start: Any, end: Any) -> None:
         return
     first = start or params.first_date(chosen.params_file, pipeline)
     last = end or max(manifest.date for manifest in known.values())
-    for step in lake.steps(pipeline):
-        done = lake.days(pipeline, step)
-        if done:
+    for step in STEPS:
+        if done := lake.days(pipeline, step):
             missing = lineage.holes(lake, pipeline, step, first, last)
             gaps = f"holes: {', '.join(map(str, missing))}" if missing else ""
             typer.echo(f"  {step:15} {len(done):4} days, {done[0]} to {done[-1]} {gaps}".rstrip())

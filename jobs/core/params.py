@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -101,6 +102,16 @@ def first_date(path: Path, pipeline: str) -> date:
         raise ConfigError(
             f"{pipeline}.first_date is {value!r}, not a date", remedy=f"write YYYY-MM-DD in {path}"
         ) from None
+
+
+def check_sections(path: Path, pipeline: str, steps: Collection[str]) -> None:
+    """ConfigError for a section that no step reads: mistyped, it would leave the step on its defaults in silence."""
+    unknown = set(_pipeline(load(path), path, pipeline)) - {"first_date", *steps}
+    if unknown:
+        raise ConfigError(
+            f"no step reads the section {', '.join(f'{pipeline}.{name}' for name in sorted(unknown))}",
+            remedy=f"mend {path}; sections: {', '.join(sorted(steps))}",
+        )
 
 
 def section(path: Path, pipeline: str, step: str, model: type[Params]) -> Params:

@@ -152,7 +152,9 @@ class Step:
 def execute(run: Run, settings: Settings, **options: Any) -> Manifest:
     """Run one step: lock, the step's own story, manifest. Errors come out naming the step and the date."""
     step_module = module(run.step)
-    section = params.section(settings.params_file, run.pipeline, run.step, parameters(run.pipeline)[run.step])
+    known = parameters(run.pipeline)
+    params.check_sections(settings.params_file, run.pipeline, known)
+    section = params.section(settings.params_file, run.pipeline, run.step, known[run.step])
     try:
         with _lock(run, settings, step_module.LOCK) as lock:
             step = Step(run, settings, Lake(settings.lake), section, options, lock)

@@ -152,3 +152,12 @@ def test_first_date_must_be_a_day(write, text):
 def test_every_field_of_the_common_sections_is_described():
     for model in (ExtractParams, ValidateParams, PublishParams, VerifyParams, GateParams):
         assert all(field.description for field in model.model_fields.values()), model
+
+
+def test_a_section_that_no_step_reads_is_named(write):
+    path = write("fraud: {first_date: 2018-04-01, extarct: {volume_window_days: 3}}")
+    with pytest.raises(ConfigError, match=r"fraud\.extarct(.|\n)*sections: extract, train"):
+        params.check_sections(path, "fraud", ("train", "extract"))
+    params.check_sections(
+        write("fraud: {first_date: 2018-04-01, extract: {}}"), "fraud", ("train", "extract")
+    )
