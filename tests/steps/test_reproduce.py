@@ -33,14 +33,14 @@ def checkout(folder: Path) -> Path:
     # DVC takes no YAML dates.
     sections = json.loads(json.dumps({"reproduce": {"date": DAY}, "fraud": PARAMS}, default=str))
     (folder / "params.yaml").write_text(yaml.safe_dump(sections))
+    # Outside git, as where only the files were copied to.
+    config = folder / ".dvc" / "config"
+    config.write_text(config.read_text().replace("[core]", "[core]\n    no_scm = true"))
     return folder
 
 
 def repro(folder: Path, environment: dict[str, str], target: str) -> str:
     bins = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    # A checkout outside git: DVC then needs no commit.
-    config = folder / ".dvc" / "config"
-    config.write_text(config.read_text().replace("[core]", "[core]\n    no_scm = true"))
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "repro", target], cwd=folder, text=True, capture_output=True,
         env=os.environ | environment | {"PATH": bins, "NIGHTSHIFT_PARAMS": str(folder / "params.yaml")},
