@@ -38,7 +38,7 @@ def run(step: Step) -> None:
     step.checks += done.checks
     step.model_digest = predict.model_digest
     step.outputs += [_dataset(pipeline, predict.output(table.name), done.version) for table in contents]
-    step.facts |= done.facts()
+    step.facts |= done.facts() | ({"served_version": done.version} if done.served else {})
     if done.withdrawn:
         warning = f"{done.version} was withdrawn by a rollback and is not served"
         step.log.warning(
