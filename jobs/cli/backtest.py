@@ -128,7 +128,9 @@ def _table(summary: dict[str, Any]) -> Any:
 
     from jobs.fraud.backtest import METRICS
 
-    table = Table("", *METRICS, box=None)
+    table = Table(box=None)
+    for name in ("", *METRICS):
+        table.add_column(name, no_wrap=True)
     for fold in summary["folds"]:
         table.add_row(" to ".join(fold["test"]), *(f"{fold[name]:.3f}" for name in METRICS))
     for label, mean, deviation in (
