@@ -113,5 +113,7 @@ def _answers(console: Any, chosen: Settings) -> bool:
         console.print(
             f"\n{table.name} {row[0]} ({'Redis and PostgreSQL agree' if same else 'THE STORES DIFFER'}):"
         )
-        console.print("  " + json.dumps(answers[0], default=str), markup=False, highlight=False)
+        console.print(
+            "  " + json.dumps(answers[0], default=str), markup=False, highlight=False, soft_wrap=True
+        )
     return agree
