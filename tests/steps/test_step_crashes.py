@@ -75,6 +75,7 @@ def test_a_step_with_spark_killed_before_and_after_its_swap(at, after, step):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("step", SPARK)
 def test_a_step_with_spark_killed_at_each_other_point(at, after, step):
     crash(at(step), step, points(step, [point for point in POINTS if point not in FIRST_POINTS]), after(step))
