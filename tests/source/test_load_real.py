@@ -1,4 +1,4 @@
-"""The Handbook's transactions, all of them, as issue 2 asks."""
+"""The transactions of the Fraud Detection Handbook, all of them, through the loader."""
 
 from __future__ import annotations
 
