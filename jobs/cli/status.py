@@ -11,8 +11,6 @@ import typer
 if TYPE_CHECKING:
     from jobs.core.settings import Settings
 
-Day = typer.Option(formats=["%Y-%m-%d"])
-
 
 def status(
     pipeline: Annotated[str, typer.Argument(help="The use case.")] = "fraud",

@@ -96,10 +96,6 @@ def register(client: MlflowClient, model: str, digest: str, booster: Any, traini
     return str(version.version)
 
 
-def tag(client: MlflowClient, model: str, version: str, name: str, value: str) -> None:
-    client.set_model_version_tag(model, version, name, value)
-
-
 def snapshot_of(client: MlflowClient, model: str, version: str, folder: Path) -> Path:
     """The `.dvc` file of the snapshot that a version was trained on, downloaded into `folder`."""
     found = client.get_model_version(model, version)
@@ -134,13 +130,6 @@ def project_aliases(
                 client.set_registered_model_alias(model, alias, version)
             if not version and alias in current:
                 client.delete_registered_model_alias(model, alias)
-
-
-def aliases(settings: Settings, model: str) -> dict[str, str]:
-    """Alias to version number, as MLflow has them now."""
-    with connect(settings) as client:
-        _ensure_registered(client, model)
-        return {alias: str(version) for alias, version in client.get_registered_model(model).aliases.items()}
 
 
 def _ensure_registered(client: MlflowClient, model: str) -> None:
