@@ -39,6 +39,10 @@ def _mount() -> None:
 
     app.command("up")(services.up)
     app.command("down")(services.down)
+    app.command(
+        "airflow",
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    )(services.call_airflow)
     app.command("demo")(demo.demo)
     app.add_typer(source.app, name="source")
     app.command("run")(night.run)

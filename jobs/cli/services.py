@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
@@ -13,8 +15,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def up() -> None:
-    """Start PostgreSQL, Redis and MLflow on this machine, each where it does not run yet.
+def up(
+    stores: Annotated[
+        bool, typer.Option("--stores", help="Only PostgreSQL, Redis and MLflow, without Airflow.")
+    ] = False,
+) -> None:
+    """Start PostgreSQL, Redis, MLflow and Airflow on this machine, each where it does not run yet.
 
     Their data, logs and passwords are kept under .nightshift, or where NIGHTSHIFT_HOME says.
 
@@ -23,12 +29,36 @@ def up() -> None:
     from rich.console import Console
 
     from jobs.stores import embedded
+    from jobs.stores.embedded import airflow
+    from jobs.stores.embedded.state import State
 
-    console = Console()
+    console, chosen = Console(), settings.load()
+    new = not airflow.logins_file(State(chosen.home)).exists()
     with _Board(console, "waiting for the services") as board:
-        endpoints = embedded.up(settings.load(), board.show)
+        endpoints = embedded.up(chosen, board.show, scheduler=not stores)
     for name, url in endpoints.items():
         console.print(f"{name:24} {_without_password(url)}", highlight=False)
+    if not stores:
+        state = State(chosen.home)
+        console.print(f"{'Airflow':24} {airflow.url(state)}", highlight=False)
+        if new:
+            for user, password in airflow.logins(state).items():
+                console.print(f"{'  login':24} {user} {password}", highlight=False, markup=False)
+        console.print(f"{'  logins are kept in':24} {airflow.logins_file(state)}", highlight=False)
+
+
+def call_airflow(context: typer.Context) -> None:
+    """Airflow's own command line, on the embedded Airflow: backfills, pools, connections.
+
+    Example: nightshift airflow backfill list --dag-id fraud_scores
+    """
+    from jobs.stores.embedded import airflow
+    from jobs.stores.embedded.state import State
+
+    chosen = settings.load()
+    chosen.url(settings.AIRFLOW_DB)  # an error that says how to start it, where nothing runs
+    environment = os.environ | airflow.environment(State(chosen.home))
+    os.execve(sys.executable, airflow.command(*context.args), environment)
 
 
 def down(
@@ -73,7 +103,7 @@ class _Board:
         self._progress.stop()
 
     def show(self, service: str, doing: str) -> None:
-        self._console.print(f"{service:9} {doing}", highlight=False)
+        self._console.print(f"{service:13} {doing}", highlight=False)
 
 
 def _without_password(url: str) -> str:

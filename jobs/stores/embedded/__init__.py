@@ -1,4 +1,4 @@
-"""The stores of a machine without any: PostgreSQL, Redis and MLflow as processes under one home."""
+"""What a machine without any gets: PostgreSQL, Redis, MLflow and Airflow as processes under one home."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ from types import ModuleType
 
 from jobs.core import settings as names
 from jobs.core.settings import Settings
-from jobs.stores.embedded import mlflow, postgres, redis
+from jobs.stores.embedded import airflow, mlflow, postgres, redis
 from jobs.stores.embedded.services import Service, start, stop, wait
 from jobs.stores.embedded.state import State, write
 
 Progress = Callable[[str, str], None]
 
 
-def up(settings: Settings, progress: Progress = lambda service, doing: None) -> dict[str, str]:
+def up(
+    settings: Settings,
+    progress: Progress = lambda service, doing: None,
+    *,
+    scheduler: bool = False,
+) -> dict[str, str]:
     """Start what does not run, wait until all answer, and write and return the addresses by setting's name.
+
+    The stores always, Airflow where `scheduler` asks for it.
 
     Idempotent, and safe to call from several processes at once: what runs is left alone, what died is
     restarted on its data and, while it is free, on its port. `progress(service, doing)` hears each change.
@@ -33,6 +40,8 @@ def up(settings: Settings, progress: Progress = lambda service, doing: None) -> 
         _await(redis.service(state), progress)
         _await(mlflow.service(state), progress)
         write(settings.endpoints_file, found := _endpoints(state))
+        if scheduler:
+            _start_airflow(state, progress)
     return found
 
 
@@ -60,7 +69,28 @@ def running(settings: Settings) -> list[str]:
 
 
 def _services(state: State) -> list[Service]:
-    return [redis.service(state), postgres.service(state), mlflow.service(state)]
+    return [
+        redis.service(state), postgres.service(state), mlflow.service(state), *airflow.services(state),
+    ]  # fmt: skip
+
+
+def _start_airflow(state: State, progress: Progress) -> None:
+    """After the stores: Airflow's database is one of them, and a night may begin at once."""
+    wanted = [service for service in airflow.services(state) if not service.current]
+    if wanted:
+        progress("airflow", "preparing")
+        airflow.prepare(state)
+    for service in wanted:
+        stop(service)
+        if service.name == "api-server":
+            state.move("airflow")
+    for service in airflow.services(state):
+        if not service.current:  # a new port is another environment, for all of them
+            progress(service.name, "starting")
+            stop(service)
+            start(service)
+    for service in airflow.services(state):
+        _await(service, progress)
 
 
 def _launch(state: State, kind: ModuleType, progress: Progress) -> None:
@@ -91,6 +121,6 @@ def _endpoints(state: State) -> dict[str, str]:
 
 def _purge(state: State) -> None:
     postgres.purge(state)
-    for name in ("redis", "mlflow"):
+    for name in ("redis", "mlflow", "airflow"):
         shutil.rmtree(state.home / name, ignore_errors=True)
     state.purge()

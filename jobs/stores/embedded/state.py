@@ -66,9 +66,9 @@ class State:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def secret(self, name: str) -> str:
-        """The password called `name`, generated once per home."""
-        return self._remember("secrets.json", name, secrets.token_urlsafe(24))
+    def secret(self, name: str, size: int = 24) -> str:
+        """The secret called `name`, `size` random bytes in base64 for URLs, generated once per home."""
+        return self._remember("secrets.json", name, secrets.token_urlsafe(size))
 
     def port(self, name: str) -> int:
         """The port that `name` listens on, the same from one start to the next."""

@@ -1,0 +1,116 @@
+"""What every nightly DAG has: its schedule, its form, its defaults, and the tasks that are no steps."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, BaseSensorOperator, CronPartitionTimetable, Param, TriggerRule
+from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
+
+from nightshift_dates import day_of
+from nightshift_failures import report_failure
+from nightshift_steps import nights
+from nightshift_triage import runbook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+BAD = ("failed", "upstream_failed")
+UNDER_WAY = ("queued", "running")
+
+
+def nightly(pipeline: str) -> dict[str, Any]:
+    """The arguments of a pipeline's DAG: at 02:00 UTC the day that has just ended, which is the partition key."""
+    return {
+        "schedule": CronPartitionTimetable(
+            "0 2 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"
+        ),
+        "start_date": datetime(2018, 1, 1, tzinfo=UTC),
+        # Nights that were slept through are a decision, not a reflex: docs/runbook.md#nights-are-missing.
+        "catchup": False,
+        # Ingest of several days at once is safe; from there on a day waits for the day before.
+        "max_active_runs": 3,
+        "tags": ["nightly", pipeline],
+        "params": {
+            "date": Param(
+                None, type=["null", "string"], format="date", title="Date",
+                description="The UTC day to run, YYYY-MM-DD. Leave it empty when the run has a partition key.",
+            ),
+            "steps": Param(
+                "night", enum=["night", "ingest"], title="Steps",
+                description="`ingest` stops after build_features: for days that later nights look back on.",
+            ),
+        },
+        "default_args": {
+            "owner": "nightshift",
+            "retries": 3,
+            "retry_exponential_backoff": 2.0,  # on core.default_task_retry_delay, up to core.max_task_retry_delay
+            "on_failure_callback": report_failure,
+        },
+    }  # fmt: skip
+
+
+class DayBefore(BaseSensorOperator):
+    """Wait while a run of D-1 is under way: training, judging and scoring of D build on what it writes.
+
+    A day before that was never run is not waited for; the steps name what they miss.
+    """
+
+    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
+        super().__init__(inlets=[nights(pipeline)], **kwargs)
+        self.pipeline = pipeline
+
+    def poke(self, context: Context) -> bool:
+        day = day_of(context) - timedelta(days=1)
+        run_id = context["asset_state_store"][nights(self.pipeline)].get(str(day))
+        state = _state(context, str(run_id)) if run_id else "no run"
+        self.log.info("the run of %s: %s", day, state)
+        return state not in UNDER_WAY
+
+
+class Watcher(BaseOperator):
+    """The last leaf: without it, a run whose training failed and whose tables were published would end green."""
+
+    def execute(self, context: Context) -> None:
+        ti = context["ti"]
+        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
+        if failed := [task for task, state in states.items() if state in BAD and task != self.task_id]:
+            first = ", ".join(task for task in failed if states[task] == "failed")
+            raise AirflowException(f"{first} failed. {_served(context, states)} {runbook('watcher')}")
+
+
+def day_before(pipeline: str) -> DayBefore:
+    """In reschedule mode: who waits takes no slot from whom it waits for."""
+    return DayBefore(
+        task_id="day_before", pipeline=pipeline, mode="reschedule", poke_interval=15,
+        timeout=timedelta(hours=6).total_seconds(), execution_timeout=timedelta(minutes=5),
+        doc_md=f"{DayBefore.__doc__}\n\n{runbook('day_before')}",
+    )  # fmt: skip
+
+
+def watcher() -> Watcher:
+    return Watcher(
+        task_id="watcher", trigger_rule=TriggerRule.ALL_DONE, retries=0,
+        execution_timeout=timedelta(minutes=5), doc_md=f"{Watcher.__doc__}\n\n{runbook('watcher')}",
+    )  # fmt: skip
+
+
+def _served(context: Context, states: dict[str, Any]) -> str:
+    """What readers see now, as far as this run decides it."""
+    day = day_of(context)
+    if states.get("publish") != "success":
+        return f"The tables of {day} were not published; readers still have the version before."
+    model = (context["ti"].xcom_pull(task_ids="publish") or {}).get("model") or ""
+    promoted = "the challenger of this night" if states.get("promote") == "success" else "the champion there was"
+    return f"The tables of {day} are published all the same, scored by {promoted} (model {model[:12]})."
+
+
+def _state(context: Context, run_id: str) -> str:
+    try:
+        return str(context["ti"].get_dagrun_state(context["ti"].dag_id, run_id))
+    except AirflowRuntimeError as error:
+        if (error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:
+            return "deleted"
+        raise

@@ -1,0 +1,37 @@
+"""What Airflow loads of this folder: the rule that no process of a component outlives it."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from airflow.listeners import hookimpl
+from airflow.plugins_manager import AirflowPlugin
+
+from jobs.core.process import die_with_parent
+
+
+class DieTogether:
+    """From its start on, what a component forks dies with it, and what that forks with that.
+
+    A killed scheduler would otherwise leave workers and tasks running beside those that a new one starts.
+    """
+
+    @hookimpl
+    def on_starting(self, component: Any) -> None:
+        del component
+        _register()
+
+
+@cache
+def _register() -> None:
+    """Once a process: a task runs in a fork of a fork, each of which calls the hook again."""
+    os.register_at_fork(after_in_child=lambda: die_with_parent(None))
+
+
+class NightshiftPlugin(AirflowPlugin):
+    """The plugin's entry."""
+
+    name = "nightshift"
+    listeners = [DieTogether()]  # noqa: RUF012

@@ -1,0 +1,45 @@
+"""What the UI says of each task: what the step does, and where on-call begins when it failed."""
+
+from __future__ import annotations
+
+import ast
+
+from jobs.core.settings import PROJECT
+
+# Sections of docs/runbook.md, the likeliest first; a test holds them to the page.
+RUNBOOK = {
+    "extract": ("the-source-is-down", "the-source-lacks-a-table-or-a-column"),
+    "validate": ("too-many-bad-rows", "half-a-day"),
+    "build_features": ("clickhouse-is-held-by-another-process", "java-is-missing"),
+    "day_before": ("the-day-before-does-not-end",),
+    "snapshot": ("a-day-of-the-window-is-missing", "the-first-nights", "a-file-of-the-lake-is-gone-or-damaged"),
+    "train": ("training-failed", "mlflow-is-down"),
+    "gate": ("the-challenger-was-rejected",),
+    "promote": ("the-challenger-was-rejected", "mlflow-is-down"),
+    "predict": ("there-is-no-champion", "a-day-of-the-window-is-missing"),
+    "publish": ("a-publish-was-interrupted", "redis-is-down-or-was-flushed", "postgresql-is-down"),
+    "verify": ("verify-finds-a-difference",),
+    "watcher": ("the-run-is-red",),
+}  # fmt: skip
+
+
+def step_doc(pipeline: str, step: str) -> str:
+    """The doc_md of a step's task."""
+    return (
+        f"{_purpose(step)}\n\n"
+        f"**Failed?** The end of the log says what is wrong and what to do next. Then *Clear*, with downstream: "
+        f"a step may be run again at any time and publishes the same. {runbook(step)}\n\n"
+        f"By hand: `nightshift {step} --pipeline {pipeline} --date {{D}}`"
+    )
+
+
+def runbook(task: str) -> str:
+    """Where the runbook speaks of this task."""
+    return "Runbook: " + ", ".join(f"`docs/runbook.md#{section}`" for section in RUNBOOK[task])
+
+
+def _purpose(step: str) -> str:
+    """The first paragraph of the step's module, read from its file: importing it would import its libraries."""
+    module = ast.parse((PROJECT / "jobs" / "steps" / f"{step}.py").read_text())
+    words = (ast.get_docstring(module) or "").partition(":")[2].split("\n\n")[0].strip()
+    return words[:1].upper() + words[1:]
