@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseSensorOperator, CronPartitionTimetable, Param, TriggerRule
+from airflow.sdk.api.datamodels._generated import DagRunState
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
 from nightshift_dates import day_of
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 BAD = ("failed", "upstream_failed")
-UNDER_WAY = ("queued", "running")
+UNDER_WAY = (DagRunState.QUEUED.value, DagRunState.RUNNING.value)
 
 
 def nightly(pipeline: str) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def nightly(pipeline: str) -> dict[str, Any]:
         "schedule": CronPartitionTimetable(
             "0 2 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"
         ),
-        "start_date": datetime(2018, 1, 1, tzinfo=UTC),
+        # No start date: the first night is the next 02:00, not the one before the platform was set up.
         # Nights that were slept through are a decision, not a reflex: docs/runbook.md#nights-are-missing.
         "catchup": False,
         # Ingest of several days at once is safe; from there on a day waits for the day before.
@@ -109,7 +110,7 @@ def _served(context: Context, states: dict[str, Any]) -> str:
 
 def _state(context: Context, run_id: str) -> str:
     try:
-        return str(context["ti"].get_dagrun_state(context["ti"].dag_id, run_id))
+        return DagRunState(context["ti"].get_dagrun_state(context["ti"].dag_id, run_id)).value
     except AirflowRuntimeError as error:
         if (error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:
             return "deleted"
