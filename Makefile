@@ -19,6 +19,7 @@ help: ## List the targets
 
 setup: $(SETUP) ## Install everything into .venv, and Java where the package manager may
 	@$(BIN)/python -m jobs.stores.embedded.java
+	@$(BIN)/python -m jobs.stores.spark_archive 2>/dev/null || true
 
 up: setup ## Start PostgreSQL, Redis and MLflow on free ports
 	@$(BIN)/nightshift up

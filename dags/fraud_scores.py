@@ -51,4 +51,16 @@ with DAG("fraud_scores", doc_md=__doc__, **nightly("fraud")):
 
     extract >> validate >> build_features >> previous_night >> snapshot >> train >> gate >> promote
     [build_features, promote] >> predict >> publish >> verify
-    [extract, validate, build_features, previous_night, snapshot, train, gate, promote, predict, publish, verify] >> watcher()
+    [
+        extract,
+        validate,
+        build_features,
+        previous_night,
+        snapshot,
+        train,
+        gate,
+        promote,
+        predict,
+        publish,
+        verify,
+    ] >> watcher()

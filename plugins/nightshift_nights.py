@@ -104,7 +104,9 @@ def _served(context: Context, states: dict[str, Any]) -> str:
     if states.get("publish") != "success":
         return f"The tables of {day} were not published; readers still have the version before."
     model = (context["ti"].xcom_pull(task_ids="publish") or {}).get("model") or ""
-    promoted = "the challenger of this night" if states.get("promote") == "success" else "the champion there was"
+    promoted = (
+        "the challenger of this night" if states.get("promote") == "success" else "the champion there was"
+    )
     return f"The tables of {day} are published all the same, scored by {promoted} (model {model[:12]})."
 
 

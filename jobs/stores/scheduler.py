@@ -96,7 +96,9 @@ class Scheduler:
         deadline = time.monotonic() + limit_s
         while (state := self.state(dag, run)) not in OVER:
             if time.monotonic() > deadline:
-                raise StoreError(f"{dag} {run} is still {state} after {limit_s:g} s", remedy="look at its tasks")
+                raise StoreError(
+                    f"{dag} {run} is still {state} after {limit_s:g} s", remedy="look at its tasks"
+                )
             watch()
             time.sleep(1)
         return state

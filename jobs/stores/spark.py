@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from jobs.core.manifest import Dataset
 from jobs.core.settings import Settings
 from jobs.core.usecase import Table
+from jobs.stores import spark_archive
 from jobs.stores.embedded import java
 from jobs.stores.lake import Lake
 
@@ -27,8 +28,11 @@ _JVM = (
 )
 
 
-def session(settings: Settings) -> SparkSession:
-    """The session of this process, made on first use. Times are UTC; it listens on loopback alone in local mode."""
+def session(settings: Settings, jvm: Sequence[str] | None = None) -> SparkSession:
+    """The session of this process, made on first use. Times are UTC; it listens on loopback alone in local mode.
+
+    `jvm` are further options of the JVM; by default those that use the archive of Spark's classes.
+    """
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("JAVA_HOME", str(java.home()))
@@ -41,7 +45,9 @@ def session(settings: Settings) -> SparkSession:
         "spark.sql.session.timeZone": "UTC",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.driver.extraJavaOptions": " ".join(_JVM),
+        "spark.driver.extraJavaOptions": " ".join(
+            (*_JVM, *(spark_archive.options() if jvm is None else jvm))
+        ),
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",

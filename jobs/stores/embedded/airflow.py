@@ -36,7 +36,10 @@ COMPONENTS = {
 }
 USERS = ("admin", "oncall", "analyst")  # their roles are in airflow.cfg
 POOLS = PROJECT / "plugins" / "nightshift_pools.json"
-_NO_LOG_SERVER = ("scheduler", "triggerer")  # theirs listens on all interfaces; the api-server reads the files
+_NO_LOG_SERVER = (
+    "scheduler",
+    "triggerer",
+)  # theirs listens on all interfaces; the api-server reads the files
 
 
 def services(state: State) -> list[Service]:
@@ -150,4 +153,3 @@ def _call(state: State, *arguments: str) -> None:
             f"`airflow {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout)[-2000:]}",
             remedy="mend what it names, then `nightshift up` again",
         )
-
