@@ -57,7 +57,7 @@ def make() -> None:
         session.sql(
             "SELECT id, max_by(name, at), bool_or(amount > 3) FROM events GROUP BY id ORDER BY id"
         ).toArrow()
-        gateway = SparkSession.getActiveSession()._sc._gateway  # type: ignore[union-attr]
+        gateway = SparkSession.getActiveSession()._sc._gateway
         session.stop()
         gateway.shutdown()
         gateway.proc.stdin.close()  # the JVM ends, and writes the archive, when its parent closes the pipe
