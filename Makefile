@@ -21,13 +21,13 @@ setup: $(SETUP) ## Install everything into .venv, and Java where the package man
 	@$(BIN)/python -m jobs.stores.embedded.java
 	@$(BIN)/python -m jobs.stores.spark_archive 2>/dev/null || true
 
-up: setup ## Start PostgreSQL, Redis and MLflow on free ports
+up: setup ## Start PostgreSQL, Redis, MLflow and Airflow on free ports
 	@$(BIN)/nightshift up
 
 down: ## Stop them; the data stays
 	@test ! -x $(BIN)/nightshift || $(BIN)/nightshift down
 
-demo: up ## From nothing to served tables (DATA=<folder>: on your own files)
+demo: setup ## From nothing to served tables (DATA=<folder>: on your own files)
 	@$(BIN)/nightshift demo $(if $(DATA),--data $(DATA))
 
 test: setup ## Run the tests, but for the slow ones

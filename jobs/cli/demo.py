@@ -1,7 +1,10 @@
-"""`nightshift demo`: three nights from nothing to answers, on simulated or real transactions."""
+"""`nightshift demo`: three nights by the scheduler, from nothing to answers, on simulated or real transactions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,8 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from jobs.core.settings import Settings
+    from rich.console import Console
 
+    from jobs.core.settings import Settings
+    from jobs.stores.scheduler import Scheduler
+
+_DAG = "fraud_scores"
 _DAYS, _CUSTOMERS, _MERCHANTS, _NIGHTS = 36, 1_000, 2_000, 3
 _HANDBOOK = {
     "transaction_id": "TRANSACTION_ID", "event_time": "TX_DATETIME", "customer_id": "CUSTOMER_ID",
@@ -27,7 +34,7 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Fill the source, run three nights, and look up a customer, a merchant and a transaction in both stores.
+    """Start everything, fill the source, have the scheduler run three nights, and look things up in both stores.
 
     Example: nightshift demo
     """
@@ -36,28 +43,68 @@ def demo(
     from jobs.cli import night
     from jobs.core import params, settings
     from jobs.core.usecase import model
+    from jobs.stores import embedded
     from jobs.stores.lake import Lake
 
     chosen, console = settings.load(), Console()
     first = params.first_date(chosen.params_file, "fraud")
     last = _LAST_REAL_DAY if data else first + timedelta(days=_DAYS - 1)
     nights = [last - timedelta(days=n) for n in range(_NIGHTS - 1, -1, -1)]
-    done = Lake(chosen.lake).days("fraud", "verify")
-    if not done:
-        _fill(chosen, first, data)
-    for day in nights:
-        if day in done:
-            console.print(f"{day} has been published")
-        else:
-            night.run("fraud", datetime.combine(day, time()), None, None, True)
+
+    def show(service: str, doing: str) -> None:
+        console.print(f"{service:13} {doing}", highlight=False)
+
+    embedded.up(chosen, show)
+    with ThreadPoolExecutor(1) as beside:  # Airflow needs half a minute, and the rest none of it so far
+        airflow = beside.submit(embedded.up, chosen, show, scheduler=True)
+        done = Lake(chosen.lake).days("fraud", "verify")
+        if not done:
+            _fill(chosen, first, data)
+            night.catch_up(console, chosen, "fraud", nights[0])
+        airflow.result()
+    ended = _run(console, chosen, [day for day in nights if day not in done])
     _metrics(console, chosen, model("fraud").NAME, last)
     agree = _answers(console, chosen)
-    console.print(
-        f'\nMLflow {chosen.mlflow}   nightshift status   psql "$(nightshift dsn postgres)"   make down',
-        markup=False,
-    )
-    if not agree:
+    _where(console, chosen)
+    if not agree or "failed" in ended.values():
         raise typer.Exit(1)
+
+
+def _run(console: Console, chosen: Settings, days: Sequence[date]) -> dict[date, str]:
+    """Start the nights, in order, and follow them; the state in which each ended."""
+    from jobs.cli import nights
+
+    if not days:
+        console.print("the three nights have been published")
+        return {}
+    with _scheduler(chosen) as api:
+        nights.await_dag(api, _DAG)
+        runs = {day: nights.start(api, _DAG, day) for day in days}
+        ended = nights.follow(console, api, _DAG, runs)
+        for day in (day for day, state in ended.items() if state == "failed"):
+            said = [line for line in api.log(_DAG, runs[day], "watcher").splitlines() if "failed" in line]
+            console.print(f"[red]{day} failed[/red]", *said[:1], sep="\n")
+    return ended
+
+
+def _scheduler(chosen: Settings) -> AbstractContextManager[Scheduler]:
+    from jobs.stores import scheduler
+    from jobs.stores.embedded import airflow
+    from jobs.stores.embedded.state import State
+
+    state = State(chosen.home)
+    return scheduler.connect(airflow.url(state), "admin", airflow.logins(state)["admin"])
+
+
+def _where(console: Console, chosen: Settings) -> None:
+    from jobs.stores.embedded import airflow
+    from jobs.stores.embedded.state import State
+
+    state = State(chosen.home)
+    console.print(f"\nAirflow {airflow.url(state)}   MLflow {chosen.mlflow}", highlight=False)
+    for user, password in airflow.logins(state).items():
+        console.print(f"  {user:8} {password}", highlight=False, markup=False)
+    console.print('nightshift status   psql "$(nightshift dsn postgres)"   make down', markup=False)
 
 
 def _fill(chosen: Settings, first: date, data: Path | None) -> None:

@@ -46,8 +46,11 @@ def run(
     date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The UTC day D.")],
     from_: Annotated[str | None, typer.Option("--from", help="First step to run.")] = None,
     to: Annotated[str | None, typer.Option(help="Last step to run.")] = None,
-    catch_up: Annotated[
-        bool, typer.Option(help="First ingest the days of the look-back that are missing.")
+    ingest_first: Annotated[
+        bool,
+        typer.Option(
+            "--catch-up/--no-catch-up", help="First ingest the days of the look-back that are missing."
+        ),
     ] = True,
 ) -> None:
     """Run a night: every step for one day, or those from --from to --to.
@@ -62,7 +65,7 @@ def run(
     with locks.hold(
         chosen.postgres, run_lock(pipeline, date.date()), f"nightshift run {pipeline} {date.date()}"
     ):
-        outcomes = night(console, chosen, pipeline, date.date(), steps, catch_up)
+        outcomes = night(console, chosen, pipeline, date.date(), steps, ingest_first)
     console.print(_table(outcomes))
     if failed := [outcome.step for outcome in outcomes if outcome.code]:
         published = any(outcome.step == "publish" and not outcome.code for outcome in outcomes)
@@ -87,16 +90,12 @@ def between(steps: Sequence[str], first: str | None, last: str | None) -> list[s
 
 
 def night(
-    console: Console, chosen: Settings, pipeline: str, day: date, steps: Sequence[str], catch_up: bool
+    console: Console, chosen: Settings, pipeline: str, day: date, steps: Sequence[str], ingest_first: bool
 ) -> list[Outcome]:
     """Run `steps` for `day`; what a failure costs follows the way of the data."""
-    outcomes = []
-    if catch_up and (missing := missing_days(chosen, pipeline, day)):
-        console.print(f"catching up {len(missing)} days from {missing[0]} to {missing[-1]}")
-        for step in INGEST:
-            outcomes.append(_step(console, chosen, pipeline, step, missing, day))
-            if outcomes[-1].code:
-                return outcomes
+    outcomes = catch_up(console, chosen, pipeline, day) if ingest_first else []
+    if any(outcome.code for outcome in outcomes):
+        return outcomes
     lost = False
     for step in steps:
         if lost and step in TRAINING:
@@ -105,6 +104,18 @@ def night(
         lost = lost or (outcomes[-1].code != 0 and step in TRAINING)
         if outcomes[-1].code and step not in TRAINING:
             break
+    return outcomes
+
+
+def catch_up(console: Console, chosen: Settings, pipeline: str, day: date) -> list[Outcome]:
+    """Ingest the days of the look-back of D that are missing, all of them in one process a step."""
+    outcomes: list[Outcome] = []
+    if missing := missing_days(chosen, pipeline, day):
+        console.print(f"catching up {len(missing)} days from {missing[0]} to {missing[-1]}")
+        for step in INGEST:
+            outcomes.append(_step(console, chosen, pipeline, step, missing, day))
+            if outcomes[-1].code:
+                break
     return outcomes
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,17 +17,17 @@ def status(
     digests: Annotated[
         bool, typer.Option("--digests", help="Only the content digests, one a line, sorted.")
     ] = False,
-    start: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Look at holes from this day on.")
+    range_: Annotated[
+        str | None,
+        typer.Option("--range", metavar="FIRST..LAST", help="Look for holes on these days, both included."),
     ] = None,
-    end: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="… up to this day.")] = None,
 ) -> None:
     """Say what is served and what is missing or stale.
 
     With --digests: the content of every partition, snapshot, model and served table. Two states with the same
     lines hold the same data.
 
-    Example: nightshift status fraud --digests
+    Example: nightshift status fraud --range 2018-05-01..2018-05-31
     """
     from jobs.core import settings
 
@@ -37,7 +37,17 @@ def status(
             typer.echo(line)
         return
     _served(chosen, pipeline)
-    _history(chosen, pipeline, start.date() if start else None, end.date() if end else None)
+    _history(chosen, pipeline, *_range(range_))
+
+
+def _range(text: str | None) -> tuple[date | None, date | None]:
+    if text is None:
+        return None, None
+    try:
+        first, last = map(date.fromisoformat, text.split(".."))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not FIRST..LAST, as in 2018-05-01..2018-05-31") from None
+    return first, last
 
 
 def _served(chosen: Settings, pipeline: str) -> None:
@@ -64,7 +74,7 @@ def _served(chosen: Settings, pipeline: str) -> None:
         typer.echo(f"  {row.date} {row.kind}: {row.verdict}; {'; '.join(row.reasons)}")
 
 
-def _history(chosen: Settings, pipeline: str, start: Any, end: Any) -> None:
+def _history(chosen: Settings, pipeline: str, start: date | None, end: date | None) -> None:
     from jobs.core import params
     from jobs.core.usecase import parameters
     from jobs.steps.frame import STEPS

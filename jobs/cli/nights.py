@@ -1,0 +1,85 @@
+"""Runs of the scheduler, started and followed from a shell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from jobs.stores.scheduler import OVER, Scheduler, Task
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WAITING = (None, "scheduled", "queued", "up_for_reschedule")
+
+
+def start(api: Scheduler, dag: str, day: date) -> str:
+    """The id of a run of the day: the one under way, else the newest failed one, cleared, else a new one."""
+    for run in reversed(api.runs(dag, day)):
+        state = api.state(dag, run)
+        if state == "failed":
+            api.clear_run(dag, run, only_failed=True)
+        if state != "success":
+            return run
+    return api.trigger(dag, day)
+
+
+def follow(console: Console, api: Scheduler, dag: str, runs: Mapping[date, str]) -> dict[date, str]:
+    """Show the runs until all are over: on a terminal a bar each, elsewhere a line for each task that ended.
+
+    Returns the state in which each ended.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+               TextColumn("{task.fields[doing]}"))  # fmt: skip
+    states = dict.fromkeys(runs, "queued")
+    said: dict[date, set[str]] = {day: set() for day in runs}
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bars = {day: progress.add_task(str(day), total=None, doing="") for day in runs}
+        while any(state not in OVER for state in states.values()):
+            for day, run in runs.items():
+                if states[day] in OVER:
+                    continue
+                states[day], tasks = api.state(dag, run), list(api.tasks(dag, run).values())
+                ended = [task for task in tasks if task.end and task.state not in _WAITING]
+                progress.update(bars[day], total=len(tasks), completed=len(ended), doing=_doing(tasks))
+                if not console.is_terminal:
+                    _say(console, day, [task for task in ended if task.name not in said[day]])
+                said[day] |= {task.name for task in ended}
+                if states[day] in OVER:
+                    progress.stop_task(bars[day])
+            time.sleep(1)
+    return states
+
+
+def await_dag(api: Scheduler, dag: str, limit_s: float = 120) -> None:
+    """Return when the DAG has been parsed, or at the latest after the limit: then the next call says so."""
+    deadline = time.monotonic() + limit_s
+    while not api.knows(dag) and time.monotonic() < deadline:
+        time.sleep(0.5)
+
+
+def _doing(tasks: Sequence[Task]) -> str:
+    """What runs now and for how long, or what failed."""
+    now = datetime.now(UTC)
+    if failed := [task.name for task in tasks if task.state == "failed"]:
+        return f"[red]{', '.join(failed)} failed[/red]"
+    running = [
+        f"{task.name} {(now - task.start).seconds} s"
+        for task in tasks
+        if task.state == "running" and task.start
+    ]
+    waits = any(task.name == "day_before" and task.state == "up_for_reschedule" for task in tasks)
+    return ", ".join(running) or ("waits for the day before" if waits else "")
+
+
+def _say(console: Console, day: date, ended: Sequence[Task]) -> None:
+    for task in sorted(ended, key=lambda task: task.end or datetime.max.replace(tzinfo=UTC)):
+        seconds = ""
+        with suppress(TypeError):
+            seconds = f"{(task.end - task.start).total_seconds():.1f} s"  # type: ignore[operator]
+        console.print(f"  {day} {task.name:14} {task.state:15} {seconds}".rstrip(), highlight=False)
