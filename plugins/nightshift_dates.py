@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,16 @@ def day_of(context: Context) -> date:
         raise AirflowFailException(f"The partition key says {key}, the form says {asked}. {_HOW}")
     if not (text := key or asked):
         raise AirflowFailException(f"This run names no day. {_HOW}")
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise AirflowFailException(f"{text!r} is no day. {_HOW}") from None
+    if (day := _parsed(text)) is None:
+        raise AirflowFailException(f"{text!r} is no day. {_HOW}")
     if day >= datetime.now(UTC).date():
         raise AirflowFailException(f"{day} is not over yet. {_HOW}")
     return day
+
+
+def _parsed(text: str) -> date | None:
+    """The day that is written like this; another way to write it would be another partition key for the same day."""
+    with suppress(ValueError):
+        if str(day := date.fromisoformat(text)) == text:
+            return day
+    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from http import HTTPStatus
+from inspect import getdoc
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseSensorOperator, CronPartitionTimetable, Param, TriggerRule
@@ -87,14 +88,14 @@ def day_before(pipeline: str) -> DayBefore:
     return DayBefore(
         task_id="day_before", pipeline=pipeline, mode="reschedule", poke_interval=15,
         timeout=timedelta(hours=6).total_seconds(), execution_timeout=timedelta(minutes=5),
-        doc_md=f"{DayBefore.__doc__}\n\n{runbook('day_before')}",
+        doc_md=f"{getdoc(DayBefore)}\n\n{runbook('day_before')}",
     )  # fmt: skip
 
 
 def watcher() -> Watcher:
     return Watcher(
         task_id="watcher", trigger_rule=TriggerRule.ALL_DONE, retries=0,
-        execution_timeout=timedelta(minutes=5), doc_md=f"{Watcher.__doc__}\n\n{runbook('watcher')}",
+        execution_timeout=timedelta(minutes=5), doc_md=f"{getdoc(Watcher)}\n\n{runbook('watcher')}",
     )  # fmt: skip
 
 

@@ -1,0 +1,50 @@
+"""The DAGs as Airflow parses them, in a process of their own; `python tests/dag_bag.py` writes the snapshot anew."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from jobs.core.settings import PROJECT
+from jobs.stores.embedded import airflow
+from jobs.stores.embedded.state import State
+
+SNAPSHOT = PROJECT / "tests" / "dags" / "snapshot.json"
+IN_SNAPSHOT = ("group", "pool", "trigger_rule", "downstream")
+
+
+def airflow_environment(home: Path) -> dict[str, str]:
+    """What airflow.cfg takes from the environment, with a home under `home`; no test runs on this SQLite."""
+    state = State(home)
+    state.prepare()
+    folder = state.folder("airflow")
+    return airflow.environment(state) | {"NIGHTSHIFT_AIRFLOW_DB": f"sqlite:///{folder / 'airflow.db'}"}
+
+
+def parse() -> dict:
+    """What tests/dags/parse.py says of the DAGs."""
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as folder:
+        facts = Path(folder) / "facts.json"
+        ended = subprocess.run(
+            [sys.executable, PROJECT / "tests" / "dags" / "parse.py", facts],
+            env=os.environ | airflow_environment(Path(folder)),
+            cwd=folder, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(facts.read_text())
+
+
+def snapshot(bag: dict) -> dict:
+    """What a change of must be meant: the DAGs, their tasks and how these hang together."""
+    return {
+        name: {task: {key: each[key] for key in IN_SNAPSHOT} for task, each in dag["tasks"].items()}
+        for name, dag in bag["dags"].items()
+    }
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(json.dumps(snapshot(parse()), indent=1, sort_keys=True) + "\n")

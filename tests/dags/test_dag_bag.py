@@ -1,0 +1,65 @@
+"""The DAGs parse, cheaply, to what the snapshot says, and are the same after a way through the database."""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+
+import pytest
+
+import dag_bag
+from jobs.core.settings import PROJECT
+
+HEAVY = frozenset(
+    {
+        "chdb", "clickhouse_connect", "dvc", "evidently", "matplotlib", "mlflow", "pandas", "psycopg2", "pyarrow",
+        "pyspark", "redis", "scipy", "sklearn", "xgboost",
+    }
+)  # fmt: skip
+# Airflow's own are known before; twice what the first DAG needed, most of that its schedule's and sensor's modules.
+MODULES = 50
+
+
+def test_every_file_is_a_dag_without_errors(bag):
+    assert bag["import_errors"] == {}
+    assert sorted(bag["dags"]) == sorted(path.stem for path in (PROJECT / "dags").glob("*.py"))
+
+
+def test_the_plugin_is_loaded_without_errors(bag):
+    assert bag["plugin_errors"] == {}
+    assert "nightshift" in bag["plugins"]
+
+
+def test_dags_and_edges_are_those_of_the_snapshot(bag):
+    assert dag_bag.snapshot(bag) == json.loads(dag_bag.SNAPSHOT.read_text()), (
+        "if this change is meant: python tests/dag_bag.py"
+    )
+
+
+def test_nothing_is_lost_by_serialisation(bag):
+    for name, dag in bag["dags"].items():
+        again = bag["again"][name]
+        assert {key: dag[key] for key in again} | {"tasks": None} == again | {"tasks": None}
+        for task, facts in again["tasks"].items():
+            assert {key: dag["tasks"][task][key] for key in facts} == facts, f"{name}.{task}"
+        assert again["tasks"].keys() == dag["tasks"].keys()
+
+
+def test_parsing_imports_little_and_nothing_heavy(bag):
+    further = [*bag["parsed_modules"], *bag["plugin_modules"]]
+    assert [module for module in further if module.split(".")[0] in HEAVY] == []
+    assert len(further) <= MODULES, "\n".join(further)
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "dags").glob("*.py")), ids=lambda path: path.stem)
+def test_a_dag_file_imports_airflows_sdk_and_ours_alone(path):
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add("." * node.level + (node.module or ""))
+    ours = {name for name in names if name.startswith("nightshift_")}
+    assert ours
+    assert names - ours - set(sys.stdlib_module_names) <= {"airflow.sdk"}

@@ -1,0 +1,121 @@
+"""What holds for every DAG and every task: whoever adds one reads here what it must have."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+from jobs.core.settings import PROJECT
+from jobs.core.usecase import PIPELINES
+from jobs.steps.frame import NIGHTLY
+
+POOLS = {"default_pool", *json.loads((PROJECT / "plugins" / "nightshift_pools.json").read_text())}
+TAGS = {"nightly", *PIPELINES}
+
+
+def offenders(facts, holds):
+    """The names of which the rule does not hold; there must be some to hold it to."""
+    assert facts
+    return [name for name, each in facts.items() if not holds(each)]
+
+
+def test_every_dag_explains_itself_and_its_triage(bag):
+    assert offenders(bag["dags"], lambda dag: "**Triage**" in dag["doc_md"]) == []
+
+
+def test_every_dag_is_tagged_from_a_closed_set(bag):
+    assert offenders(bag["dags"], lambda dag: dag["tags"] and set(dag["tags"]) <= TAGS) == []
+
+
+def test_every_nightly_dag_belongs_to_one_pipeline(nightly):
+    assert offenders(nightly, lambda dag: len(set(dag["tags"]) & set(PIPELINES)) == 1) == []
+
+
+def test_no_dag_runs_nights_that_nobody_asked_for(bag):
+    assert (
+        offenders(bag["dags"], lambda dag: dag["catchup"] is False and 1 <= dag["max_active_runs"] <= 3) == []
+    )
+
+
+def test_every_nightly_dag_runs_at_two_for_the_day_before(nightly):
+    wanted = {"expression": "0 2 * * *", "timezone": "UTC", "run_offset": -1, "key_format": "%Y-%m-%d"}
+    assert offenders(nightly, lambda dag: wanted.items() <= dag["schedule"].items()) == []
+
+
+def test_every_nightly_dag_has_the_form(nightly):
+    assert offenders(nightly, lambda dag: dag["params"].keys() == {"date", "steps"}) == []
+    assert offenders(nightly, lambda dag: dag["params"]["date"]["format"] == "date") == []
+    assert offenders(nightly, lambda dag: dag["params"]["steps"]["enum"] == ["night", "ingest"]) == []
+
+
+def test_every_step_of_the_night_is_a_task_called_like_it(nightly):
+    for dag in nightly.values():
+        steps = {name for name, task in dag["tasks"].items() if task["operator"] == "StepOperator"}
+        assert steps == set(NIGHTLY)
+
+
+def test_the_steps_follow_the_order_of_the_night(nightly):
+    for dag in nightly.values():
+        for earlier, later in pairwise(NIGHTLY):
+            assert later in downstream(dag["tasks"], earlier), f"{later} does not wait for {earlier}"
+
+
+def test_the_watcher_is_the_only_leaf_and_waits_for_every_task(nightly):
+    for dag in nightly.values():
+        tasks = dag["tasks"]
+        assert [name for name, task in tasks.items() if not task["downstream"]] == ["watcher"]
+        assert (
+            offenders(
+                tasks | {"watcher": {"downstream": ["watcher"]}}, lambda t: "watcher" in t["downstream"]
+            )
+            == []
+        )
+        assert tasks["watcher"]["trigger_rule"] == "all_done"
+
+
+def test_every_task_explains_itself_and_names_the_runbook(tasks):
+    assert offenders(tasks, lambda task: "docs/runbook.md#" in task["doc_md"]) == []
+
+
+def test_no_explanation_is_shown_as_code(tasks):
+    """Markdown takes what is indented by four for code: a docstring as it stands in its file."""
+    assert offenders(tasks, lambda task: "\n    " not in task["doc_md"]) == []
+
+
+def test_every_task_has_the_one_owner(tasks):
+    assert offenders(tasks, lambda task: task["owner"] == "nightshift") == []
+
+
+def test_every_task_has_a_pool_that_setup_makes(tasks):
+    assert offenders(tasks, lambda task: task["pool"] in POOLS) == []
+
+
+def test_every_task_ends_at_some_time(tasks):
+    assert offenders(tasks, lambda task: 0 < (task["timeout_s"] or 0) <= 6 * 3600) == []
+
+
+def test_every_task_says_when_it_has_failed(tasks):
+    assert offenders(tasks, lambda task: task["failure_callbacks"] == ["report_failure"]) == []
+
+
+def test_all_but_the_watcher_are_tried_again_at_growing_distance(tasks):
+    watchers = {name: task for name, task in tasks.items() if task["operator"] == "Watcher"}
+    others = {name: task for name, task in tasks.items() if name not in watchers}
+    assert offenders(watchers, lambda task: task["retries"] == 0) == []
+    assert offenders(others, lambda task: task["retries"] == 3) == []
+    assert offenders(others, lambda task: task["backoff"] == 2 and task["retry_delay_s"] == 30) == []
+
+
+def test_every_step_has_the_retry_policy(tasks):
+    steps = {name: task for name, task in tasks.items() if task["operator"] == "StepOperator"}
+    assert offenders(steps, lambda task: task["has_retry_policy"]) == []
+
+
+def downstream(tasks, name):
+    """The tasks that come after the one called `name`."""
+    found, ahead = set(), [name]
+    while ahead:
+        fresh = set(tasks[ahead.pop()]["downstream"]) - found
+        found |= fresh
+        ahead += fresh
+    return found
