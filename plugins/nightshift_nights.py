@@ -86,7 +86,7 @@ class Watcher(BaseOperator):
 def day_before(pipeline: str) -> DayBefore:
     """In reschedule mode: who waits takes no slot from whom it waits for."""
     return DayBefore(
-        task_id="day_before", pipeline=pipeline, mode="reschedule", poke_interval=15,
+        task_id="day_before", pipeline=pipeline, mode="reschedule", poke_interval=10,
         timeout=timedelta(hours=6).total_seconds(), execution_timeout=timedelta(minutes=5),
         doc_md=f"{getdoc(DayBefore)}\n\n{runbook('day_before')}",
     )  # fmt: skip

@@ -17,9 +17,12 @@ def run(step: Step) -> None:
     validate = step.manifest("validate")
     step.at("read")
     session = spark.session(step.settings)
-    datasets = [validate.output(source.name) for source in sources(pipeline)]
-    step.inputs += datasets
-    rows = {dataset.name: spark.read(session, step.lake, [dataset]) for dataset in datasets}
+    datasets = {source: validate.output(source.name) for source in sources(pipeline)}
+    step.inputs += datasets.values()
+    rows = {
+        source.name: spark.read(session, step.lake, [dataset], source.schema)
+        for source, dataset in datasets.items()
+    }
     step.at("compute")
     frames = features(pipeline).aggregate(rows)
     aggregates = {table: spark.collect(frames[table.name], table) for table in tables(pipeline).AGGREGATES}

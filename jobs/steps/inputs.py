@@ -41,10 +41,10 @@ def _frame(step: Step, session: SparkSession, name: str, needed: Days, scratch: 
     origin = name.partition(":")[0]
     datasets = good_rows(step, origin, needed[name])
     step.inputs += [dataset for dataset in datasets if dataset not in step.inputs]
+    schema = next(source.schema for source in sources(step.run.pipeline) if source.name == origin)
     if not datasets:
-        schema = next(source.schema for source in sources(step.run.pipeline) if source.name == origin)
         return spark.frame(session, schema.empty_table(), scratch / f"{name}.parquet")
-    return spark.read(session, step.lake, datasets)
+    return spark.read(session, step.lake, datasets, schema)
 
 
 def good_rows(step: Step, source: str, days: Sequence[date]) -> list[Dataset]:

@@ -67,16 +67,22 @@ def session(settings: Settings, jvm: Sequence[str] | None = None) -> SparkSessio
     return builder.getOrCreate()
 
 
-def read(spark: SparkSession, lake: Lake, datasets: Sequence[Dataset]) -> DataFrame:
-    """The rows of the files that manifests name; all files of one call have one schema."""
-    return spark.read.parquet(*(lake.uri(dataset.path) for dataset in datasets))
+def read(spark: SparkSession, lake: Lake, datasets: Sequence[Dataset], schema: pa.Schema) -> DataFrame:
+    """The rows of the files that manifests name, all of them of this schema; told it, Spark opens none to infer it."""
+    return _parquet(spark, schema, *(lake.uri(dataset.path) for dataset in datasets))
 
 
 def frame(spark: SparkSession, table: pa.Table, scratch: Path) -> DataFrame:
     """An Arrow table as a Spark frame, by way of a parquet file in `scratch`, which must outlive the frame."""
     scratch.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, scratch, coerce_timestamps="us")
-    return spark.read.parquet(str(scratch))
+    return _parquet(spark, table.schema, str(scratch))
+
+
+def _parquet(spark: SparkSession, schema: pa.Schema, *paths: str) -> DataFrame:
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    return spark.read.schema(from_arrow_schema(schema, prefer_timestamp_ntz=True)).parquet(*paths)
 
 
 def collect(frame: DataFrame, table: Table) -> pa.Table:
