@@ -1,9 +1,10 @@
-"""Arrows run one way: steps -> use cases -> stores -> core. Held by reading every import in jobs/."""
+"""Arrows run one way: Airflow's side -> steps -> use cases -> stores -> core. Held by reading every import."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,9 @@ ROOMS = {
     **{pipeline: {"core", "stores"} for pipeline in PIPELINES},
 }
 ANYTHING = {"cli", "__main__"}  # where people come in: all but Airflow
+
+# Airflow's side starts steps by command: it parses and schedules without their libraries.
+AIRFLOW_SIDE = sorted(path for folder in ("dags", "plugins") for path in (PROJECT / folder).rglob("*.py"))
 
 # The night's order, and where the steps that are not scheduled stand in it: every publish begins with reconcile.
 _PUBLISH = NIGHTLY.index("publish")
@@ -82,6 +86,15 @@ def _between_rooms(module: str, room: str, imported: str) -> str | None:
     return None
 
 
+def airflow_objection(imported: str) -> str | None:
+    """Why a file of dags/ or plugins/ may not import `imported`; None when it may."""
+    if imported.split(".")[0] in STORE_LIBRARIES:
+        return "Airflow's side talks to no store"
+    if imported.split(".")[0] == "jobs" and imported.split(".")[1:2] != ["core"]:
+        return "Airflow's side imports jobs.core alone"
+    return None
+
+
 def modules() -> dict[str, Path]:
     """Every module of jobs/ by its name."""
     found = {}
@@ -96,6 +109,22 @@ def test_imports_follow_the_arrows(module, path):
     imported = imports(path.read_text(), module, package=path.name == "__init__.py")
     wrong = [f"{name}: {why}" for name in imported if (why := objection(module, name))]
     assert wrong == []
+
+
+@pytest.mark.parametrize("path", AIRFLOW_SIDE, ids=lambda path: path.stem)
+def test_airflows_side_imports_of_jobs_only_core(path):
+    wrong = [
+        f"{name}: {why}" for name in imports(path.read_text(), path.stem) if (why := airflow_objection(name))
+    ]
+    assert wrong == []
+
+
+def test_no_file_of_airflows_side_shadows_a_library():
+    """Airflow puts both folders on the path: every stem there is the name of a top-level module."""
+    plugins = [path for path in AIRFLOW_SIDE if path.is_relative_to(PROJECT / "plugins")]
+    assert [path.name for path in plugins if not path.stem.startswith("nightshift_")] == []
+    dags = [path for path in AIRFLOW_SIDE if path not in plugins]
+    assert [path.name for path in dags if find_spec(path.stem)] == []
 
 
 def test_every_folder_is_a_room():
@@ -185,3 +214,19 @@ def test_what_goes_against_them_is_objected_to(module, imported):
 )
 def test_what_goes_along_them_is_not(module, imported):
     assert objection(module, imported) is None
+
+
+@pytest.mark.parametrize(
+    ("imported", "allowed"),
+    [
+        ("jobs.core.errors.DataError", True),
+        ("airflow.sdk.DAG", True),
+        ("nightshift_dates.day_of", True),
+        ("jobs.stores.lake.Lake", False),
+        ("jobs.steps.frame.NIGHTLY", False),
+        ("jobs", False),
+        ("redis", False),
+    ],
+)
+def test_airflows_side_is_objected_to_likewise(imported, allowed):
+    assert (airflow_objection(imported) is None) is allowed

@@ -1,0 +1,162 @@
+"""A step as a task: what its process gets, what its end means, and that it dies with its task."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+
+import psycopg2
+import pytest
+from process_watch import alive, end, wait_until
+
+from jobs.core import locks, settings
+from jobs.core.manifest import manifest_name
+from jobs.steps.frame import NIGHTLY
+
+DAY = date(2018, 7, 10)
+LOCK = manifest_name("fraud", "extract", DAY)
+TASK = f"""
+import sys
+from datetime import date
+from pathlib import Path
+from nightshift_steps import step_task
+step_task("fraud", "extract")._run(date.fromisoformat("{DAY}"), Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(("code", "name"), [(65, "MendFirst"), (78, "MendFirst"), (75, "StepFailed"), (1, "StepFailed"),
+                                            (-9, "StepFailed"), (-15, "StepFailed"), (137, "StepFailed")])  # fmt: skip
+def test_the_exit_code_says_whether_trying_again_may_help(steps, code, name):
+    assert type(steps.failure("fraud/extract", code, deque())).__name__ == name
+
+
+def test_only_what_must_be_mended_is_not_tried_again(steps):
+    for error, action in (
+        (steps.MendFirst("x"), "FAIL"),
+        (steps.StepFailed("x"), "DEFAULT"),
+        (OSError(), "DEFAULT"),
+    ):
+        assert steps.RETRY_POLICY.evaluate(error, 1, 3).action.name == action
+
+
+def test_a_failure_has_the_words_of_the_last_error(steps):
+    log = ["reading\n", "error: the first\n", "trying again\n", "error: no disk\n", "  Next: make room\n"]
+    assert str(steps.failure("fraud/extract", 75, deque(log))) == "no disk\n  Next: make room"
+
+
+def test_a_failure_without_words_has_the_end_of_the_log(steps):
+    log = [f"line {n}\n" for n in range(9)]
+    assert str(steps.failure("fraud/extract", 1, deque(log))) == (
+        "fraud/extract: ended with exit code 1\nline 6\nline 7\nline 8"
+    )
+
+
+def test_a_killed_step_is_said_to_be(steps):
+    assert "killed" in str(steps.failure("fraud/extract", -9, deque(["reading\n"])))
+
+
+def test_a_step_gets_the_environment_without_what_is_airflows(steps):
+    theirs = {"AIRFLOW_HOME": "x", "AIRFLOW__CORE__FERNET_KEY": "x", "AIRFLOW_CTX_DAG_ID": "x", "_AIRFLOW_Y": "x",
+              "NIGHTSHIFT_AIRFLOW_DB": "x", "NIGHTSHIFT_AIRFLOW_DSN": "x", "NIGHTSHIFT_AIRFLOW_JWT_SECRET": "x"}  # fmt: skip
+    ours = {
+        "PATH": "/bin",
+        "NIGHTSHIFT_HOME": "h",
+        "NIGHTSHIFT_POSTGRES_DSN": "d",
+        "MLFLOW_TRACKING_URI": "m",
+    }
+    added = {"NIGHTSHIFT_PARENT": str(os.getpid()), "PYTHONUNBUFFERED": "1"}
+    assert steps.environment(theirs | ours | {"NIGHTSHIFT_PARENT": "1"}) == ours | added
+
+
+def test_every_step_of_the_night_has_a_time_limit(steps):
+    assert steps.TIMEOUTS.keys() == set(NIGHTLY)
+    assert {*steps.INGEST, *steps.CLICKHOUSE} <= set(NIGHTLY)
+    assert NIGHTLY[: len(steps.INGEST)] == steps.INGEST
+
+
+def test_a_store_that_does_not_answer_may_be_tried_again(steps, tmp_path, monkeypatch):
+    monkeypatch.setenv(settings.POSTGRES, "postgresql://nobody@127.0.0.1:1/nothing")
+    with pytest.raises(
+        steps.StepFailed, match=r"^fraud/extract 2018-07-10: PostgreSQL does not answer"
+    ) as failed:
+        steps.step_task("fraud", "extract")._run(DAY, tmp_path / "receipt.json")
+    assert type(failed.value) is steps.StepFailed
+    assert "Next: start it" in str(failed.value)
+
+
+def test_wrong_parameters_must_be_mended_first(steps, tmp_path, monkeypatch):
+    wrong = tmp_path / "params.yaml"
+    wrong.write_text("fraud:\n  extract: {volume_window_days: many}\n")
+    monkeypatch.setenv("NIGHTSHIFT_PARAMS", str(wrong))
+    with pytest.raises(steps.MendFirst, match="fraud"):
+        steps.step_task("fraud", "extract")._run(DAY, tmp_path / "receipt.json")
+
+
+@pytest.fixture
+def waiting(services):
+    """The lock of extract is held: a step started now waits, and `waiting()` says whether one does."""
+    with (
+        locks.hold(services.postgres, LOCK, "a test"),
+        closing(psycopg2.connect(services.postgres)) as session,
+    ):
+        session.autocommit = True
+
+        def sessions():
+            with session.cursor() as cursor:
+                query = "SELECT count(*) FROM pg_stat_activity WHERE starts_with(application_name, %s)"
+                cursor.execute(query, (f"fraud/extract {DAY}",))
+                return cursor.fetchone()[0]
+
+        yield sessions
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+def test_a_step_dies_with_the_process_of_its_task(airflow_home, waiting, tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", TASK, tmp_path / "receipt.json"], stdout=subprocess.DEVNULL
+    ) as task:
+        started = []
+        try:
+            assert wait_until(waiting, seconds=60)
+            started = children(task.pid)
+            assert len(started) == 1
+            assert b"\0jobs\0extract\0" in Path(f"/proc/{started[0]}/cmdline").read_bytes()
+            task.kill()
+            task.wait()
+            assert wait_until(lambda: not alive(started[0]), seconds=2)
+            assert wait_until(lambda: waiting() == 0, seconds=5)
+        finally:
+            end([*started, task.pid])
+
+
+def test_a_task_that_is_ended_ends_its_step(steps, waiting, tmp_path):
+    operator, failed = steps.step_task("fraud", "extract"), []
+
+    def run():
+        try:
+            operator._run(DAY, tmp_path / "receipt.json")
+        except steps.StepFailed as error:
+            failed.append(str(error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert wait_until(waiting, seconds=60)
+    finally:
+        operator.on_kill()
+        thread.join(timeout=30)
+    assert "killed" in failed[0]
+    assert wait_until(lambda: waiting() == 0, seconds=5)
+    operator.on_kill()  # again, when nothing is left to end
+
+
+def children(pid):
+    """The processes that the process started."""
+    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()]  # fmt: skip
