@@ -12,7 +12,7 @@ INSTALL_JAVA = command -v apt-get >/dev/null && \
 	$$root apt-get install -qq --no-install-recommends openjdk-17-jre-headless
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo test test-slow lint docs bench lock clean
+.PHONY: help setup up down demo test test-slow test-chaos lint docs bench lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,11 +30,14 @@ down: ## Stop them; the data stays
 demo: setup ## From nothing to served tables (DATA=<folder>: on your own files)
 	@$(BIN)/nightshift demo $(if $(DATA),--data $(DATA))
 
-test: setup ## Run the tests, but for the slow ones
-	@$(BIN)/pytest -m "not slow"
+test: setup ## Run the tests, but for the slow ones and the kills
+	@$(BIN)/pytest -m "not slow and not chaos"
 
 test-slow: setup ## Run the slow tests
 	@$(BIN)/pytest -m slow
+
+test-chaos: setup ## Kill everything while the scheduler runs nights; writes docs/reliability.md
+	@$(BIN)/pytest -m chaos --reliability docs/reliability.md
 
 lint: setup ## Check style and types
 	@$(BIN)/ruff check

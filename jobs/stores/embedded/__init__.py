@@ -41,8 +41,27 @@ def up(
         _await(mlflow.service(state), progress)
         write(settings.endpoints_file, found := _endpoints(state))
         if scheduler:
-            _start_airflow(state, progress)
+            start_airflow(state, progress)
     return found
+
+
+def start_airflow(state: State, progress: Progress = lambda service, doing: None) -> None:
+    """Start what of Airflow does not run. After the stores: its database is one of them, and a night may begin."""
+    wanted = [service for service in airflow.services(state) if not service.current]
+    if wanted:
+        progress("airflow", "preparing")
+        airflow.prepare(state)
+    for service in wanted:
+        stop(service)
+        if service.name == "api-server":
+            state.move("airflow")
+    for service in airflow.services(state):
+        if not service.current:  # a new port is another environment, for all of them
+            progress(service.name, "starting")
+            stop(service)
+            start(service)
+    for service in airflow.services(state):
+        _await(service, progress)
 
 
 def down(
@@ -72,25 +91,6 @@ def _services(state: State) -> list[Service]:
     return [
         redis.service(state), postgres.service(state), mlflow.service(state), *airflow.services(state),
     ]  # fmt: skip
-
-
-def _start_airflow(state: State, progress: Progress) -> None:
-    """After the stores: Airflow's database is one of them, and a night may begin at once."""
-    wanted = [service for service in airflow.services(state) if not service.current]
-    if wanted:
-        progress("airflow", "preparing")
-        airflow.prepare(state)
-    for service in wanted:
-        stop(service)
-        if service.name == "api-server":
-            state.move("airflow")
-    for service in airflow.services(state):
-        if not service.current:  # a new port is another environment, for all of them
-            progress(service.name, "starting")
-            stop(service)
-            start(service)
-    for service in airflow.services(state):
-        _await(service, progress)
 
 
 def _launch(state: State, kind: ModuleType, progress: Progress) -> None:

@@ -15,14 +15,14 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jobs.core.errors import StoreError
-from jobs.core.settings import PROJECT
+from jobs.core.settings import AIRFLOW_DB, PROJECT
 from jobs.stores.embedded import postgres
 from jobs.stores.embedded.services import Service
 from jobs.stores.embedded.state import HOST, State, read, write
@@ -54,14 +54,13 @@ def url(state: State) -> str:
 
 def environment(state: State) -> dict[str, str]:
     """What airflow.cfg and the steps take from the environment; it holds secrets."""
-    database = postgres.dsn(state, "airflow").replace("postgresql:", "postgresql+psycopg2:", 1)
     return {
         "AIRFLOW_HOME": str(state.home / "airflow"),
         "AIRFLOW_CONFIG": str(PROJECT / "airflow.cfg"),
         "NIGHTSHIFT_PROJECT": str(PROJECT),
         "NIGHTSHIFT_HOME": str(state.home),
         "NIGHTSHIFT_AIRFLOW_PORT": str(state.port("airflow")),
-        "NIGHTSHIFT_AIRFLOW_DB": database,
+        "NIGHTSHIFT_AIRFLOW_DB": _database(state).replace("postgresql:", "postgresql+psycopg2:", 1),
         # A Fernet key is 32 bytes in base64, padding included.
         "NIGHTSHIFT_AIRFLOW_FERNET_KEY": state.secret("airflow_fernet_key", 32) + "=",
         "NIGHTSHIFT_AIRFLOW_API_SECRET": state.secret("airflow_api_secret"),
@@ -80,10 +79,9 @@ def prepare(state: State) -> None:
     done = state.home / "airflow" / "prepared.json"
     wanted = {
         "version": importlib.metadata.version("apache-airflow"),
-        "cluster": postgres.identity(state),
         "pools": hashlib.sha256(POOLS.read_bytes()).hexdigest(),
     }
-    if read(done) != wanted:
+    if read(done) != wanted or _is_empty(_database(state)):
         _call(state, "db", "migrate")
         _call(state, "pools", "import", str(POOLS))
         write(done, wanted)
@@ -105,6 +103,20 @@ def logins_file(state: State) -> Path:
 def command(*arguments: str) -> list[str]:
     """Airflow's own command line."""
     return [sys.executable, "-m", "airflow", *arguments]
+
+
+def _database(state: State) -> str:
+    return os.environ.get(AIRFLOW_DB) or postgres.dsn(state, "airflow")
+
+
+def _is_empty(dsn: str) -> bool:
+    """Whether the database was made anew since it was last prepared."""
+    import psycopg2
+
+    with closing(psycopg2.connect(dsn, connect_timeout=10)) as session, session.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('alembic_version') IS NULL")
+        found = cursor.fetchone()
+    return bool(found and found[0])
 
 
 def _service(state: State, component: str) -> Service:

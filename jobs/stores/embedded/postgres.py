@@ -110,17 +110,6 @@ def connect(state: State) -> connection:
     return psycopg2.connect(dsn(state, "postgres", ADMIN), connect_timeout=5)
 
 
-def identity(state: State) -> str:
-    """What tells this cluster from one made anew in its place."""
-    admin = connect(state)
-    with admin.cursor() as cursor:
-        cursor.execute("SELECT system_identifier FROM pg_control_system()")
-        found = cursor.fetchone()
-    admin.close()
-    assert found is not None
-    return str(found[0])
-
-
 def purge(state: State) -> None:
     """Delete the data of this home. The server must be down."""
     known = state.home / "postgres"

@@ -1,4 +1,4 @@
-"""One prepared night for all tests of the steps, and a copy of it, at any of its moments, for each."""
+"""One prepared night for all tests that need one, and a copy of it, at any of its moments, for each."""
 
 from __future__ import annotations
 

@@ -1,0 +1,141 @@
+"""An Airflow of its own over one installation: start it, watch it, find its processes, kill them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+
+import psutil
+import psycopg2
+import pytest
+from nights import Place
+
+from jobs.core import settings
+from jobs.stores import embedded, scheduler
+from jobs.stores.embedded import airflow
+from jobs.stores.embedded.services import stop
+from jobs.stores.embedded.state import State
+from jobs.stores.scheduler import Scheduler
+
+DAG = "fraud_scores"
+
+
+@dataclass(frozen=True)
+class Platform:
+    """An installation with a scheduler that runs its nights."""
+
+    place: Place
+    state: State
+
+    @contextmanager
+    def api(self, user="admin"):
+        with scheduler.connect(airflow.url(self.state), user, airflow.logins(self.state)[user]) as found:
+            yield found
+
+    def up(self):
+        """Start what died."""
+        with self.state.lock():
+            embedded.start_airflow(self.state)
+
+    def component(self, name):
+        return next(service for service in airflow.services(self.state) if service.name == name)
+
+    def finish(self, run, limit_s=500):
+        """(state of the run when it is over, state by task)"""
+        with self.api() as api:
+            state = api.wait(DAG, run, limit_s)
+            return state, {task.name: task.state for task in api.tasks(DAG, run).values()}
+
+    def logs(self, run):
+        """For messages of failed tests: the ends of the logs of the tasks that failed."""
+        with self.api() as api:
+            failed = [task for task in api.tasks(DAG, run).values() if task.state == "failed"]
+            return "\n".join(api.log(DAG, run, task.name, task.tries)[-3000:] for task in failed)
+
+    def steps(self, step="", day=""):
+        """The processes of steps of this installation that run now."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                words = process.cmdline()
+                if words[1:3] == ["-m", "jobs"] and step in ("", words[3]) and str(day) in " ".join(words):
+                    if process.environ().get("NIGHTSHIFT_HOME") == str(self.place.home):
+                        found.append(process)
+        return found
+
+    def await_step(self, step, day="", limit_s=240):
+        """The process of the step, once it runs."""
+        deadline = time.monotonic() + limit_s
+        while not (found := self.steps(step, day)):
+            assert time.monotonic() < deadline, f"{step} did not start within {limit_s} s"
+            time.sleep(0.05)
+        return found[0]
+
+    def leftovers(self, patience_s=10):
+        """What still runs for this installation though nothing should: steps and their JVMs."""
+        deadline = time.monotonic() + patience_s
+        while (found := self.steps() + self._javas()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return [" ".join(process.cmdline())[:200] for process in found if process.is_running()]
+
+    def _javas(self):
+        return [
+            process
+            for process in psutil.process_iter(["name"])
+            if process.info["name"] == "java"
+            and _environment(process).get("NIGHTSHIFT_HOME") == str(self.place.home)
+        ]
+
+
+def kill(process):
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.SIGKILL)
+
+
+def gone(process, limit_s=10):
+    """Whether the process ended within the limit."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        with suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.05)
+                continue
+        return True
+    return False
+
+
+@contextmanager
+def running(place: Place, database: str):
+    """Airflow over the installation, its metadata in `database`; stopped when the context ends."""
+    more = {
+        settings.AIRFLOW_DB: database,
+        "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "2",  # a test does not wait as a night would
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (place.environment | more).items():
+            patch.setenv(name, value)
+        platform = Platform(place, State(place.home))
+        platform.state.prepare()
+        try:
+            platform.up()
+            with platform.api() as api:
+                deadline = time.monotonic() + 120
+                while not api.knows(DAG):
+                    assert time.monotonic() < deadline, "the DAG was not parsed"
+                    time.sleep(0.5)
+            yield platform
+        finally:
+            for service in reversed(airflow.services(platform.state)):
+                stop(service, patience_s=5)
+
+
+def _environment(process):
+    try:
+        return process.environ()
+    except psutil.Error:
+        return {}
