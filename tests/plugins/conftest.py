@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import importlib
+import os
 
 import pytest
 
 from dag_bag import airflow_environment
+from jobs.core.settings import PROJECT
+
+AS_LIBRARY = "_AIRFLOW__AS_LIBRARY"  # with it `import airflow` initialises nothing
 
 
-@pytest.fixture(scope="session")
-def airflow_home(home):
-    """Airflow's variables for this process and those it starts; as a library, it initialises nothing."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in airflow_environment(home).items():
-            patch.setenv(name, value)
-        patch.setenv("_AIRFLOW__AS_LIBRARY", "1")
-        yield home
+@pytest.fixture
+def airflow_variables(home, monkeypatch):
+    """What airflow.cfg takes from the environment, for the time of a test."""
+    for name, value in airflow_environment(home).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(AS_LIBRARY, "1")
 
 
-@pytest.fixture(scope="session")
-def dates(airflow_home):
+@pytest.fixture
+def component_environment(airflow_variables):
+    """The environment of a process of Airflow's own, which initialises all that it does in production."""
+    known = {name: value for name, value in os.environ.items() if name != AS_LIBRARY}
+    return known | {"PYTHONPATH": str(PROJECT / "plugins")}
+
+
+@pytest.fixture
+def dates(airflow_variables):
     return importlib.import_module("nightshift_dates")
 
 
-@pytest.fixture(scope="session")
-def steps(airflow_home):
+@pytest.fixture
+def steps(airflow_variables):
     return importlib.import_module("nightshift_steps")

@@ -117,9 +117,11 @@ def waiting(services):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
-def test_a_step_dies_with_the_process_of_its_task(airflow_home, waiting, tmp_path):
+def test_a_step_dies_with_the_process_of_its_task(waiting, component_environment, tmp_path):
     with subprocess.Popen(
-        [sys.executable, "-c", TASK, tmp_path / "receipt.json"], stdout=subprocess.DEVNULL
+        [sys.executable, "-c", TASK, tmp_path / "receipt.json"],
+        env=component_environment,
+        stdout=subprocess.DEVNULL,
     ) as task:
         started = []
         try:
