@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psutil
-import psycopg2
 import pytest
-from nights import Place
 
 from jobs.core import settings
 from jobs.stores import embedded, scheduler
 from jobs.stores.embedded import airflow
 from jobs.stores.embedded.services import stop
 from jobs.stores.embedded.state import State
-from jobs.stores.scheduler import Scheduler
+from nights import Place
 
 DAG = "fraud_scores"
 
@@ -57,14 +54,12 @@ class Platform:
 
     def steps(self, step="", day=""):
         """The processes of steps of this installation that run now."""
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                words = process.cmdline()
-                if words[1:3] == ["-m", "jobs"] and step in ("", words[3]) and str(day) in " ".join(words):
-                    if process.environ().get("NIGHTSHIFT_HOME") == str(self.place.home):
-                        found.append(process)
-        return found
+        return [
+            process
+            for process in psutil.process_iter()
+            if (words := _words(process))[1:3] == ["-m", "jobs"] and step in ("", words[3])
+            and str(day) in " ".join(words) and self._is_home_of(process)
+        ]  # fmt: skip
 
     def await_step(self, step, day="", limit_s=240):
         """The process of the step, once it runs."""
@@ -85,9 +80,14 @@ class Platform:
         return [
             process
             for process in psutil.process_iter(["name"])
-            if process.info["name"] == "java"
-            and _environment(process).get("NIGHTSHIFT_HOME") == str(self.place.home)
+            if process.info["name"] == "java" and self._is_home_of(process)
         ]
+
+    def _is_home_of(self, process):
+        try:
+            return process.environ().get("NIGHTSHIFT_HOME") == str(self.place.home)
+        except psutil.Error:
+            return False
 
 
 def kill(process):
@@ -134,8 +134,8 @@ def running(place: Place, database: str):
                 stop(service, patience_s=5)
 
 
-def _environment(process):
+def _words(process):
     try:
-        return process.environ()
+        return process.cmdline()
     except psutil.Error:
-        return {}
+        return []

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from nights import BEFORE, DAY
 from platform_under_test import DAG
 
 from jobs.core.errors import StoreError
 from jobs.steps.frame import NIGHTLY
+from nights import BEFORE, DAY
 
 ALL = {*NIGHTLY, "day_before", "watcher"}
 
@@ -71,7 +71,7 @@ def test_a_finished_task_is_cleared_and_nothing_changes(platform, run, night):
 def test_a_failed_training_publishes_with_the_champion_and_says_both(platform, run):
     place, champion = platform.place, platform.place.manifest("predict", BEFORE).model_digest
     after = DAY + timedelta(days=1)
-    place.set_params(snapshot={"train_days": 7, "max_missing_days": 0}, train={"n_estimators": -1})
+    place.set_params(train={"n_estimators": -1})
     with platform.api("oncall") as api:
         red = api.trigger(DAG, after)
         state, tasks = platform.finish(red)

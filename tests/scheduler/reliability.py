@@ -1,0 +1,25 @@
+"""docs/reliability.md: the kills of one `make test-chaos`."""
+
+from __future__ import annotations
+
+_HEAD = """# Reliability
+
+<!-- Written by `make test-chaos`. Do not edit. -->
+
+The kills of one `make test-chaos` (tests/scheduler/test_chaos.py): while a real scheduler ran a night on real
+engines, something was killed by SIGKILL, or pressed by on-call, in the step named. *Equal* means that the run ended
+green, that the digests of everything that the night wrote or serves equal those of an undisturbed night, and that
+no process of it was left.
+
+| in step | killed or done | re-trigger | digests |
+|---|---|---|---|
+"""
+
+
+def page(rows):
+    """The page for rows of (step, what was killed, re-trigger, outcome of the test)."""
+    lines = [
+        f"| `{step}` | {what} | {how} | {'equal' if outcome == 'passed' else outcome} |"
+        for step, what, how, outcome in rows
+    ]
+    return _HEAD + "\n".join(lines) + "\n"
