@@ -16,7 +16,9 @@ def bag():
 @pytest.fixture
 def nightly(bag):
     """The facts of each nightly DAG by its id."""
-    return {name: dag for name, dag in bag["dags"].items() if "nightly" in dag["tags"]}
+    found = {name: dag for name, dag in bag["dags"].items() if "nightly" in dag["tags"]}
+    assert found
+    return found
 
 
 @pytest.fixture
