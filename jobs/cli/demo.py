@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jobs.stores.scheduler import Scheduler
 
 _DAG = "fraud_scores"
-_DAYS, _CUSTOMERS, _MERCHANTS, _NIGHTS = 36, 1_000, 2_000, 3
+DAYS, _CUSTOMERS, _MERCHANTS, _NIGHTS = 36, 1_000, 2_000, 3
 _HANDBOOK = {
     "transaction_id": "TRANSACTION_ID", "event_time": "TX_DATETIME", "customer_id": "CUSTOMER_ID",
     "merchant_id": "TERMINAL_ID", "amount": "TX_AMOUNT",
@@ -48,7 +48,7 @@ def demo(
 
     chosen, console = settings.load(), Console()
     first = params.first_date(chosen.params_file, "fraud")
-    last = _LAST_REAL_DAY if data else first + timedelta(days=_DAYS - 1)
+    last = _LAST_REAL_DAY if data else first + timedelta(days=DAYS - 1)
     nights = [last - timedelta(days=n) for n in range(_NIGHTS - 1, -1, -1)]
 
     def show(service: str, doing: str) -> None:
@@ -59,7 +59,7 @@ def demo(
         airflow = beside.submit(embedded.up, chosen, show, scheduler=True)
         done = Lake(chosen.lake).days("fraud", "verify")
         if not done:
-            _fill(chosen, first, data)
+            fill(chosen, first, data)
             night.catch_up(console, chosen, "fraud", nights[0])
         airflow.result()
     ended = _run(console, chosen, [day for day in nights if day not in done])
@@ -77,7 +77,7 @@ def _run(console: Console, chosen: Settings, days: Sequence[date]) -> dict[date,
     if not days:
         console.print("the three nights have been published")
         return {}
-    with _scheduler(chosen) as api:
+    with scheduler(chosen) as api:
         nights.await_dag(api, _DAG)
         runs = {day: nights.start(api, _DAG, day) for day in days}
         ended = nights.follow(console, api, _DAG, runs)
@@ -87,7 +87,8 @@ def _run(console: Console, chosen: Settings, days: Sequence[date]) -> dict[date,
     return ended
 
 
-def _scheduler(chosen: Settings) -> AbstractContextManager[Scheduler]:
+def scheduler(chosen: Settings) -> AbstractContextManager[Scheduler]:
+    """The API of the embedded Airflow, as its administrator."""
     from jobs.stores import scheduler
     from jobs.stores.embedded import airflow
     from jobs.stores.embedded.state import State
@@ -107,12 +108,13 @@ def _where(console: Console, chosen: Settings) -> None:
     console.print('nightshift status   psql "$(nightshift dsn postgres)"   make down', markup=False)
 
 
-def _fill(chosen: Settings, first: date, data: Path | None) -> None:
+def fill(chosen: Settings, first: date, data: Path | None) -> None:
+    """Simulate transactions from `first` on, or load those of the folder."""
     from jobs.cli import source
 
     if data is None:
         source.simulate(
-            days=_DAYS, customers=_CUSTOMERS, merchants=_MERCHANTS, start=datetime.combine(first, time())
+            days=DAYS, customers=_CUSTOMERS, merchants=_MERCHANTS, start=datetime.combine(first, time())
         )
         return
     source.transactions(

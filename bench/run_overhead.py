@@ -1,0 +1,90 @@
+"""What the scheduler costs: a run of the DAG beside `nightshift run` of the same day, in turn, on the demo's data.
+
+`python -m bench.run_overhead`. Both run the same ten processes; the difference is what Airflow adds: hops from
+task to task, the start of a task's own process, and the work of its components beside the steps. The goal is a
+ratio of at most 1.25. The last line says where the time of the DAG's runs went.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from datetime import date, timedelta
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+from rich.console import Console
+
+from jobs.cli import demo, night, nights
+from jobs.core import params, settings
+from jobs.core.settings import Settings
+from jobs.stores import embedded
+from jobs.stores.scheduler import Scheduler
+
+ROUNDS = 3
+PIPELINE, DAG = "fraud", "fraud_scores"
+
+
+def main() -> None:
+    with TemporaryDirectory(prefix="nightshift-bench-") as home:
+        os.environ["NIGHTSHIFT_HOME"] = home
+        chosen = settings.load()
+        try:
+            embedded.up(chosen, scheduler=True)
+            compare(chosen)
+        finally:
+            embedded.down(chosen, purge=True)
+
+
+def compare(chosen: Settings) -> None:
+    """Prints a line a round and the medians. Before the first, the day is prepared and run once by each."""
+    first = params.first_date(chosen.params_file, PIPELINE)
+    day = first + timedelta(days=demo.DAYS - 1)
+    demo.fill(chosen, first, None)
+    night.catch_up(Console(stderr=True), chosen, PIPELINE, day)
+    rounds = []
+    with demo.scheduler(chosen) as api:
+        nights.await_dag(api, DAG)
+        for number in range(ROUNDS + 1):
+            seconds, steps = scheduled(api, day), chained(day)
+            if number:  # the first warms both up: the first night writes what later ones find
+                rounds.append((*seconds, steps))
+                print(
+                    f"DAG run {seconds[0]:6.1f} s   nightshift run {steps:6.1f} s   ratio {seconds[0] / steps:.2f}",
+                    flush=True,
+                )
+    run, inside, hops, alone = (median(column) for column in zip(*rounds, strict=True))
+    print(f"median  {run:6.1f} s                  {alone:6.1f} s   ratio {run / alone:.2f}")
+    print(
+        f"of the DAG run: {inside:.1f} s inside tasks, {hops:.1f} s between them; tasks - steps alone: {inside - alone:+.1f} s"
+    )
+
+
+def scheduled(api: Scheduler, day: date) -> tuple[float, float, float]:
+    """Seconds of a run of the DAG: from the trigger to its end, inside its tasks, and outside of them."""
+    start = perf_counter()
+    run = api.trigger(DAG, day)
+    state = api.wait(DAG, run, 1800)
+    whole = perf_counter() - start
+    assert state == "success", f"the run of {day} ended {state}"
+    inside = 0.0
+    for task in api.tasks(DAG, run).values():
+        with suppress(TypeError):
+            inside += (task.end - task.start).total_seconds()  # type: ignore[operator]
+    return whole, inside, whole - inside
+
+
+def chained(day: date) -> float:
+    """Seconds of `nightshift run`."""
+    start = perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "jobs", "run", PIPELINE, "--date", str(day)], check=True, capture_output=True
+    )
+    return perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
