@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from nights import BEFORE, FIRST, Place, database_of, keep, resume
 
 from jobs.source.simulate.day import Reporting
 from jobs.source.simulate.write import Simulation, to_database
 from jobs.steps.frame import NIGHTLY
+from nights import BEFORE, FIRST, Place, database_of, keep, resume
 
 SIMULATION = Simulation(FIRST, days=18, customers=200, merchants=300, seed=1, reporting=Reporting(2, 0))
 
