@@ -44,7 +44,7 @@ lint: setup ## Check style and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-docs: setup ## Write the generated pages anew: docs/tables.md, docs/params.md
+docs: setup ## Write the generated pages anew: docs/tables.md, docs/params.md, docs/dags.md
 	@$(BIN)/python docs/generate.py
 
 bench: setup ## Measure

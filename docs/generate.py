@@ -1,8 +1,13 @@
-"""Writes docs/tables.md and docs/params.md from the code; `make docs` runs it, tests/docs holds them equal."""
+"""Writes docs/tables.md, docs/params.md and docs/dags.md from the code; `make docs` runs it, tests/docs holds them equal."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -17,6 +22,8 @@ from jobs.fraud.columns import DERIVED, FEATURES
 from jobs.source import schema as operational
 from jobs.steps.gate import CHECKS
 from jobs.stores import clickhouse, postgres
+from jobs.stores.embedded import airflow
+from jobs.stores.embedded.state import State
 from jobs.stores.serving import schema as serving
 
 HERE = Path(__file__).parent
@@ -92,7 +99,7 @@ MEANINGS = {
 
 def pages() -> dict[Path, str]:
     """The text of every generated page."""
-    return {HERE / "tables.md": _page(_tables()), HERE / "params.md": _page(_params())}
+    return {HERE / f"{name}.md": _page(lines()) for name, lines in WRITERS.items()}
 
 
 def _page(lines: Iterable[str]) -> str:
@@ -261,6 +268,94 @@ def _allowed(field: FieldInfo) -> str:
     name = {tuple[params.date, ...]: "list of dates", dict[str, float]: "metric: number"}.get(kind)  # type: ignore[call-overload]
     return " ".join([name or getattr(kind, "__name__", str(kind)), *([", ".join(bounds)] if bounds else [])])
 
+
+# --- dags.md
+
+
+def _dags() -> Iterator[str]:
+    yield "# DAGs\n\nA task is called like the step that it runs; what each step reads and writes is in"
+    yield "[architecture.md](architecture.md#step-by-step), what to do when one fails in the [runbook](runbook.md).\n"
+    for name, dag in _facts().items():
+        _title, _, rest = dag["doc"].partition("\n\n")
+        yield f"## {name}\n\n{_first(rest)}\n"
+        yield from _grid(("", ""), _nightly(dag))
+        yield "### Its form\n"
+        yield from _grid(("field", "allowed", "default", "meaning"), (
+            (f"`{key}`", _field(param["schema"]), "" if param["value"] is None else f"`{param['value']}`",
+             param["description"])
+            for key, param in dag["params"].items()
+        ))  # fmt: skip
+        yield "### Its tasks\n"
+        head = ("task", "group", "after", "trigger rule", "pool", "retries", "timeout", "what it does")
+        yield from _grid(head, map(_task, dag["tasks"]))
+    yield "## Pools\n\nMade when Airflow is first started, from plugins/nightshift_pools.json.\n"
+    pools = json.loads(airflow.POOLS.read_text())
+    yield from _grid(("pool", "slots", "for"), (
+        (f"`{name}`", str(pool["slots"]), pool["description"]) for name, pool in pools.items()
+    ))  # fmt: skip
+
+
+def _facts() -> dict[str, Any]:
+    """What Airflow says of the DAGs; it is imported in another process, and its database is never opened."""
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as folder:
+        state, target = State(Path(folder)), Path(folder) / "dags.json"
+        state.prepare()
+        known = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))
+        }
+        nowhere = {"NIGHTSHIFT_AIRFLOW_DB": f"sqlite:///{folder}/none.db"}
+        subprocess.run(
+            [sys.executable, HERE / "dag_facts.py", target], cwd=folder, stdout=subprocess.DEVNULL, check=True,
+            env=known | airflow.environment(state) | nowhere,
+        )  # fmt: skip
+        facts: dict[str, Any] = json.loads(target.read_text())
+        return facts
+
+
+def _nightly(dag: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    plan = dag["schedule"]
+    days = {0: "the day it starts", -1: "the day before"}[plan["run_offset"]]
+    yield "schedule", f"`{plan['expression']}` {plan['timezone']}"
+    yield "partition key", f"{days}, as `{plan['key_format']}`"
+    yield "nights slept through", "made up" if dag["catchup"] else "left alone (no catch-up)"
+    yield "runs at once", str(dag["max_active_runs"])
+    yield (
+        "between tries",
+        (
+            f"{dag['retry_delay_s']} s, each time {dag['backoff']:g} times as long, at most {dag['max_retry_delay_s']} s"
+        ),
+    )
+    yield "owner, tags", f"{dag['owner']}; {', '.join(dag['tags'])}"
+
+
+def _field(schema: dict[str, Any]) -> str:
+    return (
+        " or ".join(f"`{each}`" for each in schema.get("enum", ()))
+        or schema.get("format")
+        or str(schema["type"])
+    )
+
+
+def _task(task: dict[str, Any]) -> tuple[str, ...]:
+    after = "every other" if task["task"] == "watcher" else _names(task["upstream"])
+    limit = _duration(task["waits_s"] or task["timeout_s"])
+    return (
+        f"`{task['task']}`", task["group"], after, f"`{task['trigger_rule']}`", f"`{task['pool']}`",
+        str(task["retries"]), limit, _first(task["doc"]),
+    )  # fmt: skip
+
+
+def _duration(seconds: float) -> str:
+    hours, minutes = divmod(int(seconds) // 60, 60)
+    return " ".join([*([f"{hours} h"] if hours else []), *([f"{minutes} min"] if minutes else [])])
+
+
+def _first(text: str) -> str:
+    """The first paragraph, on one line."""
+    return " ".join(text.partition("\n\n")[0].split())
+
+
+WRITERS = {"tables": _tables, "params": _params, "dags": _dags}
 
 if __name__ == "__main__":
     for path, text in pages().items():

@@ -1,0 +1,58 @@
+"""Run by docs/generate.py in a process of its own, with Airflow's environment: what the DAGs say, as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from airflow.configuration import conf
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG, BaseOperator, TriggerRule
+from airflow.serialization.serialized_objects import DagSerialization
+
+
+def main(target: Path) -> None:
+    """Write the facts of every DAG to the file; an import error ends it."""
+    bag = DagBag(conf.get("core", "dags_folder"))
+    if bag.import_errors:
+        sys.exit("\n".join(bag.import_errors.values()))
+    target.write_text(json.dumps({name: _dag(bag.dags[name]) for name in sorted(bag.dags)}, default=str))
+
+
+def _dag(dag: DAG) -> dict[str, Any]:
+    return {
+        "doc": dag.doc_md or "",
+        "schedule": DagSerialization.serialize_dag(dag)["timetable"]["__var"],
+        "catchup": dag.catchup,
+        "max_active_runs": dag.max_active_runs,
+        "tags": sorted(dag.tags),
+        "owner": dag.owner,
+        "params": {name: dag.params.get_param(name).dump() for name in dag.params},
+        "retries": dag.default_args["retries"],
+        "retry_delay_s": conf.getint("core", "default_task_retry_delay"),
+        "max_retry_delay_s": conf.getint("core", "max_task_retry_delay"),
+        "backoff": dag.default_args["retry_exponential_backoff"],
+        "tasks": [_task(task) for task in dag.task_dict.values()],
+    }
+
+
+def _task(task: BaseOperator) -> dict[str, Any]:
+    return {
+        "task": task.task_id,
+        "group": task.task_group.label if task.task_group and not task.task_group.is_root else "",
+        "upstream": sorted(task.upstream_task_ids),
+        "trigger_rule": TriggerRule(task.trigger_rule).value,
+        "pool": task.pool,
+        "retries": task.retries,
+        "timeout_s": task.execution_timeout.total_seconds() if task.execution_timeout else None,
+        "waits_s": getattr(
+            task, "timeout", None
+        ),  # of a sensor: how long it waits, over all its tries to look
+        "doc": task.doc_md or "",
+    }
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
