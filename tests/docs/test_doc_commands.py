@@ -20,7 +20,7 @@ SOURCES = sorted(path for folder in ("jobs", "plugins", "dags") for path in (PRO
 def spans(text):
     """Every span of code, and every line of a block of code."""
     for block in re.findall(r"```(?:sh|text)?\n(.*?)```", text, re.DOTALL):
-        yield from re.sub(r"\\\n\s*", " ", block).splitlines()
+        yield from map(str.strip, re.sub(r"\\\n\s*", " ", block).splitlines())
     for span in re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
         yield " ".join(span.split())
 
@@ -51,7 +51,7 @@ def objection(words):
         if rest[0] not in command.commands:
             return f"there is no command {rest[0]}"
         command, rest = command.commands[rest[0]], rest[1:]
-    if command.ignore_unknown_options:  # it hands everything on
+    if command.context_settings.get("ignore_unknown_options"):  # it hands everything on
         return None
     known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
     unknown = [word for word in rest if word.startswith("-") and word.partition("=")[0] not in known]
@@ -70,7 +70,7 @@ def test_every_example_of_a_whole_command_is_accepted():
     for page in PAGES:
         for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL):
             for line in re.sub(r"\\\n\s*", " ", block).splitlines():
-                if line.startswith("nightshift "):
+                if line.strip().startswith("nightshift "):
                     context = app().make_context("nightshift", shlex.split(line, comments=True)[1:])
                     command, rest = app(), [*context._protected_args, *context.args]
                     while hasattr(command, "commands"):
@@ -125,8 +125,10 @@ def test_every_parameter_exists():
 def texts():
     """What the code can say: a pattern for each text, any words where a value goes in."""
     nodes = [node for path in SOURCES for node in ast.walk(ast.parse(path.read_text()))]
-    pieces = [
-        [node.value] for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    pieces: list[list[str | None]] = [
+        [part if part != "%s" else None for part in re.split("(%s)", node.value)]  # %s: of a log's line
+        for node in nodes
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
     pieces += [
         [part.value if isinstance(part, ast.Constant) else None for part in node.values]
@@ -140,7 +142,8 @@ def texts():
 
 
 def says(text):
-    whole = any(pattern.fullmatch(text) for pattern in texts())
+    # With a space after it: what the code adds there, how to go on, need not be quoted.
+    whole = any(pattern.fullmatch(each) for pattern in texts() for each in (text, f"{text} "))
     return whole or any(re.escape(text) in pattern.pattern for pattern in texts())
 
 
