@@ -13,7 +13,14 @@ from jobs.core import params
 from jobs.core.settings import PROJECT
 from jobs.core.usecase import PIPELINES, parameters
 
-PAGES = sorted([PROJECT / "README.md", *PROJECT.glob("*/README.md"), *(PROJECT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [
+        PROJECT / "README.md",
+        PROJECT / "jobs" / "README.md",
+        PROJECT / "plugins" / "README.md",
+        *(PROJECT / "docs").rglob("*.md"),
+    ]
+)
 SOURCES = sorted(path for folder in ("jobs", "plugins", "dags") for path in (PROJECT / folder).rglob("*.py"))
 
 

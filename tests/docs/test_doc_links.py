@@ -6,7 +6,7 @@ from jobs.core.settings import PROJECT
 from jobs.steps.frame import STEPS
 
 PAGES = sorted(
-    [PROJECT / "README.md", PROJECT / "CHANGELOG.md", PROJECT / "jobs" / "README.md", *(PROJECT / "docs").rglob("*.md")]
+    [PROJECT / "README.md", PROJECT / "CHANGELOG.md", PROJECT / "jobs" / "README.md", PROJECT / "plugins" / "README.md", *(PROJECT / "docs").rglob("*.md")]
 )  # fmt: skip
 name = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 
