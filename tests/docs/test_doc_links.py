@@ -5,8 +5,9 @@ import pytest
 from jobs.core.settings import PROJECT
 from jobs.steps.frame import STEPS
 
+FOLDERS = ("", "jobs", "plugins")  # with a README
 PAGES = sorted(
-    [PROJECT / "README.md", PROJECT / "CHANGELOG.md", PROJECT / "jobs" / "README.md", PROJECT / "plugins" / "README.md", *(PROJECT / "docs").rglob("*.md")]
+    [*(PROJECT / folder / "README.md" for folder in FOLDERS), PROJECT / "CHANGELOG.md", *(PROJECT / "docs").rglob("*.md")]
 )  # fmt: skip
 name = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 
