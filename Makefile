@@ -73,5 +73,6 @@ $(SETUP): requirements.lock pyproject.toml
 	@$(INSTALL) --require-hashes -r $(VENV)/build.lock
 	@$(INSTALL) --require-hashes --no-deps -r requirements.lock
 	@$(INSTALL) --no-deps --editable .
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true  # on all cores, which pip does not
 	@$(BIN)/python -m jobs.stores.embedded.java 2>/dev/null || { $(INSTALL_JAVA); } || true
 	@touch $@

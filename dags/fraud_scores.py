@@ -33,13 +33,14 @@ with DAG("fraud_scores", doc_md=__doc__, **nightly("fraud")):
 
     with TaskGroup("features_group", group_display_name="features", prefix_group_id=False):
         build_features = step_task("fraud", "build_features")
-        previous_night = day_before("fraud")
+        features_before = day_before("fraud", "features_before", until="build_features")
 
     with TaskGroup("training_group", group_display_name="training", prefix_group_id=False):
         snapshot = step_task("fraud", "snapshot")
         train = step_task("fraud", "train")
 
     with TaskGroup("gate_group", group_display_name="gate", prefix_group_id=False):
+        scores_before = day_before("fraud", "scores_before", until="predict")
         gate = step_task("fraud", "gate")
         promote = step_task("fraud", "promote")
 
@@ -49,18 +50,10 @@ with DAG("fraud_scores", doc_md=__doc__, **nightly("fraud")):
         publish = step_task("fraud", "publish")
         verify = step_task("fraud", "verify")
 
-    extract >> validate >> build_features >> previous_night >> snapshot >> train >> gate >> promote
-    [build_features, promote] >> predict >> publish >> verify
+    extract >> validate >> build_features >> features_before >> snapshot >> train >> gate >> promote
+    build_features >> scores_before >> gate
+    [build_features, scores_before, promote] >> predict >> publish >> verify
     [
-        extract,
-        validate,
-        build_features,
-        previous_night,
-        snapshot,
-        train,
-        gate,
-        promote,
-        predict,
-        publish,
-        verify,
-    ] >> watcher()
+        extract, validate, build_features, features_before, snapshot, train, scores_before,
+        gate, promote, predict, publish, verify,
+    ] >> watcher()  # fmt: skip

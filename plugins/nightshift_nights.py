@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 BAD = ("failed", "upstream_failed")
+OVER = ("success", "skipped", *BAD)
 UNDER_WAY = (DagRunState.QUEUED.value, DagRunState.RUNNING.value)
 
 
@@ -55,21 +56,26 @@ def nightly(pipeline: str) -> dict[str, Any]:
 
 
 class DayBefore(BaseSensorOperator):
-    """Wait while a run of D-1 is under way: training, judging and scoring of D build on what it writes.
+    """Wait until the run of D-1 that is under way has ended a task, however it ended.
 
-    A day before that was never run is not waited for; the steps name what they miss.
+    A day before that is not under way is not waited for; the steps name what they miss.
     """
 
-    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
+    def __init__(self, *, pipeline: str, until: str, **kwargs: Any) -> None:
         super().__init__(inlets=[nights(pipeline)], **kwargs)
-        self.pipeline = pipeline
+        self.pipeline, self.until = pipeline, until
 
     def poke(self, context: Context) -> bool:
         day = day_of(context) - timedelta(days=1)
-        run_id = context["asset_state_store"][nights(self.pipeline)].get(str(day))
-        state = _state(context, str(run_id)) if run_id else "no run"
-        self.log.info("the run of %s: %s", day, state)
-        return state not in UNDER_WAY
+        run_id = str(context["asset_state_store"][nights(self.pipeline)].get(str(day), ""))
+        state = _state(context, run_id) if run_id else "not known"
+        if state not in UNDER_WAY:
+            self.log.info("the run of %s is %s", day, state)
+            return True
+        ti = context["ti"]
+        task = ti.get_task_states(ti.dag_id, run_ids=[run_id])[run_id].get(self.until)
+        self.log.info("the run of %s is %s, its %s %s", day, state, self.until, task)
+        return task in OVER
 
 
 class Watcher(BaseOperator):
@@ -83,12 +89,12 @@ class Watcher(BaseOperator):
             raise AirflowException(f"{first} failed. {_served(context, states)} {runbook('watcher')}")
 
 
-def day_before(pipeline: str) -> DayBefore:
+def day_before(pipeline: str, task_id: str, until: str) -> DayBefore:
     """In reschedule mode: who waits takes no slot from whom it waits for."""
     return DayBefore(
-        task_id="day_before", pipeline=pipeline, mode="reschedule", poke_interval=10,
+        task_id=task_id, pipeline=pipeline, until=until, mode="reschedule", poke_interval=10,
         timeout=timedelta(hours=6).total_seconds(), execution_timeout=timedelta(minutes=5),
-        doc_md=f"{getdoc(DayBefore)}\n\n{runbook('day_before')}",
+        doc_md=f"{getdoc(DayBefore)} Here: `{until}`.\n\n{runbook(task_id)}",
     )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def _doing(tasks: Sequence[Task]) -> str:
         for task in tasks
         if task.state == "running" and task.start
     ]
-    waits = any(task.name == "day_before" and task.state == "up_for_reschedule" for task in tasks)
+    waits = any(task.state == "up_for_reschedule" for task in tasks)
     return ", ".join(running) or ("waits for the day before" if waits else "")
 
 

@@ -86,11 +86,9 @@ def _history(chosen: Settings, pipeline: str, start: date | None, end: date | No
     if not known:
         typer.echo("  no step has run")
         return
-    first = start or params.first_date(chosen.params_file, pipeline)
-    last = end or max(manifest.date for manifest in known.values())
     for step in STEPS:
         if done := lake.days(pipeline, step):
-            missing = lineage.holes(lake, pipeline, step, first, last)
+            missing = lineage.holes(lake, pipeline, step, start or done[0], end or done[-1])
             gaps = f"holes: {', '.join(map(str, missing))}" if missing else ""
             typer.echo(f"  {step:15} {len(done):4} days, {done[0]} to {done[-1]} {gaps}".rstrip())
     sections = {

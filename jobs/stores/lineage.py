@@ -49,6 +49,6 @@ def stale(known: Mapping[str, Manifest], params: Mapping[str, str]) -> Iterator[
 
 
 def holes(lake: Lake, pipeline: str, step: str, first: date, last: date) -> list[date]:
-    """The days from `first` to `last` of which `step` has no manifest, of those between its first and last."""
-    done = [day for day in lake.days(pipeline, step) if first <= day <= last]
-    return [day for day in days(done[0], done[-1]) if day not in done] if done else []
+    """The days from `first` to `last`, both included, of which `step` has no manifest."""
+    done = set(lake.days(pipeline, step))
+    return [day for day in days(first, last) if day not in done]

@@ -11,7 +11,8 @@ from jobs.core.errors import StoreError
 from jobs.steps.frame import NIGHTLY
 from nights import BEFORE, DAY
 
-ALL = {*NIGHTLY, "day_before", "watcher"}
+WAITS = {"features_before", "scores_before"}
+ALL = {*NIGHTLY, *WAITS, "watcher"}
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def test_the_form_names_the_day_and_can_ask_for_ingest_alone(platform):
     state, tasks = platform.finish(run)
     assert state == "success", platform.logs(run)
     ran = {task for task, state in tasks.items() if state == "success"}
-    assert ran == {"extract", "validate", "build_features", "day_before", "watcher"}
+    assert ran == {"extract", "validate", "build_features", *WAITS, "watcher"}
     assert platform.place.clickhouse_digests() == before
 
 
