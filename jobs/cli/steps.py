@@ -27,6 +27,8 @@ def execute(
     step: str, pipeline: str, date: list[datetime], receipt: Path | None = None, **options: object
 ) -> None:
     """Run a step for each date, in order, in this process."""
+    # Before any library that brings OpenMP: threads that spin while they wait cost others of the night their processor.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from jobs.core import log, settings
     from jobs.core.identity import Run
     from jobs.core.process import die_with_parent
