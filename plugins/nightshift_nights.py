@@ -48,6 +48,7 @@ def nightly(pipeline: str) -> dict[str, Any]:
         },
         "default_args": {
             "owner": "nightshift",
+            "weight_rule": "upstream",  # a night that has come further goes first: it ends sooner, and no other later
             "retries": 3,
             "retry_exponential_backoff": 2.0,  # on core.default_task_retry_delay, up to core.max_task_retry_delay
             "on_failure_callback": report_failure,

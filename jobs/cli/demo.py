@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -51,17 +52,25 @@ def demo(
     last = _LAST_REAL_DAY if data else first + timedelta(days=DAYS - 1)
     nights = [last - timedelta(days=n) for n in range(_NIGHTS - 1, -1, -1)]
 
+    databases = Event()
+
     def show(service: str, doing: str) -> None:
         console.print(f"{service:13} {doing}", highlight=False)
+        if (service, doing) == ("redis", "ready"):
+            databases.set()
 
-    embedded.up(chosen, show)
-    with ThreadPoolExecutor(1) as beside:  # Airflow needs half a minute, and the rest none of it so far
-        airflow = beside.submit(embedded.up, chosen, show, scheduler=True)
+    # MLflow and Airflow take half a minute, and the ingest needs neither.
+    with ThreadPoolExecutor(1) as beside:
+        services = beside.submit(embedded.up, chosen, show, scheduler=True)
+        services.add_done_callback(lambda _: databases.set())
+        databases.wait()
+        if services.done():
+            services.result()
         done = Lake(chosen.lake).days("fraud", "verify")
         if not done:
             fill(chosen, first, data)
             night.catch_up(console, chosen, "fraud", nights[0])
-        airflow.result()
+        services.result()
     ended = _run(console, chosen, [day for day in nights if day not in done])
     _metrics(console, chosen, model("fraud").NAME, last)
     agree = _answers(console, chosen)

@@ -52,7 +52,7 @@ def follow(console: Console, api: Scheduler, dag: str, runs: Mapping[date, str])
                 said[day] |= {task.name for task in ended}
                 if states[day] in OVER:
                     progress.stop_task(bars[day])
-            time.sleep(1)
+            time.sleep(2)
     return states
 
 

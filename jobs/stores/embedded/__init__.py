@@ -37,11 +37,11 @@ def up(
         _await(postgres.service(state), progress)
         postgres.make_databases(state)
         _launch(state, mlflow, progress)
-        _await(redis.service(state), progress)
-        _await(mlflow.service(state), progress)
         write(settings.endpoints_file, found := _endpoints(state))
+        _await(redis.service(state), progress)
         if scheduler:
             start_airflow(state, progress)
+        _await(mlflow.service(state), progress)  # last: it takes longest, and no step but train needs it
     return found
 
 
