@@ -16,7 +16,7 @@ def nightshift(*words, home):
 
 
 def test_up_prints_the_addresses_without_passwords(services):
-    done = nightshift("up", home=services.home)
+    done = nightshift("up", "--stores", home=services.home)
     assert done.returncode == 0, done.stderr
     endpoints = json.loads(services.endpoints_file.read_text())
     secrets = json.loads((services.home / "secrets.json").read_text())
@@ -27,7 +27,7 @@ def test_up_prints_the_addresses_without_passwords(services):
 
 def test_an_address_that_is_printed_is_the_one_that_is_served(services):
     printed = dict(
-        line.split() for line in nightshift("up", home=services.home).stdout.splitlines() if "://" in line
+        line.split() for line in nightshift("up", "--stores", home=services.home).stdout.splitlines() if "://" in line
     )
     assert printed["MLFLOW_TRACKING_URI"] == services.mlflow
     assert printed["NIGHTSHIFT_REDIS_URL"].rpartition(":")[2] == services.redis.rpartition(":")[2]

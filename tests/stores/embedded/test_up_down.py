@@ -1,4 +1,4 @@
-"""A real up and down: PostgreSQL, Redis and MLflow under a home of their own."""
+"""A real up and down: PostgreSQL, Redis, MLflow and at last Airflow under a home of their own."""
 
 import json
 import os
@@ -304,8 +304,25 @@ def test_a_moved_home_is_told_where_its_database_is(own, tmp_path):
         postgres.prepare(moved)
 
 
+def test_airflow_prints_its_logins_once_and_no_other_secret(own):
+    environment = {**os.environ, "NIGHTSHIFT_HOME": str(own.home)}
+    command = [sys.executable, "-m", "jobs", "up"]
+    first, second = (
+        subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
+        for _ in range(2)
+    )
+    logins = json.loads((own.home / "airflow" / "passwords.json").read_text())
+    assert set(logins) == {"admin", "oncall", "analyst"}
+    assert all(f"{user} {password}" in first.stdout for user, password in logins.items())
+    passwords = set(json.loads((own.home / "secrets.json").read_text()).values())
+    logs = [log.read_text() for log in (own.home / "logs").iterdir() if log.is_file()]
+    told = [second.stdout, second.stderr, *logs, *processes_of(own.home)]
+    assert not [password for password in passwords for text in told if password in text]
+    assert not [password for password in passwords - set(logins.values()) if password in first.stdout]
+
+
 def test_down_leaves_no_process_and_purge_no_data(own, state):
-    """The last test of this home."""
+    """The last test of this home, with Airflow under way."""
     query(endpoints(own)[POSTGRES], "CREATE TABLE before_down AS SELECT 1 AS id")
     data = postgres.service(state).folder
     assert processes_of(own.home)

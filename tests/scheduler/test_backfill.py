@@ -1,0 +1,90 @@
+"""Three days by `airflow backfill create`: the same as the days one after the other, and what the options do."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import pytest
+from platform_under_test import DAG
+
+from jobs.core.identity import days
+from jobs.steps.frame import NIGHTLY
+from nights import DAY
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+LAST = DAY + timedelta(days=2)
+RANGE = list(days(DAY, LAST))
+
+
+@pytest.fixture(scope="module")
+def platform(scheduled):
+    """An Airflow that has run no night yet; the tests of this module run in order."""
+    with scheduled("extract") as platform:
+        yield platform
+
+
+def backfill(platform, *more):
+    """What on-call types; the runs that there are afterwards, by day."""
+    bounds = ("--from-date", str(DAY), "--to-date", str(LAST + timedelta(days=1)))
+    asked = platform.place.nightshift(
+        "airflow", "backfill", "create", "--dag-id", DAG, *bounds, "--max-active-runs", "3", *more
+    )
+    said, _ = asked.communicate(timeout=120)
+    assert asked.returncode == 0, said
+    return runs(platform)
+
+
+def runs(platform):
+    with platform.api() as api:
+        return {day: api.runs(DAG, day) for day in RANGE}
+
+
+def finished(platform, known):
+    """The state of every run, once all are over."""
+    return {run: platform.finish(run, 1200)[0] for day in RANGE for run in known[day]}
+
+
+def holes(platform):
+    status = platform.place.nightshift("status", "fraud", "--range", f"{DAY}..{LAST}")
+    said, _ = status.communicate(timeout=120)
+    assert status.returncode == 0, said
+    return {line.split()[0]: line.partition("holes: ")[2] for line in said.splitlines() if " days, " in line}
+
+
+def test_three_runs_at_once_equal_the_days_in_series(platform, at):
+    in_series = at("end")
+    for day in RANGE[1:]:
+        for step in NIGHTLY:
+            in_series.run(step, day)
+    assert holes(platform)["extract"] == ", ".join(map(str, RANGE))
+    with platform.api("oncall") as api:
+        by_hand = api.trigger(DAG, DAY)
+    known = backfill(platform)
+    assert known[DAY] == [by_hand], "a day that has a run is left alone"
+    assert all(len(known[day]) == 1 for day in RANGE)
+    with platform.api() as api:
+        deadline = time.monotonic() + 120
+        while {api.state(DAG, run) for [run] in known.values()} != {"running"}:
+            assert time.monotonic() < deadline, "the three were never running at once"
+            time.sleep(0.5)
+    assert set(finished(platform, known).values()) == {"success"}, [
+        platform.logs(run) for [run] in known.values()
+    ]
+    assert platform.place.digests() == in_series.digests()
+    assert set(holes(platform).values()) == {""}
+
+
+@pytest.mark.parametrize(("behavior", "new"), [("none", set()), ("failed", {DAY}), ("completed", set(RANGE))])
+def test_which_runs_are_made_again(platform, behavior, new):
+    before, digests = runs(platform), platform.place.digests()
+    with platform.api("oncall") as api:
+        for run in before[DAY]:
+            api.mark(DAG, run, "failed")
+    after = backfill(platform, "--reprocess-behavior", behavior, "--dag-run-conf", '{"steps": "ingest"}')
+    assert {day for day in RANGE if after[day] != before[day]} == new
+    made = [run for day in new for run in after[day] if run not in before[day]]
+    assert len(made) == len(new)
+    ended = finished(platform, after)
+    assert {ended[run] for run in made} <= {"success"}
+    assert platform.place.digests() == digests
