@@ -56,13 +56,22 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table with one partition a day. Its grain is (date, *key)."""
+    """A table with one partition a day. Its grain is (date, *key).
+
+    `ranked`: the key ends in a rank, and a lookup by the rest of it answers with all ranks, in order.
+    """
 
     name: str
     key: tuple[str, ...]
     schema: pa.Schema  # first column: date
     grain: str
     kind: Literal["aggregate", "entity", "event"] = "aggregate"
+    ranked: bool = False
+
+    @property
+    def lookup_key(self) -> tuple[str, ...]:
+        """The columns that a lookup names."""
+        return self.key[:-1] if self.ranked else self.key
 
 
 class Sources(Protocol):

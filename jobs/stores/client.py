@@ -1,9 +1,9 @@
-"""Lookups as other systems make them: one row by its key, from either store, with equal answers."""
+"""Lookups as other systems make them: one row, or the ranked rows, by key, from either store, with equal answers."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from psycopg2.extensions import connection
@@ -13,7 +13,7 @@ from psycopg2.sql import SQL, Identifier
 from jobs.core.settings import Settings
 from jobs.core.usecase import Table
 from jobs.stores import postgres, redis
-from jobs.stores.documents import identifier, value
+from jobs.stores.documents import answer, identifier, value
 
 Store = Literal["redis", "postgres"]
 Answer = dict[str, Any]
@@ -22,7 +22,9 @@ Answer = dict[str, Any]
 def lookup(
     settings: Settings, pipeline: str, table: Table, key: Sequence[Any], store: Store = "redis"
 ) -> Answer | None:
-    """The served row with this key, as JSON values, with its `version`; None when none is served.
+    """What is served under this key (`table.lookup_key`), as JSON values, with its `version`; None when nothing is.
+
+    Of a ranked table that is `rows`, in the order of their ranks.
 
     Of an event table PostgreSQL answers for every date that is kept, Redis for the served date alone.
     """
@@ -38,7 +40,7 @@ def from_redis(keys: redis.Redis, table: Table, key: Sequence[Any]) -> Answer | 
     version = keys.served()
     while version:
         if found := keys.get(version, table, identifier(key)):
-            return {"version": version, **json.loads(found)}
+            return answer(version, json.loads(found))
         version, tried = keys.served(), version
         if version == tried:
             return None
@@ -47,11 +49,18 @@ def from_redis(keys: redis.Redis, table: Table, key: Sequence[Any]) -> Answer | 
 
 def from_postgres(session: connection, table: Table, key: Sequence[Any]) -> Answer | None:
     """As `lookup`; of several dates of an event table the newest answers."""
-    where = SQL(" AND ").join(SQL("{} = %s").format(Identifier(name)) for name in table.key)
-    query = SQL("SELECT * FROM {} WHERE {} ORDER BY date DESC LIMIT 1").format(
-        Identifier(f"{table.name}_current"), where
+    where = SQL(" AND ").join(SQL("{} = %s").format(Identifier(name)) for name in table.lookup_key)
+    query = SQL("SELECT * FROM {} WHERE {} ORDER BY date DESC, {}").format(
+        Identifier(f"{table.name}_current"), where, Identifier(table.key[-1])
     )
     with session.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute(query, tuple(map(str, key)))
-        row = cursor.fetchone()
-        return {name: value(found) for name, found in row.items()} if row else None
+        return answers(table, cursor.fetchall() if table.ranked else cursor.fetchmany(1))
+
+
+def answers(table: Table, rows: Sequence[Mapping[str, Any]]) -> Answer | None:
+    """The rows that one lookup found in PostgreSQL, each with its `version`, as Redis would answer."""
+    if not rows:
+        return None
+    found = [{name: value(each) for name, each in row.items() if name != "version"} for row in rows]
+    return answer(rows[0]["version"], found if table.ranked else found[0])

@@ -1,5 +1,7 @@
 """Rows as the JSON documents that lookups answer with, column by column in Arrow.
 
+A document is one row, or, of a ranked table, the array of all rows that share the rest of the key.
+
 Dates and times are ISO 8601 (UTC, microseconds, `Z`), money stays an integer of minor units, floats read
 back to the same bits. JSON has no NaN and no infinity: they are null.
 """
@@ -8,13 +10,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from jobs.core.usecase import Table
 
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 _TEXT = pa.large_string()
@@ -29,6 +36,32 @@ def identifiers(rows: pa.Table, key: Sequence[str]) -> pa.Array:
     """The id of each row, as `identifier` makes it."""
     parts = [_special(_column(rows, name).cast(_TEXT), r"[^A-Za-z0-9_.~-]", _quoted) for name in key]
     return pc.binary_join_element_wise(*parts, _scalar(":"))
+
+
+def entries(rows: pa.Table, table: Table, size: int) -> Iterator[tuple[pa.Array, pa.Array]]:
+    """(id, document) of everything that can be looked up in `rows`, in parts made of about `size` rows."""
+    rows = rows.select(table.schema.names)
+    if table.ranked:
+        rows = rows.sort_by([(name, "ascending") for name in table.key])
+    for part in _parts(rows, table, size):
+        ids, texts = identifiers(part, table.lookup_key), documents(part)
+        yield _arrays(ids, texts) if table.ranked else (ids, texts)
+
+
+def sampled(rows: pa.Table, table: Table, seed: str, size: int) -> pa.Table:
+    """At most `size` of the rows, by a random choice that is the same in each run; of a ranked table, with all
+    rows that belong to the document of one that was chosen."""
+    chosen = random.Random(f"{seed} {table.name}").sample(range(rows.num_rows), min(size, rows.num_rows))
+    found = rows.take(pa.array(sorted(chosen), pa.int64()))
+    if not table.ranked:
+        return found
+    wanted = identifiers(found, table.lookup_key)
+    return rows.filter(pc.is_in(identifiers(rows, table.lookup_key), value_set=wanted))
+
+
+def answer(version: str, found: Any) -> dict[str, Any]:
+    """What a lookup says: the version, and the row or, of a ranked table, the `rows`."""
+    return {"version": version, **(found if isinstance(found, dict) else {"rows": found})}
 
 
 def documents(rows: pa.Table) -> pa.Array:
@@ -48,6 +81,32 @@ def value(found: Any) -> Any:
     if isinstance(found, date):
         return found.isoformat()
     return None if isinstance(found, float) and not math.isfinite(found) else found
+
+
+def _parts(rows: pa.Table, table: Table, size: int) -> Iterator[pa.Table]:
+    """Slices of about `size` rows; the sorted rows of a ranked table are cut between ids only."""
+    starts = _starts(identifiers(rows, table.lookup_key)) if table.ranked else np.arange(rows.num_rows)
+    start = 0
+    while start < rows.num_rows:
+        later = starts[np.searchsorted(starts, start + size) :]
+        end = int(later[0]) if len(later) else rows.num_rows
+        yield rows.slice(start, end - start)
+        start = end
+
+
+def _arrays(ids: pa.Array, texts: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Neighbours with one id as one array."""
+    starts = _starts(ids)
+    offsets = pa.array(np.append(starts, len(ids)), pa.int64())
+    joined = pc.binary_join(pa.LargeListArray.from_arrays(offsets, texts), _scalar(", "))
+    whole = pc.binary_join_element_wise(_scalar("["), joined, _scalar("]"), _scalar(""))
+    return ids.take(pa.array(starts)), whole
+
+
+def _starts(ids: pa.Array) -> npt.NDArray[np.int64]:
+    """Where an id begins that is not the one before it."""
+    changes = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
+    return np.flatnonzero(np.append([len(ids) > 0], changes)[: len(ids)])
 
 
 def _json(column: pa.Array) -> pa.Array:

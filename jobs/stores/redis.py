@@ -1,7 +1,7 @@
 """Redis: the served version and the previous one, for lookups by key.
 
     ns:<pipeline>:current                   the version that is served: the one key that a flip moves
-    ns:<pipeline>:<version>:<table>:<id>    a row as JSON (see documents.py)
+    ns:<pipeline>:<version>:<table>:<id>    a row, or the ranked rows, as JSON (see documents.py)
     ns:<pipeline>:<version>                 hash table -> "<rows> <digest>", written last: the version is complete
     ns:<pipeline>:versions                  set of all versions of which keys may exist
 
@@ -10,7 +10,6 @@ Of an event table a version holds its own day. Failpoints: redis.loading, redis.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
@@ -24,7 +23,7 @@ from jobs.core.checks import Check, equal
 from jobs.core.errors import StoreError
 from jobs.core.failpoint import failpoint
 from jobs.core.usecase import Table
-from jobs.stores.documents import documents, identifiers
+from jobs.stores.documents import entries, sampled
 
 BATCH = 10_000
 _COMMAND_KEYS = 1_000  # keys a command: Redis serves nobody else while it runs one
@@ -43,7 +42,7 @@ class Redis:
         return cast("str | None", self.client.get(self._name("current")))
 
     def get(self, version: str, table: Table, identifier: str) -> str | None:
-        """The document of one row of one version."""
+        """The document with this id, of one version."""
         return cast("str | None", self.client.get(self._name(version, table.name, identifier)))
 
     def versions(self) -> set[str]:
@@ -76,18 +75,19 @@ class Redis:
         return checks
 
     def missing(self, version: str, table: Table, rows: pa.Table, batch: int = BATCH) -> int:
-        """How many of the rows have no key."""
-        found = 0
-        for part in _slices(rows, batch):
-            found += sum(self._send(b"EXISTS", [self._keys(version, table, part)]))
-        return int(rows.num_rows - found)
+        """How many of the documents that the rows make have no key."""
+        missing = 0
+        for ids, _ in entries(rows, table, batch):
+            missing += len(ids) - sum(self._send(b"EXISTS", [self._keys(version, table, ids)]))
+        return missing
 
-    def differing(self, version: str, table: Table, rows: pa.Table) -> int:
-        """How many of the rows have another document, or none."""
-        if not rows.num_rows:
-            return 0
-        found = self.client.mget(self._keys(version, table, rows).to_pylist())
-        return sum(a != b for a, b in zip(cast("list[Any]", found), documents(rows).to_pylist(), strict=True))
+    def differing(self, version: str, table: Table, rows: pa.Table, batch: int = BATCH) -> int:
+        """How many of the documents that the rows make are others there, or none."""
+        differing = 0
+        for ids, documents in entries(rows, table, batch):
+            found = cast("list[Any]", self.client.mget(self._keys(version, table, ids).to_pylist()))
+            differing += sum(a != b for a, b in zip(found, documents.to_pylist(), strict=True))
+        return differing
 
     def point(self, version: str) -> None:
         """The flip: lookups read `version` from now on."""
@@ -103,15 +103,10 @@ class Redis:
         self.client.srem(self._name("versions"), version)
 
     def _load_table(self, version: str, table: Table, rows: pa.Table, batch: int) -> list[Check]:
-        rows = rows.select(table.schema.names)
-        for part in _slices(rows, batch):
-            self._send(b"MSET", [self._keys(version, table, part), documents(part)])
+        for ids, documents in entries(rows, table, batch):
+            self._send(b"MSET", [self._keys(version, table, ids), documents])
             failpoint("redis.loading")
-        # Seeded by what is read: a check must not depend on when it runs.
-        chosen = random.Random(f"{version} {table.name}").sample(
-            range(rows.num_rows), min(_SAMPLE, rows.num_rows)
-        )
-        sample = rows.take(pa.array(sorted(chosen), pa.int64()))
+        sample = sampled(rows, table, version, _SAMPLE)
         return [
             equal(f"redis.{table.name}.missing", self.missing(version, table, rows, batch), 0),
             equal(f"redis.{table.name}.differing", self.differing(version, table, sample), 0, "of a sample"),
@@ -134,9 +129,9 @@ class Redis:
         finally:
             pool.release(link)
 
-    def _keys(self, version: str, table: Table, rows: pa.Table) -> pa.Array:
+    def _keys(self, version: str, table: Table, ids: pa.Array) -> pa.Array:
         prefix = pa.scalar(self._name(version, table.name, ""), _TEXT)
-        return pc.binary_join_element_wise(prefix, identifiers(rows, table.key), pa.scalar("", _TEXT))
+        return pc.binary_join_element_wise(prefix, ids, pa.scalar("", _TEXT))
 
     def _name(self, *parts: str) -> str:
         return ":".join(("ns", self.pipeline, *parts))
@@ -153,10 +148,6 @@ def connect(url: str, pipeline: str) -> Iterator[Redis]:
                 f"Redis: {error}",
                 remedy="see that it is up (`make up`) and has memory, then run the step again",
             ) from error
-
-
-def _slices(rows: pa.Table, size: int) -> Iterator[pa.Table]:
-    return (rows.slice(at, size) for at in range(0, rows.num_rows, size))
 
 
 def _packed(command: bytes, columns: Sequence[pa.Array]) -> bytes:

@@ -9,7 +9,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.stores.documents import documents, identifier, identifiers, value
+from jobs.core.usecase import Table
+from jobs.stores.documents import answer, documents, entries, identifier, identifiers, sampled, value
 
 SCHEMA = pa.schema(
     [
@@ -76,3 +77,40 @@ def test_slices_of_a_table_give_their_own_rows():
         documents(table.slice(0, 0)).to_pylist() == []
         and identifiers(table.slice(0, 0), ("id",)).to_pylist() == []
     )
+
+
+RANKED = Table("top", ("id", "part"), SCHEMA, "", "entity", ranked=True)
+
+
+def looked_up(table, of, size):
+    """id -> document, of all parts."""
+    parts = [zip(ids.to_pylist(), texts.to_pylist(), strict=True) for ids, texts in entries(of, table, size)]
+    found = [(key, json.loads(text)) for part in parts for key, text in part]
+    assert len(found) == len(dict(found)), "no id twice"
+    return dict(found)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b:", "ä", ""]), st.integers(1, 9)), unique=True),
+    st.integers(1, 9),
+)
+def test_ranked_rows_of_one_id_are_one_array_in_order(keys, size):
+    rows = pa.Table.from_pylist([{"id": id_, "part": rank} for id_, rank in keys], schema=SCHEMA)
+    found = looked_up(RANKED, rows, size)
+    wanted = {identifier((id_,)): sorted(rank for other, rank in keys if other == id_) for id_, _ in keys}
+    assert {key: [row["part"] for row in array] for key, array in found.items()} == wanted
+
+
+def test_a_sample_of_a_ranked_table_has_all_rows_of_whom_it_has():
+    rows = [{"id": f"u{n}", "part": rank} for rank in (2, 1, 3) for n in range(50)]
+    chosen = sampled(pa.Table.from_pylist(rows, schema=SCHEMA), RANKED, "seed", 5)
+    found = looked_up(RANKED, chosen, 2)
+    assert 1 <= len(found) <= 5 and all(
+        [row["part"] for row in array] == [1, 2, 3] for array in found.values()
+    )
+
+
+def test_an_answer_names_its_version():
+    assert answer("v", {"id": "a"}) == {"version": "v", "id": "a"}
+    assert answer("v", [{"id": "a"}]) == {"version": "v", "rows": [{"id": "a"}]}

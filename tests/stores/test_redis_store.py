@@ -143,3 +143,24 @@ def test_a_server_that_is_down_or_full_is_a_store_error(redis_url):
                 keys.load(VERSION, {RISK: rows(20_000)}, DIGESTS)
         finally:
             admin.config_set("maxmemory", 0)
+
+
+TOP = Table(
+    "top", ("user_id", "rank"),
+    pa.schema([("date", pa.date32()), ("user_id", pa.string()), ("rank", pa.int64())]), "", "entity", ranked=True,
+)  # fmt: skip
+
+
+def test_the_ranked_rows_of_one_user_are_one_array(keys):
+    users = [(f"u{n}", rank) for rank in (3, 1, 2) for n in range(40)]
+    content = pa.Table.from_pylist(
+        [{"date": date(2018, 7, 1), "user_id": user, "rank": rank} for user, rank in users], schema=TOP.schema
+    )
+    assert all(check.passed for check in keys.load(VERSION, {TOP: content}, {"top": "d"}, 7))
+    keys.point(VERSION)
+    found = client.from_redis(keys, TOP, ("u7",))
+    assert found["version"] == VERSION and [row["rank"] for row in found["rows"]] == [1, 2, 3]
+    assert sum(1 for _ in keys.client.scan_iter(match=f"ns:demo:{VERSION}:top:*")) == 40
+    keys.client.set(f"ns:demo:{VERSION}:top:u1", "[]")
+    keys.client.delete(f"ns:demo:{VERSION}:top:u2")
+    assert keys.differing(VERSION, TOP, content) == 2 and keys.missing(VERSION, TOP, content) == 1

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 
 import pyarrow as pa
@@ -14,7 +13,7 @@ from psycopg2.sql import SQL, Composable, Identifier
 from jobs.core.checks import Check, equal
 from jobs.core.usecase import Table
 from jobs.stores import client
-from jobs.stores.documents import documents, value
+from jobs.stores.documents import answer, entries, sampled
 from jobs.stores.serving import partitions, publications, schema
 from jobs.stores.serving.stores import Serving
 
@@ -66,12 +65,12 @@ def _served(serving: Serving, table: Table, rows: pa.Table, chosen: Sample) -> l
         equal(f"{table.name}.redis.missing", serving.redis.missing(day.version, table, rows), 0),
         equal(
             f"{table.name}.postgres.differing",
-            sum(client.from_postgres(serving.session, table, key) != answer for key, answer in chosen), 0,
+            sum(client.from_postgres(serving.session, table, key) != expected for key, expected in chosen), 0,
             f"of {len(chosen)} lookups",
         ),
         equal(
             f"{table.name}.redis.differing",
-            sum(client.from_redis(serving.redis, table, key) != answer for key, answer in chosen), 0,
+            sum(client.from_redis(serving.redis, table, key) != expected for key, expected in chosen), 0,
             f"of {len(chosen)} lookups",
         ),
     ]  # fmt: skip
@@ -80,17 +79,17 @@ def _served(serving: Serving, table: Table, rows: pa.Table, chosen: Sample) -> l
 def _kept(serving: Serving, table: Table, version: str, rows: pa.Table, chosen: Sample) -> list[Check]:
     """What the history view holds of the version."""
     view = SQL("SELECT count(*) FROM {} WHERE version = %s").format(schema.history(table))
-    query = SQL("SELECT {} FROM {} WHERE version = %s AND {}").format(
+    query = SQL("SELECT {} FROM {} WHERE version = %s AND {} ORDER BY {}").format(
         SQL(", ").join(map(Identifier, ("version", *table.schema.names))),
         schema.history(table),
-        SQL(" AND ").join(SQL("{} = %s").format(Identifier(name)) for name in table.key),
+        SQL(" AND ").join(SQL("{} = %s").format(Identifier(name)) for name in table.lookup_key),
+        Identifier(table.key[-1]),
     )
     with serving.session.cursor(cursor_factory=RealDictCursor) as cursor:
         differing = 0
-        for key, answer in chosen:
+        for key, expected in chosen:
             cursor.execute(query, (version, *key))
-            found = [{name: value(each) for name, each in row.items()} for row in cursor.fetchall()]
-            differing += found != [answer]
+            differing += client.answers(table, cursor.fetchall()) != expected
     return [
         equal(f"{table.name}.history.rows", _count(serving, view, version), rows.num_rows),
         equal(f"{table.name}.history.differing", differing, 0, f"of {len(chosen)} rows"),
@@ -98,17 +97,13 @@ def _kept(serving: Serving, table: Table, version: str, rows: pa.Table, chosen: 
 
 
 def _sample(table: Table, rows: pa.Table, version: str, size: int) -> Sample:
-    """Rows at random, the same in each run, with the answer that a lookup must give."""
-    seeded = random.Random(f"{version} {table.name}")
-    chosen = sorted(seeded.sample(range(rows.num_rows), min(size, rows.num_rows)))
-    found = rows.select(table.schema.names).take(pa.array(chosen, pa.int64()))
-    if not chosen:
-        return []
-    keys: Sequence[tuple[object, ...]] = list(
-        zip(*(found[name].to_pylist() for name in table.key), strict=True)
-    )
-    answers = documents(found).to_pylist()
-    return [(key, {"version": version, **json.loads(text)}) for key, text in zip(keys, answers, strict=True)]
+    """Keys of rows at random, the same in each run, with the answer that a lookup must give."""
+    found = []
+    for _, documents in entries(sampled(rows, table, version, size), table, size):
+        for document in map(json.loads, documents.to_pylist()):
+            row = document[0] if table.ranked else document
+            found.append((tuple(row[name] for name in table.lookup_key), answer(version, document)))
+    return found
 
 
 def _count(serving: Serving, query: Composable, parameter: object) -> int:
