@@ -27,7 +27,9 @@ def test_up_prints_the_addresses_without_passwords(services):
 
 def test_an_address_that_is_printed_is_the_one_that_is_served(services):
     printed = dict(
-        line.split() for line in nightshift("up", "--stores", home=services.home).stdout.splitlines() if "://" in line
+        line.split()
+        for line in nightshift("up", "--stores", home=services.home).stdout.splitlines()
+        if "://" in line
     )
     assert printed["MLFLOW_TRACKING_URI"] == services.mlflow
     assert printed["NIGHTSHIFT_REDIS_URL"].rpartition(":")[2] == services.redis.rpartition(":")[2]
