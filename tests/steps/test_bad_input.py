@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from nights import AFTER, BEFORE, DAY, Place, database_of
 
 from jobs.core.errors import DataError
 from jobs.core.usecase import sources
 from jobs.fraud.params import FraudValidateParams
 from jobs.steps.validate import REASON, split
+from nights import AFTER, BEFORE, DAY, Place, database_of
 
 REQUIRED = {
     "transactions": ("transaction_id", "event_time"),

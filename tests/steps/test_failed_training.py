@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from nights import BEFORE, DAY, FIRST
 
 from jobs.core import settings
 from jobs.core.errors import DataError, StoreError
 from jobs.core.identity import days
+from nights import BEFORE, DAY, FIRST
 
 NOWHERE = "http://127.0.0.1:9"
 

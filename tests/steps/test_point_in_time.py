@@ -6,11 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pyarrow.compute as pc
 import pytest
-from nights import AFTER, BEFORE, DAY, FIRST, INGEST
 
 from jobs.core.errors import DataError
 from jobs.core.usecase import tables
 from jobs.stores import clickhouse
+from nights import AFTER, BEFORE, DAY, FIRST, INGEST
 
 ABSURD = 99_999.99
 TODAY = f"event_time >= '{DAY}' AND event_time < '{AFTER}'"

@@ -12,11 +12,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from nights import DAY, PARAMS
 
 from jobs.cli import manage
 from jobs.core import settings
 from jobs.core.digest import table_digest
+from nights import DAY, PARAMS
 
 
 def checkout(folder: Path) -> Path:

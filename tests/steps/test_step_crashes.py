@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from nights import BEFORE, DAY
 
 from jobs.steps.frame import NIGHTLY, POINTS
 from jobs.stores.serving import publish, rollback
+from nights import BEFORE, DAY
 
 CHEAP = ("extract", "validate", "train", "gate", "promote", "publish", "verify")
 SPARK = ("build_features", "snapshot", "predict")

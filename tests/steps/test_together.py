@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from nights import BEFORE, DAY, PIPELINE
 from test_step_crashes import readers_see_one_version
 
 from jobs.core import locks
 from jobs.core.errors import StoreError
 from jobs.steps.frame import NIGHTLY
+from nights import BEFORE, DAY, PIPELINE
 
 DAYS = [DAY + timedelta(days=n) for n in range(3)]
 ROLLBACK = {"what": "both", "reason": "scores look wrong"}

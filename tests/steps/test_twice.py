@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from nights import BEFORE, DAY
-
 from jobs.steps.frame import NIGHTLY
+from nights import BEFORE, DAY
 
 
 def test_each_step_again_and_the_day_before_again_change_nothing(at):
