@@ -18,6 +18,9 @@ Dates = Annotated[
     list[datetime],
     typer.Option(formats=["%Y-%m-%d"], help="The UTC day D. Given several times, each is a run of its own."),
 ]
+Refresh = Annotated[
+    bool, typer.Option("--refresh", help="Also read again the tables without time, which D has already.")
+]
 Receipt = Annotated[
     Path | None, typer.Option(help="Write what was produced, without times, to this file (for DVC).")
 ]
@@ -54,7 +57,12 @@ def _command(step: str) -> Callable[..., None]:
     def command(pipeline: Pipeline, date: Dates, receipt: Receipt = None) -> None:
         execute(step, pipeline, date, receipt)
 
-    return command
+    def refreshing(
+        pipeline: Pipeline, date: Dates, receipt: Receipt = None, refresh: Refresh = False
+    ) -> None:
+        execute(step, pipeline, date, receipt, refresh=refresh)
+
+    return refreshing if step == "extract" else command
 
 
 def _help(step: str) -> str:

@@ -9,6 +9,7 @@ PROBLEM = "problem"
 
 # Major units with at most two decimals that count; the exponent of every currency handled here is 2.
 _MONEY = r"^\s*(?P<sign>-?)(?P<major>[0-9]{1,15})(?:\.(?P<minor>[0-9]{1,2})0*)?\s*$"
+_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?"  # finite: no NaN, no infinity
 _BOOLEANS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
 
 
@@ -41,6 +42,8 @@ def _values(text: pd.Series, kind: pa.DataType) -> pd.Series:
         return text.str.lower().map(_BOOLEANS).astype("boolean")
     if pa.types.is_integer(kind):
         return text.where(text.str.fullmatch(r"-?[0-9]{1,18}", na=False)).astype("Int64")
+    if pa.types.is_floating(kind):
+        return pd.to_numeric(text.where(text.str.fullmatch(_NUMBER, na=False)))
     return text
 
 
@@ -57,4 +60,4 @@ def _kind(kind: pa.DataType) -> str:
         return "a time"
     if pa.types.is_boolean(kind):
         return "true or false"
-    return "a number" if pa.types.is_integer(kind) else "text"
+    return "a number" if pa.types.is_integer(kind) or pa.types.is_floating(kind) else "text"

@@ -38,8 +38,9 @@ Frames = Mapping[str, "DataFrame"]
 class Source:
     """An operational table and how one day of it is read and judged.
 
-    `query` selects the columns of `schema` for [%(start)s, %(end)s); `tables` are the upstream tables and
-    the columns that it needs of them. `money` maps a column of the schema, in integer minor units, to the
+    `query` selects the columns of `schema` for [%(start)s, %(end)s) by the upstream column `time`. Without
+    one the table is read whole, and a re-extract of D keeps what D has, unless told to refresh it.
+    `tables` are the upstream tables and the columns that it needs of them. `money` maps a column of the schema, in integer minor units, to the
     upstream column that holds major units. `rules` returns one reason, or null, for each row.
     """
 
@@ -48,7 +49,7 @@ class Source:
     tables: Mapping[str, tuple[str, ...]]
     schema: pa.Schema
     key: tuple[str, ...]
-    time: str
+    time: str | None
     required: tuple[str, ...]
     money: Mapping[str, str]
     rules: Callable[[pd.DataFrame, date, Any], pd.Series]
@@ -124,7 +125,6 @@ class Model(Protocol):
 
     def fit(self, table: pa.Table, params: Any) -> Any: ...
     def load(self, data: bytes) -> Any: ...
-    def score(self, model: Any, table: pa.Table) -> np.ndarray: ...
     def evaluate(self, model: Any, table: pa.Table) -> dict[str, float]: ...
     def parameters(self, model: Any, params: Any) -> dict[str, Any]: ...
     def example(self, model: Any, table: pa.Table) -> pd.DataFrame: ...
@@ -132,15 +132,15 @@ class Model(Protocol):
 
 
 class Predictions(Protocol):
-    """From scores to tables. PAST names the prediction of which `look_back` earlier days are read, SEEN the
-    inputs (names as in Features) that the tables need beside the events."""
+    """From the champion and its inputs to tables. PAST names the prediction of which `look_back` earlier days
+    are read (None: none are), SEEN the inputs (names as in Features) that the tables need beside the events."""
 
-    PAST: str
+    PAST: str | None
     SEEN: tuple[str, ...]
 
     def look_back(self, params: Any) -> int: ...
     def build(
-        self, events: pa.Table, scores: np.ndarray, model: Any, past: pa.Table,
+        self, model: Any, events: pa.Table, past: pa.Table | None,
         seen: Mapping[str, pa.Table], day: date, params: Any,
     ) -> dict[str, pa.Table]: ...  # fmt: skip
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.core.usecase import Table
-from jobs.fraud.model import Model
+from jobs.fraud.model import Model, score
 from jobs.fraud.params import PredictParams
 from jobs.fraud.tables import PREDICTIONS
 
@@ -28,11 +28,20 @@ def look_back(params: PredictParams) -> int:
 
 
 def build(
-    events: pa.Table, scores: np.ndarray, model: Model, past: pa.Table,
+    model: Model, events: pa.Table, past: pa.Table | None,
     seen: Mapping[str, pa.Table], day: date, params: PredictParams,
 ) -> dict[str, pa.Table]:  # fmt: skip
-    """The content of every table of PREDICTIONS for `day`; `scores` has one value a row of `events`."""
-    today = transaction_scores(events, scores, model.threshold)
+    """The content of every table of PREDICTIONS for `day`, whose transactions `events` are."""
+    assert past is not None  # PAST asks for it
+    return contents(
+        transaction_scores(events, score(model, events), model.threshold), past, seen, day, params
+    )
+
+
+def contents(
+    today: pa.Table, past: pa.Table, seen: Mapping[str, pa.Table], day: date, params: PredictParams
+) -> dict[str, pa.Table]:
+    """The content of every table, from the scores of `day` and of the days before."""
     recent = pa.concat_tables([past.select(_SCORES.schema.names), today])
     return {
         _SCORES.name: today,

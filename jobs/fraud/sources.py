@@ -7,27 +7,26 @@ from datetime import date
 import pandas as pd
 import pyarrow as pa
 
+from jobs.core.rules import first_of, garbled
 from jobs.core.usecase import Source
 from jobs.fraud.params import FraudValidateParams
 
 _TIME = pa.timestamp("us", "UTC")
-# U+FFFD is what a decoder leaves of bytes in an unknown encoding; control characters are no better.
-_GARBLED = r"[\x00-\x1f\x7f\ufffd]"
 
 
 def judge_transactions(rows: pd.DataFrame, day: date, params: FraudValidateParams) -> pd.Series:
     """One reason a row, null where the row is good."""
-    return _first_of(
+    return first_of(
         rows,
         (rows["event_time"].dt.date != day, f"event_time is not on {day}"),
         *_amounts(rows, params),
-        (_garbled(rows), "text in an unknown encoding"),
+        (garbled(rows), "text in an unknown encoding"),
     )
 
 
 def judge_labels(rows: pd.DataFrame, day: date, params: FraudValidateParams) -> pd.Series:
     """One reason a row, null where it is good; a label's customer, merchant and amount are its transaction's."""
-    return _first_of(
+    return first_of(
         rows,
         (rows["reported_at"].dt.date != day, f"reported_at is not on {day}"),
         (rows["customer_id"].isna(), "label of an unknown transaction"),
@@ -36,24 +35,12 @@ def judge_labels(rows: pd.DataFrame, day: date, params: FraudValidateParams) -> 
     )
 
 
-def _first_of(rows: pd.DataFrame, *rules: tuple[pd.Series, str]) -> pd.Series:
-    reasons = pd.Series(None, index=rows.index, dtype="object")
-    for broken, reason in reversed(rules):
-        reasons[broken.fillna(False).astype(bool)] = reason
-    return reasons
-
-
 def _amounts(rows: pd.DataFrame, params: FraudValidateParams) -> list[tuple[pd.Series, str]]:
     absurd = f"absurd amount (over {params.max_amount_minor})"
     return [
         (rows["amount_minor"] < 0, "negative amount"),
         (rows["amount_minor"] > params.max_amount_minor, absurd),
     ]
-
-
-def _garbled(rows: pd.DataFrame) -> pd.Series:
-    texts = rows.select_dtypes(["object", "string"]).astype("string")
-    return pd.concat([texts[name].str.contains(_GARBLED, regex=True) for name in texts], axis=1).any(axis=1)
 
 
 SOURCES = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.core.cast import typed
+from jobs.core.manifest import Dataset
 from jobs.core.params import ExtractParams
 from jobs.core.usecase import sources
 from jobs.steps.frame import Step
@@ -15,6 +16,7 @@ def run(step: Step) -> None:
     step.at("window")
     start, end = step.run.window
     window_days = step.params(ExtractParams).volume_window_days
+    kept = [] if step.options.get("refresh") else _kept(step)
     step.at("read")
     texts, volumes = {}, {}
     with operational.connect(step.settings.source) as session:
@@ -22,16 +24,28 @@ def run(step: Step) -> None:
             step.log.warning("columns that nobody reads", columns=extra)
             step.facts["unread_columns"] = extra
         for source in sources(step.run.pipeline):
+            if source.name in [dataset.name for dataset in kept]:
+                continue
             texts[source] = operational.read_day(session, source, start, end)
-            # The mean of the days before, from the source itself: the check on it must not depend on
-            # which days happen to be in the lake already.
-            volumes[source.name] = operational.rows_before(session, source, start, window_days) / window_days
+            if source.time:
+                # The mean of the days before, from the source itself: the check on it must not depend on
+                # which days happen to be in the lake already.
+                before = operational.rows_before(session, source, start, window_days)
+                volumes[source.name] = before / window_days
     step.at("compute")
     tables = {source: typed(text, source.schema, dict(source.money)) for source, text in texts.items()}
     step.at("stage")
     for source, table in tables.items():
         step.outputs.append(step.lake.write_table(step.folder, source.name, table, tuple(table.column_names)))
-        step.facts[source.name] = table.num_rows
+    step.outputs += kept
+    step.facts |= {dataset.name: dataset.rows for dataset in step.outputs}
     step.at("check")
     step.facts["trailing_mean"] = volumes
     step.at("swap")
+
+
+def _kept(step: Step) -> list[Dataset]:
+    """What an earlier extract of D holds of the sources without time: read again, they would show a later day."""
+    timeless = [source.name for source in sources(step.run.pipeline) if source.time is None]
+    earlier = step.lake.manifest(step.folder)
+    return [dataset for dataset in earlier.outputs if dataset.name in timeless] if earlier else []

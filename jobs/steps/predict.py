@@ -1,4 +1,4 @@
-"""predict: the champion's scores for the events of D, and the tables made of them, into ClickHouse."""
+"""predict: what the champion makes of the events of D, as tables, into ClickHouse."""
 
 from __future__ import annotations
 
@@ -39,17 +39,18 @@ def run(step: Step) -> None:
         seen = {name: read[name].toArrow() for name in usecase.SEEN}
     past = _past(step)
     step.at("compute")
-    scores = model_module(pipeline).score(model, events)
-    content = usecase.build(events, scores, model, past, seen, day, step.section)
+    content = usecase.build(model, events, past, seen, day, step.section)
     expected = good_rows(step, features(pipeline).EXAMPLES, [day])
     _write(step, content, sum(dataset.rows for dataset in expected))
     step.model_digest = champion.digest
     step.facts |= {"model_version": champion.version, "model_date": str(champion.date)}
 
 
-def _past(step: Step) -> pa.Table:
-    """The scores of the days before D that the tables look back on."""
+def _past(step: Step) -> pa.Table | None:
+    """The predictions of the days before D that the tables look back on."""
     usecase, pipeline = predictions(step.run.pipeline), step.run.pipeline
+    if usecase.PAST is None:
+        return None
     days = [step.run.date - timedelta(days=n) for n in range(usecase.look_back(step.section), 0, -1)]
     table = next(table for table in tables(pipeline).PREDICTIONS if table.name == usecase.PAST)
     manifests = step.look_back("predict", days, step.section.max_missing_days)  # type: ignore[attr-defined]

@@ -77,7 +77,7 @@ def extra_columns(session: connection, sources: Sequence[Source]) -> list[str]:
             read.setdefault(table, set()).update(wanted)
             present = _columns(session, table)
             _require(table, wanted, present)
-            if source.time in wanted:
+            if source.time and source.time in wanted:
                 _require_time(table, source.time, present[source.time])
     return [
         f"{table}.{name}"

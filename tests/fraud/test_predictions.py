@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +18,7 @@ from jobs.fraud.tables import AGGREGATES, PREDICTIONS
 DAY = date(2024, 3, 31)
 PARAMS = PredictParams()
 SCORES, CUSTOMERS, MERCHANTS = PREDICTIONS
-MODEL = SimpleNamespace(threshold=0.5)
+THRESHOLD = 0.5
 
 
 def daily(entity, rows):
@@ -69,7 +68,8 @@ def build(made, scores, before, customers, merchants):
         "customer_daily": daily("customer_id", customers),
         "merchant_daily": daily("merchant_id", merchants),
     }
-    return predictions.build(events(made), np.array(scores), MODEL, past(before), seen, DAY, PARAMS)
+    today = predictions.transaction_scores(events(made), np.array(scores), THRESHOLD)
+    return predictions.contents(today, past(before), seen, DAY, PARAMS)
 
 
 def one(rows):
@@ -150,10 +150,8 @@ def test_the_order_of_rows_does_not_change_the_digest():
         "customer_daily": daily("customer_id", chance.sample(customers, len(customers))),
         "merchant_daily": daily("merchant_id", chance.sample(merchants, len(merchants))),
     }
-    other = predictions.build(
-        events(made).take(order), np.array(scores)[order], MODEL,
-        past(chance.sample(before, len(before))), seen, DAY, PARAMS,
-    )  # fmt: skip
+    today = predictions.transaction_scores(events(made).take(order), np.array(scores)[order], THRESHOLD)
+    other = predictions.contents(today, past(chance.sample(before, len(before))), seen, DAY, PARAMS)
     for table in PREDICTIONS:
         assert table_digest(first[table.name], table.key) == table_digest(other[table.name], table.key)
         assert first[table.name].equals(other[table.name])

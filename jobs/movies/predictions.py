@@ -1,0 +1,60 @@
+"""What movies publishes: recommendations by every algorithm, and the features of every user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+import pandas as pd
+import pyarrow as pa
+
+from jobs.movies import recommend
+from jobs.movies.model import Model
+from jobs.movies.params import PredictParams
+from jobs.movies.tables import PREDICTIONS, TOP
+
+PAST = None
+SEEN = ("movies", "user_preferences_daily")
+
+_RECOMMENDATIONS, _USER_FEATURES = PREDICTIONS
+
+
+def look_back(params: PredictParams) -> int:
+    """No earlier prediction is read."""
+    return 0
+
+
+def build(
+    model: Model, events: pa.Table, past: pa.Table | None,
+    seen: Mapping[str, pa.Table], day: date, params: PredictParams,
+) -> dict[str, pa.Table]:  # fmt: skip
+    """The content of every table of PREDICTIONS for `day`; `events` are the interactions of the window."""
+    found = recommend.recommend(model, events, seen["movies"], day, top=TOP)
+    return {
+        _RECOMMENDATIONS.name: _dated(found, day, _RECOMMENDATIONS.schema),
+        _USER_FEATURES.name: user_features(events, seen["user_preferences_daily"], day),
+    }
+
+
+def user_features(events: pa.Table, preferences: pa.Table, day: date) -> pa.Table:
+    """One row a user of `events`: means and sums of all they did, and the genre they chose most (ties by name)."""
+    rows = events.to_pandas().sort_values(["user_id", "event_time", "id"])
+    rated = rows[rows["interaction_type"] == "rating"].groupby("user_id")["value"].mean()
+    genres = preferences.to_pandas().groupby(["user_id", "genre"], as_index=False)["total_interactions"].sum()
+    genres = genres.sort_values(["user_id", "total_interactions", "genre"], ascending=[True, False, True])
+    found = rows.groupby("user_id").agg(
+        total_interactions=("id", "size"), total_watch_time=("watch_time_s", "sum")
+    )
+    found = found.assign(
+        date=day,
+        avg_rating=rated,
+        favourite_genre=genres.drop_duplicates("user_id").set_index("user_id")["genre"],
+    )
+    found["total_watch_time"] = found["total_watch_time"].astype("int64")
+    columns = pd.DataFrame(found.reset_index()[_USER_FEATURES.schema.names])
+    return pa.Table.from_pandas(columns, schema=_USER_FEATURES.schema, preserve_index=False)
+
+
+def _dated(rows: pa.Table, day: date, schema: pa.Schema) -> pa.Table:
+    dates = pa.array([day] * rows.num_rows, pa.date32())
+    return rows.append_column("date", dates).select(schema.names).cast(schema)
