@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.core.errors import StoreError
+from jobs.core.manifest import Manifest
 from jobs.steps.frame import Step
 from jobs.steps.gate import PROMOTED
 from jobs.stores import promotions, registry
@@ -30,16 +31,23 @@ def run(step: Step) -> None:
     champion = promotions.champion(dsn, pipeline, day, inclusive=True)
     step.model_digest = champion.digest if champion else None
     step.facts |= {"verdict": facts["verdict"], "champion": step.model_digest}
-    _project(step, gate.model_digest)
+    move_aliases(step, gate)
 
 
-def _project(step: Step, challenger: str | None) -> None:
-    """Aliases show the newest date only; that MLflow is down must not cost the day's tables: reconcile mends it."""
-    if promotions.newest_date(step.settings.postgres, step.run.pipeline) != step.run.date:
-        return
-    champion, previous = promotions.pair(step.settings.postgres, step.run.pipeline)
+def move_aliases(step: Step, gate: Manifest | None = None) -> None:
+    """Have the MLflow aliases follow `promotions`, and, after a gate, the challenger's tag `verdict` follow it.
+
+    A date older than the newest row moves no alias. That MLflow is down must not cost the day's tables: the next
+    reconcile moves the aliases.
+    """
+    dsn, pipeline = step.settings.postgres, step.run.pipeline
+    champion, previous = promotions.pair(dsn, pipeline)
+    challenger = gate.model_digest if gate else None
     try:
-        registry.project_aliases(step.settings, step.run.pipeline, champion, previous, challenger)
+        if gate and challenger:
+            registry.tag(step.settings, pipeline, challenger, "verdict", gate.facts["verdict"])
+        if gate is None or promotions.newest_date(dsn, pipeline) == step.run.date:
+            registry.project_aliases(step.settings, pipeline, champion, previous, challenger)
     except StoreError as error:
         step.log.warning("aliases not moved", error=str(error))
         step.facts["aliases"] = "not moved: MLflow did not answer; the next reconcile moves them"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from jobs.core.errors import NightshiftError
 from jobs.core.manifest import utc_now
 from jobs.core.params import PublishParams
 from jobs.core.usecase import tables
 from jobs.steps.frame import Step
+from jobs.steps.promote import move_aliases
 from jobs.stores import promotions
 from jobs.stores.serving import publications, retention, stores
 from jobs.stores.serving.stores import Serving
@@ -42,18 +42,5 @@ def reconcile(step: Step, both: Serving, batch: int, thorough: bool = False) -> 
         step.facts["reloaded"] = loaded
     served = publications.served(both.session, both.pipeline)
     step.facts["served_version"] = served.version if served else None
-    move_aliases(step)
-
-
-def move_aliases(step: Step) -> None:
-    """Have the aliases follow `promotions`. MLflow may be down: that must not cost the day's tables."""
-    from jobs.stores.registry import project_aliases
-
-    champion, previous = promotions.pair(step.settings.postgres, step.run.pipeline)
-    if champion is None:
-        return
-    try:
-        project_aliases(step.settings, step.run.pipeline, champion, previous)
-    except NightshiftError as error:
-        step.log.warning("aliases not moved", error=str(error))
-        step.facts["aliases"] = "not moved: MLflow did not answer; the next reconcile moves them"
+    if promotions.newest_date(step.settings.postgres, both.pipeline):
+        move_aliases(step)

@@ -132,6 +132,13 @@ def project_aliases(
                 client.delete_registered_model_alias(model, alias)
 
 
+def tag(settings: Settings, model: str, digest: str, name: str, value: str) -> None:
+    """Tag the version with this digest; nothing where none carries it."""
+    with connect(settings) as client:
+        if version := version_of(client, model, digest):
+            client.set_model_version_tag(model, version, name, value)
+
+
 def _ensure_registered(client: MlflowClient, model: str) -> None:
     from mlflow.exceptions import MlflowException
 

@@ -1,0 +1,59 @@
+"""# Movie recommendations
+
+Every night at 02:00 UTC, for the day D that has just ended: extract ratings, likes and views and the catalogue, aggregate
+them, train a challenger and let it replace the champion only when it is no worse, and publish `recommendations` (hybrid,
+collaborative, content, popular) and `user_features` to PostgreSQL and Redis.
+
+**Re-triggering is safe.** Every step replaces what it wrote for D and publishes the same from the same inputs; readers see
+a version only when it is whole. *Clear* a failed task with downstream, or the whole run.
+
+**Triage**
+
+- Red `extract`, `validate` or `build_features`: nothing of D is published; readers have the day before. The end of the log says
+  what is wrong. Data errors are not retried: mend them, then clear.
+- Red `snapshot`, `train`, `gate` or `promote`: the tables of D are published all the same, by the champion there was.
+  `watcher` is red so that somebody looks; it says what is served.
+- Red `predict`, `publish` or `verify`: readers have the last whole version; `nightshift status movies` says which.
+- A rejected challenger is green: `gate` has the reasons.
+- Nights are missing: `nightshift status movies` names the holes; a backfill runs them.
+- Bad tables are served: `nightshift rollback movies --date D --reason "..."`.
+
+Trigger by hand with `date` in the form, or with the partition key.
+"""
+
+from airflow.sdk import DAG, TaskGroup, TriggerRule
+
+from nightshift_nights import day_before, nightly, watcher
+from nightshift_steps import step_task
+
+with DAG("movie_recommendations", doc_md=__doc__, **nightly("movies")):
+    with TaskGroup("ingest_group", group_display_name="ingest", prefix_group_id=False):
+        extract = step_task("movies", "extract")
+        validate = step_task("movies", "validate")
+
+    with TaskGroup("features_group", group_display_name="features", prefix_group_id=False):
+        build_features = step_task("movies", "build_features")
+        features_before = day_before("movies", "features_before", until="build_features")
+
+    with TaskGroup("training_group", group_display_name="training", prefix_group_id=False):
+        snapshot = step_task("movies", "snapshot")
+        train = step_task("movies", "train")
+
+    with TaskGroup("gate_group", group_display_name="gate", prefix_group_id=False):
+        scores_before = day_before("movies", "scores_before", until="predict")
+        gate = step_task("movies", "gate")
+        promote = step_task("movies", "promote")
+
+    with TaskGroup("publish_group", group_display_name="publish", prefix_group_id=False):
+        # When training is over, however it ended, and this run's build_features succeeded.
+        predict = step_task("movies", "predict", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+        publish = step_task("movies", "publish")
+        verify = step_task("movies", "verify")
+
+    extract >> validate >> build_features >> features_before >> snapshot >> train >> gate >> promote
+    build_features >> scores_before >> gate
+    [build_features, scores_before, promote] >> predict >> publish >> verify
+    [
+        extract, validate, build_features, features_before, snapshot, train, scores_before,
+        gate, promote, predict, publish, verify,
+    ] >> watcher()  # fmt: skip
