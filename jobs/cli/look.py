@@ -24,19 +24,25 @@ class Address(StrEnum):
 
 # What a person calls an entity, and the table that answers for it.
 ENTITIES = {
-    "fraud": {"customer": "customer_risk", "merchant": "merchant_risk", "transaction": "transaction_scores"}
+    "fraud": {"customer": "customer_risk", "merchant": "merchant_risk", "transaction": "transaction_scores"},
+    "movies": {"user": "recommendations", "features": "user_features"},
 }
 
 
 def lookup(
     pipeline: Annotated[str, typer.Argument(help="The use case.")],
-    entity: Annotated[str, typer.Argument(help="customer, merchant or transaction.")],
+    entity: Annotated[
+        str, typer.Argument(help="customer, merchant or transaction of fraud; user or features of movies.")
+    ],
     id_: Annotated[str, typer.Argument(metavar="ID")],
+    algorithm: Annotated[
+        str, typer.Option(help="Whose recommendations: hybrid, collaborative, content or popular.")
+    ] = "hybrid",
     store: Annotated[Store, typer.Option(help="Which store answers.")] = Store.redis,
 ) -> None:
-    """Print what is served about one customer, merchant or transaction, as JSON. Exit code 1: nothing is.
+    """Print what is served about one customer, merchant, transaction or user, as JSON. Exit code 1: nothing is.
 
-    Example: nightshift lookup fraud customer 596 --store postgres
+    Example: nightshift lookup fraud customer 596 --store postgres; nightshift lookup movies user 17 --algorithm hybrid
     """
     from jobs.core import settings
     from jobs.core.usecase import prediction
@@ -45,7 +51,9 @@ def lookup(
     known = ENTITIES.get(pipeline, {})
     if entity not in known:
         raise typer.BadParameter(f"no entity {entity!r} of {pipeline!r}; there are: {', '.join(known)}")
-    found = client.lookup(settings.load(), pipeline, prediction(pipeline, known[entity]), (id_,), store.value)
+    table = prediction(pipeline, known[entity])
+    key = (id_, algorithm)[: len(table.lookup_key)]
+    found = client.lookup(settings.load(), pipeline, table, key, store.value)
     if found is None:
         typer.echo(f"{store.value} serves no {entity} {id_} of {pipeline}", err=True)
         raise typer.Exit(1)
