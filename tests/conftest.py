@@ -84,12 +84,17 @@ def redis_url(services):
 @contextmanager
 def _database(home, role, template="template1"):
     state, name = State(home), f"test_{secrets.token_hex(6)}"
+    command = SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}")
+    _administer(state, command.format(*map(Identifier, (name, role, template))))
+    yield postgres.dsn(state, name, role)
+    _administer(state, SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+def _administer(state, statement):
+    """On a connection of its own: a test may have killed the server since the last."""
     with closing(postgres.connect(state)) as admin:
         admin.autocommit = True
-        command = SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}")
-        admin.cursor().execute(command.format(*map(Identifier, (name, role, template))))
-        yield postgres.dsn(state, name, role)
-        admin.cursor().execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+        admin.cursor().execute(statement)
 
 
 def pytest_addoption(parser):

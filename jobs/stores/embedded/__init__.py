@@ -47,7 +47,7 @@ def up(
 
 def start_airflow(state: State, progress: Progress = lambda service, doing: None) -> None:
     """Start what of Airflow does not run. After the stores: its database is one of them, and a night may begin."""
-    wanted = [service for service in airflow.services(state) if not service.current]
+    wanted = [service for service in airflow.services(state) if not airflow.is_well(state, service)]
     if wanted:
         progress("airflow", "preparing")
         airflow.prepare(state)

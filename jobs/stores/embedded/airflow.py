@@ -47,6 +47,14 @@ def services(state: State) -> list[Service]:
     return [_service(state, component) for component in COMPONENTS]
 
 
+def is_well(state: State, service: Service) -> bool:
+    """Whether it runs and will go on: all but the api-server end, soon, when their database was away."""
+    leader = service.leader
+    if leader is None or not service.current:
+        return False
+    return service.name == "api-server" or leader.create_time() > _database_since(state)
+
+
 def url(state: State) -> str:
     """The address of the UI and of the API."""
     return f"http://{HOST}:{state.port('airflow')}"
@@ -81,7 +89,7 @@ def prepare(state: State) -> None:
         "version": importlib.metadata.version("apache-airflow"),
         "pools": hashlib.sha256(POOLS.read_bytes()).hexdigest(),
     }
-    if read(done) != wanted or _is_empty(_database(state)):
+    if read(done) != wanted or _is_empty(state):
         _call(state, "db", "migrate")
         _call(state, "pools", "import", str(POOLS))
         write(done, wanted)
@@ -109,14 +117,26 @@ def _database(state: State) -> str:
     return os.environ.get(AIRFLOW_DB) or postgres.dsn(state, "airflow")
 
 
-def _is_empty(dsn: str) -> bool:
+def _is_empty(state: State) -> bool:
     """Whether the database was made anew since it was last prepared."""
+    return bool(_ask(state, "SELECT to_regclass('alembic_version') IS NULL"))
+
+
+def _database_since(state: State) -> float:
+    """When the database's server was started, in seconds since 1970."""
+    return float(_ask(state, "SELECT extract(epoch FROM pg_postmaster_start_time())"))
+
+
+def _ask(state: State, question: str) -> Any:
     import psycopg2
 
-    with closing(psycopg2.connect(dsn, connect_timeout=10)) as session, session.cursor() as cursor:
-        cursor.execute("SELECT to_regclass('alembic_version') IS NULL")
-        found = cursor.fetchone()
-    return bool(found and found[0])
+    with (
+        closing(psycopg2.connect(_database(state), connect_timeout=10)) as session,
+        session.cursor() as cursor,
+    ):
+        cursor.execute(question)
+        (found,) = cursor.fetchone() or (None,)
+    return found
 
 
 def _service(state: State, component: str) -> Service:
