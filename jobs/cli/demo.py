@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from threading import Event
@@ -15,23 +16,35 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from jobs.cli.nights import Night
     from jobs.core.settings import Settings
+    from jobs.core.usecase import Table
     from jobs.stores.scheduler import Scheduler
 
-_DAG = "fraud_scores"
-DAYS, _CUSTOMERS, _MERCHANTS, _NIGHTS = 36, 1_000, 2_000, 3
+DAGS = {"fraud": "fraud_scores", "movies": "movie_recommendations"}
+DAYS, _NIGHTS = 36, 3
+_CUSTOMERS, _MERCHANTS = 1_000, 2_000
+_USERS, _MOVIES = 600, 500
 _HANDBOOK = {
     "transaction_id": "TRANSACTION_ID", "event_time": "TX_DATETIME", "customer_id": "CUSTOMER_ID",
     "merchant_id": "TERMINAL_ID", "amount": "TX_AMOUNT",
 }  # fmt: skip
-_LAST_REAL_DAY = date(2018, 7, 10)
+_LAST_REAL = {"fraud": date(2018, 7, 10), "movies": date(2013, 8, 25)}
+_METRICS = {
+    "fraud": ("roc_auc", "average_precision", "card_precision_at_100", "precision", "recall"),
+    "movies": ("ndcg_at_10", "map_at_10", "precision_at_10", "recall_at_20", "coverage"),
+}
+# Whose rows are shown: of whom the most is known.
+_ORDER = {"transaction_scores": "score", "customer_risk": "max_score", "merchant_risk": "max_score",
+          "recommendations": "score", "user_features": "total_interactions"}  # fmt: skip
 
 
 def demo(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with `transactions/*.parquet` of the Fraud Detection Handbook; default: simulate."
+            help="Folder with `transactions/*.parquet` of the Fraud Detection Handbook and `ratings/` of"
+            " MovieTweetings; default: simulate."
         ),
     ] = None,
 ) -> None:
@@ -42,15 +55,34 @@ def demo(
     from rich.console import Console
 
     from jobs.cli import night
-    from jobs.core import params, settings
-    from jobs.core.usecase import model
-    from jobs.stores import embedded
+    from jobs.cli.nights import Night
+    from jobs.core import settings
     from jobs.stores.lake import Lake
 
     chosen, console = settings.load(), Console()
-    first = params.first_date(chosen.params_file, "fraud")
-    last = _LAST_REAL_DAY if data else first + timedelta(days=DAYS - 1)
-    nights = [last - timedelta(days=n) for n in range(_NIGHTS - 1, -1, -1)]
+    nights = [Night(name, dag, day) for name, dag in DAGS.items() for day in _days(chosen, name, data)]
+    with _services(chosen, console) as services:
+        lake = Lake(chosen.lake)
+        done = [each for each in nights if lake.manifest(f"{each.pipeline}/verify/{each.day}")]
+        for name in DAGS:
+            if not any(each.pipeline == name for each in done):
+                fill(chosen, name, data)
+                night.catch_up(console, chosen, name, _days(chosen, name, data)[0])
+        services.result()
+    ended = _run(console, chosen, [each for each in nights if each not in done])
+    agree = True
+    for name in DAGS:
+        _metrics(console, chosen, name, _days(chosen, name, data)[-1])
+        agree = _answers(console, chosen, name) and agree
+    _where(console, chosen)
+    if not agree or "failed" in ended.values():
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _services(chosen: Settings, console: Console) -> Iterator[Future[Any]]:
+    """The services, starting: MLflow and Airflow take half a minute, and the ingest needs neither."""
+    from jobs.stores import embedded
 
     databases = Event()
 
@@ -59,40 +91,43 @@ def demo(
         if (service, doing) == ("redis", "ready"):
             databases.set()
 
-    # MLflow and Airflow take half a minute, and the ingest needs neither.
     with ThreadPoolExecutor(1) as beside:
         services = beside.submit(embedded.up, chosen, show, scheduler=True)
         services.add_done_callback(lambda _: databases.set())
         databases.wait()
         if services.done():
             services.result()
-        done = Lake(chosen.lake).days("fraud", "verify")
-        if not done:
-            fill(chosen, first, data)
-            night.catch_up(console, chosen, "fraud", nights[0])
-        services.result()
-    ended = _run(console, chosen, [day for day in nights if day not in done])
-    _metrics(console, chosen, model("fraud").NAME, last)
-    agree = _answers(console, chosen)
-    _where(console, chosen)
-    if not agree or "failed" in ended.values():
-        raise typer.Exit(1)
+        yield services
 
 
-def _run(console: Console, chosen: Settings, days: Sequence[date]) -> dict[date, str]:
+def _days(chosen: Settings, pipeline: str, data: Path | None) -> list[date]:
+    """The days of the demo's nights."""
+    from jobs.core import params
+
+    first = params.first_date(chosen.params_file, pipeline)
+    last = _LAST_REAL[pipeline] if data else first + timedelta(days=DAYS - 1)
+    return [last - timedelta(days=n) for n in range(_NIGHTS - 1, -1, -1)]
+
+
+def _run(console: Console, chosen: Settings, wanted: Sequence[Night]) -> dict[Night, str]:
     """Start the nights, in order, and follow them; the state in which each ended."""
     from jobs.cli import nights
 
-    if not days:
-        console.print("the three nights have been published")
+    if not wanted:
+        console.print("the nights have been published")
         return {}
     with scheduler(chosen) as api:
-        nights.await_dag(api, _DAG)
-        runs = {day: nights.start(api, _DAG, day) for day in days}
-        ended = nights.follow(console, api, _DAG, runs)
-        for day in (day for day, state in ended.items() if state == "failed"):
-            said = [line for line in api.log(_DAG, runs[day], "watcher").splitlines() if "failed" in line]
-            console.print(f"[red]{day} failed[/red]", *said[:1], sep="\n")
+        for dag in DAGS.values():
+            nights.await_dag(api, dag)
+        runs = {
+            each: nights.start(api, each.dag, each.day) for each in sorted(wanted, key=lambda each: each.day)
+        }
+        ended = nights.follow(console, api, runs)
+        for each in (each for each, state in ended.items() if state == "failed"):
+            said = api.log(each.dag, runs[each], "watcher").splitlines()
+            console.print(
+                f"[red]{each} failed[/red]", *[line for line in said if "failed" in line][:1], sep="\n"
+            )
     return ended
 
 
@@ -117,61 +152,78 @@ def _where(console: Console, chosen: Settings) -> None:
     console.print('nightshift status   psql "$(nightshift dsn postgres)"   make down', markup=False)
 
 
-def fill(chosen: Settings, first: date, data: Path | None) -> None:
-    """Simulate transactions from `first` on, or load those of the folder."""
+def fill(chosen: Settings, pipeline: str, data: Path | None) -> None:
+    """Simulate what the pipeline reads, from its first date on, or load the files of the folder."""
     from jobs.cli import source
+    from jobs.core import params
 
-    if data is None:
-        source.simulate(
-            days=DAYS, customers=_CUSTOMERS, merchants=_MERCHANTS, start=datetime.combine(first, time())
+    first = datetime.combine(params.first_date(chosen.params_file, pipeline), time())
+    if data is None and pipeline == "fraud":
+        source.simulate(days=DAYS, customers=_CUSTOMERS, merchants=_MERCHANTS, start=first)
+    elif data is None:
+        source.simulate_ratings(days=DAYS, users=_USERS, movies=_MOVIES, start=first)
+    elif pipeline == "fraud":
+        source.transactions(
+            files=[str(data / "transactions" / "*.parquet")],
+            columns=[",".join(f"{ours}={theirs}" for ours, theirs in _HANDBOOK.items())],
+            label_column="TX_FRAUD",
         )
-        return
-    source.transactions(
-        files=[str(data / "transactions" / "*.parquet")],
-        columns=[",".join(f"{ours}={theirs}" for ours, theirs in _HANDBOOK.items())],
-        label_column="TX_FRAUD",
-    )
+    else:
+        source.movies(files=[str(data / "ratings" / "movies.dat")])
+        source.ratings(files=[str(data / "ratings" / "ratings.dat")])
 
 
-def _metrics(console: Any, chosen: Settings, name: str, day: date) -> None:
+def _metrics(console: Console, chosen: Settings, pipeline: str, day: date) -> None:
+    from jobs.core.usecase import model
     from jobs.stores.lake import Lake
 
-    manifest = Lake(chosen.lake).manifest(f"fraud/train/{day}")
-    if manifest:
-        shown = ("roc_auc", "average_precision", "card_precision_at_100", "precision", "recall")
-        metrics = manifest.facts["metrics"]
-        console.print(f"\n{name} version {manifest.facts['model_version']}, holdout of {day}:")
-        console.print("  " + "  ".join(f"{key} {metrics[key]:.3f}" for key in shown), highlight=False)
+    if manifest := Lake(chosen.lake).manifest(f"{pipeline}/train/{day}"):
+        metrics, version = manifest.facts["metrics"], manifest.facts["model_version"]
+        console.print(f"\n{model(pipeline).NAME} version {version}, holdout of {day}:")
+        shown = "  ".join(f"{key} {metrics[key]:.3f}" for key in _METRICS[pipeline])
+        console.print(f"  {shown}", highlight=False)
 
 
-def _answers(console: Any, chosen: Settings) -> bool:
-    """Look up the riskiest of each kind in both stores; whether they agree."""
-    import json
-
+def _answers(console: Console, chosen: Settings, pipeline: str) -> bool:
+    """Look up one of each table in both stores; whether they agree."""
     from jobs.core.usecase import tables
-    from jobs.stores import client, postgres
+    from jobs.stores import client
 
     agree = True
-    for table in tables("fraud").PREDICTIONS:
-        column = "score" if table.kind == "event" else "max_score"
-        with postgres.connect(chosen.postgres, "nightshift demo") as session, session.cursor() as cursor:
-            # Names are our own; the served date's rows are what Redis holds too.
-            cursor.execute(
-                f"SELECT {table.key[0]} FROM {table.name}_current WHERE date = (SELECT max(date) FROM {table.name}_current)"  # noqa: S608
-                f" ORDER BY {column} DESC NULLS LAST, 1 LIMIT 1"
-            )
-            row = cursor.fetchone()
-        if row is None:
+    for table in tables(pipeline).PREDICTIONS:
+        if (key := _most(chosen, table)) is None:
             console.print(f"{table.name} is empty")
             agree = False
             continue
-        answers = [client.lookup(chosen, "fraud", table, row, store) for store in ("redis", "postgres")]
+        answers = [client.lookup(chosen, pipeline, table, key, store) for store in ("redis", "postgres")]
         same = answers[0] is not None and answers[0] == answers[1]
         agree = agree and same
-        console.print(
-            f"\n{table.name} {row[0]} ({'Redis and PostgreSQL agree' if same else 'THE STORES DIFFER'}):"
-        )
-        console.print(
-            "  " + json.dumps(answers[0], default=str), markup=False, highlight=False, soft_wrap=True
-        )
+        said = "Redis and PostgreSQL agree" if same else "THE STORES DIFFER"
+        console.print(f"\n{table.name} {' '.join(key)} ({said}):", highlight=False)
+        for row in _rows(answers[0]):
+            text = json.dumps(row, default=str, ensure_ascii=False)
+            console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
     return agree
+
+
+def _most(chosen: Settings, table: Table) -> tuple[str, ...] | None:
+    """The lookup key of a row of the served date that stands first in the table's order of the demo."""
+    from psycopg2.sql import SQL, Identifier
+
+    from jobs.stores import postgres
+
+    view = Identifier(f"{table.name}_current")
+    query = SQL(
+        "SELECT {key} FROM {view} WHERE date = (SELECT max(date) FROM {view}) ORDER BY {order} DESC NULLS LAST, {key} LIMIT 1"
+    ).format(
+        key=SQL(", ").join(map(Identifier, table.lookup_key)), view=view, order=Identifier(_ORDER[table.name])
+    )
+    with postgres.connect(chosen.postgres, "nightshift demo") as session, session.cursor() as cursor:
+        cursor.execute(query)
+        row = cursor.fetchone()
+        return tuple(map(str, row)) if row else None
+
+
+def _rows(answer: dict[str, Any] | None) -> list[Any]:
+    """What is shown of an answer: the row, or the first of the ranked rows."""
+    return answer["rows"][:5] if answer and "rows" in answer else [answer]

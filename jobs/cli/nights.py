@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jobs.stores.scheduler import OVER, Scheduler, Task
 
@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _WAITING = (None, "scheduled", "queued", "up_for_reschedule")
+
+
+class Night(NamedTuple):
+    """The night of one pipeline."""
+
+    pipeline: str
+    dag: str
+    day: date
+
+    def __str__(self) -> str:
+        return f"{self.pipeline:6} {self.day}"
 
 
 def start(api: Scheduler, dag: str, day: date) -> str:
@@ -27,7 +38,7 @@ def start(api: Scheduler, dag: str, day: date) -> str:
     return api.trigger(dag, day)
 
 
-def follow(console: Console, api: Scheduler, dag: str, runs: Mapping[date, str]) -> dict[date, str]:
+def follow(console: Console, api: Scheduler, runs: Mapping[Night, str]) -> dict[Night, str]:
     """Show the runs until all are over: on a terminal a bar each, elsewhere a line for each task that ended.
 
     Returns the state in which each ended.
@@ -37,21 +48,21 @@ def follow(console: Console, api: Scheduler, dag: str, runs: Mapping[date, str])
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                TextColumn("{task.fields[doing]}"))  # fmt: skip
     states = dict.fromkeys(runs, "queued")
-    said: dict[date, set[str]] = {day: set() for day in runs}
+    said: dict[Night, set[str]] = {night: set() for night in runs}
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bars = {day: progress.add_task(str(day), total=None, doing="") for day in runs}
+        bars = {night: progress.add_task(str(night), total=None, doing="") for night in runs}
         while any(state not in OVER for state in states.values()):
-            for day, run in runs.items():
-                if states[day] in OVER:
+            for night, run in runs.items():
+                if states[night] in OVER:
                     continue
-                states[day], tasks = api.state(dag, run), list(api.tasks(dag, run).values())
+                states[night], tasks = api.state(night.dag, run), list(api.tasks(night.dag, run).values())
                 ended = [task for task in tasks if task.end and task.state not in _WAITING]
-                progress.update(bars[day], total=len(tasks), completed=len(ended), doing=_doing(tasks))
+                progress.update(bars[night], total=len(tasks), completed=len(ended), doing=_doing(tasks))
                 if not console.is_terminal:
-                    _say(console, day, [task for task in ended if task.name not in said[day]])
-                said[day] |= {task.name for task in ended}
-                if states[day] in OVER:
-                    progress.stop_task(bars[day])
+                    _say(console, night, [task for task in ended if task.name not in said[night]])
+                said[night] |= {task.name for task in ended}
+                if states[night] in OVER:
+                    progress.stop_task(bars[night])
             time.sleep(2)
     return states
 
@@ -77,9 +88,9 @@ def _doing(tasks: Sequence[Task]) -> str:
     return ", ".join(running) or ("waits for the day before" if waits else "")
 
 
-def _say(console: Console, day: date, ended: Sequence[Task]) -> None:
+def _say(console: Console, night: Night, ended: Sequence[Task]) -> None:
     for task in sorted(ended, key=lambda task: task.end or datetime.max.replace(tzinfo=UTC)):
         seconds = ""
         with suppress(TypeError):
             seconds = f"{(task.end - task.start).total_seconds():.1f} s"  # type: ignore[operator]
-        console.print(f"  {day} {task.name:14} {task.state:15} {seconds}".rstrip(), highlight=False)
+        console.print(f"  {night} {task.name:15} {task.state:15} {seconds}".rstrip(), highlight=False)
