@@ -104,20 +104,25 @@ def score(model: Model, table: pa.Table) -> np.ndarray:
     return scores.astype(np.float64)
 
 
-def evaluate(model: Model, table: pa.Table) -> dict[str, float]:
-    """Metrics on labelled rows (FEATURES, `is_fraud`, `date`, `customer_id`)."""
+def evaluate(model: Model, train: pa.Table, holdout: pa.Table) -> dict[str, float]:
+    """Metrics on the labelled rows of `holdout` (FEATURES, `is_fraud`, `date`, `customer_id`)."""
     return metrics.summary(
-        labels(table),
-        score(model, table),
-        table["date"].to_numpy(),
-        table["customer_id"].to_numpy(),
+        labels(holdout),
+        score(model, holdout),
+        holdout["date"].to_numpy(),
+        holdout["customer_id"].to_numpy(),
         model.threshold,
     )
 
 
+def chosen(model: Model) -> dict[str, Any]:
+    """What early stopping decided."""
+    return {"rounds": model.rounds}
+
+
 def parameters(model: Model, params: TrainParams) -> dict[str, Any]:
     """What a person compares between runs: the section as given, and what training chose."""
-    return params.model_dump(mode="json", exclude={"booster"}) | params.booster | {"rounds": model.rounds}
+    return params.model_dump(mode="json", exclude={"booster"}) | params.booster | chosen(model)
 
 
 def example(model: Model, table: pa.Table) -> pd.DataFrame:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from jobs.core.checks import Check, at_least, failed
 from jobs.core.digest import table_digest
@@ -16,7 +15,7 @@ from jobs.core.usecase import Table
 from jobs.core.usecase import model as model_module
 from jobs.steps.build_features import clickhouse_dataset
 from jobs.steps.frame import Step
-from jobs.steps.train import model_path
+from jobs.steps.train import model_path, split
 from jobs.stores import clickhouse, promotions
 
 LOCK = "date"
@@ -69,11 +68,10 @@ def run(step: Step) -> None:
     dataset = snapshot.output("training_set")
     step.inputs.append(dataset)
     table = step.lake.read_table(dataset)
-    holdout = table.filter(pc.equal(table["split"], "holdout"))
     digest = train.output("model").digest
     step.at("compute")
-    judged = _evaluate(step, digest, holdout)
-    opponent = _evaluate(step, champion.digest, holdout) if champion else None
+    judged = _evaluate(step, digest, table)
+    opponent = _evaluate(step, champion.digest, table) if champion else None
     checks = decide(judged, opponent, params)
     verdict = REJECTED if failed(checks) else PROMOTED
     _store(step, checks, verdict, digest, champion.digest if champion else None)
@@ -86,10 +84,10 @@ def run(step: Step) -> None:
     }  # fmt: skip
 
 
-def _evaluate(step: Step, digest: str, holdout: pa.Table) -> dict[str, float]:
+def _evaluate(step: Step, digest: str, table: pa.Table) -> dict[str, float]:
     usecase = model_module(step.run.pipeline)
     model = usecase.load(step.lake.read_bytes(model_path(step.run.pipeline, digest)))
-    return dict(usecase.evaluate(model, holdout))
+    return usecase.evaluate(model, *split(table))
 
 
 def _store(step: Step, checks: list[Check], verdict: str, challenger: str, champion: str | None) -> None:

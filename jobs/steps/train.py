@@ -27,10 +27,10 @@ def run(step: Step) -> None:
     dataset = snapshot.output("training_set")
     step.inputs.append(dataset)
     table = step.lake.read_table(dataset)
-    train, holdout = (table.filter(pc.equal(table["split"], split)) for split in ("train", "holdout"))
+    train, holdout = split(table)
     step.at("compute")
     fitted = usecase.fit(train, step.section)
-    metrics = usecase.evaluate(fitted, holdout)
+    metrics = usecase.evaluate(fitted, train, holdout)
     data = fitted.to_bytes()
     digest = bytes_digest(data)
     step.at("stage")
@@ -39,33 +39,42 @@ def run(step: Step) -> None:
     step.at("check")
     step.log.info("judged on the holdout", metrics={name: round(value, 4) for name, value in metrics.items()})
     step.at("swap")
-    version = _register(step, snapshot, fitted, digest, metrics, train, holdout)
+    version = _register(step, snapshot, fitted, data, metrics, train, holdout)
     step.model_digest = digest
     step.outputs.append(Dataset(name="model", path=path, rows=train.num_rows, digest=digest))
-    step.facts |= {"model_version": version, "rounds": fitted.rounds, "metrics": metrics}
+    step.facts |= {"model_version": version, "metrics": metrics} | usecase.chosen(fitted)
+
+
+def split(table: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """(train, holdout) of a training set."""
+    train, holdout = (table.filter(pc.equal(table["split"], part)) for part in ("train", "holdout"))
+    return train, holdout
 
 
 def model_path(pipeline: str, digest: str) -> str:
     """Where the lake keeps the model with this digest: predict and gate need no MLflow."""
-    return f"{pipeline}/models/{digest}.ubj"
+    return f"{pipeline}/models/{digest}"
 
 
 def _register(
     step: Step,
     snapshot: Manifest,
     fitted: Any,
-    digest: str,
+    data: bytes,
     metrics: dict[str, float],
     train: pa.Table,
     holdout: pa.Table,
 ) -> str:
-    usecase = model_module(step.run.pipeline)
+    usecase, digest = model_module(step.run.pipeline), bytes_digest(data)
     with registry.connect(step.settings) as client, TemporaryDirectory() as folder:
         usecase.report(fitted, train, holdout, Path(folder))
         pointer = Path(folder) / registry.TRAINING_SET / f"{step.run.date}.parquet.dvc"
         pointer.parent.mkdir()
         pointer.write_text(snapshot.facts["dvc"])
         training = registry.Training(
+            booster=fitted.booster,
+            data=data,
+            loader=f"jobs.{step.run.pipeline}.model",
             params=usecase.parameters(fitted, step.section),
             metrics=metrics,
             tags={
@@ -80,4 +89,4 @@ def _register(
             example=usecase.example(fitted, train),
             requirements=usecase.REQUIREMENTS,
         )
-        return registry.register(client, usecase.NAME, digest, fitted.booster, training)
+        return registry.register(client, usecase.NAME, digest, training)

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from jobs.core.errors import DataError, StoreError
 from jobs.core.log import logger
-from jobs.core.settings import Settings
+from jobs.core.settings import PROJECT, Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,8 +28,11 @@ TRAINING_SET = "training_set"  # folder of the snapshot's .dvc file among a run'
 
 @dataclass(frozen=True)
 class Training:
-    """What one training leaves in MLflow beside the model itself."""
+    """What one training leaves in MLflow. Without a `booster` the model is its bytes, as a pyfunc of `loader`."""
 
+    booster: Any | None
+    data: bytes
+    loader: str  # module whose `_load_pyfunc` reads the bytes
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
@@ -63,7 +67,7 @@ def version_of(client: MlflowClient, model: str, digest: str) -> str | None:
     return str(min(int(version.version) for version in found)) if found else None
 
 
-def register(client: MlflowClient, model: str, digest: str, booster: Any, training: Training) -> str:
+def register(client: MlflowClient, model: str, digest: str, training: Training) -> str:
     """The version of the model with `digest`: the registered one where there is one, else a new run and version.
 
     Killed half-way it leaves a run without a version, which nothing refers to; the next attempt makes its own.
@@ -71,19 +75,13 @@ def register(client: MlflowClient, model: str, digest: str, booster: Any, traini
     if version := version_of(client, model, digest):
         return version
     import mlflow
-    from mlflow.models import infer_signature
 
     mlflow.set_experiment(model)
     with mlflow.start_run(run_name=f"{model} {training.tags['date']}", tags=dict(training.tags)) as run:
         mlflow.log_params(dict(training.params))
         mlflow.log_metrics({name: value for name, value in training.metrics.items() if value == value})
         mlflow.log_artifacts(str(training.artifacts))
-        logged = mlflow.xgboost.log_model(
-            booster,
-            name="model",
-            signature=infer_signature(training.example, _predict(booster, training.example)),
-            pip_requirements=list(training.requirements),
-        )
+        logged = _log_model(training)
     _ensure_registered(client, model)
     # Tags come with the version in one call: a version without its digest could never be found again.
     version = client.create_model_version(
@@ -147,6 +145,25 @@ def _ensure_registered(client: MlflowClient, model: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+
+
+def _log_model(training: Training) -> Any:
+    import mlflow
+    from mlflow.models import infer_signature
+
+    requirements = list(training.requirements)
+    if training.booster is not None:
+        signature = infer_signature(training.example, _predict(training.booster, training.example))
+        return mlflow.xgboost.log_model(
+            training.booster, name="model", signature=signature, pip_requirements=requirements
+        )
+    with TemporaryDirectory() as folder:
+        data = Path(folder) / "model"
+        data.write_bytes(training.data)
+        return mlflow.pyfunc.log_model(
+            name="model", loader_module=training.loader, data_path=str(data), code_paths=[str(PROJECT / "jobs")],
+            signature=infer_signature(training.example), pip_requirements=requirements,
+        )  # fmt: skip
 
 
 def _predict(booster: Any, example: Any) -> Any:
