@@ -225,8 +225,8 @@ def _params() -> Iterator[str]:
     yield "digest is in its manifest. A key that no step reads, or a value out of range, is an error that names it."
     yield "`NIGHTSHIFT_PARAMS` names another file.\n"
     file = PROJECT / "params.yaml"
-    if day := params.load(file).get("reproduce", {}).get("date"):
-        yield f"`reproduce.date` is `{day}`: the day that `dvc repro` runs. Nothing else reads it.\n"
+    for pipeline, day in params.load(file).get("reproduce", {}).items():
+        yield f"`reproduce.{pipeline}` is `{day}`: the day that `dvc repro` runs. Nothing else reads it.\n"
     for pipeline in PIPELINES:
         given = params.load(file)[pipeline]
         first = params.first_date(file, pipeline)

@@ -118,14 +118,16 @@ class Model(Protocol):
     """Fit and judge. What `fit` returns can write itself (`to_bytes`) and is what `load` brings back; its
     `booster` is an XGBoost model that is all of it, or None: then `_load_pyfunc` of this module loads the bytes.
 
-    NAME is that of the registered model, REQUIREMENTS what it takes to load it elsewhere. `evaluate` judges on
+    NAME is that of the registered model, REQUIREMENTS what it takes to load it elsewhere. `fit` takes the good
+    rows that D has of each source in BESIDE. `evaluate` judges on
     `holdout`; `train` is what was known before. `chosen` is what training decided by itself.
     """
 
     NAME: str
     REQUIREMENTS: tuple[str, ...]
+    BESIDE: tuple[str, ...]
 
-    def fit(self, table: pa.Table, params: Any) -> Any: ...
+    def fit(self, table: pa.Table, params: Any, *beside: pa.Table) -> Any: ...
     def load(self, data: bytes) -> Any: ...
     def evaluate(self, model: Any, train: pa.Table, holdout: pa.Table) -> dict[str, float]: ...
     def chosen(self, model: Any) -> dict[str, Any]: ...

@@ -9,12 +9,12 @@ import pandas as pd
 import pyarrow as pa
 
 from jobs.movies import recommend
-from jobs.movies.model import Model
+from jobs.movies.model import Model, score
 from jobs.movies.params import PredictParams
-from jobs.movies.tables import PREDICTIONS, TOP
+from jobs.movies.tables import PREDICTIONS
 
 PAST = None
-SEEN = ("movies", "user_preferences_daily")
+SEEN = ("user_preferences_daily",)
 
 _RECOMMENDATIONS, _USER_FEATURES = PREDICTIONS
 
@@ -29,10 +29,17 @@ def build(
     seen: Mapping[str, pa.Table], day: date, params: PredictParams,
 ) -> dict[str, pa.Table]:  # fmt: skip
     """The content of every table of PREDICTIONS for `day`; `events` are the interactions of the window."""
-    found = recommend.recommend(model, events, seen["movies"], day, top=TOP)
+    features = user_features(events, seen["user_preferences_daily"], day)
+    users, favourites = (
+        features[name].to_pandas().fillna("").to_numpy(object) for name in ("user_id", "favourite_genre")
+    )
+    empty = recommend.SCHEMA.empty_table()
+    found = pa.concat_tables([empty, *score(model, events, users, favourites)])
+    dates = pa.array([day] * found.num_rows, pa.date32())
+    recommendations = found.append_column("date", dates).select(_RECOMMENDATIONS.schema.names)
     return {
-        _RECOMMENDATIONS.name: _dated(found, day, _RECOMMENDATIONS.schema),
-        _USER_FEATURES.name: user_features(events, seen["user_preferences_daily"], day),
+        _RECOMMENDATIONS.name: recommendations.cast(_RECOMMENDATIONS.schema),
+        _USER_FEATURES.name: features,
     }
 
 
@@ -53,8 +60,3 @@ def user_features(events: pa.Table, preferences: pa.Table, day: date) -> pa.Tabl
     found["total_watch_time"] = found["total_watch_time"].astype("int64")
     columns = pd.DataFrame(found.reset_index()[_USER_FEATURES.schema.names])
     return pa.Table.from_pandas(columns, schema=_USER_FEATURES.schema, preserve_index=False)
-
-
-def _dated(rows: pa.Table, day: date, schema: pa.Schema) -> pa.Table:
-    dates = pa.array([day] * rows.num_rows, pa.date32())
-    return rows.append_column("date", dates).select(schema.names).cast(schema)

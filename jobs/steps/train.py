@@ -28,8 +28,9 @@ def run(step: Step) -> None:
     step.inputs.append(dataset)
     table = step.lake.read_table(dataset)
     train, holdout = split(table)
+    beside = [_of_the_day(step, name) for name in usecase.BESIDE]
     step.at("compute")
-    fitted = usecase.fit(train, step.section)
+    fitted = usecase.fit(train, step.section, *beside)
     metrics = usecase.evaluate(fitted, train, holdout)
     data = fitted.to_bytes()
     digest = bytes_digest(data)
@@ -43,6 +44,13 @@ def run(step: Step) -> None:
     step.model_digest = digest
     step.outputs.append(Dataset(name="model", path=path, rows=train.num_rows, digest=digest))
     step.facts |= {"model_version": version, "metrics": metrics} | usecase.chosen(fitted)
+
+
+def _of_the_day(step: Step, source: str) -> pa.Table:
+    """The good rows that D has of a source."""
+    dataset = step.manifest("validate").output(source)
+    step.inputs.append(dataset)
+    return step.lake.read_table(dataset)
 
 
 def split(table: pa.Table) -> tuple[pa.Table, pa.Table]:

@@ -31,7 +31,7 @@ def checkout(folder: Path) -> Path:
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy(settings.PROJECT / name, folder)
     # DVC takes no YAML dates.
-    sections = json.loads(json.dumps({"reproduce": {"date": DAY}, "fraud": PARAMS}, default=str))
+    sections = json.loads(json.dumps({"reproduce": {"fraud": DAY}, "fraud": PARAMS}, default=str))
     (folder / "params.yaml").write_text(yaml.safe_dump(sections))
     # Outside git, as where only the files were copied to.
     config = folder / ".dvc" / "config"
