@@ -40,19 +40,27 @@ class Scorers:
 
         A user of whom an algorithm knows nothing gets the scores of `popular`.
         """
-        known = history[:, self.kept]
         popularity = popular.scores(self.popularity[0], self.catalogue, favourites)
-        collaborative = self._spread(np.asarray(known @ self.weights)) + self.prior * self.popularity[0]
         similar = self.content.scores(history)
-        strange, unlike = np.diff(known.indptr) == 0, ~similar.any(axis=1)
-        collaborative[strange], similar[unlike] = popularity[strange], popularity[unlike]
+        unlike = ~similar.any(axis=1)
+        similar[unlike] = popularity[unlike]
         found = {
-            "collaborative": collaborative, "content": similar, "popular": popularity,
-            "walk": self._spread((known @ self.walk).toarray()),
+            "collaborative": self.collaborative(history, popularity), "content": similar, "popular": popularity,
+            "walk": self._spread((history[:, self.kept] @ self.walk).toarray()),
         }  # fmt: skip
         users, movies = history.nonzero()
         for values in found.values():
             values[users, movies] = -np.inf
+        return found
+
+    def collaborative(self, history: sp.csr_array, otherwise: np.ndarray | None = None) -> np.ndarray:
+        """Users by movies: the weights of what a user saw, plus the prior; `otherwise` (popularity unless told)
+        for users of whom no movie is kept. Movies seen are -inf."""
+        known = history[:, self.kept]
+        found = self._spread(np.asarray(known @ self.weights)) + np.float32(self.prior) * self.popularity[0]
+        strange = np.diff(known.indptr) == 0
+        found[strange] = self.popularity[0] if otherwise is None else otherwise[strange]
+        found[history.nonzero()] = -np.inf
         return found
 
     def _spread(self, values: np.ndarray) -> np.ndarray:
