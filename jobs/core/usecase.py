@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
 
-PIPELINES = ("fraud",)
+PIPELINES = ("fraud", "movies")
 
 Days = dict[str, list[date]]
 Frames = Mapping[str, "DataFrame"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from jobs.core import params
@@ -20,6 +22,39 @@ class SnapshotParams(Section):
     relevant_from: float = Field(7.0, description="rating from which a movie was worth recommending")
 
 
+class TrainParams(Section):
+    rating_scale: float = Field(10, gt=0, description="the best rating there is; strength is its square root")
+    view_strength: float = Field(0.5, gt=0, le=1, description="strength of a view, the best rating being 1")
+    like_strength: float = Field(0.9, gt=0, le=1, description="strength of a like, the best rating being 1")
+    min_interactions: int = Field(5, ge=1, description="users a movie needs to be in the collaborative model")
+    ease_max_items: int = Field(20_000, ge=1, description="movies above which the closed form is refused")
+    ease_regularisation: float = Field(200, gt=0, description="L2 on the item-item weights")
+    walk_beta: float = Field(0.4, ge=0, le=1, description="how strongly random walks shun popular movies")
+    walk_neighbours: int = Field(100, ge=1, description="movies that random walks keep for each movie")
+    half_life_days: float = Field(
+        7, gt=0, description="days after which an interaction counts half as popular"
+    )
+    priors: tuple[float, ...] = Field(
+        (0, 0.1, 0.3, 1, 3), min_length=1, description="weights of popularity in collaborative to choose from"
+    )
+    candidates: int = Field(50, ge=20, description="movies each algorithm hands to the hybrid, for each user")
+    validation: Literal["time", "stratified"] = Field(
+        "time", description="rows that choose the hybrid: the latest, or a random share of each user's"
+    )
+    validation_share: float = Field(
+        0.2, gt=0, lt=1, description="share of training rows that choose the hybrid"
+    )
+    validation_users: int = Field(4_000, ge=2, description="users, at most, that choose the hybrid")
+    ranker: bool = Field(True, description="let an XGBoost ranker compete with the blend")
+    ranker_rounds: int = Field(80, ge=1, description="trees of the ranker")
+    ranker_depth: int = Field(4, ge=1, description="depth of a tree of the ranker")
+    ranker_learning_rate: float = Field(0.1, gt=0, le=1, description="share of a tree's correction taken")
+    seed: int = Field(0, ge=0, description="of the ranker and of every random choice")
+    threads: int = Field(
+        2, ge=1, description="of BLAS and of XGBoost; another number may change the last bits"
+    )
+
+
 class PredictParams(Section):
     history_days: int = Field(
         379,
@@ -33,6 +68,7 @@ PARAMS: dict[str, type[Section]] = {
     "validate": MoviesValidateParams,
     "build_features": Empty,
     "snapshot": SnapshotParams,
+    "train": TrainParams,
     "gate": params.GateParams,
     "promote": params.PromoteParams,
     "predict": PredictParams,

@@ -1,0 +1,121 @@
+"""Judging every algorithm on held-out interactions, by user, by activity and in the mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from jobs.movies import metrics, ranking, recommend
+from jobs.movies.hybrid import Hybrid
+from jobs.movies.interactions import Interactions, deduplicate
+from jobs.movies.recommend import ALGORITHMS
+from jobs.movies.scorers import Scorers
+
+SLICES = {"cold": (0, 0), "light": (1, 4), "medium": (5, 19), "heavy": (20, None)}  # interactions known
+MEASURES = {
+    "ndcg": metrics.ndcg, "map": metrics.average_precision, "precision": metrics.precision,
+    "recall": metrics.recall,
+}  # fmt: skip
+Targets = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """`users`: those with a held-out movie they had not seen; `activity`: how many they had; `relevant`: how many are
+    held out; `hits`: algorithm to users by places; `overall`: algorithm to coverage and novelty."""
+
+    users: np.ndarray
+    activity: np.ndarray
+    relevant: np.ndarray
+    hits: dict[str, np.ndarray]
+    overall: dict[str, dict[str, float]]
+
+    def at(self, algorithm: str, k: int) -> dict[str, np.ndarray]:
+        """`<measure>_at_<k>` to one value a user; k is recommend.TOP at most."""
+        hits = self.hits[algorithm]
+        return {f"{name}_at_{k}": measure(hits, self.relevant, k) for name, measure in MEASURES.items()}
+
+    def values(self, algorithm: str) -> dict[str, np.ndarray]:
+        """What is reported: all at 10, and recall_at_20."""
+        return self.at(algorithm, 10) | {"recall_at_20": self.at(algorithm, 20)["recall_at_20"]}
+
+    def table(self) -> pa.Table:
+        """One row a user, in the order of ids: user_id, activity, `<algorithm>_<measure>`; to compare models on."""
+        columns = {
+            f"{name}_{measure}": values
+            for name in ALGORITHMS
+            for measure, values in self.values(name).items()
+        }
+        return pa.table({"user_id": pa.array(self.users, pa.string()), "activity": self.activity, **columns})
+
+    def summary(self) -> dict[str, float]:
+        """Means over users: the hybrid's under the plain names, every algorithm's as `<algorithm>.<measure>`, its
+        nDCG of a slice as `<algorithm>.<slice>.ndcg_at_10`; a slice without users is left out."""
+        found: dict[str, float] = {"users": float(len(self.users))}
+        for name in ALGORITHMS:
+            means = {measure: _mean(values) for measure, values in self.values(name).items()}
+            found |= {f"{name}.{measure}": value for measure, value in (means | self.overall[name]).items()}
+            found |= means | self.overall[name] if name == "hybrid" else {}
+        for part, (least, most) in SLICES.items():
+            mine = (self.activity >= least) & (self.activity <= (np.inf if most is None else most))
+            found[f"users.{part}"] = float(mine.sum())
+            if mine.any():
+                for name in ALGORITHMS:
+                    found[f"{name}.{part}.ndcg_at_10"] = _mean(self.values(name)["ndcg_at_10"][mine])
+        return found
+
+
+def judge(
+    scorers: Scorers, chosen: Hybrid, known: Interactions, holdout: pa.Table, candidates: int, threads: int
+) -> Judged:
+    """Every movie of the holdout that its user had not seen is relevant, whatever its rating; one that the
+    catalogue lacks counts as missed. Users without history are judged by what they get: the popular."""
+    users, relevant, targets = _targets(known, holdout, scorers)
+    history = known.of(users)
+    places: dict[str, list[np.ndarray]] = {name: [] for name in ALGORITHMS}
+    for block in ranking.blocks(len(users), len(scorers.catalogue)):
+        rows = history[block]
+        with threadpool_limits(threads, "blas"):
+            made = recommend.lists(scorers, chosen, rows, np.full(rows.shape[0], ""), candidates, threads)
+        for name in ALGORITHMS:
+            places[name].append(made[name].places)
+    empty = np.zeros((0, recommend.TOP), int)
+    stacked = {name: np.concatenate([empty, *_padded(parts)]) for name, parts in places.items()}
+    hits = {name: ranking.contains(targets, rows, len(scorers.catalogue)) for name, rows in stacked.items()}
+    counts = np.bincount(known.strengths.indices, minlength=len(scorers.catalogue))
+    overall = {
+        name: {
+            "coverage": metrics.coverage(rows, len(scorers.catalogue)),
+            "novelty": metrics.novelty(rows, counts, len(known.users)),
+        }
+        for name, rows in stacked.items()
+    }
+    return Judged(users, np.diff(history.indptr), relevant, hits, overall)
+
+
+def _targets(
+    known: Interactions, holdout: pa.Table, scorers: Scorers
+) -> tuple[np.ndarray, np.ndarray, Targets]:
+    """(users, how many movies are relevant to each, (place of user, movie) of those in the catalogue)."""
+    holdout, _ = deduplicate(holdout)
+    movies, size = scorers.catalogue.places(holdout["movie_id"]), len(scorers.catalogue)
+    users, rows = np.unique(holdout["user_id"].to_numpy().astype(object), return_inverse=True)
+    seen_by, seen = known.of(users).nonzero()
+    fresh = (movies < 0) | ~np.isin(rows * size + movies, seen_by.astype(np.int64) * size + seen)
+    relevant = np.bincount(rows[fresh], minlength=len(users))
+    judged = relevant > 0
+    place = np.cumsum(judged) - 1
+    wanted = fresh & (movies >= 0)
+    return users[judged], relevant[judged], (place[rows[wanted]], movies[wanted])
+
+
+def _padded(parts: list[np.ndarray]) -> list[np.ndarray]:
+    """A catalogue of fewer than TOP movies makes shorter lists."""
+    return [np.pad(part, ((0, 0), (0, recommend.TOP - part.shape[1])), constant_values=-1) for part in parts]
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else 0.0

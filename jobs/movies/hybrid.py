@@ -1,0 +1,168 @@
+"""The hybrid: a blend of scores or a ranker, over the union of what the other algorithms would recommend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+import scipy.sparse as sp
+import xgboost as xgb
+
+from jobs.movies import metrics, ranking
+from jobs.movies.params import TrainParams
+from jobs.movies.scorers import SOURCES, Scorers
+
+BLENDED = (*SOURCES, "walk")
+ALONE = (1.0, 0.0, 0.0, 0.0)  # collaborative and nothing else: the hybrid is chosen to be no worse
+GRID = tuple(product((1.0,), (0.0, 0.1, 0.3), (0.0, 0.1, 0.3, 1.0, 3.0), (0.0, 0.3, 1.0)))
+FEATURES = (
+    *BLENDED, *(f"{name}_raw" for name in BLENDED), *(f"{name}_rank" for name in BLENDED),
+    "popularity_fast", "popularity_slow", "days_since_first_seen", "years_since_release", "genre_affinity",
+    "user_interactions",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """`places`: users by candidates, -1 where a user has fewer; `features`: users by candidates by FEATURES."""
+
+    places: np.ndarray
+    features: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Hybrid:
+    """What validation chose. `figures`: nDCG@10 of each contender on the users that decided."""
+
+    weights: tuple[float, ...] = ALONE
+    ranker: bytes = b""
+    figures: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        return "ranker" if self.ranker else "blend"
+
+    @cached_property
+    def booster(self) -> xgb.Booster:
+        booster = xgb.Booster()
+        booster.load_model(bytearray(self.ranker))
+        return booster
+
+    def scores(self, candidates: Candidates, threads: int) -> np.ndarray:
+        """Users by candidates, float32; -inf where there is none, popularity for users without history."""
+        if not self.ranker:
+            return blend(candidates, self.weights)
+        found = np.full(candidates.places.shape, -np.inf, np.float32)
+        valid = candidates.places >= 0
+        self.booster.set_param({"nthread": threads})
+        rows = candidates.features[valid]
+        found[valid] = self.booster.inplace_predict(rows) if len(rows) else 0
+        new = candidates.features[:, :, FEATURES.index("user_interactions")].max(axis=1) == 0
+        found[new] = blend(candidates, (0.0, 0.0, 1.0, 0.0))[new]
+        return found
+
+
+def candidates(
+    scorers: Scorers, history: sp.csr_array, scores: dict[str, np.ndarray], lists: dict[str, np.ndarray]
+) -> Candidates:
+    """The union of the lists of SOURCES with FEATURES."""
+    places = ranking.union([lists[name] for name in SOURCES])
+    valid, at = places >= 0, np.maximum(places, 0)
+    raw = [np.where(valid, np.take_along_axis(scores[name], at, axis=1), 0) for name in BLENDED]
+    columns = [*map(_normalised, raw), *raw, *(_ranks(column, valid) for column in raw)]
+    columns += [scorers.popularity[1][at], scorers.popularity[2][at], scorers.age[at]]
+    years = scorers.catalogue.years
+    newest = np.nanmax(years) if not np.isnan(years).all() else np.nan
+    columns += [(newest - years)[at], _affinity(scorers, history, at)]
+    columns.append(np.broadcast_to(np.diff(history.indptr)[:, None], places.shape))
+    return Candidates(places, np.stack([np.asarray(column, np.float32) for column in columns], axis=2))
+
+
+def blend(found: Candidates, weights: tuple[float, ...]) -> np.ndarray:
+    """The weighted sum of the normalised scores of BLENDED."""
+    total = sum(weight * found.features[:, :, column] for column, weight in enumerate(weights) if weight)
+    scores: np.ndarray = np.where(found.places >= 0, total, -np.inf).astype(np.float32)
+    return scores
+
+
+def choose(
+    found: Candidates, targets: tuple[np.ndarray, np.ndarray], movies: int, params: TrainParams
+) -> Hybrid:
+    """The contender with the best nDCG@10 on half of the users: collaborative alone, a blend, or a ranker.
+
+    The other half chose the blend's weights and fitted the ranker; a ranker that wins is fitted again on both.
+    `targets`: (users, movies) of the window that the candidates' scores have not seen.
+    """
+    labels = ranking.contains(targets, found.places, movies)
+    relevant = np.bincount(targets[0], minlength=len(found.places))
+    half = np.random.default_rng(params.seed).permutation(len(labels)) % 2 == 0
+
+    def quality(scores: np.ndarray, users: np.ndarray) -> float:
+        order = np.argsort(-scores[users], axis=1, kind="stable")[:, :10]
+        hits = np.take_along_axis(labels[users], order, axis=1)
+        return float(metrics.ndcg(hits, relevant[users], 10).mean())
+
+    # Ties go to the first: collaborative alone.
+    weights = max(
+        sorted(GRID, key=lambda each: each != ALONE), key=lambda each: quality(blend(found, each), half)
+    )
+    figures = {
+        "collaborative": quality(blend(found, ALONE), ~half),
+        "blend": quality(blend(found, weights), ~half),
+    }
+    chosen = Hybrid(weights if figures["blend"] > figures["collaborative"] else ALONE, b"", figures)
+    if params.ranker and (ranker := fit_ranker(found, labels, half, params)):
+        figures["ranker"] = quality(Hybrid(ranker=ranker).scores(found, params.threads), ~half)
+        if figures["ranker"] > max(figures["blend"], figures["collaborative"]):
+            return Hybrid(ALONE, fit_ranker(found, labels, np.ones_like(half), params), figures)
+    return chosen
+
+
+def fit_ranker(found: Candidates, labels: np.ndarray, users: np.ndarray, params: TrainParams) -> bytes:
+    """An XGBoost ranker (UBJSON) on the candidates of these users; empty when none of them has a hit to learn from.
+
+    Users without a hit, or without history, teach nothing.
+    """
+    known = found.features[:, :, FEATURES.index("user_interactions")].max(axis=1) > 0
+    chosen = users & labels.any(axis=1) & known
+    if not chosen.any():
+        return b""
+    valid = found.places[chosen] >= 0
+    matrix = xgb.QuantileDMatrix(
+        found.features[chosen][valid], label=labels[chosen][valid].astype(np.float32),
+        qid=np.nonzero(valid)[0], feature_names=list(FEATURES), nthread=params.threads,
+    )  # fmt: skip
+    settings = {
+        "objective": "rank:ndcg", "tree_method": "hist", "max_depth": params.ranker_depth,
+        "learning_rate": params.ranker_learning_rate, "min_child_weight": 5, "subsample": 0.8,
+        "lambdarank_pair_method": "topk", "lambdarank_num_pair_per_sample": 20,
+        "seed": params.seed, "nthread": params.threads,
+    }  # fmt: skip
+    booster = xgb.train(settings, matrix, num_boost_round=params.ranker_rounds)
+    booster.feature_names = None  # predictions come from plain arrays
+    return bytes(booster.save_raw("ubj"))
+
+
+def _normalised(values: np.ndarray) -> np.ndarray:
+    """Divided by the largest absolute value of the row."""
+    largest = np.abs(values).max(axis=1, keepdims=True)
+    return values / np.where(largest > 0, largest, 1)
+
+
+def _ranks(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """0 for the row's highest."""
+    order = np.argsort(np.where(valid, -values, np.inf), axis=1, kind="stable")
+    ranks = np.empty_like(order)
+    np.put_along_axis(ranks, order, np.arange(order.shape[1])[None, :], axis=1)
+    return ranks
+
+
+def _affinity(scorers: Scorers, history: sp.csr_array, places: np.ndarray) -> np.ndarray:
+    """The share of a user's strength that went to the genres of each candidate, the mean over its genres."""
+    genres = scorers.catalogue.genre_matrix
+    tastes = np.asarray((history @ genres).toarray())
+    tastes /= np.maximum(tastes.sum(axis=1, keepdims=True), 1e-9)
+    shares = tastes @ genres.toarray().T / np.maximum(np.asarray(genres.sum(axis=1)).ravel(), 1)
+    return np.asarray(np.take_along_axis(shares, places, axis=1))

@@ -1,0 +1,87 @@
+"""The algorithms that score every movie of the catalogue for a block of users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+
+from jobs.movies import content, ease, popular, walk
+from jobs.movies.catalogue import Catalogue
+from jobs.movies.content import Content
+from jobs.movies.interactions import Interactions, kept_items
+from jobs.movies.params import TrainParams
+
+SOURCES = ("collaborative", "content", "popular")  # of candidates, each an algorithm of its own
+
+
+@dataclass(frozen=True, eq=False)
+class Scorers:
+    """`kept`: places of the movies that `weights` and `walk` know; `popularity`: popular.SPEEDS by movies;
+    `age`: days from a movie's first interaction to the last of all; `prior`: weight of popularity in collaborative.
+    """
+
+    catalogue: Catalogue
+    kept: np.ndarray
+    weights: np.ndarray
+    walk: sp.csr_array
+    popularity: np.ndarray
+    age: np.ndarray
+    prior: float = 0.0
+
+    @cached_property
+    def content(self) -> Content:
+        return content.fit(self.catalogue)
+
+    def scores(self, history: sp.csr_array, favourites: np.ndarray) -> dict[str, np.ndarray]:
+        """SOURCES and `walk` to users by movies, float32; movies seen are -inf.
+
+        A user of whom an algorithm knows nothing gets the scores of `popular`.
+        """
+        popularity = popular.scores(self.popularity[0], self.catalogue, favourites)
+        similar = self.content.scores(history)
+        unlike = ~similar.any(axis=1)
+        similar[unlike] = popularity[unlike]
+        found = {
+            "collaborative": self.collaborative(history, popularity), "content": similar, "popular": popularity,
+            "walk": self._spread((history[:, self.kept] @ self.walk).toarray()),
+        }  # fmt: skip
+        users, movies = history.nonzero()
+        for values in found.values():
+            values[users, movies] = -np.inf
+        return found
+
+    def collaborative(self, history: sp.csr_array, otherwise: np.ndarray | None = None) -> np.ndarray:
+        """Users by movies: the weights of what a user saw, plus the prior; `otherwise` (popularity unless told)
+        for users of whom no movie is kept. Movies seen are -inf."""
+        known = history[:, self.kept]
+        found = self._spread(np.asarray(known @ self.weights)) + np.float32(self.prior) * self.popularity[0]
+        strange = np.diff(known.indptr) == 0
+        found[strange] = self.popularity[0] if otherwise is None else otherwise[strange]
+        found[history.nonzero()] = -np.inf
+        return found
+
+    def _spread(self, values: np.ndarray) -> np.ndarray:
+        """Over the whole catalogue; movies that are not kept come after those that are."""
+        low = values.min(axis=1, keepdims=True) - 1e-3
+        found = np.repeat(low, len(self.catalogue), axis=1)
+        found[:, self.kept] = values
+        return found
+
+
+def fit(interactions: Interactions, catalogue: Catalogue, params: TrainParams) -> Scorers:
+    """Fitted on all of `interactions`; DataError when too few or too many movies have enough of them."""
+    kept = kept_items(interactions.strengths, params.min_interactions)
+    matrix = interactions.strengths[:, kept]
+    first = np.full(len(catalogue), np.inf)
+    np.minimum.at(first, interactions.strengths.indices, interactions.days)
+    return Scorers(
+        catalogue,
+        kept,
+        ease.fit(matrix, params.ease_regularisation, params.ease_max_items),
+        walk.fit(matrix, params.walk_beta, params.walk_neighbours),
+        popular.fit(interactions, params.half_life_days),
+        (interactions.days.max() - np.minimum(first, interactions.days.max())).astype(np.float32),
+    )
