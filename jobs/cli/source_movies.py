@@ -126,7 +126,7 @@ def load_interactions(
 def simulate_ratings(
     days: Annotated[int, typer.Option(min=1, help="How many days.")],
     users: Annotated[int, typer.Option(min=1, help="About one movie a day each; a few watch many.")],
-    movies: Annotated[int | None, typer.Option(min=1, help="Default: one per user.")] = None,
+    movies: Annotated[int | None, typer.Option(min=1, help="Default: one for two users.")] = None,
     start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day.")] = _START,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same rows.")] = 0,
     to: Annotated[Path | None, typer.Option(help="Write parquet files here instead.")] = None,
@@ -143,7 +143,7 @@ def simulate_ratings(
     from jobs.source.simulate.movies.simulation import MovieSimulation
     from jobs.source.simulate.write import to_database, to_files
 
-    wanted = MovieSimulation(start.date(), days, users, movies or users, seed)
+    wanted = MovieSimulation(start.date(), days, users, movies or max(users // 2, 1), seed)
     with progress_bar() as show:
 
         def progress(done: int) -> None:

@@ -96,6 +96,10 @@ class Stage:
         counted = self._cursor.fetchone()
         return int(counted[0]) if counted else 0
 
+    def drop(self) -> None:
+        """Make room for another stage in the same transaction."""
+        self._cursor.execute("DROP TABLE stage")
+
     def _run(self, statement: str, **parts: Any) -> None:
         self._cursor.execute(sql.SQL(statement).format(**parts))
 
