@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
+from jobs.cli import source_movies
+from jobs.cli.loading import (
+    Const,
+    Delimiter,
+    Encoding,
+    Files,
+    Given,
+    Map,
+    MaxBadFraction,
+    MoreFiles,
+    Timezone,
+    progress_bar,
+    run_load,
+)
 from jobs.core import settings
 from jobs.source import MAX_BAD_FRACTION
-
-if TYPE_CHECKING:
-    from jobs.source.load import Summary
-    from jobs.source.request import LabelRule
-    from jobs.source.schema import Table
 
 app = typer.Typer(help="Simulate operational data, or load it from files.", no_args_is_help=True)
 load_app = typer.Typer(
@@ -25,26 +32,10 @@ load_app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(load_app, name="load")
-
-Files = Annotated[
-    list[str],
-    typer.Option("--files", help="CSV or parquet files, or a quoted pattern of them. May be repeated."),
-]
-MoreFiles = Annotated[list[str] | None, typer.Argument(help="More files: what the shell makes of a pattern.")]
-Map = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--map", help="table_column=FILE_COLUMN,… A column that is not named comes from its namesake, if any."
-    ),
-]
-Const = Annotated[list[str] | None, typer.Option("--const", help="table_column=VALUE,… for every row.")]
-MaxBadFraction = Annotated[
-    float,
-    typer.Option(min=0, max=1, help="Load nothing when more than this share of the rows cannot be read."),
-]
-Encoding = Annotated[str, typer.Option(help="Of CSV files.")]
-Delimiter = Annotated[str, typer.Option(help=r"Of CSV files, one character; \t is the tab.")]
-Timezone = Annotated[str, typer.Option(help="Of times that name no zone of their own.")]
+app.command("simulate-ratings")(source_movies.simulate_ratings)
+load_app.command("ratings")(source_movies.load_ratings)
+load_app.command("movies")(source_movies.load_movies)
+load_app.command("interactions")(source_movies.load_interactions)
 
 
 _HANDBOOK_START = datetime(2018, 4, 1)
@@ -87,7 +78,7 @@ def simulate(
         seed=seed,
         reporting=Reporting(label_delay_days, label_jitter_days),
     )
-    with _progress() as show:
+    with progress_bar() as show:
 
         def progress(done: int) -> None:
             show("simulating", done / days)
@@ -137,8 +128,8 @@ def transactions(
         if label_column
         else None
     )
-    given = _Given(columns, constants, max_bad_fraction, encoding, delimiter, timezone)
-    _load(TRANSACTIONS, (*files, *(more or ())), given, rule)
+    given = Given(columns, constants, max_bad_fraction, encoding, delimiter, timezone)
+    run_load(TRANSACTIONS, (*files, *(more or ())), given, rule)
 
 
 @load_app.command("labels")
@@ -161,67 +152,5 @@ def load_labels(
     """
     from jobs.source.schema import FRAUD_LABELS
 
-    given = _Given(columns, constants, max_bad_fraction, encoding, delimiter, timezone)
-    _load(FRAUD_LABELS, (*files, *(more or ())), given, None)
-
-
-class _Given(NamedTuple):
-    """The options that every load has."""
-
-    columns: list[str] | None
-    constants: list[str] | None
-    max_bad_fraction: float
-    encoding: str
-    delimiter: str
-    timezone: str
-
-
-def _load(table: Table, files: tuple[str, ...], given: _Given, label: LabelRule | None) -> None:
-    from jobs.source.csv_file import CsvFormat
-    from jobs.source.load import load
-    from jobs.source.mapping import parse_pairs
-    from jobs.source.request import Request
-
-    request = Request(
-        table=table,
-        patterns=files,
-        columns=parse_pairs(given.columns or (), "--map"),
-        constants=parse_pairs(given.constants or (), "--const"),
-        label=label,
-        csv=CsvFormat(given.encoding, "\t" if given.delimiter == r"\t" else given.delimiter),
-        timezone=given.timezone,
-        max_bad_fraction=given.max_bad_fraction,
-    )
-    here = settings.load()
-    rejects = here.home / "rejects" / f"{table.name}-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}.csv"
-    with _progress() as show:
-        summary = load(here.source, request, rejects, show)
-    _tell(summary)
-
-
-def _tell(summary: Summary) -> None:
-    rejected = sum(summary.rejected.values())
-    typer.echo(
-        f"read {summary.read:,} rows of {summary.files} file{'s' if summary.files > 1 else ''}"
-        f" = {summary.loaded:,} loaded + {summary.duplicates:,} duplicates + {rejected:,} rejected"
-    )
-    typer.echo(f"written: {summary.written:,} rows new or changed, {summary.labels:,} labels new or changed")
-    for reason, count in sorted(summary.rejected.items()):
-        typer.echo(f"rejected: {count:,} × {reason}")
-    if summary.rejects:
-        typer.echo(f"rejected rows: {summary.rejects}")
-    if summary.ignored:
-        typer.echo(f"columns not loaded: {', '.join(summary.ignored)}")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, float], None]]:
-    """A bar on standard error while it is a terminal: call what it yields with a stage and the share done."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("starting", total=1.0)
-        yield lambda stage, share: bar.update(task, description=stage, completed=share)
+    given = Given(columns, constants, max_bad_fraction, encoding, delimiter, timezone)
+    run_load(FRAUD_LABELS, (*files, *(more or ())), given)

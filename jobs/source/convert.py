@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,12 +16,17 @@ import pyarrow.compute as pc
 from jobs.source.schema import Kind
 
 Mask = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 MONEY_LIMIT = 1e12  # numeric(14,2): twelve digits before the point
 TIME = pa.timestamp("us", "UTC")
+INTEGER_LIMIT = 2**31  # integer: four bytes
+LAST_SECOND = 253_402_300_799  # of the year 9999
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
 _NOT_FINITE = r"(?i)^[+-]?(nan|inf|infinity)$"
+_WHOLE = r"^[+-]?\d+(\.0*)?$"
+_SECONDS = r"^[+-]?\d+(\.\d*)?$"
 _DATE = r"^\d{4}-\d{2}-\d{2}"
 _ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)$"
 _TRUE, _FALSE = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n")
@@ -31,7 +37,8 @@ class Converted:
     """The values of a column, and, by reason, which rows hold none because theirs could not be read.
 
     Text and money are strings (money in the source's own digits, so that the database rounds exactly),
-    times are UTC microseconds, flags booleans. A missing value is null and no problem.
+    JSON as well, times are UTC microseconds, flags booleans, numbers floats and integers integers. A missing
+    value is null and no problem.
     """
 
     values: Any
@@ -39,11 +46,16 @@ class Converted:
 
 
 def convert(kind: Kind, values: Any, zone: str) -> Converted:
-    """An Arrow array as a column of `kind`; a time without a zone of its own is a local time of `zone`."""
+    """An Arrow array as a column of `kind`; a time without a zone of its own is a local time of `zone`.
+
+    Digits alone are seconds since 1970 to the kind `unix`, and no time to `time`.
+    """
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if kind == "time":
         return _time(values, zone)
+    if kind == "unix":
+        return _unix(values, zone)
     return _CONVERSIONS[kind](values)
 
 
@@ -55,11 +67,11 @@ def readable(kind: Kind, given: Any) -> bool:
     if types.is_null(given) or types.is_string(given) or types.is_large_string(given):
         return True
     if types.is_date(given) or types.is_timestamp(given):
-        return kind in ("text", "time")
+        return kind in ("text", "time", "unix")
     number = types.is_integer(given) or types.is_floating(given) or types.is_decimal(given)
     if types.is_boolean(given):
         return kind in ("text", "flag")
-    return bool(number) and kind != "time"
+    return bool(number) and kind not in ("time", "json")
 
 
 def as_text(values: Any) -> Any:
@@ -86,19 +98,59 @@ def _flag(values: Any) -> Converted:
 
 
 def _money(values: Any) -> Converted:
-    # As text NaN is missing; as money it is wrong.
+    text, size, problems = _finite(values)
+    return _without(text, {**problems, "does not fit numeric(14,2)": np.abs(size) >= MONEY_LIMIT - 0.005})
+
+
+def _number(values: Any) -> Converted:
+    _, size, problems = _finite(values)
+    problems["is NaN or infinite"] |= np.isinf(size)
+    return _without(pa.array(size, from_pandas=True), problems)
+
+
+def _integer(values: Any) -> Converted:
+    text = as_text(values)
+    whole = mask(pc.match_substring_regex(text, _WHOLE))
+    size = _floats(text, whole)
+    fits = whole & (np.abs(size) < INTEGER_LIMIT)
+    problems = {
+        "is not a whole number": mask(pc.is_valid(text)) & ~whole,
+        "does not fit an integer": whole & ~fits,
+    }
+    return Converted(pa.array(np.where(fits, size, 0).astype(np.int64), mask=~fits), problems)
+
+
+def _json(values: Any) -> Converted:
+    text = as_text(values)
+    wrong = [value is not None and not _is_json(value) for value in text.to_pylist()]
+    return _without(text, {"is not JSON that a database holds": np.array(wrong, dtype=bool)})
+
+
+def _is_json(text: str) -> bool:
+    """Whether PostgreSQL takes `text` as jsonb: no NaN, no infinite number, no NUL, no half of a surrogate pair."""
+    try:
+        plain = json.dumps(json.loads(text), ensure_ascii=False, allow_nan=False)
+        plain.encode()
+    except (ValueError, RecursionError):
+        return False
+    return "\\u0000" not in plain
+
+
+def _finite(values: Any) -> tuple[Any, Floats, dict[str, Mask]]:
+    """The numbers as trimmed text and as floats, NaN where there is none, and what is wrong with the others."""
+    # As text NaN is missing; as a number it is wrong.
     text = values.cast(pa.string()) if pa.types.is_floating(values.type) else as_text(values)
     not_finite = mask(pc.match_substring_regex(text, _NOT_FINITE))
     number = mask(pc.match_substring_regex(text, _NUMBER))
-    size = pd.to_numeric(pc.if_else(pa.array(number), text, None).to_pandas(), errors="coerce").to_numpy(
-        float
-    )
     problems = {
         "is NaN or infinite": not_finite,
         "is not a number": mask(pc.is_valid(text)) & ~number & ~not_finite,
-        "does not fit numeric(14,2)": np.abs(size) >= MONEY_LIMIT - 0.005,
     }
-    return _without(text, problems)
+    return text, _floats(text, number), problems
+
+
+def _floats(text: Any, number: Mask) -> Floats:
+    return np.array(pc.if_else(pa.array(number), text, None).to_pylist(), dtype=object).astype(float)
 
 
 def _time(values: Any, zone: str) -> Converted:
@@ -118,6 +170,21 @@ def _time(values: Any, zone: str) -> Converted:
         _clock(zone): (naive.notna() & local.isna()).to_numpy(),
     }
     return _instants(absolute.fillna(local), problems)
+
+
+def _unix(values: Any, zone: str) -> Converted:
+    if pa.types.is_temporal(values.type):
+        return _time(values, zone)
+    text = as_text(values)
+    digits = mask(pc.match_substring_regex(text, _SECONDS))
+    seconds = _floats(text, digits)
+    known = np.abs(seconds) <= LAST_SECOND
+    other = _time(pc.if_else(pa.array(digits), None, text), zone)
+    micros = np.rint(np.where(known, seconds, 0) * 1e6).astype(np.int64)
+    problems = {"is beyond the year 9999, too many digits for seconds": digits & ~known}
+    return Converted(
+        pc.if_else(pa.array(known), pa.array(micros).cast(TIME), other.values), problems | other.problems
+    )
 
 
 def _parse(text: Any, *, utc: bool) -> pd.Series[Any]:
@@ -148,4 +215,11 @@ def mask(flags: Any) -> Mask:
     return found
 
 
-_CONVERSIONS: dict[Kind, Callable[[Any], Converted]] = {"text": _text, "flag": _flag, "money": _money}
+_CONVERSIONS: dict[Kind, Callable[[Any], Converted]] = {
+    "text": _text,
+    "flag": _flag,
+    "money": _money,
+    "number": _number,
+    "integer": _integer,
+    "json": _json,
+}

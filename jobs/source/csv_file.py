@@ -23,10 +23,15 @@ _CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 
 @dataclass(frozen=True)
 class CsvFormat:
-    """Raises ConfigError for an encoding that Python does not know and a delimiter of several characters."""
+    """How a CSV file is written. With `names`, the file has no header.
+
+    Raises ConfigError for an encoding that Python does not know and a delimiter of several characters.
+    """
 
     encoding: str = "utf-8"
     delimiter: str = ","
+    names: tuple[str, ...] | None = None
+    quoted: bool = True
 
     def __post_init__(self) -> None:
         try:
@@ -43,7 +48,7 @@ class CsvFormat:
 
 
 class CsvFile:
-    """See batch.File. The first line is the header; .gz, .bz2, .zst and .lz4 are decompressed.
+    """See batch.File. The first line is the header, if there is one; .gz, .bz2, .zst and .lz4 are decompressed.
 
     A line that has not as many columns as the header is malformed. Raises DataError when the file is empty,
     its quotes do not match, or its bytes are no text of the given encoding.
@@ -52,9 +57,8 @@ class CsvFile:
     def __init__(self, path: Path, form: CsvFormat, block: int = _BLOCK) -> None:
         self.path, self._form, self._block = path, form, block
         if path.stat().st_size == 0:
-            raise DataError(
-                "the file is empty, without even a header", input=str(path), remedy="export it again"
-            )
+            lacks = "" if form.names else ", without even a header"
+            raise DataError(f"the file is empty{lacks}", input=str(path), remedy="export it again")
         self._malformed: list[Rejected] = []
         with self._readable(), self._open(pa.OSFile(str(path)), None) as reader:
             self.schema = pa.schema([(name, pa.string()) for name in reader.schema.names])
@@ -72,12 +76,18 @@ class CsvFile:
                 yield Batch(nothing, self._numbers(good, 0), 1.0, malformed)
 
     def _open(self, raw: Any, columns: list[str] | None) -> Any:
+        form = self._form
         return pa_csv.open_csv(
-            _decompressed(raw, self.path),
+            decompressed(raw, self.path),
             # One thread: only then are malformed lines told with their numbers.
-            pa_csv.ReadOptions(encoding=self._form.encoding, block_size=self._block, use_threads=False),
+            pa_csv.ReadOptions(
+                encoding=form.encoding, block_size=self._block, use_threads=False, column_names=form.names
+            ),
             pa_csv.ParseOptions(
-                delimiter=self._form.delimiter, newlines_in_values=True, invalid_row_handler=self._skip
+                delimiter=form.delimiter,
+                quote_char='"' if form.quoted else False,
+                newlines_in_values=form.quoted,
+                invalid_row_handler=self._skip,
             ),
             pa_csv.ConvertOptions(
                 include_columns=columns, column_types=dict.fromkeys(columns or [], pa.string())
@@ -85,8 +95,14 @@ class CsvFile:
         )
 
     def _skip(self, line: Any) -> str:
-        reason = f"has {line.actual_columns} columns where the header has {line.expected_columns}"
-        self._malformed.append(Rejected(line.number - 1, reason, line.text))
+        header = self._form.names is None
+        wanted = (
+            f"the header has {line.expected_columns}"
+            if header
+            else f"there should be {line.expected_columns}"
+        )
+        reason = f"has {line.actual_columns} columns where {wanted}"
+        self._malformed.append(Rejected(line.number - header, reason, line.text))
         return "skip"
 
     def _numbers(self, good: int, count: int) -> npt.NDArray[np.int64]:
@@ -113,7 +129,7 @@ class CsvFile:
     def _undecodable(self) -> DataError | None:
         decoder = codecs.getincrementaldecoder(self._form.encoding)()
         done = 0
-        with pa.OSFile(str(self.path)) as raw, _decompressed(raw, self.path) as stream:
+        with pa.OSFile(str(self.path)) as raw, decompressed(raw, self.path) as stream:
             while True:
                 block = stream.read(_BLOCK)
                 pending = len(decoder.getstate()[0])
@@ -134,6 +150,7 @@ class CsvFile:
         )
 
 
-def _decompressed(raw: Any, path: Path) -> Any:
+def decompressed(raw: Any, path: Path) -> Any:
+    """The bytes of the open file `raw`, decompressed as the suffix of `path` says."""
     codec = _CODECS.get(path.suffix)
     return pa.CompressedInputStream(raw, codec) if codec else raw

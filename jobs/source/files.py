@@ -11,7 +11,7 @@ from jobs.source.batch import File
 from jobs.source.csv_file import CsvFile, CsvFormat
 from jobs.source.parquet_file import ParquetFile
 
-_PARQUET = (".parquet", ".pq")
+PARQUET = (".parquet", ".pq")
 
 
 def expand(patterns: Iterable[str]) -> list[Path]:
@@ -28,6 +28,11 @@ def expand(patterns: Iterable[str]) -> list[Path]:
     return list(found)
 
 
-def open_file(path: Path, form: CsvFormat) -> File:
-    """`path` opened by its suffix: .parquet or .pq, else CSV. Raises DataError when it is not what it seems."""
-    return ParquetFile(path) if path.suffix in _PARQUET else CsvFile(path, form)
+def open_file(path: Path, form: CsvFormat, parquet: bool | None = None) -> File:
+    """`path` opened as parquet or as CSV; unless told, by its suffix: .parquet or .pq, else CSV.
+
+    Raises DataError when it is not what it seems.
+    """
+    return (
+        ParquetFile(path) if parquet or (parquet is None and path.suffix in PARQUET) else CsvFile(path, form)
+    )

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from jobs.core.errors import DataError
 from jobs.core.failpoint import failpoint
 from jobs.source.batch import Batch, File, Rejected
 from jobs.source.database import writing
-from jobs.source.files import expand, open_file
+from jobs.source.files import expand
 from jobs.source.labels import merge_labels
 from jobs.source.rejects import Rejects
 from jobs.source.request import Request
@@ -28,18 +27,20 @@ Progress = Callable[[str, float], None]  # what is being done, and the share of 
 class Summary:
     """What a load did, in rows: read = loaded + duplicates + rejected.
 
-    `written` of the loaded ones were new or changed; the others were there already.
+    `written` of the loaded ones were new or changed; the others were there already. `remarks` counts what is
+    worth a word about them; nothing is wrong with those rows.
     """
 
     files: int = 0
     read: int = 0
     loaded: int = 0
     written: int = 0
-    labels: int = 0
+    labels: int | None = None
     duplicates: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
     rejects: Path | None = None
     ignored: tuple[str, ...] = ()
+    remarks: Mapping[str, int] = field(default_factory=dict)
 
 
 def load(dsn: str, request: Request, rejects: Path, progress: Progress) -> Summary:
@@ -49,7 +50,7 @@ def load(dsn: str, request: Request, rejects: Path, progress: Progress) -> Summa
     Raises DataError, with nothing loaded, for a file that cannot be read and when more than
     `max_bad_fraction` of the rows are rejected; StoreError when the database fails.
     """
-    files = [open_file(path, request.csv) for path in expand(request.patterns)]
+    files = [request.open(path) for path in expand(request.patterns)]
     sources = [request.map.resolve(request.supplied, file.schema, str(file.path)) for file in files]
     with Rejects(rejects) as bad, writing(dsn) as cursor:
         stage = Stage(cursor, request.staged)
@@ -59,6 +60,7 @@ def load(dsn: str, request: Request, rejects: Path, progress: Progress) -> Summa
         _check(bad, read, request.max_bad_fraction)
         progress("writing", 0.0)
         written, labels = _upsert(stage, request)
+        remarks = {remark.text: stage.count(remark.query) for remark in request.remarks}
         failpoint("source.load.written")
     progress("writing", 1.0)
     rejected = sum(bad.counts.values())
@@ -72,6 +74,7 @@ def load(dsn: str, request: Request, rejects: Path, progress: Progress) -> Summa
         rejected=dict(bad.counts),
         rejects=bad.path if rejected else None,
         ignored=_ignored(files, sources),
+        remarks=remarks,
     )
 
 
@@ -100,9 +103,7 @@ def _read(
     batch: Batch, request: Request, source: dict[str, str], file: int
 ) -> tuple[pa.Table, list[Rejected]]:
     rows, numbers, rejected = read_rows(batch, request.supplied, source, request.constants, request.timezone)
-    if request.label:
-        reported = pc.add(rows["event_time"], pa.scalar(request.label.delay, pa.duration("us")))
-        rows = rows.append_column("reported_at", reported)
+    rows = request.derive(rows)
     rows = rows.append_column("file", pa.repeat(file, len(rows))).append_column("row", numbers)
     return rows, batch.malformed + rejected
 
@@ -130,10 +131,10 @@ def _check(bad: Rejects, read: int, limit: float) -> None:
     )
 
 
-def _upsert(stage: Stage, request: Request) -> tuple[int, int]:
-    """Merge the staged rows; how many rows and labels were written."""
+def _upsert(stage: Stage, request: Request) -> tuple[int, int | None]:
+    """Merge the staged rows; how many rows were written, and how many labels if there were to be any."""
     written = stage.upsert(request.table)
-    return written, merge_labels(stage, genuine=request.label.genuine) if request.label else 0
+    return written, merge_labels(stage, genuine=request.label.genuine) if request.label else None
 
 
 def _ignored(files: list[File], sources: list[dict[str, str]]) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from jobs.source.schema import Column
 class ColumnMap:
     """`columns`: table column -> file column; `constants`: table column -> the value of every row.
 
-    A column that neither names is taken from the file's column of the same name, if there is one.
+    A column that neither names is taken from the file's column of the same name, or of another one that
+    the column is known by, if there is one.
     """
 
     columns: Mapping[str, str]
@@ -39,13 +40,17 @@ class ColumnMap:
         """
         found: dict[str, str] = {}
         for column in table:
-            source = self.columns.get(column.name, column.name)
+            source = self.columns.get(column.name) or _namesake(column, schema)
             if source in schema.names and column.name not in self.constants:
                 _check_readable(column, schema, source, file)
                 found[column.name] = source
             elif column.name in self.columns or (column.required and column.name not in self.constants):
                 raise _missing(column, source, schema, file)
         return found
+
+
+def _namesake(column: Column, schema: pa.Schema) -> str:
+    return next((name for name in (column.name, *column.also) if name in schema.names), column.name)
 
 
 def parse_pairs(options: Iterable[str], option: str) -> dict[str, str]:

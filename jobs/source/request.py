@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.core.errors import ConfigError
 from jobs.source import MAX_BAD_FRACTION
+from jobs.source.batch import File
 from jobs.source.csv_file import CsvFormat
+from jobs.source.files import open_file
 from jobs.source.mapping import ColumnMap
 from jobs.source.schema import Column, Table
 
@@ -28,26 +34,53 @@ class LabelRule:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """Something to be told of the rows loaded: `query` counts it, from the table `stage` and the merged ones."""
+
+    text: str
+    query: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files whose columns are not those of the table become its rows.
+
+    `columns` are what files may supply, `derive` adds the columns `derived` to rows of them, by name.
+    """
+
+    columns: tuple[Column, ...]
+    derived: tuple[Column, ...] = ()
+    derive: Callable[[pa.Table], pa.Table] = lambda rows: rows
+    open: Callable[[Path, CsvFormat], File] = open_file
+    remarks: tuple[Remark, ...] = ()
+
+
+@dataclass(frozen=True)
 class Request:
-    """What to load: `table` from the files that `patterns` match."""
+    """What to load: `table` from the files that `patterns` match, whose columns are its own unless `reading` says more."""
 
     table: Table
     patterns: tuple[str, ...]
     columns: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, str] = field(default_factory=dict)
     label: LabelRule | None = None
+    reading: Reading | None = None
     csv: CsvFormat = field(default_factory=CsvFormat)
     timezone: str = "UTC"
     max_bad_fraction: float = MAX_BAD_FRACTION
 
     def __post_init__(self) -> None:
-        ColumnMap(self.columns, self.constants).check(self.table.columns)
+        ColumnMap(self.columns, self.constants).check(self._read.columns)
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError):
             raise ConfigError(
                 f"there is no time zone {self.timezone!r}", remedy="use a name like UTC or Europe/Berlin"
             ) from None
+
+    @property
+    def _read(self) -> Reading:
+        return self.reading or Reading(self.table.columns)
 
     @property
     def map(self) -> ColumnMap:
@@ -57,8 +90,25 @@ class Request:
     @property
     def supplied(self) -> tuple[Column, ...]:
         """The columns that the files may supply."""
-        return (*self.table.columns, Column("is_fraud", "flag")) if self.label else self.table.columns
+        columns = self._read.columns
+        return (*columns, Column("is_fraud", "flag")) if self.label else columns
 
     @property
     def staged(self) -> tuple[Column, ...]:
-        return (*self.supplied, Column("reported_at", "time")) if self.label else self.supplied
+        reported = (Column("reported_at", "time"),) if self.label else ()
+        return (*self.supplied, *self._read.derived, *reported)
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        return self._read.remarks
+
+    def open(self, path: Path) -> File:
+        """See files.open_file."""
+        return self._read.open(path, self.csv)
+
+    def derive(self, rows: pa.Table) -> pa.Table:
+        """Rows of the supplied columns, with what follows from those: all that is staged."""
+        if self.label:
+            reported = pc.add(rows["event_time"], pa.scalar(self.label.delay, pa.duration("us")))
+            rows = rows.append_column("reported_at", reported)
+        return self._read.derive(rows)

@@ -53,9 +53,14 @@ def _given(
 
 
 def _problems(column: Column, converted: Converted) -> dict[str, Mask]:
-    if not column.required:
-        return converted.problems
-    return {**converted.problems, "is missing": mask(pc.is_null(converted.values))}
+    problems = dict(converted.problems)
+    if bounds := column.within:
+        low, high = (pa.scalar(bound, converted.values.type) for bound in (bounds.low, bounds.high))
+        below, above = pc.less(converted.values, low), pc.greater(converted.values, high)
+        problems[bounds.reason] = mask(pc.or_(below, above))
+    if column.required:
+        problems["is missing"] = mask(pc.is_null(converted.values))
+    return problems
 
 
 def _reject(batch: Batch, given: pa.Array, wrong: Mask, reason: str) -> list[Rejected]:

@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-Kind = Literal["text", "time", "money", "flag"]
+Kind = Literal["text", "time", "unix", "money", "number", "integer", "flag", "json"]
 SQL_TYPE: dict[Kind, str] = {
     "text": "text",
     "time": "timestamptz",
+    "unix": "timestamptz",  # a time that files may give in seconds since 1970
     "money": "numeric(14,2)",
+    "number": "double precision",
+    "integer": "integer",
     "flag": "boolean",
+    "json": "jsonb",
 }
 
 
 @dataclass(frozen=True)
+class Range:
+    """From `low` to `high`, both included; `reason` is what a value outside is told."""
+
+    low: Any
+    high: Any
+    reason: str
+
+
+@dataclass(frozen=True)
 class Column:
+    """A column, and how it is read: `also` are the names that it has in files, `within` what is loaded."""
+
     name: str
     kind: Kind = "text"
     required: bool = False
+    also: tuple[str, ...] = ()
+    within: Range | None = None
 
     def ddl(self) -> sql.Composable:
         null = sql.SQL(" NOT NULL" if self.required else "")
@@ -30,11 +47,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """An operational table: its first column is the primary key, `time` the column that extract selects by."""
+    """An operational table: its first column is the primary key, `time` the column that extract selects by, if any."""
 
     name: str
     columns: tuple[Column, ...]
-    time: str
+    time: str | None = None
 
     @property
     def key(self) -> str:
@@ -71,7 +88,31 @@ FRAUD_LABELS = Table(
     time="reported_at",
 )
 
-TABLES = (TRANSACTIONS, FRAUD_LABELS)
+USER_INTERACTIONS = Table(
+    "user_interactions",
+    (
+        Column("id", required=True),
+        Column("user_id", required=True),
+        Column("movie_id", required=True),
+        Column("interaction_type", required=True),
+        Column("value", "number"),
+        Column("timestamp", "time", required=True),
+        Column("metadata", "json"),
+    ),
+    time="timestamp",
+)
+
+MOVIES = Table(
+    "movies",
+    (
+        Column("movie_id", required=True),
+        Column("title", required=True),
+        Column("year", "integer"),
+        Column("genres"),
+    ),
+)
+
+TABLES = (TRANSACTIONS, FRAUD_LABELS, USER_INTERACTIONS, MOVIES)
 
 
 def create(cursor: Cursor, table: Table) -> bool:
@@ -90,11 +131,13 @@ def has_key(cursor: Cursor, table: Table) -> bool:
 
 
 def index(cursor: Cursor, table: Table) -> None:
-    """Give `table` its primary key and the index of its time, where it has none."""
-    # btree, not BRIN: a BRIN index knows nothing of new pages until a vacuum, and one day of a million
-    # freshly loaded rows then takes 180 ms instead of 3 ms.
-    name, key, time = (sql.Identifier(part) for part in (table.name, table.key, table.time))
+    """Give `table` its primary key and the index of its time, if it has one, where they are missing."""
+    name, key = sql.Identifier(table.name), sql.Identifier(table.key)
     if not has_key(cursor, table):
         cursor.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(name, key))
-    by_time = sql.Identifier(f"{table.name}_{table.time}")
+    if table.time is None:
+        return
+    # btree, not BRIN: a BRIN index knows nothing of new pages until a vacuum, and one day of a million
+    # freshly loaded rows then takes 180 ms instead of 3 ms.
+    by_time, time = sql.Identifier(f"{table.name}_{table.time}"), sql.Identifier(table.time)
     cursor.execute(sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(by_time, name, time))

@@ -90,6 +90,16 @@ class Stage:
         )
         return self._cursor.rowcount
 
+    def count(self, query: str) -> int:
+        """The number that `query` gives, which may read the table `stage`."""
+        self._cursor.execute(query)
+        counted = self._cursor.fetchone()
+        return int(counted[0]) if counted else 0
+
+    def drop(self) -> None:
+        """Make room for another stage in the same transaction."""
+        self._cursor.execute("DROP TABLE stage")
+
     def _run(self, statement: str, **parts: Any) -> None:
         self._cursor.execute(sql.SQL(statement).format(**parts))
 

@@ -183,3 +183,90 @@ def test_which_arrow_types_can_be_read(kind, given, expected):
 def test_times_near_midnight_keep_their_microseconds():
     last = datetime(2018, 4, 1, tzinfo=UTC) - timedelta(microseconds=1)
     assert convert("time", pa.array([last.isoformat()]), "UTC").values.to_pylist() == [last]
+
+
+def number_twin(text: str) -> str | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return "is not a number"
+    return None if np.isfinite(number) else "is NaN or infinite"
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.floats().map(repr),
+            st.sampled_from(["1e999", "-1e400", "1e-400", ".5", "7.", "+1", "--1", "0x10", " 3 ", "eight"]),
+        ),
+        min_size=1,
+    )
+)
+def test_numbers_agree_with_float_one_by_one(texts):
+    converted = convert("number", pa.array(texts), "UTC")
+    assert told(converted) == [number_twin(text) for text in texts]
+    good = [float(text) if number_twin(text) is None else None for text in texts]
+    assert converted.values.to_pylist() == good
+
+
+def test_whole_numbers_fit_four_bytes():
+    texts = ["1999", " 7 ", "1999.0", "-3", "", None, "1999.5", "1e3", "2147483647", "2147483648", "9" * 40]
+    converted = convert("integer", pa.array(texts), "UTC")
+    assert converted.values.to_pylist() == [1999, 7, 1999, -3, None, None, None, None, 2147483647, None, None]
+    wrong, large = "is not a whole number", "does not fit an integer"
+    assert told(converted) == [None] * 6 + [wrong, wrong, None, large, large]
+    assert convert("integer", pa.array([1.0, 1.5, float("nan")]), "UTC").values.to_pylist() == [1, None, None]
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(-(10**13), 10**13)), min_size=1))
+def test_seconds_agree_with_datetime_one_by_one(seconds):
+    late = [second is not None and abs(second) > 253_402_300_799 for second in seconds]
+    expected = [
+        None if second is None or far else second * 1_000_000
+        for second, far in zip(seconds, late, strict=True)
+    ]
+    for values in (pa.array(seconds, pa.int64()), pa.array([None if s is None else str(s) for s in seconds])):
+        converted = convert("unix", values, "UTC")
+        assert converted.values.cast(pa.int64()).to_pylist() == expected
+        assert [reason is not None for reason in told(converted)] == late
+
+
+def test_seconds_may_have_parts_and_other_times_are_still_read():
+    texts = ["1365029107.5", "2013-04-03 22:45:07", "2013-04-03T22:45:07+02:00", "yesterday", None]
+    converted = convert("unix", pa.array(texts), "Europe/Berlin")
+    assert converted.values.to_pylist() == [
+        datetime(2013, 4, 3, 22, 45, 7, 500_000, tzinfo=UTC),
+        datetime(2013, 4, 3, 20, 45, 7, tzinfo=UTC),
+        datetime(2013, 4, 3, 20, 45, 7, tzinfo=UTC),
+        None,
+        None,
+    ]
+    assert told(converted)[3:] == ["is not an ISO 8601 time", None]
+    assert convert("unix", pa.array([datetime(2013, 4, 3)]), "UTC").values[0].as_py().year == 2013
+
+
+def test_what_json_a_database_holds():
+    good = ['{"a": [1, 2.5, null, "é"]}', "3", '"x"', None, "", '{"big": 123456789012345678901234567890}']
+    bad = ["{half", "NaN", '{"x": Infinity}', "1e999", r'"\u0000"', r'"\ud800"', "[" * 100_000, "'x'"]
+    converted = convert("json", pa.array(good + bad), "UTC")
+    assert told(converted) == [None] * len(good) + ["is not JSON that a database holds"] * len(bad)
+    assert converted.values.to_pylist()[: len(good)] == [text or None for text in good]
+
+
+@pytest.mark.parametrize(
+    ("kind", "types"),
+    [
+        ("number", [pa.string(), pa.int8(), pa.float32(), pa.decimal128(9, 2)]),
+        ("integer", [pa.string(), pa.int64(), pa.float64()]),
+        ("unix", [pa.string(), pa.int64(), pa.float64(), pa.timestamp("ns"), pa.date32()]),
+        ("json", [pa.string(), pa.null()]),
+    ],
+)
+def test_the_types_that_each_kind_is_read_from(kind, types):
+    for given_type in (pa.string(), pa.null(), pa.int8(), pa.int64(), pa.float32(), pa.float64(), pa.bool_(),
+                       pa.decimal128(9, 2), pa.timestamp("ns"), pa.date32()):  # fmt: skip
+        if given_type in types:
+            assert readable(kind, given_type)
+            assert convert(kind, pa.nulls(2, given_type), "UTC").values.to_pylist() == [None, None]
+    assert not readable(kind, pa.bool_())
+    assert not readable(kind, pa.struct([("x", pa.int8())]))

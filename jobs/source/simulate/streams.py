@@ -18,6 +18,11 @@ class Stream(IntEnum):
     COMPROMISED_CUSTOMERS = 4
     STOLEN = 5
     REPORTS = 6
+    GENRES = 7
+    MOVIES = 8
+    USERS = 9
+    VIEWS = 10
+    OPINIONS = 11
 
 
 def generator(seed: int, stream: Stream, day: date | None = None) -> np.random.Generator:

@@ -1,0 +1,60 @@
+"""Files without a header whose lines are told apart by more than one character, or by flags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.source.batch import Batch, File, Rejected
+from jobs.source.convert import mask
+from jobs.source.csv_file import CsvFile
+
+LINE = "line"
+
+
+class Lines:
+    """See batch.File: the groups of `pattern` are the columns; a line that it does not match is malformed.
+
+    `file` has the one column `line`.
+    """
+
+    def __init__(self, file: CsvFile, pattern: str, told: str) -> None:
+        self.path = file.path
+        self.schema = pa.schema([(name, pa.string()) for name in re.compile(pattern).groupindex])
+        self._file, self._pattern, self._told = file, pattern, told
+
+    def batches(self, columns: list[str]) -> Iterator[Batch]:
+        for batch in self._file.batches([LINE]):
+            line = batch.data[LINE]
+            parts = pc.extract_regex(line, self._pattern)
+            whole = mask(pc.is_valid(parts))
+            data = pa.table({name: pc.struct_field(parts, name) for name in columns})
+            broken = zip(batch.rows[~whole].tolist(), line.filter(pa.array(~whole)).to_pylist(), strict=True)
+            malformed = [Rejected(row, self._told, text) for row, text in broken]
+            good = data.filter(pa.array(whole))
+            yield Batch(good, batch.rows[whole], batch.share, batch.malformed + malformed)
+
+
+class Flagged:
+    """See batch.File: the columns `flags` of `file`, each "1" or not, become one that lists those set: `A|B`."""
+
+    def __init__(self, file: File, flags: tuple[str, ...], name: str) -> None:
+        self.path = file.path
+        kept = [field for field in file.schema if field.name not in flags]
+        self.schema = pa.schema([*kept, (name, pa.string())])
+        self._file, self._flags, self._name = file, flags, name
+
+    def batches(self, columns: list[str]) -> Iterator[Batch]:
+        plain = [name for name in columns if name != self._name]
+        for batch in self._file.batches([*plain, *self._flags]):
+            data = pa.table({name: batch.data[name] for name in plain})
+            if self._name in columns:
+                data = data.append_column(self._name, self._joined(batch))
+            yield Batch(data, batch.rows, batch.share, batch.malformed)
+
+    def _joined(self, batch: Batch) -> pa.Array:
+        flags = [pc.if_else(pc.equal(batch.data[flag], "1"), f"{flag}|", "") for flag in self._flags]
+        return pc.utf8_rtrim(pc.binary_join_element_wise(*flags, ""), "|")

@@ -1,0 +1,100 @@
+"""The files of MovieLens and MovieTweetings: ratings and movies, with a header and without."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from jobs.core.errors import ConfigError
+from jobs.source.batch import File
+from jobs.source.csv_file import CsvFile, CsvFormat, decompressed
+from jobs.source.files import PARQUET, open_file
+from jobs.source.formats import Format
+from jobs.source.lines import LINE, Flagged, Lines
+
+_NEVER = "\x1f"  # separates nothing in a text: the whole line is one column
+_START = 1 << 16
+
+GENRES = (
+    "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
+    "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
+)  # fmt: skip
+"""The flags of u.item, in their order, after a first one for "unknown"."""
+
+_RATING = ("user_id", "movie_id", "value", "timestamp")
+_ITEM = ("movie_id", "title", "released", "video", "url", "unknown", *GENRES)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the lines of one kind of file look like.
+
+    `colons` takes a line with `::` apart, of the shape `shape`; `plain` is the format of MovieLens 100K, and
+    `known` the start of a line of it.
+    """
+
+    shape: str
+    colons: str
+    plain: Format
+    known: str
+
+
+# From both ends, since a title may hold `::`: the first one and the last one separate.
+MOVIES = Layout(
+    shape="movie::title::genres",
+    colons=r"^(?P<movie_id>.*?)::(?P<title>.*)::(?P<genres>.*?)$",
+    plain=Format.u_item,
+    known=r"[^|]*(\|[^|]*){4}(\|[01]){19}\s*$",
+)
+RATINGS = Layout(
+    shape="user::movie::rating::seconds",
+    colons=r"^(?P<user_id>.*?)::(?P<movie_id>.*?)::(?P<value>.*?)::(?P<timestamp>.*?)$",
+    plain=Format.u_data,
+    known=r"[^\t]+\t[^\t]+\t[\d.]+\t\d+\s*$",
+)
+
+
+@dataclass(frozen=True)
+class Opener:
+    """Opens files of `layout` as `form`; `item` is the encoding of u.item. See files.open_file.
+
+    Raises ConfigError for a format that holds something else.
+    """
+
+    layout: Layout
+    form: Format = Format.auto
+    item: str = "latin-1"
+
+    def __post_init__(self) -> None:
+        plain = {Format.u_data, Format.u_item}
+        if self.form in plain - {self.layout.plain}:
+            raise ConfigError(
+                f"--format {self.form} holds something else",
+                remedy=f"use --format {self.layout.plain}, colons, csv, parquet or auto",
+            )
+
+    def __call__(self, path: Path, csv: CsvFormat) -> File:
+        form = _told(self.layout, path) if self.form is Format.auto else self.form
+        bare = replace(csv, quoted=False)
+        if form is Format.colons:
+            lines = CsvFile(path, replace(bare, delimiter=_NEVER, names=(LINE,)))
+            return Lines(lines, self.layout.colons, f"is not {self.layout.shape}")
+        if form is Format.u_data:
+            return CsvFile(path, replace(bare, delimiter="\t", names=_RATING))
+        if form is Format.u_item:
+            item = CsvFormat(self.item, "|", _ITEM, quoted=False)
+            return Flagged(CsvFile(path, item), GENRES, "genres")
+        return open_file(path, csv, parquet=form is Format.parquet)
+
+
+def _told(layout: Layout, path: Path) -> Format:
+    if path.suffix in PARQUET:
+        return Format.parquet
+    with pa.OSFile(str(path)) as raw, decompressed(raw, path) as stream:
+        first = stream.read(_START).decode("latin-1").partition("\n")[0]
+    if re.match(layout.known, first):
+        return layout.plain
+    return Format.colons if "::" in first else Format.csv

@@ -1,0 +1,114 @@
+"""Who watches: tastes that drift, activity by a power law, and what each of them comes across on a day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from jobs.source.simulate.movies.catalogue import FACTORS, Catalogue, catalogue, genre_vectors
+from jobs.source.simulate.movies.titles import GENRES
+from jobs.source.simulate.population import Floats, Integers, numbered
+from jobs.source.simulate.streams import Stream, generator
+
+CYCLE = 60  # days in which a user comes across every movie once
+PICKY = 1.6  # how much taste decides what is watched
+RATE, TAIL, MOST = 0.5, 1.6, 15.0  # movies a day: at least, exponent of the power law, at most
+DRIFT = (400.0, 1600.0)  # days in which a taste turns into another one
+_CHUNK = 1 << 22  # cells of a matrix of users by movies
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Users by position, and the `movies` they watch.
+
+    A taste turns from `taste` to `later` by one quarter in `turning` days. `habit` is the share of watched
+    movies that are rated, `mood` what an average movie gets; who `halves` gives half points. `weight` makes the
+    chances of a user's movies add up to its `rate`. `stride` and `offset` put the movies into the order in which
+    they come across the user.
+    """
+
+    seed: int
+    movies: Catalogue
+    user_id: Any
+    taste: Floats
+    later: Floats
+    turning: Floats
+    rate: Floats
+    habit: Floats
+    mood: Floats
+    halves: Integers
+    weight: Floats
+    stride: Integers
+    offset: Integers
+    modulus: int
+
+    def __len__(self) -> int:
+        return len(self.rate)
+
+    def taste_on(self, day: date) -> Floats:
+        """The tastes of all users on `day`; the product with a movie's factors is their affinity, about N(0, 1)."""
+        angle = day.toordinal() / self.turning * (np.pi / 2)
+        return self.taste * np.cos(angle)[:, None] + self.later * np.sin(angle)[:, None]
+
+    def offered(self, users: Integers, day: date) -> Integers:
+        """The movies that each of `users` comes across on `day`, one row each; a number >= len(movies) is none.
+
+        Over CYCLE days or a little less, every movie comes once.
+        """
+        width = -(-self.modulus // CYCLE)
+        turn = day.toordinal() % -(-self.modulus // width)
+        place = turn * width + np.arange(width)
+        offered = (self.stride[users, None] * place + self.offset[users, None]) % self.modulus
+        return np.where(place < self.modulus, offered, self.modulus)
+
+
+def gather(seed: int, users: int, movies: int) -> Audience:
+    """The audience and the movies that belong to `seed`, `users` and `movies`."""
+    genres = genre_vectors(seed)
+    films = catalogue(seed, movies, genres)
+    random = generator(seed, Stream.USERS)
+    taste, later = (_taste(random, users, genres) for _ in range(2))
+    modulus = _prime(movies)
+    rate = np.minimum(RATE * (1 + random.pareto(TAIL, users)), MOST)
+    return Audience(
+        seed=seed,
+        movies=films,
+        user_id=numbered("U", np.arange(users), 7),
+        taste=taste,
+        later=later,
+        turning=random.uniform(*DRIFT, users),
+        rate=rate,
+        habit=random.beta(4, 2, users),
+        mood=random.normal(5.6, 0.8, users),
+        halves=(random.random(users) < 0.3).astype(np.int64),
+        weight=rate * CYCLE / _demand(taste, films),
+        stride=random.integers(1, modulus, users),
+        offset=random.integers(0, modulus, users),
+        modulus=modulus,
+    )
+
+
+def _taste(random: np.random.Generator, users: int, genres: Floats) -> Floats:
+    """Three favourite genres and something of one's own, of the length at which affinities are about N(0, 1)."""
+    favourites = np.argsort(random.random((users, len(GENRES))), axis=1)[:, :3]
+    mixed = genres[favourites].sum(axis=1) + 0.8 * random.normal(size=(users, FACTORS)) / np.sqrt(FACTORS)
+    taste: Floats = mixed / np.linalg.norm(mixed, axis=1, keepdims=True) * np.sqrt(FACTORS)
+    return taste
+
+
+def _demand(taste: Floats, films: Catalogue) -> Floats:
+    chunks = np.array_split(taste, len(taste) * len(films) // _CHUNK + 1)
+    return np.concatenate([np.exp(PICKY * (chunk @ films.factors.T)) @ films.appeal for chunk in chunks])
+
+
+def _prime(least: int) -> int:
+    """The first prime that is not less than `least`, and at least 2: every stride below it meets all places."""
+    return next(
+        number
+        for number in count(max(least, 2))
+        if all(number % divisor for divisor in range(2, int(number**0.5) + 1))
+    )
