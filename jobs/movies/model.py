@@ -19,7 +19,7 @@ import scipy
 import scipy.sparse as sp
 import sklearn
 import xgboost as xgb
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from jobs.core.errors import DataError
 from jobs.movies import archive, evaluation, interactions, recommend, scorers, validation
@@ -132,7 +132,8 @@ def parameters(model: Model, params: TrainParams) -> dict[str, Any]:
 
 def example(model: Model, table: pa.Table) -> pd.DataFrame:
     """A few rows as the model takes them, for the signature."""
-    return table.slice(0, 5).select(["user_id", "movie_id", "interaction_type", "value"]).to_pandas()
+    rows = table.slice(0, 5).select(["user_id", "movie_id", "interaction_type", "value"])
+    return pd.DataFrame(rows.to_pydict())
 
 
 def report(model: Model, train: pa.Table, holdout: pa.Table, folder: Path) -> None:
