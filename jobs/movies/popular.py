@@ -28,5 +28,5 @@ def scores(popularity: np.ndarray, catalogue: Catalogue, favourites: np.ndarray)
     chosen = np.array([places.get(name, -1) for name in favourites])
     known = chosen >= 0
     if known.any():
-        found[known] += catalogue.genre_matrix[:, chosen[known]].toarray().T
+        found[known] += 2 * catalogue.genre_matrix[:, chosen[known]].toarray().T
     return found
