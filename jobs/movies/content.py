@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,7 @@ def _labels(genres: str, year: float) -> list[str]:
     return [name for name in genres.split("|") if name] + decade
 
 
-def _tf_idf(documents: list[object], **options: object) -> sp.csr_array:
+def _tf_idf(documents: Sequence[object], **options: object) -> sp.csr_array:
     """Rows of unit length; no columns where no term is common enough."""
     try:
         return sp.csr_array(TfidfVectorizer(**options).fit_transform(documents))

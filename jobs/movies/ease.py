@@ -42,6 +42,6 @@ def cholesky_inverse(matrix: np.ndarray) -> np.ndarray:
     found, singular = lapack.dpotri(factor, lower=1, overwrite_c=1)
     if failed or singular:
         raise DataError("the Gram matrix is not positive definite", remedy="raise train.ease_regularisation")
-    lower = np.tril(found)
+    lower: np.ndarray = np.tril(found)
     lower += np.tril(found, -1).T
     return lower

@@ -14,12 +14,13 @@ from jobs.movies import metrics, ranking
 from jobs.movies.params import TrainParams
 from jobs.movies.scorers import SOURCES, Scorers
 
-BLENDED = (*SOURCES, "walk")
-ALONE = (1.0, 0.0, 0.0, 0.0)  # collaborative and nothing else: the hybrid is chosen to be no worse
-GRID = tuple(product((1.0,), (0.0, 0.1, 0.3), (0.0, 0.1, 0.3, 1.0, 3.0), (0.0, 0.3, 1.0)))
+BLENDED = (*SOURCES, "walk", "fresh")
+ALONE = (1.0, 0.0, 0.0, 0.0, 0.0)  # collaborative and nothing else: the hybrid is chosen to be no worse
+POPULAR = (0.0, 0.0, 1.0, 0.0, 0.0)
+GRID = tuple(product((1.0,), (0.0, 0.1), (0.0, 0.3, 1.0), (0.0, 0.3, 1.0), (0.0, 0.3, 1.0, 3.0, 10.0)))
 FEATURES = (
     *BLENDED, *(f"{name}_raw" for name in BLENDED), *(f"{name}_rank" for name in BLENDED),
-    "popularity_fast", "popularity_slow", "days_since_first_seen", "years_since_release", "genre_affinity",
+    "popularity_slow", "days_since_first_seen", "years_since_release", "genre_affinity",
     "user_interactions",
 )  # fmt: skip
 
@@ -33,8 +34,27 @@ class Candidates:
 
 
 @dataclass(frozen=True, eq=False)
+class Window:
+    """Candidates of users, whether the user took each (`labels`), and how many movies the user took (`relevant`)."""
+
+    found: Candidates
+    labels: np.ndarray
+    relevant: np.ndarray
+
+    def quality(self, scores: np.ndarray) -> float:
+        """The mean nDCG@10 of candidates so scored."""
+        hits = np.take_along_axis(self.labels, ranking.top(scores, 10), axis=1)
+        return float(metrics.ndcg(hits, self.relevant, 10).mean())
+
+    def examples(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(features, label, place of user), a row a candidate of the users who took one."""
+        valid = (self.found.places >= 0) & self.labels.any(axis=1, keepdims=True)
+        return self.found.features[valid], self.labels[valid].astype(np.float32), np.nonzero(valid)[0]
+
+
+@dataclass(frozen=True, eq=False)
 class Hybrid:
-    """What validation chose. `figures`: nDCG@10 of each contender on the users that decided."""
+    """What validation chose. `figures`: nDCG@10 of each contender in the window that decided."""
 
     weights: tuple[float, ...] = ALONE
     ranker: bytes = b""
@@ -60,7 +80,7 @@ class Hybrid:
         rows = candidates.features[valid]
         found[valid] = self.booster.inplace_predict(rows) if len(rows) else 0
         new = candidates.features[:, :, FEATURES.index("user_interactions")].max(axis=1) == 0
-        found[new] = blend(candidates, (0.0, 0.0, 1.0, 0.0))[new]
+        found[new] = blend(candidates, POPULAR)[new]
         return found
 
 
@@ -72,7 +92,7 @@ def candidates(
     valid, at = places >= 0, np.maximum(places, 0)
     raw = [np.where(valid, np.take_along_axis(scores[name], at, axis=1), 0) for name in BLENDED]
     columns = [*map(_normalised, raw), *raw, *(_ranks(column, valid) for column in raw)]
-    columns += [scorers.popularity[1][at], scorers.popularity[2][at], scorers.age[at]]
+    columns += [scorers.popularity[2][at], scorers.age[at]]
     years = scorers.catalogue.years
     newest = np.nanmax(years) if not np.isnan(years).all() else np.nan
     columns += [(newest - years)[at], _affinity(scorers, history, at)]
@@ -87,53 +107,38 @@ def blend(found: Candidates, weights: tuple[float, ...]) -> np.ndarray:
     return scores
 
 
-def choose(
-    found: Candidates, targets: tuple[np.ndarray, np.ndarray], movies: int, params: TrainParams
-) -> Hybrid:
-    """The contender with the best nDCG@10 on half of the users: collaborative alone, a blend, or a ranker.
+def choose(first: Window, second: Window, params: TrainParams) -> Hybrid:
+    """The contender with the best nDCG@10 in the second window: collaborative alone, a blend, or a ranker.
 
-    The other half chose the blend's weights and fitted the ranker; a ranker that wins is fitted again on both.
-    `targets`: (users, movies) of the window that the candidates' scores have not seen.
+    The first window chose the blend's weights and fitted the ranker. The windows follow each other: two halves of
+    the users of one window would share what was new in it. A ranker that wins is fitted again on both.
     """
-    labels = ranking.contains(targets, found.places, movies)
-    relevant = np.bincount(targets[0], minlength=len(found.places))
-    half = np.random.default_rng(params.seed).permutation(len(labels)) % 2 == 0
-
-    def quality(scores: np.ndarray, users: np.ndarray) -> float:
-        order = np.argsort(-scores[users], axis=1, kind="stable")[:, :10]
-        hits = np.take_along_axis(labels[users], order, axis=1)
-        return float(metrics.ndcg(hits, relevant[users], 10).mean())
-
     # Ties go to the first: collaborative alone.
-    weights = max(
-        sorted(GRID, key=lambda each: each != ALONE), key=lambda each: quality(blend(found, each), half)
-    )
+    grid = sorted(GRID, key=lambda weights: weights != ALONE)
+    weights = max(grid, key=lambda each: first.quality(blend(first.found, each)))
     figures = {
-        "collaborative": quality(blend(found, ALONE), ~half),
-        "blend": quality(blend(found, weights), ~half),
+        name: second.quality(blend(second.found, each))
+        for name, each in (("collaborative", ALONE), ("blend", weights))
     }
     chosen = Hybrid(weights if figures["blend"] > figures["collaborative"] else ALONE, b"", figures)
-    if params.ranker and (ranker := fit_ranker(found, labels, half, params)):
-        figures["ranker"] = quality(Hybrid(ranker=ranker).scores(found, params.threads), ~half)
+    if params.ranker and (ranker := fit_ranker([first], params)):
+        figures["ranker"] = second.quality(Hybrid(ranker=ranker).scores(second.found, params.threads))
         if figures["ranker"] > max(figures["blend"], figures["collaborative"]):
-            return Hybrid(ALONE, fit_ranker(found, labels, np.ones_like(half), params), figures)
+            return Hybrid(ALONE, fit_ranker([first, second], params), figures)
     return chosen
 
 
-def fit_ranker(found: Candidates, labels: np.ndarray, users: np.ndarray, params: TrainParams) -> bytes:
-    """An XGBoost ranker (UBJSON) on the candidates of these users; empty when none of them has a hit to learn from.
+def fit_ranker(windows: list[Window], params: TrainParams) -> bytes:
+    """An XGBoost ranker (UBJSON) on the candidates of the windows; empty when they hold nothing to learn from.
 
-    Users without a hit, or without history, teach nothing.
+    Users of whom no candidate hit teach nothing.
     """
-    known = found.features[:, :, FEATURES.index("user_interactions")].max(axis=1) > 0
-    chosen = users & labels.any(axis=1) & known
-    if not chosen.any():
+    parts = [window.examples() for window in windows]
+    features, labels, users = (np.concatenate(part) for part in zip(*parts, strict=True))
+    if not len(labels):
         return b""
-    valid = found.places[chosen] >= 0
-    matrix = xgb.QuantileDMatrix(
-        found.features[chosen][valid], label=labels[chosen][valid].astype(np.float32),
-        qid=np.nonzero(valid)[0], feature_names=list(FEATURES), nthread=params.threads,
-    )  # fmt: skip
+    groups = np.cumsum(np.diff(users, prepend=users[0]) != 0)
+    matrix = xgb.QuantileDMatrix(features, label=labels, qid=groups, nthread=params.threads)
     settings = {
         "objective": "rank:ndcg", "tree_method": "hist", "max_depth": params.ranker_depth,
         "learning_rate": params.ranker_learning_rate, "min_child_weight": 5, "subsample": 0.8,
@@ -141,7 +146,6 @@ def fit_ranker(found: Candidates, labels: np.ndarray, users: np.ndarray, params:
         "seed": params.seed, "nthread": params.threads,
     }  # fmt: skip
     booster = xgb.train(settings, matrix, num_boost_round=params.ranker_rounds)
-    booster.feature_names = None  # predictions come from plain arrays
     return bytes(booster.save_raw("ubj"))
 
 

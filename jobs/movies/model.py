@@ -19,7 +19,7 @@ import scipy
 import scipy.sparse as sp
 import sklearn
 import xgboost as xgb
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from jobs.core.errors import DataError
 from jobs.movies import archive, evaluation, interactions, recommend, scorers, validation
@@ -139,11 +139,8 @@ def parameters(model: Model, params: TrainParams) -> dict[str, Any]:
 
 def example(model: Model, table: pa.Table) -> pd.DataFrame:
     """A few rows as the model takes them, for the signature."""
-    return (
-        table.slice(0, 5)
-        .select(["user_id", "movie_id", "event_time", "interaction_type", "value"])
-        .to_pandas()
-    )
+    columns = ["user_id", "movie_id", "event_time", "interaction_type", "value"]
+    return pd.DataFrame(table.slice(0, 5).select(columns).to_pydict())
 
 
 def _load_pyfunc(path: str) -> Served:
@@ -161,7 +158,7 @@ class Served:
     def predict(self, frame: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         history = pa.Table.from_pandas(frame, preserve_index=False)
         users = np.unique(frame["user_id"].to_numpy(object))
-        return pa.concat_tables(score(self.model, history, users)).to_pandas()
+        return pd.DataFrame(pa.concat_tables(score(self.model, history, users)).to_pydict())
 
 
 def report(model: Model, train: pa.Table, holdout: pa.Table, folder: Path) -> None:

@@ -44,7 +44,7 @@ class TrainParams(Section):
     validation_share: float = Field(
         0.2, gt=0, lt=1, description="share of training rows that choose the hybrid"
     )
-    validation_users: int = Field(4_000, ge=2, description="users, at most, that choose the hybrid")
+    validation_users: int = Field(2_000, ge=1, description="users, at most, in each of the windows")
     ranker: bool = Field(True, description="let an XGBoost ranker compete with the blend")
     ranker_rounds: int = Field(80, ge=1, description="trees of the ranker")
     ranker_depth: int = Field(4, ge=1, description="depth of a tree of the ranker")

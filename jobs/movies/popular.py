@@ -15,7 +15,7 @@ def fit(interactions: Interactions, half_life: float) -> np.ndarray:
     age = interactions.days.max() - interactions.days
     items, count = interactions.strengths.indices, interactions.strengths.shape[1]
     decayed = np.stack([np.bincount(items, 0.5 ** (age / (half_life * speed)), count) for speed in SPEEDS])
-    return (decayed / decayed.max(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(decayed / decayed.max(axis=1, keepdims=True), np.float32)
 
 
 def scores(popularity: np.ndarray, catalogue: Catalogue, favourites: np.ndarray) -> np.ndarray:
@@ -28,5 +28,5 @@ def scores(popularity: np.ndarray, catalogue: Catalogue, favourites: np.ndarray)
     chosen = np.array([places.get(name, -1) for name in favourites])
     known = chosen >= 0
     if known.any():
-        found[known] += catalogue.genre_matrix[:, chosen[known]].toarray().T
+        found[known] += 2 * catalogue.genre_matrix[:, chosen[known]].toarray().T
     return found

@@ -58,10 +58,11 @@ def _similarities(algorithm: str, scorers: Scorers) -> list[Similarity]:
         known = (place[seen] >= 0) & (place[shown] >= 0)
         return np.where(known, scorers.weights[place[seen], place[shown]], 0)
 
-    return {
+    found: dict[str, list[Similarity]] = {
         "hybrid": [weight, scorers.content.pairs], "collaborative": [weight],
         "content": [scorers.content.pairs], "popular": [],
-    }[algorithm]  # fmt: skip
+    }  # fmt: skip
+    return found[algorithm]
 
 
 def _popular(scorers: Scorers, places: np.ndarray, favourites: np.ndarray) -> np.ndarray:

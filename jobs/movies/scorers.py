@@ -36,7 +36,7 @@ class Scorers:
         return content.fit(self.catalogue)
 
     def scores(self, history: sp.csr_array, favourites: np.ndarray) -> dict[str, np.ndarray]:
-        """SOURCES and `walk` to users by movies, float32; movies seen are -inf.
+        """SOURCES, `walk` and `fresh` (popularity of the last days) to users by movies, float32; movies seen are -inf.
 
         A user of whom an algorithm knows nothing gets the scores of `popular`.
         """
@@ -47,6 +47,7 @@ class Scorers:
         found = {
             "collaborative": self.collaborative(history, popularity), "content": similar, "popular": popularity,
             "walk": self._spread((history[:, self.kept] @ self.walk).toarray()),
+            "fresh": np.tile(self.popularity[1], (history.shape[0], 1)),
         }  # fmt: skip
         users, movies = history.nonzero()
         for values in found.values():
@@ -61,7 +62,7 @@ class Scorers:
         strange = np.diff(known.indptr) == 0
         found[strange] = self.popularity[0] if otherwise is None else otherwise[strange]
         found[history.nonzero()] = -np.inf
-        return found
+        return np.asarray(found, np.float32)
 
     def _spread(self, values: np.ndarray) -> np.ndarray:
         """Over the whole catalogue; movies that are not kept come after those that are."""

@@ -20,8 +20,10 @@ GENRES = ("Action", "Comedy", "Drama", "Horror")
 
 def interactions(rows):
     """A training table of (user, movie, µs, value) or of dicts, movies without title, year and genre."""
-    named = [row if isinstance(row, dict) else dict(zip(("user_id", "movie_id", "event_time", "value"), row, strict=True)) for row in rows]  # fmt: skip
-    full = [{"interaction_type": "rating", "title": f"Title {row['movie_id']}", "year": None, "genres": None} | row for row in named]  # fmt: skip
+    names = ("user_id", "movie_id", "event_time", "value")
+    named = [row if isinstance(row, dict) else dict(zip(names, row, strict=True)) for row in rows]
+    plain = {"interaction_type": "rating", "year": None, "genres": None}
+    full = [plain | {"title": f"Title {row['movie_id']}"} | row for row in named]
     return table(pd.DataFrame(full))
 
 
@@ -49,8 +51,10 @@ def world(users=120, movies=60, each=12, seed=0):
             liked = genre[movie] == user % len(GENRES)
             rows.append({
                 "user_id": f"u{user:03}", "movie_id": f"m{movie:03}", "interaction_type": "rating",
-                "event_time": START + int(chance.integers(0, 60 * DAY)), "value": float(chance.integers(6, 11) if liked else chance.integers(1, 7)),
-                "title": f"Film {movie} ☃", "year": 1960 + movie if movie % 7 else None, "genres": GENRES[genre[movie]] if movie % 9 else None,
+                "event_time": START + int(chance.integers(0, 60 * DAY)),
+                "value": float(chance.integers(6, 11) if liked else chance.integers(1, 7)),
+                "title": f"Film {movie} ☃", "year": 1960 + movie if movie % 7 else None,
+                "genres": GENRES[genre[movie]] if movie % 9 else None,
             })  # fmt: skip
     return table(pd.DataFrame(rows).sample(frac=1, random_state=seed))
 

@@ -1,0 +1,139 @@
+"""The model: same interactions and parameters, same bytes; it recommends what it should, and nothing seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from movie_world import DAY, START, interactions, world
+
+from jobs.core.errors import DataError
+from jobs.movies import backtest, model
+from jobs.movies.interactions import deduplicate
+from jobs.movies.params import TrainParams
+from jobs.movies.split import split
+
+PARAMS = TrainParams(threads=1, ranker_rounds=10, ease_regularisation=20)
+UNSEEN = pa.table({
+    "movie_id": ["new", "bare"], "title": ["Film ☃ « né »", None], "year": pa.array([2001, None], pa.int32()),
+    "genres": ["Drama", None],
+})  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table():
+    return world()
+
+
+@pytest.fixture(scope="module")
+def fitted(table):
+    return model.fit(table, PARAMS, UNSEEN)
+
+
+@pytest.fixture(scope="module")
+def rows(fitted, table):
+    users = np.array(["u000", "u001", "stranger"], object)
+    return pa.concat_tables(model.score(fitted, table, users, np.array(["", "", "Drama"]))).to_pandas()
+
+
+def test_same_rows_in_any_order_same_bytes(table, fitted):
+    order = np.random.default_rng(1).permutation(table.num_rows)
+    assert model.fit(table.take(order), PARAMS, UNSEEN).to_bytes() == fitted.to_bytes()
+
+
+def test_what_was_written_recommends_as_it_did(table, fitted):
+    data = fitted.to_bytes()
+    loaded, users = model.load(data), np.unique(table["user_id"].to_numpy())
+    assert loaded.to_bytes() == data
+    one, other = (pa.concat_tables(model.score(each, table, users)) for each in (fitted, loaded))
+    assert one.equals(other)
+
+
+def test_lists_are_ranked_and_hold_nothing_seen(rows, table):
+    assert set(rows["algorithm"]) == {"hybrid", "collaborative", "content", "popular"}
+    seen = set(zip(table["user_id"].to_pylist(), table["movie_id"].to_pylist(), strict=True))
+    assert not seen & set(zip(rows["user_id"], rows["movie_id"], strict=True))
+    for _, part in rows.groupby(["user_id", "algorithm"]):
+        assert part["rank"].tolist() == list(range(1, 21))
+        assert part["movie_id"].is_unique and part["score"].is_monotonic_decreasing
+
+
+def test_strangers_get_what_is_popular_in_their_genre_first(rows):
+    mine = rows[rows["user_id"] == "stranger"]
+    lists = [part["movie_id"].tolist() for _, part in mine.groupby("algorithm")]
+    assert lists[0] == lists[1] == lists[2] == lists[3]
+    first = mine[mine["algorithm"] == "popular"]["reason"].tolist()
+    assert first[0] == "popular in Drama" and first == sorted(first, reverse=True)
+    assert first[-1] == "popular"
+
+
+def test_reasons_name_a_movie_seen(rows, table):
+    titles = dict(zip(table["movie_id"].to_pylist(), table["title"].to_pylist(), strict=True))
+    for user in ("u000", "u001"):
+        seen = {
+            titles[movie] for movie in table.filter(pc.equal(table["user_id"], user))["movie_id"].to_pylist()
+        }
+        for reason in rows[(rows["user_id"] == user) & (rows["algorithm"] != "popular")]["reason"]:
+            assert reason == "popular" or reason.removeprefix("because you rated ") in seen
+    assert (rows[rows["algorithm"] == "popular"]["reason"].str.startswith("popular")).all()
+
+
+def test_content_knows_movies_without_interactions(fitted, table):
+    place = fitted.scorers.catalogue.ids.tolist().index("new")
+    similar = fitted.scorers.content.pairs(np.arange(len(fitted.scorers.catalogue)), np.full(62, place))
+    dramas = fitted.scorers.catalogue.genres == "Drama"
+    assert similar[dramas].min() > 0.3 and similar[place] == pytest.approx(1, abs=1e-5)
+    assert not fitted.scorers.content.pairs(
+        np.arange(62), np.full(62, 0 + fitted.scorers.catalogue.ids.tolist().index("bare"))
+    ).any()
+
+
+def test_the_holdout_changes_nothing_and_empty_ones_are_judged(table, fitted):
+    found = model.evaluate(fitted, table, table.slice(0, 0))
+    assert found["users"] == 0 and found["ndcg_at_10"] == 0
+    assert model.evaluate(fitted, table, table)["users"] == 0  # all of it was seen
+
+
+def test_the_backtest_learns_tastes_and_repeats():
+    plan = backtest.Plan("stratified", seed=3)
+    out = backtest.run(world(), plan, PARAMS)
+    scores = {row["algorithm"]: row["ndcg_at_10"] for row in out["rows"]}
+    assert scores["collaborative"] > 1.2 * scores["popular"] > 0
+    assert all(
+        row["ndcg_at_10_interval"][0] <= row["ndcg_at_10"] <= row["ndcg_at_10_interval"][1]
+        for row in out["rows"]
+    )
+    assert backtest.run(world(), plan, PARAMS) == out
+
+
+def test_splits_do_not_overlap(table):
+    early, late = split(table, "time", 0.75, 0)
+    assert max(early["event_time"].to_pylist()) < min(late["event_time"].to_pylist())
+    early, late = split(table, "stratified", 0.75, 0)
+    assert early.num_rows + late.num_rows == table.num_rows and late.num_rows == 120 * 3
+
+
+def test_the_last_interaction_counts():
+    rows = interactions([("a", "m", START + DAY, 9), ("a", "m", START, 2), ("a", "m", START + DAY, 4)])
+    kept, dropped = deduplicate(rows)
+    assert (kept["value"].to_pylist(), dropped) == ([4.0], 2)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("a", "m", START, 9)],
+        [(f"u{n}", "m", START + n, 9) for n in range(9)],
+        [("a", f"m{n}", START, 9) for n in range(9)],
+    ],
+)
+def test_too_little_to_compare_is_an_error(rows):
+    with pytest.raises(DataError, match="nothing to compare") as caught:
+        model.fit(interactions(rows), PARAMS)
+    assert "min_interactions" in caught.value.remedy
+
+
+def test_no_rows_are_an_error():
+    with pytest.raises(DataError, match="no interactions"):
+        model.fit(world().slice(0, 0), PARAMS)
