@@ -49,6 +49,17 @@ def repro(folder: Path, environment: dict[str, str], target: str) -> str:
     return done.stdout
 
 
+def test_git_does_not_hide_what_dvc_writes(tmp_path):
+    """DVC refuses to work where its lock file is ignored."""
+    for name in (".gitignore", "dvc.yaml", "params.yaml"):
+        shutil.copy(settings.PROJECT / name, tmp_path)
+    dvc = [sys.executable, "-m", "dvc"]
+    for command in (["git", "init", "-q"], [*dvc, "init", "-q"], [*dvc, "stage", "list"]):
+        done = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True)
+        assert done.returncode == 0, done.stderr
+    assert "train@fraud" in done.stdout
+
+
 def test_every_night_step_is_a_stage_with_its_own_section():
     stages = yaml.safe_load((settings.PROJECT / "dvc.yaml").read_text())["stages"]
     from jobs.steps.frame import NIGHTLY
