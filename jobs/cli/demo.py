@@ -154,14 +154,14 @@ def _where(console: Console, chosen: Settings) -> None:
 
 def fill(chosen: Settings, pipeline: str, data: Path | None) -> None:
     """Simulate what the pipeline reads, from its first date on, or load the files of the folder."""
-    from jobs.cli import source
+    from jobs.cli import source, source_movies
     from jobs.core import params
 
     first = datetime.combine(params.first_date(chosen.params_file, pipeline), time())
     if data is None and pipeline == "fraud":
         source.simulate(days=DAYS, customers=_CUSTOMERS, merchants=_MERCHANTS, start=first)
     elif data is None:
-        source.simulate_ratings(days=DAYS, users=_USERS, movies=_MOVIES, start=first)
+        source_movies.simulate_ratings(days=DAYS, users=_USERS, movies=_MOVIES, start=first)
     elif pipeline == "fraud":
         source.transactions(
             files=[str(data / "transactions" / "*.parquet")],
@@ -169,8 +169,8 @@ def fill(chosen: Settings, pipeline: str, data: Path | None) -> None:
             label_column="TX_FRAUD",
         )
     else:
-        source.movies(files=[str(data / "ratings" / "movies.dat")])
-        source.ratings(files=[str(data / "ratings" / "ratings.dat")])
+        source_movies.load_movies(files=[str(data / "ratings" / "movies.dat")])
+        source_movies.load_ratings(files=[str(data / "ratings" / "ratings.dat")])
 
 
 def _metrics(console: Console, chosen: Settings, pipeline: str, day: date) -> None:

@@ -19,7 +19,7 @@ import scipy
 import scipy.sparse as sp
 import sklearn
 import xgboost as xgb
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from jobs.core.errors import DataError
 from jobs.movies import archive, evaluation, interactions, recommend, scorers, validation
