@@ -32,6 +32,30 @@ NOTICE = "<!-- Written by docs/generate.py (`make docs`) from the code. Do not e
 # What a column means, by its name, or by <table>.<name> where the name alone does not say it.
 MEANINGS = {
     "date": "the day D (UTC)",
+    "id": "the interaction",
+    "user_id": "the user",
+    "movie_id": "the movie",
+    "interaction_type": "`rating`, `view` or `like`",
+    "user_interactions.value": "the rating; null without one",
+    "timestamp": "when it happened",
+    "metadata": "of a view `watch_time_s`, in seconds",
+    "watch_time_s": "seconds of a view; null where nobody says",
+    "title": "its title, without the year",
+    "year": "year of release, where known",
+    "genres": "its genres, joined by `|`, where known",
+    "genre": "a genre of the movies, `unknown` where none is known",
+    "avg_rating": "mean rating; null without one",
+    "total_interactions": "ratings, views and likes",
+    "total_watch_time": "seconds of views",
+    "watch_time": "seconds of views",
+    "ratings": "how many of them are ratings",
+    "interactions": "ratings, views and likes",
+    "users": "by how many users",
+    "algorithm": "`hybrid`, `collaborative`, `content` or `popular`",
+    "rank": "from 1, the best",
+    "recommendations.score": "what the algorithm ranks by; of one algorithm and user comparable, else not",
+    "recommendations.reason": "why, in a few words",
+    "favourite_genre": "the genre of most interactions; null where none is known",
     "transaction_id": "the transaction",
     "event_time": "when it happened",
     "customer_id": "the customer",
@@ -125,7 +149,7 @@ def _tables() -> Iterator[str]:
     yield "# Tables\n\nWords are explained in the [glossary](glossary.md).\n"
     yield "## The source: the operational PostgreSQL\n"
     for table in operational.TABLES:
-        yield f"### `{table.name}`\n\nGrain: one row a `{table.key}`. A day is selected by `{table.time}`.\n"
+        yield f"### `{table.name}`\n\nGrain: one row a `{table.key}`. {_day_of(table.time)}.\n"
         yield from _grid(("column", "PostgreSQL", "null", "meaning"), (
             (f"`{c.name}`", operational.SQL_TYPE[c.kind], "" if c.required else "yes", _meaning(table.name, c.name))
             for c in table.columns
@@ -154,13 +178,17 @@ def _pipeline(pipeline: str) -> Iterator[str]:
 
 def _lake(source: Source) -> Iterator[str]:
     key = ", ".join(source.key)
-    yield f"### `{source.name}` in the lake\n\nGrain: one row a `{key}`; a day by `{source.time}`. After validate the"
+    yield f"### `{source.name}` in the lake\n\nGrain: one row a `{key}`. {_day_of(source.time)}. After validate the"
     yield "key is unique and no required column is null; the rows that are not good are in"
     yield f"`quarantine-{source.name}`, with the column `reason`.\n"
     yield from _grid(("column", "type", "required", "meaning"), (
         (f"`{f.name}`", str(f.type), "yes" if f.name in source.required else "", _meaning(source.name, f.name))
         for f in source.schema
     ))  # fmt: skip
+
+
+def _day_of(time: str | None) -> str:
+    return f"A day is selected by `{time}`" if time else "It is read whole: what there is when D is extracted"
 
 
 def _clickhouse(table: Table) -> Iterator[str]:
@@ -175,12 +203,13 @@ def _served(pipeline: str, table: Table) -> Iterator[str]:
         "event": "the current versions of all kept dates up to the served one",
         "entity": "the served version",
     }[table.kind]
-    ids = ":".join(f"<{name}>" for name in table.key)
+    ids = ":".join(f"<{name}>" for name in table.lookup_key)
+    document = f"the rows by `{table.key[-1]}`, as one JSON array" if table.ranked else "the row as JSON"
     yield f"### `{table.name}`, {table.kind} table\n\nGrain: {table.grain}, and version.\n"
     yield f"- `{table.name}_current`: {reach}."
     yield f"- `{table.name}_history`: every kept version, with `model_digest`, `model_version` and `state`."
     yield f"- `{pipeline}.{table.name}`: the partitioned table under both; nothing but Nightshift reads it."
-    yield f"- Redis: `ns:{pipeline}:<version>:{table.name}:{ids}` → the row as JSON, without `version`.\n"
+    yield f"- Redis: `ns:{pipeline}:<version>:{table.name}:{ids}` → {document}, without `version`.\n"
     columns = [pa.field("version", pa.string(), nullable=False), *table.schema]
     yield from _grid(("column", "PostgreSQL", "null", "meaning"), (
         (f"`{f.name}`", postgres.column_type(f), "yes" if f.nullable else "", _meaning(table.name, f.name))
