@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.core.errors import ConfigError
-from jobs.source.convert import as_text
+from jobs.source.converted import as_text
 from jobs.source.movielens import MOVIES as MOVIE_LINES
 from jobs.source.movielens import RATINGS, Opener
 from jobs.source.request import Reading, Remark
