@@ -29,7 +29,7 @@ SELECT count(*) FROM (
 _UNKNOWN_MOVIES = (
     "SELECT count(*) FROM stage WHERE NOT EXISTS (SELECT FROM movies WHERE movies.movie_id = stage.movie_id)"
 )
-_OF_UNKNOWN_MOVIES = Remark("are of a movie that the table movies does not hold", _UNKNOWN_MOVIES)
+_OF_UNKNOWN_MOVIES = Remark("rows are of a movie that the table movies does not hold", _UNKNOWN_MOVIES)
 
 
 def parse_scale(text: str) -> tuple[float, float]:
