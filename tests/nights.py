@@ -251,7 +251,7 @@ def keep(place: Place, home: Path, postgres: str) -> Moment:
     """The state that `place` is in; `postgres` was made from its database as the template."""
     _copy_home(place.home, home)
     with closing(redis.Redis.from_url(place.redis)) as client:
-        keys = {key: client.dump(key) for key in client.scan_iter(match="ns:*", count=5000)}
+        keys = {key: client.dump(key) for key in client.scan_iter(match=f"ns:{place.pipeline}:*", count=5000)}
     return Moment(home, place.source, postgres, keys, place.digests(), place.pipeline)
 
 

@@ -16,8 +16,10 @@ from jobs.source.simulate.write import Simulation, to_database
 from jobs.steps.frame import NIGHTLY
 from nights import BEFORE, DEFAULTS, FIRST, FIRST_MOVIES, Place, database_of, keep, resume
 
-# A parameter of tests that hold for every pipeline: `@BOTH`.
+# For tests that hold for every pipeline; `EACH` runs all but fraud among the slow ones.
 BOTH = pytest.mark.parametrize("pipeline", PIPELINES, indirect=True)
+_REST = [pytest.param(name, marks=pytest.mark.slow) for name in PIPELINES if name != "fraud"]
+EACH = pytest.mark.parametrize("pipeline", ["fraud", *_REST], indirect=True)
 MOVIES = MovieSimulation(FIRST_MOVIES, days=9, users=120, movies=80, seed=1)
 SIMULATION = Simulation(FIRST, days=18, customers=200, merchants=300, seed=1, reporting=Reporting(2, 0))
 
