@@ -126,6 +126,11 @@ def evaluate(model: Model, history: pa.Table, holdout: pa.Table) -> dict[str, fl
     return judge(model, history, holdout).summary()
 
 
+def values(model: Model, history: pa.Table, holdout: pa.Table, metric: str) -> np.ndarray | None:
+    """The hybrid's value of a metric for each user of the holdout, in the order of their ids."""
+    return judge(model, history, holdout).values("hybrid").get(metric)
+
+
 def chosen(model: Model) -> dict[str, Any]:
     """What validation chose, and what was counted."""
     found = {"hybrid": model.hybrid.kind, "blend": list(model.hybrid.weights), "prior": model.scorers.prior}
