@@ -74,7 +74,7 @@ def serving_db(services):
 @pytest.fixture
 def redis_url(services):
     """The address of an empty Redis database that no other test uses meanwhile."""
-    url = services.redis.removesuffix("/0") + f"/{next(REDIS_DATABASES)}"
+    url = f"{services.redis.rpartition('/')[0]}/{next(REDIS_DATABASES)}"
     with closing(redis.Redis.from_url(url)) as client:
         client.flushdb()
         yield url

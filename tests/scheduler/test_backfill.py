@@ -25,7 +25,14 @@ def platform(scheduled):
 
 
 def backfill(platform, *more):
-    """What on-call types; the runs that there are afterwards, by day."""
+    """What on-call types, when the backfill before is over; the runs that there are afterwards, by day."""
+    with platform.api() as api:
+        deadline = time.monotonic() + 120
+        while any(
+            each["completed_at"] is None for each in api.call("GET", "backfills", dag_id=DAG)["backfills"]
+        ):
+            assert time.monotonic() < deadline, "the backfill before is not marked as completed"
+            time.sleep(0.5)
     bounds = ("--from-date", str(DAY), "--to-date", str(LAST + timedelta(days=1)))
     asked = platform.place.nightshift(
         "airflow", "backfill", "create", "--dag-id", DAG, *bounds, "--max-active-runs", "3", *more
