@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jobs.cli.backtest_movies import movies
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help="Judge a pipeline's model on the past; nothing that is served changes."
 )
+
+app.command()(movies)
 
 
 @app.callback()

@@ -38,10 +38,10 @@ def run(
     table: pa.Table, plan: Plan, params: TrainParams, catalogue: pa.Table | None = None
 ) -> dict[str, Any]:
     """`rows`: one an algorithm, its means over users with their intervals (`<measure>_interval`, 95 %) and, for
-    the algorithms of BELOW, the paired interval of its nDCG less that of the one it should beat. `users`, `hybrid`
-    and `prior` say how it came about.
+    the algorithms of BELOW, the paired interval of its nDCG less that of the one it should beat. `users`, and what
+    model.chosen says, tell how it came about.
 
-    The hybrid is chosen within the training rows, in the way in which the rows were split.
+    It is chosen within the training rows, in the way in which the rows were split.
     """
     early, late = split(table, plan.split, plan.ratio, plan.seed)
     fitted = model.fit(
@@ -51,7 +51,7 @@ def run(
     return {
         "rows": [_row(judged, name, plan) for name in ALGORITHMS],
         "users": len(judged.users), "cold_users": int((judged.activity == 0).sum()),
-        "hybrid": fitted.hybrid.kind, "prior": fitted.scorers.prior, "validation": fitted.hybrid.figures,
+        "chosen": model.chosen(fitted), "validation": fitted.hybrid.figures,
     }  # fmt: skip
 
 

@@ -15,9 +15,12 @@ from jobs.movies.params import TrainParams
 from jobs.movies.scorers import SOURCES, Scorers
 
 BLENDED = (*SOURCES, "walk", "fresh")
-ALONE = (1.0, 0.0, 0.0, 0.0, 0.0)  # collaborative and nothing else: the hybrid is chosen to be no worse
-POPULAR = (0.0, 0.0, 1.0, 0.0, 0.0)
-GRID = tuple(product((1.0,), (0.0, 0.1), (0.0, 0.3, 1.0), (0.0, 0.3, 1.0), (0.0, 0.3, 1.0, 3.0, 10.0)))
+POPULAR, ALONE = (
+    (0.0, 0.0, 1.0, 0.0, 0.0),
+    (1.0, 0.0, 0.0, 0.0, 0.0),
+)  # popularity and collaborative by themselves
+KINDS: dict[tuple[float, ...], str] = {POPULAR: "popular", ALONE: "collaborative"}
+GRID = tuple(product((1.0,), (0.0, 0.1), (0.0, 0.3, 1.0, 3.0), (0.0, 0.3, 1.0), (0.0, 0.3, 1.0, 3.0, 10.0)))
 FEATURES = (
     *BLENDED, *(f"{name}_raw" for name in BLENDED), *(f"{name}_rank" for name in BLENDED),
     "popularity_slow", "days_since_first_seen", "years_since_release", "genre_affinity",
@@ -62,7 +65,8 @@ class Hybrid:
 
     @property
     def kind(self) -> str:
-        return "ranker" if self.ranker else "blend"
+        """popular, collaborative, blend or ranker."""
+        return "ranker" if self.ranker else KINDS.get(self.weights, "blend")
 
     @cached_property
     def booster(self) -> xgb.Booster:
@@ -72,15 +76,17 @@ class Hybrid:
 
     def scores(self, candidates: Candidates, threads: int) -> np.ndarray:
         """Users by candidates, float32; -inf where there is none, popularity for users without history."""
-        if not self.ranker:
-            return blend(candidates, self.weights)
+        found = self._ranked(candidates, threads) if self.ranker else blend(candidates, self.weights)
+        new = candidates.features[:, :, FEATURES.index("user_interactions")].max(axis=1) == 0
+        found[new] = blend(candidates, POPULAR)[new]
+        return found
+
+    def _ranked(self, candidates: Candidates, threads: int) -> np.ndarray:
         found = np.full(candidates.places.shape, -np.inf, np.float32)
         valid = candidates.places >= 0
         self.booster.set_param({"nthread": threads})
         rows = candidates.features[valid]
         found[valid] = self.booster.inplace_predict(rows) if len(rows) else 0
-        new = candidates.features[:, :, FEATURES.index("user_interactions")].max(axis=1) == 0
-        found[new] = blend(candidates, POPULAR)[new]
         return found
 
 
@@ -108,24 +114,22 @@ def blend(found: Candidates, weights: tuple[float, ...]) -> np.ndarray:
 
 
 def choose(first: Window, second: Window, params: TrainParams) -> Hybrid:
-    """The contender with the best nDCG@10 in the second window: collaborative alone, a blend, or a ranker.
+    """The contender with the best nDCG@10 in the second window; of equals the simplest: popular, collaborative, a
+    blend, a ranker.
 
     The first window chose the blend's weights and fitted the ranker. The windows follow each other: two halves of
     the users of one window would share what was new in it. A ranker that wins is fitted again on both.
     """
-    # Ties go to the first: collaborative alone.
-    grid = sorted(GRID, key=lambda weights: weights != ALONE)
-    weights = max(grid, key=lambda each: first.quality(blend(first.found, each)))
-    figures = {
-        name: second.quality(blend(second.found, each))
-        for name, each in (("collaborative", ALONE), ("blend", weights))
-    }
-    chosen = Hybrid(weights if figures["blend"] > figures["collaborative"] else ALONE, b"", figures)
+    weights = max((POPULAR, ALONE, *GRID), key=lambda each: first.quality(blend(first.found, each)))
+    contenders = {"popular": Hybrid(POPULAR), "collaborative": Hybrid(ALONE), "blend": Hybrid(weights)}
     if params.ranker and (ranker := fit_ranker([first], params)):
-        figures["ranker"] = second.quality(Hybrid(ranker=ranker).scores(second.found, params.threads))
-        if figures["ranker"] > max(figures["blend"], figures["collaborative"]):
-            return Hybrid(ALONE, fit_ranker([first, second], params), figures)
-    return chosen
+        contenders["ranker"] = Hybrid(ranker=ranker)
+    figures = {
+        name: second.quality(each.scores(second.found, params.threads)) for name, each in contenders.items()
+    }
+    best = max(figures, key=figures.__getitem__)
+    ranker = fit_ranker([first, second], params) if best == "ranker" else b""
+    return Hybrid(contenders[best].weights, ranker, figures)
 
 
 def fit_ranker(windows: list[Window], params: TrainParams) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -52,7 +52,8 @@ class Model:
     def to_bytes(self) -> bytes:
         catalogue, walk = self.scorers.catalogue, self.scorers.walk
         told = {
-            "params": self.params.model_dump(mode="json"), "facts": self.facts, "prior": self.scorers.prior,
+            "params": self.params.model_dump(mode="json"), "facts": self.facts,
+            "half_life": self.scorers.half_life, "prior": self.scorers.prior,
             "blend": self.hybrid.weights, "figures": self.hybrid.figures,
             "ids": list(catalogue.ids), "titles": list(catalogue.titles), "genres": list(catalogue.genres),
         }  # fmt: skip
@@ -75,8 +76,9 @@ def load(data: bytes) -> Model:
         (found["walk_data"], found["walk_indices"], found["walk_indptr"]), shape=(count, count)
     )
     fitted = Scorers(
-        catalogue, found["kept"], found["weights"], walk, found["popularity"], found["age"], told["prior"]
-    )
+        catalogue, found["kept"], found["weights"], walk, found["popularity"], found["age"],
+        told["half_life"], told["prior"],
+    )  # fmt: skip
     chosen = Hybrid(tuple(told["blend"]), found["ranker.ubj"], told["figures"])
     return Model(fitted, chosen, TrainParams.model_validate(told["params"]), told["facts"])
 
@@ -84,7 +86,7 @@ def load(data: bytes) -> Model:
 def fit(table: pa.Table, params: TrainParams, catalogue: pa.Table | None = None) -> Model:
     """Fit on `table`, a row an interaction; `catalogue` adds movies that nobody has seen (catalogue.COLUMNS).
 
-    The hybrid and the prior are chosen on `validation_share` of the rows, by scores that have not seen them; then
+    What validation.Choice holds is chosen on `validation_share` of the rows, by scores that have not seen them; then
     everything is fitted on all rows. A movie without a title is one that the catalogue lacks: it is never recommended.
     Same rows in any order, same catalogue and parameters: same bytes. DataError when fewer than two movies have
     `min_interactions`, or more than `ease_max_items` do.
@@ -95,14 +97,14 @@ def fit(table: pa.Table, params: TrainParams, catalogue: pa.Table | None = None)
     every = movies.read(*([catalogue] if catalogue is not None else []), _titled(rows))
     with threadpool_limits(params.threads, "blas"):
         known = interactions.read(rows, every, params)
-        fitted = scorers.fit(known, every, params)
-        prior, chosen = validation.choose(rows, every, params)
+        chosen = validation.choose(rows, every, params)
+        fitted = scorers.fit(known, every, params, chosen.half_life, chosen.prior)
     facts = {
         "users": len(known.users), "movies": len(every), "interactions": known.strengths.nnz,
         "repeated_interactions": repeated, "movies_kept": len(fitted.kept),
         "movies_below_min_interactions": len(np.unique(known.strengths.indices)) - len(fitted.kept),
     }  # fmt: skip
-    return Model(replace(fitted, prior=prior), chosen, params, facts)
+    return Model(fitted, chosen.hybrid, params, facts)
 
 
 def _titled(rows: pa.Table) -> pa.Table:
@@ -141,8 +143,10 @@ def values(model: Model, history: pa.Table, holdout: pa.Table, metric: str) -> n
 
 def chosen(model: Model) -> dict[str, Any]:
     """What validation chose, and what was counted."""
-    found = {"hybrid": model.hybrid.kind, "blend": list(model.hybrid.weights), "prior": model.scorers.prior}
-    return found | model.facts
+    return {
+        "hybrid": model.hybrid.kind, "blend": list(model.hybrid.weights), "prior": model.scorers.prior,
+        "half_life_days": model.scorers.half_life, **model.facts,
+    }  # fmt: skip
 
 
 def parameters(model: Model, params: TrainParams) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from jobs.core import params
 from jobs.core.params import Empty, Section
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
 
 
 class MoviesValidateParams(params.ValidateParams):
@@ -31,11 +34,15 @@ class TrainParams(Section):
     ease_regularisation: float = Field(200, gt=0, description="L2 on the item-item weights")
     walk_beta: float = Field(0.4, ge=0, le=1, description="how strongly random walks shun popular movies")
     walk_neighbours: int = Field(100, ge=1, description="movies that random walks keep for each movie")
-    half_life_days: float = Field(
-        7, gt=0, description="days after which an interaction counts half as popular"
+    half_lives_days: tuple[Positive, ...] = Field(
+        (0.5, 1, 2, 4, 7, 14, 30, 90),
+        min_length=1,
+        description="days after which an interaction counts half as popular, to choose from",
     )
-    priors: tuple[float, ...] = Field(
-        (0, 0.1, 0.3, 1, 3), min_length=1, description="weights of popularity in collaborative to choose from"
+    priors: tuple[NonNegative, ...] = Field(
+        (0, 0.1, 0.3, 1, 3, 10, 30),
+        min_length=1,
+        description="weights of popularity in collaborative to choose from",
     )
     candidates: int = Field(50, ge=20, description="movies each algorithm hands to the hybrid, for each user")
     validation: Literal["time", "stratified"] = Field(

@@ -7,7 +7,7 @@ import numpy as np
 from jobs.movies.catalogue import Catalogue
 from jobs.movies.interactions import Interactions
 
-SPEEDS = (1.0, 0.3, 10.0)  # half-lives, as multiples of the parameter; the first one ranks
+SPEEDS = (1.0, 0.3, 10.0)  # half-lives, as multiples of the one that was chosen; the first ranks
 
 
 def fit(interactions: Interactions, half_life: float) -> np.ndarray:

@@ -20,7 +20,8 @@ SOURCES = ("collaborative", "content", "popular")  # of candidates, each an algo
 @dataclass(frozen=True, eq=False)
 class Scorers:
     """`kept`: places of the movies that `weights` and `walk` know; `popularity`: popular.SPEEDS by movies;
-    `age`: days from a movie's first interaction to the last of all; `prior`: weight of popularity in collaborative.
+    `age`: days from a movie's first interaction to the last of all; `half_life` of popularity, in days; `prior`:
+    weight of popularity in collaborative.
     """
 
     catalogue: Catalogue
@@ -29,6 +30,7 @@ class Scorers:
     walk: sp.csr_array
     popularity: np.ndarray
     age: np.ndarray
+    half_life: float
     prior: float = 0.0
 
     @cached_property
@@ -72,7 +74,13 @@ class Scorers:
         return found
 
 
-def fit(interactions: Interactions, catalogue: Catalogue, params: TrainParams) -> Scorers:
+def fit(
+    interactions: Interactions,
+    catalogue: Catalogue,
+    params: TrainParams,
+    half_life: float,
+    prior: float = 0.0,
+) -> Scorers:
     """Fitted on all of `interactions`; DataError when too few or too many movies have enough of them."""
     kept = kept_items(interactions.strengths, params.min_interactions)
     matrix = interactions.strengths[:, kept]
@@ -83,6 +91,8 @@ def fit(interactions: Interactions, catalogue: Catalogue, params: TrainParams) -
         kept,
         ease.fit(matrix, params.ease_regularisation, params.ease_max_items),
         walk.fit(matrix, params.walk_beta, params.walk_neighbours),
-        popular.fit(interactions, params.half_life_days),
+        popular.fit(interactions, half_life),
         (interactions.days.max() - np.minimum(first, interactions.days.max())).astype(np.float32),
+        half_life,
+        prior,
     )

@@ -1,8 +1,9 @@
-"""Choosing the hybrid on rows that the candidates' scores have not seen."""
+"""Choosing what the interactions do not say by themselves, on rows that the candidates' scores have not seen."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from statistics import median_high
 
 import numpy as np
 import pyarrow as pa
@@ -10,46 +11,50 @@ import scipy.sparse as sp
 
 from jobs.core import log
 from jobs.core.errors import DataError
-from jobs.movies import hybrid, interactions, metrics, ranking, scorers
+from jobs.movies import folds, hybrid, popular, ranking
 from jobs.movies.catalogue import Catalogue
+from jobs.movies.folds import Fold, Targets
 from jobs.movies.hybrid import Candidates, Hybrid, Window
-from jobs.movies.interactions import Interactions
 from jobs.movies.params import TrainParams
 from jobs.movies.scorers import SOURCES, Scorers
-from jobs.movies.split import split
 
-Targets = tuple[np.ndarray, np.ndarray]
+Sample = tuple[sp.csr_array, Targets]
 LOG = log.logger()
 
 
-def choose(table: pa.Table, catalogue: Catalogue, params: TrainParams) -> tuple[float, Hybrid]:
-    """(the prior of collaborative, the hybrid), by nDCG@10 in two windows, one after the other.
+@dataclass(frozen=True)
+class Choice:
+    """The half-life of popularity in days, its weight in collaborative, and the hybrid."""
 
-    The candidates of a window are scored by what was fitted on the rows before it. Where the rows are too few to be
-    split, both are what needs no validation: no prior, collaborative alone.
+    half_life: float
+    prior: float = 0.0
+    hybrid: Hybrid = field(default_factory=Hybrid)
+
+
+def choose(table: pa.Table, catalogue: Catalogue, params: TrainParams) -> Choice:
+    """Each by nDCG@10 in two windows, one after the other: first the half-life, then the prior, then the hybrid.
+
+    A window is scored by what was fitted on the rows before it. Where the rows are too few to be split, it is
+    what needs no validation: the middle half-life, no prior, collaborative alone.
     """
+    unchosen = Choice(median_high(params.half_lives_days))
     try:
-        early, late = split(table, params.validation, 1 - params.validation_share, params.seed)
-        first, middle = split(early, params.validation, 1 - params.validation_share, params.seed)
-        before = [
-            (interactions.read(rows, catalogue, params), after)
-            for rows, after in ((first, middle), (early, late))
-        ]
-        fitted = [scorers.fit(known, catalogue, params) for known, _ in before]
+        made = folds.make(table, catalogue, params)
     except DataError as error:
         LOG.warning("too few rows to validate: collaborative alone", reason=error.what)
-        return 0.0, Hybrid()
-    samples = [sample(known, after, catalogue, params) for known, after in before]
-    if not all(len(users) for users, _ in samples):
+        return unchosen
+    samples = [fold.sample(params.validation_users, params.seed) for fold in made]
+    if not all(history.shape[0] for history, _ in samples):
         LOG.warning("nobody came back to validate on: collaborative alone")
-        return 0.0, Hybrid()
-    histories = [known.of(users) for (known, _), (users, _) in zip(before, samples, strict=True)]
-    prior = _prior(fitted, histories, [targets for _, targets in samples], params)
+        return unchosen
+    half_life = _half_life(made, params)
+    fitted = [replace(fold.scorers, popularity=popular.fit(fold.known, half_life)) for fold in made]
+    prior = _prior(fitted, samples, params)
     windows = [
-        window(replace(each, prior=prior), history, targets, params.candidates)
-        for each, history, (_, targets) in zip(fitted, histories, samples, strict=True)
+        window(replace(each, prior=prior), *sample, params.candidates)
+        for each, sample in zip(fitted, samples, strict=True)
     ]
-    return prior, hybrid.choose(windows[0], windows[1], params)
+    return Choice(half_life, prior, hybrid.choose(windows[0], windows[1], params))
 
 
 def window(fitted: Scorers, history: sp.csr_array, targets: Targets, count: int) -> Window:
@@ -57,18 +62,6 @@ def window(fitted: Scorers, history: sp.csr_array, targets: Targets, count: int)
     found = gather_candidates(fitted, history, count)
     labels = ranking.contains(targets, found.places, history.shape[1])
     return Window(found, labels, np.bincount(targets[0], minlength=history.shape[0]))
-
-
-def sample(
-    known: Interactions, late: pa.Table, catalogue: Catalogue, params: TrainParams
-) -> tuple[np.ndarray, Targets]:
-    """Users with a history and something of the catalogue in `late`, drawn by the seed; (place of user, movie)."""
-    movies, names = catalogue.places(late["movie_id"]), late["user_id"].to_numpy()
-    users = np.intersect1d(names[movies >= 0], known.users)
-    chance = np.random.default_rng(params.seed)
-    users = np.sort(chance.permutation(users)[: params.validation_users])
-    wanted = np.isin(names, users) & (movies >= 0)
-    return users, (np.searchsorted(users, names[wanted]), movies[wanted])
 
 
 def gather_candidates(fitted: Scorers, history: sp.csr_array, count: int) -> Candidates:
@@ -83,24 +76,24 @@ def gather_candidates(fitted: Scorers, history: sp.csr_array, count: int) -> Can
     return Candidates(np.concatenate(places), np.concatenate(features))
 
 
-def _prior(
-    fitted: list[Scorers], histories: list[sp.csr_array], targets: list[Targets], params: TrainParams
-) -> float:
+def _half_life(made: list[Fold], params: TrainParams) -> float:
+    """The half-life with which popularity does best over all windows; of equals the longest.
+
+    Everybody in the windows counts: those without history get nothing but popularity.
+    """
+    parts = [(fold.known, *fold.everybody()) for fold in made]
+
+    def quality(half_life: float) -> float:
+        return sum(folds.ndcg_of_popular(popular.fit(known, half_life)[0], *rest) for known, *rest in parts)
+
+    return max(sorted(params.half_lives_days, reverse=True), key=quality)
+
+
+def _prior(fitted: list[Scorers], samples: list[Sample], params: TrainParams) -> float:
     """The weight of popularity with which collaborative does best over all windows; of equals the smallest."""
 
     def quality(prior: float) -> float:
-        windows = zip(fitted, histories, targets, strict=True)
-        return sum(_quality(replace(each, prior=prior), *rest) for each, *rest in windows)
+        parts = zip(fitted, samples, strict=True)
+        return sum(folds.ndcg_of_collaborative(replace(each, prior=prior), *rest) for each, rest in parts)
 
     return max(sorted(params.priors), key=quality)
-
-
-def _quality(fitted: Scorers, history: sp.csr_array, targets: Targets) -> float:
-    relevant, total = np.bincount(targets[0], minlength=history.shape[0]), 0.0
-    for block in ranking.blocks(history.shape[0], history.shape[1]):
-        places = ranking.top(fitted.collaborative(history[block]), 10)
-        mine = (targets[0] >= block.start) & (targets[0] < block.stop)
-        wanted = (targets[0][mine] - block.start, targets[1][mine])
-        hits = ranking.contains(wanted, places, history.shape[1])
-        total += float(metrics.ndcg(hits, relevant[block], 10).sum())
-    return total / int(history.shape[0])

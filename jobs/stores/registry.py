@@ -94,6 +94,29 @@ def register(client: MlflowClient, model: str, digest: str, training: Training) 
     return str(version.version)
 
 
+def log_run(
+    settings: Settings,
+    experiment: str,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    artifacts: Mapping[str, Any],
+) -> str:
+    """The id of a new run that belongs to no version; each of `artifacts` is a file's name and what it holds as JSON.
+
+    Metrics that are NaN are left out: MLflow keeps none.
+    """
+    with connect(settings):
+        import mlflow
+
+        mlflow.set_experiment(experiment)
+        with mlflow.start_run() as run:
+            mlflow.log_params(dict(params))
+            mlflow.log_metrics({name: value for name, value in metrics.items() if value == value})
+            for name, value in artifacts.items():
+                mlflow.log_dict(value, name)
+    return str(run.info.run_id)
+
+
 def snapshot_of(client: MlflowClient, model: str, version: str, folder: Path) -> Path:
     """The `.dvc` file of the snapshot that a version was trained on, downloaded into `folder`."""
     found = client.get_model_version(model, version)

@@ -1,0 +1,80 @@
+"""Everything that the operational source holds of movies, as the pipeline would train on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from jobs.core.settings import Settings
+    from jobs.core.usecase import Source
+
+ALWAYS = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """`interactions` with title, year and genres beside them (null where `movies` lacks the movie); `left_out`: how
+    many rows did not pass validation, by reason."""
+
+    interactions: pa.Table
+    movies: pa.Table
+    left_out: dict[str, int]
+
+
+def read(chosen: Settings) -> Rows:
+    """The good rows of the whole source; nothing is written."""
+    from jobs.core import params
+    from jobs.core.cast import typed
+    from jobs.core.usecase import parameters, sources
+    from jobs.stores import source as operational
+
+    section = params.section(chosen.params_file, "movies", "validate", parameters("movies")["validate"])
+    found: dict[str, pa.Table] = {}
+    left_out: Counter[str] = Counter()
+    with operational.connect(chosen.source) as session:
+        operational.extra_columns(
+            session, sources("movies")
+        )  # says what is wrong with the tables, if anything
+        for source in sources("movies"):
+            rows = typed(operational.read_day(session, source, *ALWAYS), source.schema, dict(source.money))
+            found[source.name], reasons = _good(rows, source, section)
+            left_out.update(reasons)
+    catalogue = found["movies"]
+    joined = found["user_interactions"].join(catalogue, "movie_id", join_type="left outer")
+    return Rows(joined, catalogue, dict(left_out))
+
+
+def _good(rows: pa.Table, source: Source, section: Any) -> tuple[pa.Table, dict[str, int]]:
+    """(good rows, how many others there are by reason), judged as on their own days."""
+    import pyarrow as pa
+
+    from jobs.steps.validate import reasons_of, split
+
+    parts, reasons = [source.schema.empty_table()], Counter[str]()
+    for day, part in _by_day(rows, source):
+        good, bad = split(part, source, day, section)
+        parts.append(good)
+        reasons.update(reasons_of(bad))
+    return pa.concat_tables(parts), dict(reasons)
+
+
+def _by_day(rows: pa.Table, source: Source) -> list[tuple[date, pa.Table]]:
+    """A state of the world, which has no time, is one of today."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not source.time:
+        return [(datetime.now(UTC).date(), rows)]
+    days = rows["event_time"].to_numpy().astype("datetime64[D]")
+    order = np.argsort(days, kind="stable")
+    values, begins = np.unique(days[order], return_index=True)
+    ends = [*begins[1:], len(days)]
+    return [
+        (day.item(), rows.take(pa.array(order[begin:end])))
+        for day, begin, end in zip(values, begins, ends, strict=True)
+    ]
