@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from platform_under_test import DAG
@@ -52,6 +52,12 @@ def finished(platform, known):
     return {run: platform.finish(run, 1200)[0] for day in RANGE for run in known[day]}
 
 
+def digests(platform):
+    """What there is of all days but last night: the first backfill makes Airflow run that one, too."""
+    last_night = str(datetime.now(UTC).date() - timedelta(days=1))
+    return {name: value for name, value in platform.place.digests().items() if last_night not in name}
+
+
 def holes(platform):
     status = platform.place.nightshift("status", "fraud", "--range", f"{DAY}..{LAST}")
     said, _ = status.communicate(timeout=120)
@@ -75,13 +81,13 @@ def test_three_runs_at_once_equal_the_days_in_series(platform, at):
     assert set(finished(platform, known).values()) == {"success"}, [
         platform.logs(run) for [run] in known.values()
     ]
-    assert platform.place.digests() == in_series.digests()
+    assert digests(platform) == in_series.digests()
     assert set(holes(platform).values()) == {""}
 
 
 @pytest.mark.parametrize(("behavior", "new"), [("none", set()), ("failed", {DAY}), ("completed", set(RANGE))])
 def test_which_runs_are_made_again(platform, behavior, new):
-    before, digests = runs(platform), platform.place.digests()
+    before, held = runs(platform), digests(platform)
     with platform.api("oncall") as api:
         for run in before[DAY]:
             api.mark(DAG, run, "failed")
@@ -91,4 +97,4 @@ def test_which_runs_are_made_again(platform, behavior, new):
     assert len(made) == len(new)
     ended = finished(platform, after)
     assert {ended[run] for run in made} <= {"success"}
-    assert platform.place.digests() == digests
+    assert digests(platform) == held
