@@ -93,6 +93,7 @@ def test_a_failed_training_publishes_with_the_champion_and_says_both(platform, r
     assert state == "success" and set(tasks.values()) == {"success"}, platform.logs(red)
 
 
+@pytest.mark.slow
 def test_an_old_date_again_does_not_take_the_served_one_away(platform, run):
     served = platform.place.serving()
     with platform.api("oncall") as api:
