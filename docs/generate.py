@@ -32,7 +32,7 @@ NOTICE = "<!-- Written by docs/generate.py (`make docs`) from the code. Do not e
 # What a column means, by its name, or by <table>.<name> where the name alone does not say it.
 MEANINGS = {
     "date": "the day D (UTC)",
-    "id": "the interaction",
+    "user_interactions.id": "the interaction",
     "user_id": "the user",
     "movie_id": "the movie",
     "interaction_type": "`rating`, `view` or `like`",
@@ -87,7 +87,7 @@ MEANINGS = {
     "merchant_risk.transactions": "transactions scored in the last `predict.score_days` days",
     "customer_risk.flagged": "of those, how many were flagged",
     "merchant_risk.flagged": "of those, how many were flagged",
-    "name": "the check: `floor.<metric>`, `margin.<metric>` or `first_run`",
+    "name": "the check: `floor.<metric>`, `margin.<metric>`, `low.<metric>` or `first_run`",
     "passed": "whether it passed",
     "value": "what was measured",
     "threshold": "what it was held against",

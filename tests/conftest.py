@@ -17,6 +17,7 @@ from psycopg2.sql import SQL, Identifier
 
 from jobs.core import settings
 from jobs.stores import embedded
+from jobs.stores import spark as spark_store
 from jobs.stores.embedded import postgres
 from jobs.stores.embedded.state import State
 
@@ -74,11 +75,26 @@ def serving_db(services):
 @pytest.fixture
 def redis_url(services):
     """The address of an empty Redis database that no other test uses meanwhile."""
-    url = services.redis.removesuffix("/0") + f"/{next(REDIS_DATABASES)}"
+    url = f"{services.redis.rpartition('/')[0]}/{next(REDIS_DATABASES)}"
     with closing(redis.Redis.from_url(url)) as client:
         client.flushdb()
         yield url
         client.flushdb()
+
+
+@pytest.fixture(scope="session")
+def spark(home):
+    """One Spark session for the process."""
+    session = spark_store.session(settings.load())
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def frame(spark, tmp_path_factory):
+    """Makes a Spark frame of an Arrow table, by the store's own way."""
+    folder, numbers = tmp_path_factory.mktemp("frames"), itertools.count()
+    return lambda table: spark_store.frame(spark, table, folder / f"{next(numbers)}.parquet")
 
 
 @contextmanager

@@ -39,7 +39,7 @@ PIPELINE = "fraud"
 FIRST, DAY = date(2018, 4, 1), date(2018, 4, 14)
 BEFORE, AFTER = DAY - timedelta(days=1), DAY + timedelta(days=1)
 INGEST = ("extract", "validate", "build_features")
-PARAMS = {
+PARAMS: dict[str, Any] = {
     "first_date": FIRST,
     "extract": {"volume_window_days": 3},
     "validate": {"max_bad_fraction": 0.05},
@@ -49,9 +49,22 @@ PARAMS = {
     "predict": {"label_delay_days": 2, "score_days": 3},
     "verify": {"sample": 50},
 }
+# A shorter history is enough for movies; nothing of it depends on the labels of days long ago.
+FIRST_MOVIES = DAY - timedelta(days=6)
+PARAMS_MOVIES: dict[str, Any] = {
+    "first_date": FIRST_MOVIES,
+    "validate": {"volume_severity": "warn"},
+    "snapshot": {"train_days": 5, "holdout_days": 2},
+    "train": {"min_interactions": 2, "ranker_rounds": 5, "validation_users": 100},
+    "gate": {"metric": "ndcg_at_10", "min_margin": -1.0},
+    "predict": {"history_days": 7},
+    "verify": {"sample": 50},
+}
+DEFAULTS = {"fraud": PARAMS, "movies": PARAMS_MOVIES}
 # What takes seconds to import, and opens nothing: chDB and Spark, which would not survive a fork, are not there.
 WEIGHTY = [f"jobs.steps.{step}" for step in frame.STEPS] + [
-    "jobs.fraud.model", "jobs.fraud.predictions", "jobs.fraud.report", "mlflow.xgboost", "mlflow.models",
+    "jobs.fraud.model", "jobs.fraud.predictions", "jobs.fraud.report", "jobs.movies.predictions",
+    "mlflow.xgboost", "mlflow.pyfunc", "mlflow.models",
 ]  # fmt: skip
 
 
@@ -63,6 +76,7 @@ class Place:
     source: str
     postgres: str
     redis: str
+    pipeline: str = PIPELINE
 
     @property
     def environment(self) -> dict[str, str]:
@@ -85,16 +99,16 @@ class Place:
     def set_params(self, **sections: dict[str, Any]) -> None:
         """Change keys of sections, and leave the others as they are."""
         file = self.home / "params.yaml"
-        known = yaml.safe_load(file.read_text())[PIPELINE] if file.exists() else PARAMS
+        known = yaml.safe_load(file.read_text())[self.pipeline] if file.exists() else DEFAULTS[self.pipeline]
         changed = {name: {**known.get(name, {}), **section} for name, section in sections.items()}
-        file.write_text(yaml.safe_dump({PIPELINE: known | changed}))
+        file.write_text(yaml.safe_dump({self.pipeline: known | changed}))
 
     def run(self, step: str, day: date = DAY, **options: Any) -> Manifest:
         with self.settings() as found, warnings.catch_warnings():
             # MLflow warns of its own type hints when it is imported.
             warnings.filterwarnings("ignore", ".*Any type hint is inferred", UserWarning)
             warnings.filterwarnings("ignore", category=UserWarning, module="mlflow")
-            return frame.execute(Run(PIPELINE, step, day), found, **options)
+            return frame.execute(Run(self.pipeline, step, day), found, **options)
 
     def ingest(self, first: date, last: date) -> None:
         for day in days(first, last):
@@ -110,7 +124,7 @@ class Place:
         log = self.home / f"{step}.log"
         # The server of forks keeps the environment of its first caller; so each child is given this one.
         given = dict(os.environ) | self.environment | (environment or {})
-        process = context.Process(target=_child, args=(step, day, given, options, log))
+        process = context.Process(target=_child, args=(self.pipeline, step, day, given, options, log))
         process.start()
         return process
 
@@ -134,7 +148,7 @@ class Place:
         return Lake(str(self.home / "lake"))
 
     def manifest(self, step: str, day: date = DAY) -> Manifest | None:
-        return self.lake.manifest(f"{PIPELINE}/{step}/{day}")
+        return self.lake.manifest(f"{self.pipeline}/{step}/{day}")
 
     def query(self, statement: str, dsn: str = "") -> list[tuple[Any, ...]]:
         """Rows of a statement on the serving database, or another."""
@@ -150,8 +164,8 @@ class Place:
         """(step, day) of what was made from something that has changed since."""
         manifests = [
             found
-            for step in self.lake.steps(PIPELINE)
-            for day in self.lake.days(PIPELINE, step)
+            for step in self.lake.steps(self.pipeline)
+            for day in self.lake.days(self.pipeline, step)
             if (found := self.manifest(step, day))
         ]
         current = {each.name: each.content for each in manifests}
@@ -167,8 +181,8 @@ class Place:
 
     def lake_digests(self) -> dict[str, Any]:
         found = {}
-        for step in self.lake.steps(PIPELINE):
-            for day in self.lake.days(PIPELINE, step):
+        for step in self.lake.steps(self.pipeline):
+            for day in self.lake.days(self.pipeline, step):
                 manifest = self.manifest(step, day)
                 assert manifest
                 fixed = {
@@ -178,9 +192,9 @@ class Place:
         return found
 
     def clickhouse_digests(self) -> dict[str, Any]:
-        every = (*tables(PIPELINE).AGGREGATES, *tables(PIPELINE).PREDICTIONS, CHECKS)
+        every = (*tables(self.pipeline).AGGREGATES, *tables(self.pipeline).PREDICTIONS, CHECKS)
         with self.settings() as chosen, clickhouse.connect(chosen) as db:
-            read = {table: db.read(PIPELINE, table, db.days(PIPELINE, table)) for table in every}
+            read = {table: db.read(self.pipeline, table, db.days(self.pipeline, table)) for table in every}
         return {
             f"{table.name} {day}": table_digest(rows.filter(pc.equal(rows["date"], day)), table.key)
             for table, rows in read.items()
@@ -190,14 +204,14 @@ class Place:
     def serving(self) -> dict[str, Any]:
         """Publications, pointers, champions, and every row that the current views and Redis show."""
         with schema.connect(self.postgres) as session:
-            served = publications.served(session, PIPELINE)
-            states = {each.version: each.state for each in publications.every(session, PIPELINE)}
+            served = publications.served(session, self.pipeline)
+            states = {each.version: each.state for each in publications.every(session, self.pipeline)}
         champions = [
             (row.date, row.kind, row.from_digest, row.to_digest, row.verdict)
-            for row in promotions.history(self.postgres, PIPELINE)
+            for row in promotions.history(self.postgres, self.pipeline)
         ]
         shown = {}
-        for table in tables(PIPELINE).PREDICTIONS:
+        for table in tables(self.pipeline).PREDICTIONS:
             view = f"{table.name}_current"
             if self.query(f"SELECT to_regclass('{view}') IS NOT NULL") == [(True,)]:
                 shown[view] = sorted(map(str, self.query(f"SELECT * FROM {view}")))
@@ -216,8 +230,8 @@ class Place:
     def redis_content(self) -> tuple[str | None, dict[str, str]]:
         """The pointer, and every document of the version that it names."""
         with closing(redis.Redis.from_url(self.redis, decode_responses=True)) as client:
-            pointer = client.get(f"ns:{PIPELINE}:current")
-            names = sorted(client.scan_iter(match=f"ns:{PIPELINE}:{pointer}:*", count=5000))
+            pointer = client.get(f"ns:{self.pipeline}:current")
+            names = sorted(client.scan_iter(match=f"ns:{self.pipeline}:{pointer}:*", count=5000))
             return pointer, dict(zip(names, client.mget(names), strict=True)) if names else {}
 
 
@@ -230,14 +244,15 @@ class Moment:
     postgres: str
     keys: dict[bytes, bytes]  # of Redis, as DUMP gives them
     digests: dict[str, Any]
+    pipeline: str
 
 
 def keep(place: Place, home: Path, postgres: str) -> Moment:
     """The state that `place` is in; `postgres` was made from its database as the template."""
     _copy_home(place.home, home)
     with closing(redis.Redis.from_url(place.redis)) as client:
-        keys = {key: client.dump(key) for key in client.scan_iter(match="ns:*", count=5000)}
-    return Moment(home, place.source, postgres, keys, place.digests())
+        keys = {key: client.dump(key) for key in client.scan_iter(match=f"ns:{place.pipeline}:*", count=5000)}
+    return Moment(home, place.source, postgres, keys, place.digests(), place.pipeline)
 
 
 def resume(moment: Moment, home: Path, postgres: str, redis_url: str) -> Place:
@@ -248,7 +263,7 @@ def resume(moment: Moment, home: Path, postgres: str, redis_url: str) -> Place:
         for key, value in moment.keys.items():
             pipe.restore(key, 0, value)
         pipe.execute()
-    return Place(home, moment.source, postgres, redis_url)
+    return Place(home, moment.source, postgres, redis_url, moment.pipeline)
 
 
 def _copy_home(origin: Path, home: Path) -> None:
@@ -260,7 +275,9 @@ def database_of(dsn: str) -> str:
     return str(parse_dsn(dsn)["dbname"])
 
 
-def _child(step: str, day: date, environment: dict[str, str], options: dict[str, Any], log: Path) -> None:
+def _child(
+    pipeline: str, step: str, day: date, environment: dict[str, str], options: dict[str, Any], log: Path
+) -> None:
     from jobs.core import log as logging
 
     os.environ.clear()
@@ -269,4 +286,4 @@ def _child(step: str, day: date, environment: dict[str, str], options: dict[str,
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     logging.set_up()
-    frame.execute(Run(PIPELINE, step, day), settings.load(), **options)
+    frame.execute(Run(pipeline, step, day), settings.load(), **options)

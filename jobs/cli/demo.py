@@ -29,6 +29,7 @@ _HANDBOOK = {
     "transaction_id": "TRANSACTION_ID", "event_time": "TX_DATETIME", "customer_id": "CUSTOMER_ID",
     "merchant_id": "TERMINAL_ID", "amount": "TX_AMOUNT",
 }  # fmt: skip
+_FOLDERS = {"fraud": "transactions", "movies": "ratings"}
 _LAST_REAL = {"fraud": date(2018, 7, 10), "movies": date(2013, 8, 25)}
 _METRICS = {
     "fraud": ("roc_auc", "average_precision", "card_precision_at_100", "precision", "recall"),
@@ -43,8 +44,8 @@ def demo(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with `transactions/*.parquet` of the Fraud Detection Handbook and `ratings/` of"
-            " MovieTweetings; default: simulate."
+            help="Folder with `transactions/*.parquet` of the Fraud Detection Handbook, `ratings/*.dat` of"
+            " MovieTweetings, or both; default: simulate."
         ),
     ] = None,
 ) -> None:
@@ -60,18 +61,19 @@ def demo(
     from jobs.stores.lake import Lake
 
     chosen, console = settings.load(), Console()
-    nights = [Night(name, dag, day) for name, dag in DAGS.items() for day in _days(chosen, name, data)]
+    names = _pipelines(data)
+    nights = [Night(name, DAGS[name], day) for name in names for day in _days(chosen, name, data)]
     with _services(chosen, console) as services:
         lake = Lake(chosen.lake)
         done = [each for each in nights if lake.manifest(f"{each.pipeline}/verify/{each.day}")]
-        for name in DAGS:
+        for name in names:
             if not any(each.pipeline == name for each in done):
                 fill(chosen, name, data)
                 night.catch_up(console, chosen, name, _days(chosen, name, data)[0])
         services.result()
     ended = _run(console, chosen, [each for each in nights if each not in done])
     agree = True
-    for name in DAGS:
+    for name in names:
         _metrics(console, chosen, name, _days(chosen, name, data)[-1])
         agree = _answers(console, chosen, name) and agree
     _where(console, chosen)
@@ -100,6 +102,17 @@ def _services(chosen: Settings, console: Console) -> Iterator[Future[Any]]:
         yield services
 
 
+def _pipelines(data: Path | None) -> list[str]:
+    """Those that the folder has files for; ConfigError without any."""
+    from jobs.core.errors import ConfigError
+
+    found = [name for name, folder in _FOLDERS.items() if data is None or (data / folder).is_dir()]
+    if not found:
+        wanted = " nor ".join(_FOLDERS.values())
+        raise ConfigError(f"{data} has neither {wanted}", remedy="name the folder that has one of them")
+    return found
+
+
 def _days(chosen: Settings, pipeline: str, data: Path | None) -> list[date]:
     """The days of the demo's nights."""
     from jobs.core import params
@@ -117,7 +130,7 @@ def _run(console: Console, chosen: Settings, wanted: Sequence[Night]) -> dict[Ni
         console.print("the nights have been published")
         return {}
     with scheduler(chosen) as api:
-        for dag in DAGS.values():
+        for dag in {each.dag for each in wanted}:
             nights.await_dag(api, dag)
         runs = {
             each: nights.start(api, each.dag, each.day) for each in sorted(wanted, key=lambda each: each.day)

@@ -32,7 +32,7 @@ MaxBadFraction = Annotated[
     float,
     typer.Option(min=0, max=1, help="Load nothing when more than this share of the rows cannot be read."),
 ]
-Encoding = Annotated[str, typer.Option(help="Of CSV files.")]
+Encoding = Annotated[str, typer.Option(help="Of files of text.")]
 Delimiter = Annotated[str, typer.Option(help=r"Of CSV files, one character; \t is the tab.")]
 Timezone = Annotated[str, typer.Option(help="Of times that name no zone of their own.")]
 

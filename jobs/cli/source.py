@@ -32,10 +32,6 @@ load_app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(load_app, name="load")
-app.command("simulate-ratings")(source_movies.simulate_ratings)
-load_app.command("ratings")(source_movies.load_ratings)
-load_app.command("movies")(source_movies.load_movies)
-load_app.command("interactions")(source_movies.load_interactions)
 
 
 _HANDBOOK_START = datetime(2018, 4, 1)
@@ -154,3 +150,9 @@ def load_labels(
 
     given = Given(columns, constants, max_bad_fraction, encoding, delimiter, timezone)
     run_load(FRAUD_LABELS, (*files, *(more or ())), given)
+
+
+app.command("simulate-ratings")(source_movies.simulate_ratings)
+load_app.command("ratings")(source_movies.load_ratings)
+load_app.command("movies")(source_movies.load_movies)
+load_app.command("interactions")(source_movies.load_interactions)

@@ -78,7 +78,7 @@ def load_movies(
     constants: Const = None,
     max_bad_fraction: MaxBadFraction = MAX_BAD_FRACTION,
     encoding: Annotated[
-        str | None, typer.Option(help="Of text files; utf-8 unless given, of u.item latin-1.")
+        str | None, typer.Option(help="Of files of text: utf-8 unless given, u.item latin-1.")
     ] = None,
     delimiter: Delimiter = ",",
 ) -> None:

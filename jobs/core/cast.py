@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -9,7 +10,7 @@ PROBLEM = "problem"
 
 # Major units with at most two decimals that count; the exponent of every currency handled here is 2.
 _MONEY = r"^\s*(?P<sign>-?)(?P<major>[0-9]{1,15})(?:\.(?P<minor>[0-9]{1,2})0*)?\s*$"
-_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?"  # finite: no NaN, no infinity
+_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
 _BOOLEANS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
 
 
@@ -43,7 +44,8 @@ def _values(text: pd.Series, kind: pa.DataType) -> pd.Series:
     if pa.types.is_integer(kind):
         return text.where(text.str.fullmatch(r"-?[0-9]{1,18}", na=False)).astype("Int64")
     if pa.types.is_floating(kind):
-        return pd.to_numeric(text.where(text.str.fullmatch(_NUMBER, na=False)))
+        numbers = text.where(text.str.fullmatch(_NUMBER, na=False)).astype("float64")
+        return numbers.where(np.isfinite(numbers))
     return text
 
 

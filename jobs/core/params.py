@@ -59,6 +59,10 @@ class GateParams(Section):
     min_margin: float = Field(
         0.0, description="by how much; below 0 a slightly worse but fresher model passes"
     )
+    min_low: float | None = Field(
+        None,
+        description="by how much at least, at the low end of the paired 95 % interval (of metrics that are means)",
+    )
     floors: dict[str, float] = Field(
         {}, description="metrics that no challenger may fall below, champion or not"
     )

@@ -24,6 +24,7 @@ from jobs.core.params import Section
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     import pandas as pd
     from pyspark.sql import DataFrame
 
@@ -120,7 +121,8 @@ class Model(Protocol):
 
     NAME is that of the registered model, REQUIREMENTS what it takes to load it elsewhere. `fit` takes the good
     rows that D has of each source in BESIDE. `evaluate` judges on
-    `holdout`; `train` is what was known before. `chosen` is what training decided by itself.
+    `holdout`; `train` is what was known before. `values` are those that such a metric is the mean of, in an order
+    that the model does not change; None for a metric that is no mean. `chosen` is what training decided by itself.
     """
 
     NAME: str
@@ -130,6 +132,7 @@ class Model(Protocol):
     def fit(self, table: pa.Table, params: Any, *beside: pa.Table) -> Any: ...
     def load(self, data: bytes) -> Any: ...
     def evaluate(self, model: Any, train: pa.Table, holdout: pa.Table) -> dict[str, float]: ...
+    def values(self, model: Any, train: pa.Table, holdout: pa.Table, metric: str) -> np.ndarray | None: ...
     def chosen(self, model: Any) -> dict[str, Any]: ...
     def parameters(self, model: Any, params: Any) -> dict[str, Any]: ...
     def example(self, model: Any, table: pa.Table) -> pd.DataFrame: ...

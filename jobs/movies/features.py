@@ -25,8 +25,7 @@ def aggregate(rows: Frames) -> Mapping[str, DataFrame]:
 
     known = rows["movies"].select("movie_id", "genres")
     table = rows["user_interactions"].withColumn("date", F.to_date("event_time"))
-    genre = F.explode(F.split(F.coalesce(F.nullif(F.trim("genres"), F.lit("")), F.lit(UNKNOWN)), r"\|"))
-    by_genre = table.join(known, "movie_id", "left").withColumn("genre", genre)
+    by_genre = table.join(known, "movie_id", "left").withColumn("genre", F.explode(_genres()))
     return {
         "user_preferences_daily": by_genre.groupBy("date", "user_id", "genre").agg(
             F.count("*").alias("total_interactions"),
@@ -86,6 +85,14 @@ def with_movies(frames: Frames) -> DataFrame:
     return frames["user_interactions"].withColumn("date", F.to_date("event_time")).join(
         frames["movies"].select("movie_id", "title", "year", "genres"), "movie_id", "left"
     )  # fmt: skip
+
+
+def _genres() -> Column:
+    """The names in `genres`, each once; UNKNOWN where there is none."""
+    from pyspark.sql import functions as F
+
+    names = F.array_remove(F.array_distinct(F.split(F.trim("genres"), r"\|")), "")
+    return F.when(F.size(names) > 0, names).otherwise(F.array(F.lit(UNKNOWN)))
 
 
 def _ratings() -> tuple[Column, Column]:

@@ -19,7 +19,7 @@ POPULAR, ALONE = (
     (0.0, 0.0, 1.0, 0.0, 0.0),
     (1.0, 0.0, 0.0, 0.0, 0.0),
 )  # popularity and collaborative by themselves
-KINDS = {POPULAR: "popular", ALONE: "collaborative"}
+KINDS: dict[tuple[float, ...], str] = {POPULAR: "popular", ALONE: "collaborative"}
 GRID = tuple(product((1.0,), (0.0, 0.1), (0.0, 0.3, 1.0, 3.0), (0.0, 0.3, 1.0), (0.0, 0.3, 1.0, 3.0, 10.0)))
 FEATURES = (
     *BLENDED, *(f"{name}_raw" for name in BLENDED), *(f"{name}_rank" for name in BLENDED),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from jobs.core.bootstrap import bootstrap_interval as bootstrap_interval
+
 
 def ndcg(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
     """Binary gains over log2(place + 1), over the same of a list that begins with all that is relevant."""
@@ -43,24 +45,6 @@ def novelty(places: np.ndarray, counts: np.ndarray, users: int) -> float:
     """Mean over recommendations of -log2 of the share of users who know the movie (one user at least)."""
     shown = places[places >= 0]
     return float(-np.log2(np.maximum(counts[shown], 1) / users).mean()) if len(shown) and users else 0.0
-
-
-def bootstrap_interval(
-    ours: np.ndarray, theirs: np.ndarray | None = None, seed: int = 0, draws: int = 1000, level: float = 0.95
-) -> tuple[float, float]:
-    """The percentile interval of the mean over users of ours, or of ours - theirs (paired by user).
-
-    (NaN, NaN) without users.
-    """
-    values = (
-        np.asarray(ours, float) if theirs is None else np.asarray(ours, float) - np.asarray(theirs, float)
-    )
-    if not len(values):
-        return float("nan"), float("nan")
-    chance = np.random.default_rng(seed)
-    means = [chance.choice(values, len(values)).mean() for _ in range(draws)]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def _first(hits: np.ndarray, k: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy
 import scipy.sparse as sp
 import sklearn
@@ -86,13 +87,14 @@ def fit(table: pa.Table, params: TrainParams, catalogue: pa.Table | None = None)
     """Fit on `table`, a row an interaction; `catalogue` adds movies that nobody has seen (catalogue.COLUMNS).
 
     What validation.Choice holds is chosen on `validation_share` of the rows, by scores that have not seen them; then
-    everything is fitted on all rows. Same rows in any order, same catalogue and parameters: same bytes. DataError
-    when fewer than two movies have `min_interactions`, or more than `ease_max_items` do.
+    everything is fitted on all rows. A movie without a title is one that the catalogue lacks: it is never recommended.
+    Same rows in any order, same catalogue and parameters: same bytes. DataError when fewer than two movies have
+    `min_interactions`, or more than `ease_max_items` do.
     """
     if not table.num_rows:
         raise DataError("no interactions to learn from", remedy="lengthen snapshot.train_days")
     rows, repeated = interactions.deduplicate(table)
-    every = movies.read(*([catalogue] if catalogue is not None else []), rows)
+    every = movies.read(*([catalogue] if catalogue is not None else []), _titled(rows))
     with threadpool_limits(params.threads, "blas"):
         known = interactions.read(rows, every, params)
         chosen = validation.choose(rows, every, params)
@@ -103,6 +105,12 @@ def fit(table: pa.Table, params: TrainParams, catalogue: pa.Table | None = None)
         "movies_below_min_interactions": len(np.unique(known.strengths.indices)) - len(fitted.kept),
     }  # fmt: skip
     return Model(fitted, chosen.hybrid, params, facts)
+
+
+def _titled(rows: pa.Table) -> pa.Table:
+    """The rows of movies that the catalogue knows; all where it knows none, as it does where a source has none."""
+    known = rows.filter(pc.is_valid(rows["title"]))
+    return known if known.num_rows else rows
 
 
 def score(
@@ -126,6 +134,11 @@ def judge(model: Model, history: pa.Table, holdout: pa.Table) -> Judged:
 def evaluate(model: Model, history: pa.Table, holdout: pa.Table) -> dict[str, float]:
     """Metrics on the holdout, as Judged.summary names them."""
     return judge(model, history, holdout).summary()
+
+
+def values(model: Model, history: pa.Table, holdout: pa.Table, metric: str) -> np.ndarray | None:
+    """The hybrid's value of a metric for each user of the holdout, in the order of their ids."""
+    return judge(model, history, holdout).values("hybrid").get(metric)
 
 
 def chosen(model: Model) -> dict[str, Any]:

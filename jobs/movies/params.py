@@ -9,7 +9,8 @@ from pydantic import Field
 from jobs.core import params
 from jobs.core.params import Empty, Section
 
-Positive, NonNegative = Annotated[float, Field(gt=0)], Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
 
 
 class MoviesValidateParams(params.ValidateParams):

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.source.batch import Batch, File, Rejected
-from jobs.source.convert import mask
+from jobs.source.converted import mask
 from jobs.source.csv_file import CsvFile
 
 LINE = "line"

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.core.errors import ConfigError
-from jobs.source.convert import as_text
+from jobs.source.converted import as_text
 from jobs.source.movielens import MOVIES as MOVIE_LINES
 from jobs.source.movielens import RATINGS, Opener
 from jobs.source.request import Reading, Remark
@@ -29,7 +29,7 @@ SELECT count(*) FROM (
 _UNKNOWN_MOVIES = (
     "SELECT count(*) FROM stage WHERE NOT EXISTS (SELECT FROM movies WHERE movies.movie_id = stage.movie_id)"
 )
-_OF_UNKNOWN_MOVIES = Remark("are of a movie that the table movies does not hold", _UNKNOWN_MOVIES)
+_OF_UNKNOWN_MOVIES = Remark("rows are of a movie that the table movies does not hold", _UNKNOWN_MOVIES)
 
 
 def parse_scale(text: str) -> tuple[float, float]:

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.source.batch import Batch, Rejected
-from jobs.source.convert import Converted, Mask, convert, mask
+from jobs.source.convert import convert
+from jobs.source.converted import Converted, Mask, mask
 from jobs.source.schema import Column
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.core.cast import typed
+from jobs.core.errors import DataError
 from jobs.core.manifest import Dataset
 from jobs.core.params import ExtractParams
 from jobs.core.usecase import sources
@@ -48,4 +49,14 @@ def _kept(step: Step) -> list[Dataset]:
     """What an earlier extract of D holds of the sources without time: read again, they would show a later day."""
     timeless = [source.name for source in sources(step.run.pipeline) if source.time is None]
     earlier = step.lake.manifest(step.folder)
-    return [dataset for dataset in earlier.outputs if dataset.name in timeless] if earlier else []
+    named = [dataset for dataset in earlier.outputs if dataset.name in timeless] if earlier else []
+    return [dataset for dataset in named if _readable(step, dataset)]
+
+
+def _readable(step: Step, dataset: Dataset) -> bool:
+    try:
+        step.lake.read_table(dataset)
+    except DataError as error:
+        step.log.warning("what D had is lost, reading the table of today", lost=str(error))
+        return False
+    return True

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from jobs.core.bootstrap import bootstrap_interval
 from jobs.core.checks import Check, at_least, failed
 from jobs.core.digest import table_digest
 from jobs.core.errors import DataError
@@ -38,9 +39,13 @@ CHECKS = Table(
 
 
 def decide(
-    challenger: Mapping[str, float], champion: Mapping[str, float] | None, params: GateParams
+    challenger: Mapping[str, float],
+    champion: Mapping[str, float] | None,
+    params: GateParams,
+    interval: tuple[float, float] | None = None,
 ) -> list[Check]:
-    """The checks that a challenger has to pass: the absolute floors, and the margin over the champion.
+    """The checks that a challenger has to pass: the absolute floors, and the margin over the champion, in the mean
+    and, with `min_low`, at the low end of its `interval`.
 
     Without a champion (the first run) the floors alone decide; the check `first_run` says so.
     A metric that is NaN passes nothing.
@@ -50,7 +55,15 @@ def decide(
         return [*checks, Check("first_run", True, 1, 0, "warn", "no champion: the floors alone decide")]
     gain = challenger[params.metric] - champion[params.metric]
     message = f"{params.metric} {challenger[params.metric]:.4f} against the champion's {champion[params.metric]:.4f}"
-    return [*checks, at_least(f"margin.{params.metric}", gain, params.min_margin, message=message)]
+    checks.append(at_least(f"margin.{params.metric}", gain, params.min_margin, message=message))
+    if interval is None:
+        return checks
+    low, high = interval
+    message = f"the gain is {low:+.4f} to {high:+.4f} (95 %, paired)"
+    name = f"low.{params.metric}"
+    if params.min_low is None:
+        return [*checks, at_least(name, low, params.min_margin, "warn", message)]
+    return [*checks, at_least(name, low, params.min_low, message=message)]
 
 
 def run(step: Step) -> None:
@@ -70,9 +83,15 @@ def run(step: Step) -> None:
     table = step.lake.read_table(dataset)
     digest = train.output("model").digest
     step.at("compute")
-    judged = _evaluate(step, digest, table)
-    opponent = _evaluate(step, champion.digest, table) if champion else None
-    checks = decide(judged, opponent, params)
+    usecase, examples = model_module(pipeline), split(table)
+    ours = _load(step, digest)
+    judged, opponent, interval = usecase.evaluate(ours, *examples), None, None
+    if champion:
+        theirs = _load(step, champion.digest)
+        opponent = usecase.evaluate(theirs, *examples)
+        pair = [usecase.values(each, *examples, params.metric) for each in (ours, theirs)]
+        interval = None if pair[0] is None else bootstrap_interval(pair[0], pair[1])
+    checks = decide(judged, opponent, params, interval)
     verdict = REJECTED if failed(checks) else PROMOTED
     _store(step, checks, verdict, digest, champion.digest if champion else None)
     step.checks += checks
@@ -84,10 +103,9 @@ def run(step: Step) -> None:
     }  # fmt: skip
 
 
-def _evaluate(step: Step, digest: str, table: pa.Table) -> dict[str, float]:
-    usecase = model_module(step.run.pipeline)
-    model = usecase.load(step.lake.read_bytes(model_path(step.run.pipeline, digest)))
-    return usecase.evaluate(model, *split(table))
+def _load(step: Step, digest: str) -> Any:
+    data = step.lake.read_bytes(model_path(step.run.pipeline, digest))
+    return model_module(step.run.pipeline).load(data)
 
 
 def _store(step: Step, checks: list[Check], verdict: str, challenger: str, champion: str | None) -> None:

@@ -19,6 +19,7 @@ SCHEMA = pa.schema(
         "amount_minor": pa.int64(),
         "good": pa.bool_(),
         "n": pa.int64(),
+        "value": pa.float64(),
     }
 )
 
@@ -128,6 +129,38 @@ def test_booleans_and_integers():
         "good is not true or false: yes; n is not a number:  5", "good is not true or false: 2; n is not a number: NaN",
         f"good is not true or false: ; n is not a number: {'9' * 19}", "n is not a number: ٣",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("7", 7.0), ("7.5", 7.5), ("1e1", 10.0), ("1E+1", 10.0), ("+3", 3.0), ("-0.5", -0.5), (".5", 0.5), ("5.", 5.0),
+        ("1e+100", 1e100), ("5e-324", 5e-324), ("0.1", 0.1), ("2.2250738585072014e-308", 2.2250738585072014e-308),
+        ("9007199254740993", 9007199254740992.0), ("9" * 20, 1e20), ("9" * 30, 1e30),
+    ],
+)  # fmt: skip
+def test_floats_are_read_to_the_last_bit(text, value):
+    found = read(value=[text, None])
+    assert (found["value"], found[PROBLEM]) == ([value, None], [None, None])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "NaN", "nan", "inf", "Infinity", "-Infinity", "x", "", " ", " 7", "7 ", "7,5", "1e", "e1", ".", "+", "1 0", "1_0",
+        "0x1", "٣", "1e309", "1e999", "1e1000", "9" * 400, "7\n",
+    ],
+)  # fmt: skip
+def test_what_is_no_finite_number_is_a_problem_and_harms_no_other_row(text):
+    found = read(value=["7.5", text, None, "8"])
+    assert found["value"] == [7.5, None, None, 8.0]
+    assert found[PROBLEM] == [None, f"value is not a number: {text}", None, None]
+
+
+def test_floats_equal_their_plain_twin():
+    chance = random.Random(6)
+    texts = [repr(chance.uniform(-10, 10) * 10.0 ** chance.randrange(-30, 30)) for _ in range(2000)]
+    assert read(value=texts)["value"] == [float(text) for text in texts]
 
 
 def test_text_stays_as_it_is_and_every_bad_cell_is_named():

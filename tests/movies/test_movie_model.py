@@ -147,3 +147,14 @@ def test_too_little_to_compare_is_an_error(rows):
 def test_no_rows_are_an_error():
     with pytest.raises(DataError, match="no interactions"):
         model.fit(world().slice(0, 0), PARAMS)
+
+
+def test_movies_without_a_title_are_not_recommended_unless_none_has_one(table):
+    unknown = pc.equal(table["movie_id"], "m000")
+    assert pc.sum(unknown).as_py() > 50  # it would be the most popular
+    place = table.schema.get_field_index("title")
+    titles = pc.if_else(unknown, pa.scalar(None, pa.string()), table["title"])
+    ids = model.fit(table.set_column(place, "title", titles), PARAMS, UNSEEN).scorers.catalogue.ids
+    assert "m000" not in ids and len(ids) == 61
+    bare = table.set_column(place, "title", pa.nulls(table.num_rows, pa.string()))
+    assert "m000" in model.fit(bare, PARAMS).scorers.catalogue.ids

@@ -23,7 +23,7 @@ def scheduled(night, services, databases, tmp_path_factory):
         kept = night[moment]
         with databases("serving", database_of(kept.postgres)) as serving, databases("airflow") as metadata:
             home = tmp_path_factory.mktemp("scheduled") / "home"
-            place = resume(kept, home, serving, services.redis.removesuffix("/0") + "/15")
+            place = resume(kept, home, serving, services.redis.rpartition("/")[0] + "/15")
             with running(place, metadata) as platform:
                 yield platform
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.source.convert import as_text, convert, readable
+from jobs.source.convert import convert, readable
+from jobs.source.converted import as_text
 
 
 def told(converted) -> list[str | None]:

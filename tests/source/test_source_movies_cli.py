@@ -54,7 +54,7 @@ def test_movies_and_ratings_with_a_report_of_every_row(call, source_db, tmp_path
     assert (
         "note: 1 pairs of user and movie are rated more than once: all are kept, the last one counts" in told
     )
-    assert "note: 1 are of a movie that the table movies does not hold" in told
+    assert "note: 1 rows are of a movie that the table movies does not hold" in told
     (rejects,) = (tmp_path / "home" / "rejects").glob("user_interactions-*.csv")
     assert str(rejects) in told
     assert query(source_db, "SELECT movie_id, title, year FROM movies ORDER BY 1")[0] == (

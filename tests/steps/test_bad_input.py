@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from bad_rows import ACTED, CASES, ONE, RATING, REPORTED, REQUIRED, TODAY
 
 from jobs.core.errors import DataError
 from jobs.core.usecase import sources
@@ -10,24 +11,15 @@ from jobs.fraud.params import FraudValidateParams
 from jobs.steps.validate import REASON, split
 from nights import AFTER, BEFORE, DAY, Place, database_of
 
-REQUIRED = {
-    "transactions": ("transaction_id", "event_time"),
-    "fraud_labels": ("transaction_id", "is_fraud", "reported_at"),
-}
-TODAY = f"event_time >= '{DAY}' AND event_time < '{AFTER}'"
-REPORTED = f"reported_at >= '{DAY}' AND reported_at < '{AFTER}'"
-ONE = f"transaction_id = (SELECT min(transaction_id) FROM transactions WHERE {TODAY})"
-LABEL = f"transaction_id = (SELECT min(transaction_id) FROM fraud_labels WHERE {REPORTED})"
-
 
 @pytest.fixture
-def place(upstream, databases, tmp_path):
+def place(upstream, databases, tmp_path, pipeline):
     """An operational database without keys, which no upstream promises; its lake holds nothing yet."""
     with databases("source", database_of(upstream)) as source, databases("serving") as serving:
-        found = Place(tmp_path / "home", source, serving, "")
+        found = Place(tmp_path / "home", source, serving, "", pipeline)
         found.home.mkdir()
         found.set_params()
-        for table, columns in REQUIRED.items():
+        for table, columns in REQUIRED[pipeline].items():
             found.upstream(f"ALTER TABLE {table} DROP CONSTRAINT {table}_pkey")
             for column in columns:
                 found.upstream(f"ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL")
@@ -37,78 +29,72 @@ def place(upstream, databases, tmp_path):
 def validated(place):
     """(manifest of extract, manifest of validate), every row of every source being in one of validate's halves."""
     extract, validate = place.run("extract"), place.run("validate")
-    for source in sources("fraud"):
+    for source in sources(place.pipeline):
         good, bad = validate.output(source.name), validate.output(f"quarantine-{source.name}")
         assert good.rows + bad.rows == extract.output(source.name).rows
         assert place.lake.read_table(bad)[REASON].null_count == 0
     return extract, validate
 
 
-def again(values):
-    """One transaction once more, with other values."""
-    names = [*"event_time customer_id merchant_id amount currency country device_type card_last_4".split()]  # noqa: SIM905
-    columns = ", ".join(str(values.get(name, name)) for name in ("transaction_id", *names))
-    return f"INSERT INTO transactions (transaction_id, {', '.join(names)}) SELECT {columns} FROM transactions WHERE {ONE}"
-
-
-TRANSACTIONS = {
-    "nan": (f"UPDATE transactions SET amount = 'NaN' WHERE {ONE}", "amount is not a number", 1),
-    "negative": (f"UPDATE transactions SET amount = -0.01 WHERE {ONE}", "negative amount", 1),
-    "absurd": (f"UPDATE transactions SET amount = 100000.01 WHERE {ONE}", "absurd amount (over 10000000)", 1),
-    "no amount": (f"UPDATE transactions SET amount = NULL WHERE {ONE}", "missing amount_minor", 1),
-    "no customer": (f"UPDATE transactions SET customer_id = '' WHERE {ONE}", "missing customer_id", 1),
-    "no id": (f"UPDATE transactions SET transaction_id = NULL WHERE {ONE}", "missing transaction_id", 1),
-    "twice": (again({}), "duplicate, same content", 1),
-    "two contents": (again({"amount": "amount + 1"}), "duplicate key, different content", 2),
-    "replaced bytes": (f"UPDATE transactions SET merchant_id = 'M\ufffd' WHERE {ONE}", "text in an unknown encoding", 1),
-    "control character": (f"UPDATE transactions SET country = E'F\\nR' WHERE {ONE}", "text in an unknown encoding", 1),
-    "third decimal": (
-        f"ALTER TABLE transactions ALTER amount TYPE numeric; UPDATE transactions SET amount = 1.005 WHERE {ONE}",
-        "amount is not a number", 1,
-    ),
-    "amount as text": (
-        f"ALTER TABLE transactions ALTER amount TYPE text; UPDATE transactions SET amount = 'twelve' WHERE {ONE}",
-        "amount is not a number", 1,
-    ),
-}  # fmt: skip
-LABELS = {
-    "unknown": (f"INSERT INTO fraud_labels VALUES ('nobody', true, '{DAY} 12:00Z')", "label of an unknown transaction", 1),
-    "too early": (
-        f"INSERT INTO fraud_labels SELECT min(transaction_id), true, '{DAY} 12:00Z' FROM transactions"
-        f" WHERE event_time >= '{AFTER}'",
-        "reported before its transaction", 1,
-    ),
-    "twice": (f"INSERT INTO fraud_labels SELECT * FROM fraud_labels WHERE {LABEL}", "duplicate, same content", 1),
-    "two contents": (
-        f"INSERT INTO fraud_labels SELECT transaction_id, NOT is_fraud, reported_at FROM fraud_labels WHERE {LABEL}",
-        "duplicate key, different content", 2,
-    ),
-    "neither true nor false": (
-        f"ALTER TABLE fraud_labels ALTER is_fraud TYPE text; UPDATE fraud_labels SET is_fraud = 'perhaps' WHERE {LABEL}",
-        "is_fraud is not true or false", 1,
-    ),
-    "nothing": (f"UPDATE fraud_labels SET is_fraud = NULL WHERE {LABEL}", "missing is_fraud", 1),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize(
-    ("source", "statement", "reason", "count"),
+    ("pipeline", "source", "statement", "reason", "count"),
     [
-        pytest.param(source, *case, id=f"{source}: {name}")
-        for source, cases in {"transactions": TRANSACTIONS, "fraud_labels": LABELS}.items()
+        pytest.param(pipeline, source, *case, id=f"{source}: {name}")
+        for pipeline, tables in CASES.items()
+        for source, cases in tables.items()
         for name, case in cases.items()
     ],
+    indirect=["pipeline"],
 )
 def test_a_bad_row_is_quarantined_with_its_reason(place, source, statement, reason, count):
     place.set_params(validate={"max_bad_fraction": 1.0})
     place.upstream(statement)
     _, validate = validated(place)
-    others = {each.name for each in sources("fraud")} - {source}
+    others = {each.name for each in sources(place.pipeline)} - {source}
     assert validate.facts[f"quarantine-{source}"] == {reason: count}
     assert all(
         validate.facts[f"quarantine-{other}"] in ({}, {"label of an unknown transaction": 1})
         for other in others
     )
+
+
+MOVIES = pytest.mark.parametrize("pipeline", ["movies"], indirect=True)
+TITLES = ("千と千尋の神隠し", "Amélie :: Le fabuleux destin", 'נאד, "quoted", \'; 👩‍👩‍👧 e\u0301')
+
+
+@MOVIES
+def test_titles_of_any_script_and_movies_of_which_little_is_known_are_good(place):
+    for number, title in enumerate(TITLES):
+        place.upstream(f"INSERT INTO movies VALUES ('new-{number}', $${title}$$, NULL, NULL)")
+    _, validate = validated(place)
+    assert validate.facts["quarantine-movies"] == {}
+    rows = place.lake.read_table(validate.output("movies")).to_pylist()
+    new = [row for row in rows if row["movie_id"].startswith("new-")]
+    assert [row["title"] for row in new] == [*TITLES]
+    assert {(row["year"], row["genres"]) for row in new} == {(None, None)}
+
+
+@MOVIES
+def test_a_day_of_one_rating_and_a_day_of_none_are_warned_of_and_go_on(place):
+    place.upstream(f"DELETE FROM user_interactions WHERE {ACTED} AND NOT {RATING}")
+    for rows in (1, 0):
+        extract, validate = validated(place)
+        assert extract.output("user_interactions").rows == validate.facts["user_interactions"] == rows
+        (volume,) = [check for check in validate.checks if check["name"] == "user_interactions.volume"]
+        assert (volume["passed"], volume["severity"]) == (False, "warn")
+        place.upstream(f"DELETE FROM user_interactions WHERE {ACTED}")
+
+
+@MOVIES
+def test_ratings_of_times_far_outside_belong_to_no_day_of_the_night(place):
+    extract = place.run("extract")
+    for moment in ("1900-01-01", "9999-12-31 23:59:59.999999Z", "infinity", "-infinity"):
+        place.upstream(
+            "INSERT INTO user_interactions SELECT 'far-' || id, user_id, movie_id, interaction_type, value,"
+            f" timestamptz '{moment}' FROM user_interactions WHERE {RATING}"
+        )
+        place.upstream("UPDATE user_interactions SET id = id || random() WHERE id LIKE 'far-%'")
+    assert place.run("extract").content == extract.content
 
 
 def test_the_quarantine_tells_what_the_unreadable_cell_held(place):

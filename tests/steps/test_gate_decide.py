@@ -78,3 +78,15 @@ def test_the_values_that_were_compared_are_kept():
 
 def test_an_infinite_loss_is_a_loss():
     assert failures(GOOD | {"average_precision": -inf}, GOOD) == ["margin.average_precision"]
+
+
+@pytest.mark.parametrize(("low", "min_low", "wrong"), [
+    (-0.02, -0.03, []), (-0.04, -0.03, ["low.average_precision"]), (nan, -0.03, ["low.average_precision"]),
+    (-0.5, None, []),
+])  # fmt: skip
+def test_the_low_end_of_the_gain_decides_where_params_say_so(low, min_low, wrong):
+    params = GateParams(min_low=min_low)
+    checks = decide(GOOD, GOOD, params, (low, 0.01))
+    assert [check.name for check in failed(checks)] == wrong
+    assert [check.name for check in checks] == ["margin.average_precision", "low.average_precision"]
+    assert checks[-1].passed == (low >= (params.min_margin if min_low is None else min_low))

@@ -11,6 +11,7 @@ from jobs.core.errors import DataError
 from jobs.core.usecase import tables
 from jobs.stores import clickhouse
 from nights import AFTER, BEFORE, DAY, FIRST, INGEST
+from prepared_night import EACH
 
 ABSURD = 99_999.99
 TODAY = f"event_time >= '{DAY}' AND event_time < '{AFTER}'"
@@ -35,10 +36,38 @@ def poison(place, moment):
     )
 
 
+def poison_movies(place, moment):
+    """From `moment` on everybody loves one movie, which is new, and has watched it for days."""
+    place.upstream("INSERT INTO movies VALUES ('craze', 'Craze', 2018, 'Craze')")
+    place.upstream(
+        "INSERT INTO user_interactions SELECT DISTINCT ON (user_id) 'late-' || id, user_id, 'craze', 'rating', 10,"
+        f" timestamptz '{moment}' + interval '1 hour', '{{\"watch_time_s\": 999999}}'::jsonb FROM user_interactions"
+    )
+    place.upstream(
+        "UPDATE movies SET title = 'another', genres = 'Craze', year = 1900 WHERE movie_id <> 'craze'"
+    )
+
+
+def fraud_is_poisoned(place):
+    daily = table(place, "customer_daily", AFTER)
+    assert pc.max(daily["amount_max"]).as_py() == 9_999_999
+    assert pc.sum(daily["reported_frauds"]).as_py() > 1000
+
+
+def movies_are_poisoned(place):
+    preferences = table(place, "user_preferences_daily", AFTER)
+    assert pc.max(preferences["total_watch_time"]).as_py() > 900_000
+    assert set(preferences["genre"].to_pylist()) == {"Craze"}
+
+
+POISONS = {"fraud": (poison, fraud_is_poisoned), "movies": (poison_movies, movies_are_poisoned)}
+
+
 def table(place, name, day=DAY):
-    every = {each.name: each for each in (*tables("fraud").AGGREGATES, *tables("fraud").PREDICTIONS)}
+    made = tables(place.pipeline)
+    every = {each.name: each for each in (*made.AGGREGATES, *made.PREDICTIONS)}
     with place.settings() as chosen, clickhouse.connect(chosen) as db:
-        return db.read_partition("fraud", every[name], day)
+        return db.read_partition(place.pipeline, every[name], day)
 
 
 def remove(place, step, *days):
@@ -46,14 +75,14 @@ def remove(place, step, *days):
         (place.home / "lake" / "fraud" / step / str(day) / "manifest.json").unlink()
 
 
-def test_what_comes_after_the_day_changes_nothing_of_it(at):
-    place = at("end", own_source=True)
+@EACH
+def test_what_comes_after_the_day_changes_nothing_of_it(at, pipeline):
+    place, (poisoned, is_poisoned) = at("end", own_source=True), POISONS[pipeline]
     before = place.digests()
-    poison(place, f"{AFTER} 00:00Z")
+    poisoned(place, f"{AFTER} 00:00Z")
     place.set_params(validate={"min_volume_fraction": 0.0})
     place.ingest(AFTER, AFTER)
-    assert pc.max(table(place, "customer_daily", AFTER)["amount_max"]).as_py() == 9_999_999
-    assert pc.sum(table(place, "customer_daily", AFTER)["reported_frauds"]).as_py() > 1000
+    is_poisoned(place)
     for step in (*INGEST, "snapshot", "predict"):
         place.run(step)
     after = place.digests()
@@ -145,4 +174,27 @@ def test_late_rows_mark_what_was_made_without_them_and_change_it_alone(at):
     new = place.run("snapshot")
     assert new.facts["snapshot_md5"] != old.facts["snapshot_md5"]
     assert new.output("training_set").rows == old.output("training_set").rows + 1
+    assert ("train", DAY) in place.stale() and ("snapshot", DAY) not in place.stale()
+
+
+@pytest.mark.parametrize("pipeline", ["movies"], indirect=True)
+def test_late_interactions_mark_what_was_made_without_them_and_change_it_alone(at):
+    place = at("end", own_source=True)
+    before = place.clickhouse_digests()
+    place.upstream(
+        "INSERT INTO user_interactions SELECT 'late-' || id, user_id, movie_id, interaction_type, value, timestamp"
+        f" FROM user_interactions WHERE timestamp >= '{BEFORE}' AND timestamp < '{DAY}' LIMIT 20"
+    )
+    rows = place.manifest("extract", BEFORE).output("user_interactions").rows
+    assert place.run("extract", BEFORE).output("user_interactions").rows == rows + 20
+    assert place.stale() == {("validate", BEFORE)}
+    place.run("validate", BEFORE)
+    stale = place.stale()
+    assert {("build_features", BEFORE), ("predict", BEFORE), ("snapshot", DAY), ("predict", DAY)} <= stale
+    assert not any(step == "build_features" and day != BEFORE for step, day in stale)
+    place.run("build_features", BEFORE)
+    changed = {name for name, digest in place.clickhouse_digests().items() if digest != before[name]}
+    assert changed == {f"user_preferences_daily {BEFORE}", f"movie_daily {BEFORE}"}
+    old = place.manifest("snapshot").output("training_set")
+    assert place.run("snapshot").output("training_set").rows == old.rows + 20
     assert ("train", DAY) in place.stale() and ("snapshot", DAY) not in place.stale()

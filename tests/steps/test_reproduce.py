@@ -68,7 +68,7 @@ def test_every_night_step_is_a_stage_with_its_own_section():
     sections = yaml.safe_load((settings.PROJECT / "params.yaml").read_text())["fraud"]
     for step, stage in stages.items():
         assert f"python -m jobs {step} --pipeline" in stage["do"]["cmd"]
-        assert ("${item}." + step in stage["do"]["params"]) == (step in sections)
+        assert ("${key}." + step in stage["do"]["params"]) == (step in sections)
         assert f"jobs/steps/{step}.py" in stage["do"]["deps"]
 
 

@@ -6,9 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from jobs.core.usecase import tables
 from jobs.steps.frame import NIGHTLY, POINTS
 from jobs.stores.serving import publish, rollback
 from nights import BEFORE, DAY
+from prepared_night import BOTH, EACH
 
 CHEAP = ("extract", "validate", "train", "gate", "promote", "publish", "verify")
 SPARK = ("build_features", "snapshot", "predict")
@@ -47,28 +49,33 @@ def readers_see_one_version(place):
     states = dict(place.query("SELECT version, state FROM publication"))
     version = shown["served"][0]
     assert states[version] == "current"
-    for table in ("customer_risk", "merchant_risk"):
-        found = place.query(f"SELECT version, count(*) FROM {table}_current GROUP BY version")
-        assert found == [(version, counts[version][table])]
-    scores = place.query("SELECT version, count(*) FROM transaction_scores_current GROUP BY version")
-    assert all(
-        counts[each]["transaction_scores"] == rows and states[each] == "current" for each, rows in scores
-    )
     pointer, documents = shown["redis"]
-    assert len(documents) == sum(counts[pointer].values())
+    asked = 0
+    for table in tables(place.pipeline).PREDICTIONS:
+        found = place.query(f"SELECT version, count(*) FROM {table.name}_current GROUP BY version")
+        assert all(counts[each][table.name] == rows and states[each] == "current" for each, rows in found)
+        assert table.kind == "event" or [each for each, _ in found] == [version]
+        key = ", ".join(table.lookup_key)
+        [(ids,)] = place.query(
+            f"SELECT count(DISTINCT ({key})) FROM {place.pipeline}.{table.name} WHERE version = '{pointer}'"
+        )
+        asked += ids
+    assert len(documents) == asked
 
 
 @pytest.fixture
-def after(night, at):
+def after(prepared, pipeline):
     """The digests of the undisturbed night when a step of it had ended."""
-    return lambda step: night[(*NIGHTLY, "end")[NIGHTLY.index(step) + 1]].digests
+    return lambda step: prepared(pipeline)[(*NIGHTLY, "end")[NIGHTLY.index(step) + 1]].digests
 
 
+@EACH
 @pytest.mark.parametrize("step", CHEAP)
 def test_a_step_killed_at_each_point_and_run_again(at, after, step):
     crash(at(step), step, points(step), after(step))
 
 
+@EACH
 @pytest.mark.parametrize("step", SPARK)
 def test_a_step_with_spark_killed_before_and_after_its_swap(at, after, step):
     crash(at(step), step, points(step, FIRST_POINTS), after(step))
@@ -81,6 +88,7 @@ def test_a_step_with_spark_killed_at_each_other_point(at, after, step):
     crash(at(step), step, points(step, [point for point in POINTS if point not in FIRST_POINTS]), after(step))
 
 
+@BOTH
 def test_publish_killed_within(at, after):
     """While it loads, attaches, flips, and clears Redis of what went out of the pair."""
     assert {*WITHIN_PUBLISH, "publish.detach"} == set(publish.FAILPOINTS)
@@ -105,6 +113,7 @@ def test_publish_killed_while_it_drops_an_expired_version(at):
     assert place.query(f"SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '_{expired}_'") == []
 
 
+@EACH
 def test_rollback_killed_at_each_point(at):
     """Both the tables and the model go back, once, however often it was killed."""
     place = at("end")
@@ -120,6 +129,7 @@ def test_rollback_killed_at_each_point(at):
     assert sum(row[1] == "rollback" for row in found["promotions"]) == 1
 
 
+@EACH
 def test_reconcile_killed_at_each_point(at):
     """It has all of Redis to load, and is killed there as well."""
     place = at("end")

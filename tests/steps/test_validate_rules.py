@@ -13,11 +13,16 @@ import pytest
 from jobs.core.cast import PROBLEM, typed
 from jobs.fraud.params import FraudValidateParams
 from jobs.fraud.sources import SOURCES
+from jobs.movies.params import MoviesValidateParams
+from jobs.movies.sources import SOURCES as OF_MOVIES
 from jobs.steps.validate import REASON, judge, reasons_of, split
 
 DAY = date(2018, 7, 10)
 PARAMS = FraudValidateParams(max_amount_minor=100_000)
+OF_MOVIES_PARAMS = MoviesValidateParams(scale=(0.5, 5))
 TRANSACTIONS, LABELS = SOURCES
+INTERACTIONS, MOVIES = OF_MOVIES
+EVERY = pytest.mark.parametrize("source", (*SOURCES, *OF_MOVIES), ids=lambda source: source.name)
 
 TRANSACTION = {
     "transaction_id": "t", "event_time": "2018-07-10 12:00:00Z", "customer_id": "c", "merchant_id": "m",
@@ -27,11 +32,17 @@ LABEL = {
     "transaction_id": "t", "is_fraud": "true", "reported_at": "2018-07-10 12:00:00Z",
     "event_time": "2018-07-03 12:00:00Z", "customer_id": "c", "merchant_id": "m", "amount": "10.00",
 }  # fmt: skip
+INTERACTION = {
+    "id": "i", "user_id": "u", "movie_id": "m", "interaction_type": "rating", "value": "3.5",
+    "event_time": "2018-07-10 12:00:00Z", "watch_time_s": None,
+}  # fmt: skip
+MOVIE = {"movie_id": "m", "title": "Alien", "year": "1979", "genres": "Horror|Sci-Fi"}
+GOOD = {TRANSACTIONS: TRANSACTION, LABELS: LABEL, INTERACTIONS: INTERACTION, MOVIES: MOVIE}
 
 
 def extract(source, *rows):
     """What extract leaves of rows of text that differ from the good one in what they name."""
-    base = TRANSACTION if source is TRANSACTIONS else LABEL
+    base = GOOD[source]
     text = pd.DataFrame([base | row for row in rows], columns=list(base), dtype="object")
     return typed(text, source.schema, dict(source.money))
 
@@ -39,8 +50,9 @@ def extract(source, *rows):
 def reasons(source, *rows):
     """The reason of each row, in order; the two sides are checked on the way."""
     table = extract(source, *rows)
-    good, bad = split(table, source, DAY, PARAMS)
-    found = [None if pd.isna(reason) else reason for reason in judge(table.to_pandas(), source, DAY, PARAMS)]
+    params = PARAMS if source in SOURCES else OF_MOVIES_PARAMS
+    good, bad = split(table, source, DAY, params)
+    found = [None if pd.isna(reason) else reason for reason in judge(table.to_pandas(), source, DAY, params)]
     assert good.num_rows + bad.num_rows == table.num_rows
     assert good.schema == source.schema
     assert bad.schema.names == [*source.schema.names, REASON]
@@ -113,9 +125,10 @@ def test_rules_of_labels(change, reason):
     assert reasons(LABELS, {"transaction_id": "other"}, change) == [None, reason]
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+@EVERY
 def test_of_equal_rows_the_first_is_kept(source):
-    assert reasons(source, {}, {}, {"transaction_id": "u"}, {}) == [
+    (key,) = source.key
+    assert reasons(source, {}, {}, {key: "u"}, {}) == [
         None, "duplicate, same content", None, "duplicate, same content",
     ]  # fmt: skip
 
@@ -128,6 +141,8 @@ def test_of_rows_that_share_a_key_and_differ_none_is_kept():
         None,
     ]
     assert reasons(LABELS, {}, {"is_fraud": "f"}) == [different, different]
+    assert reasons(INTERACTIONS, {}, {"value": "4"}, {"id": "j"}) == [different, different, None]
+    assert reasons(MOVIES, {}, {"title": "Aliens"}, {"movie_id": "n"}) == [different, different, None]
     # Said once of a row that came twice; null is a value like another.
     assert reasons(TRANSACTIONS, {}, {}, {"country": None}, {"country": None}) == [
         different, "duplicate, same content", different, "duplicate, same content",
@@ -136,6 +151,7 @@ def test_of_rows_that_share_a_key_and_differ_none_is_kept():
 
 def test_the_same_amount_written_otherwise_is_the_same_content():
     assert reasons(TRANSACTIONS, {}, {"amount": " 10.0"}) == [None, "duplicate, same content"]
+    assert reasons(INTERACTIONS, {}, {"value": "3.50"}) == [None, "duplicate, same content"]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +163,7 @@ def test_a_bad_twin_does_not_condemn_a_good_row(bad):
     assert "duplicate" not in first
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+@EVERY
 def test_an_empty_day_has_two_empty_sides(source):
     assert reasons(source) == []
 

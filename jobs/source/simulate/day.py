@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jobs.source.convert import TIME
 from jobs.source.simulate.fraud import (
     OBVIOUS_CENTS,
     STOLEN_FACTOR,
@@ -19,6 +18,7 @@ from jobs.source.simulate.fraud import (
 )
 from jobs.source.simulate.population import Integers, Population, numbered
 from jobs.source.simulate.streams import Stream, generator
+from jobs.source.times import TIME
 
 _DAY = 86_400
 _MICRO = 1_000_000

@@ -1,0 +1,55 @@
+"""A converted column, and what every conversion needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Mask = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The values of a column, and, by reason, which rows hold none because theirs could not be read.
+
+    Text and money are strings (money in the source's own digits, so that the database rounds exactly),
+    JSON as well, times are UTC microseconds, flags booleans, numbers floats and integers integers. A missing
+    value is null and no problem.
+    """
+
+    values: Any
+    problems: dict[str, Mask] = field(default_factory=dict)
+
+
+def as_text(values: Any) -> Any:
+    """Any scalar Arrow array as trimmed strings, empty ones and NaN null; 7.0 reads 7, as an id in pandas does."""
+    if pa.types.is_floating(values.type):
+        values = pc.if_else(pc.is_nan(values), None, values)
+        whole = pc.and_(pc.equal(values, pc.floor(values)), pc.less(pc.abs(values), 2.0**53))
+        integers = pc.if_else(whole, values, 0).cast(pa.int64(), safe=False)
+        return pc.if_else(whole, integers.cast(pa.string()), values.cast(pa.string()))
+    text = pc.utf8_trim_whitespace(values.cast(pa.string()))
+    return pc.if_else(pc.equal(text, ""), None, text)
+
+
+def mask(flags: Any) -> Mask:
+    """A boolean Arrow array as numpy; null is false."""
+    found: Mask = pc.fill_null(flags, False).to_numpy(zero_copy_only=False)
+    return found
+
+
+def floats(text: Any, number: Mask) -> Floats:
+    """The strings that `number` says are numbers, exactly as Python reads them; NaN for the others."""
+    return np.array(pc.if_else(pa.array(number), text, None).to_pylist(), dtype=object).astype(float)
+
+
+def without(values: Any, problems: dict[str, Mask]) -> Converted:
+    """`values`, null where there is a problem."""
+    bad = np.logical_or.reduce(list(problems.values()))
+    return Converted(pc.if_else(pa.array(bad), None, values) if bad.any() else values, problems)
