@@ -41,7 +41,8 @@ def fit(catalogue: Catalogue) -> Content:
         LABEL_WEIGHT * _tf_idf(labels, analyzer=list),
         TITLE_WEIGHT * _tf_idf(list(catalogue.titles), token_pattern=r"(?u)\w+", min_df=2, max_df=0.02),
     ]
-    whole = normalize(sp.hstack(parts, format="csr"))
+    known = sp.hstack(parts, format="csr")
+    whole = normalize(known) if known.shape[1] else known
     few = parts[0].shape[1]
     return Content(
         np.ascontiguousarray(whole[:, :few].toarray(), np.float32),

@@ -155,9 +155,10 @@ def parameters(model: Model, params: TrainParams) -> dict[str, Any]:
 
 
 def example(model: Model, table: pa.Table) -> pd.DataFrame:
-    """A few rows as the model takes them, for the signature."""
+    """A few rows as the model takes them, for the signature; times are UTC and do not say so, as MLflow has them."""
     columns = ["user_id", "movie_id", "event_time", "interaction_type", "value"]
-    return pd.DataFrame(table.slice(0, 5).select(columns).to_pydict())
+    frame = pd.DataFrame(table.slice(0, 5).select(columns).to_pydict())
+    return frame.assign(event_time=frame["event_time"].dt.tz_localize(None))
 
 
 def _load_pyfunc(path: str) -> Served:

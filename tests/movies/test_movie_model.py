@@ -89,10 +89,20 @@ def test_content_knows_movies_without_interactions(fitted, table):
     ).any()
 
 
-def test_the_holdout_changes_nothing_and_empty_ones_are_judged(table, fitted):
-    found = model.evaluate(fitted, table, table.slice(0, 0))
-    assert found["users"] == 0 and found["ndcg_at_10"] == 0
-    assert model.evaluate(fitted, table, table)["users"] == 0  # all of it was seen
+def test_a_user_of_thousands_and_one_who_has_seen_it_all(table):
+    more = pa.table({
+        "movie_id": [f"x{n:04}" for n in range(4000)], "title": [f"Film {n}" for n in range(4000)],
+        "year": [2000] * 4000, "genres": ["Drama"] * 4000,
+    })  # fmt: skip
+    fitted = model.fit(table, PARAMS.model_copy(update={"ranker": False}), more)
+    ids = fitted.scorers.catalogue.ids
+    everything = interactions([("all", movie, START, 9) for movie in ids])
+    most = interactions([("most", movie, START, 9) for movie in ids[5:3990]])
+    history = pa.concat_tables([everything, most])
+    found = pa.concat_tables(model.score(fitted, history, np.array(["all", "most"], object))).to_pandas()
+    assert set(found["user_id"]) == {"most"}
+    assert not set(found["movie_id"]) & set(ids[5:3990])
+    assert (found.groupby("algorithm").size() == 20).all()
 
 
 def test_the_backtest_learns_tastes_and_repeats():

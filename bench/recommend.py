@@ -1,0 +1,131 @@
+"""The 20 best movies for every user: ours beside Spark's ALS and, where it is installed, implicit's, in turn.
+
+`python -m bench.recommend [--users N] [--movies N]`. Of ours there are two: the collaborative lists alone, which
+is what the others make, and the whole of a night's prediction (four algorithms, scores, titles and reasons). The
+models differ: ours weighs movies by movies (EASE), theirs have FACTORS factors. Ours and implicit's leave out
+what a user has seen, Spark's does not. Only recommending is timed, not fitting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
+
+from bench.__main__ import ROUNDS, clock
+from jobs.core import settings
+from jobs.movies import ranking, recommend, scorers
+from jobs.movies.catalogue import Catalogue
+from jobs.movies.hybrid import Hybrid
+from jobs.movies.interactions import Interactions
+from jobs.movies.params import TrainParams
+from jobs.movies.scorers import Scorers
+
+TOP, FACTORS, EACH = recommend.TOP, 64, 20
+THREADS = os.cpu_count() or 1
+Side = tuple[str, Callable[[], object]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Users per second of top-20 recommendations.")
+    parser.add_argument("--users", type=int, default=20_000)
+    parser.add_argument("--movies", type=int, default=5_000)
+    given = parser.parse_args()
+    with TemporaryDirectory(prefix="nightshift-bench-") as home:
+        os.environ["NIGHTSHIFT_HOME"] = home
+        known, catalogue = world(given.users, given.movies)
+        print(
+            f"{given.users:,} users x {given.movies:,} movies, {known.strengths.nnz:,} interactions, top {TOP}"
+        )
+        compare([*ours(known, catalogue), *spark(known), *implicit(known)], given.users)
+
+
+def compare(sides: list[Side], users: int) -> None:
+    """Run all in turn, ROUNDS times after a first that counts for nothing, and print the medians."""
+    for _, side in sides:
+        side()
+    rounds = [[clock(side) for _, side in sides] for _ in range(ROUNDS)]
+    seconds = [median(column) for column in zip(*rounds, strict=True)]
+    for (name, _), each in zip(sides, seconds, strict=True):
+        print(
+            f"{name:44} {each:8.2f} s {users / each:>10,.0f} users/s {each / seconds[0]:7.1f} x", flush=True
+        )
+
+
+def ours(known: Interactions, catalogue: Catalogue) -> Iterator[Side]:
+    fitted = scorers.fit(known, catalogue, TrainParams(threads=THREADS), half_life=7)
+
+    def everything() -> None:
+        for table in recommend.recommend(fitted, Hybrid(), known, known.users, threads=THREADS):
+            assert table.num_rows
+
+    yield "Nightshift, collaborative", lambda: collaborative(fitted, known)
+    yield "Nightshift, four algorithms with reasons", everything
+
+
+def collaborative(fitted: Scorers, known: Interactions) -> None:
+    for block in ranking.blocks(*known.strengths.shape):
+        with threadpool_limits(THREADS, "blas"):
+            ranking.top(fitted.collaborative(known.strengths[block]), TOP)
+
+
+def spark(known: Interactions) -> Iterator[Side]:
+    from pyspark.ml.recommendation import ALS
+
+    from jobs.stores import spark as store
+
+    users, movies = known.strengths.nonzero()
+    frame = pd.DataFrame({"user": users, "item": movies, "rating": known.strengths.data.astype(float)})
+    als = ALS(rank=FACTORS, maxIter=1, implicitPrefs=True, seed=0)
+    model = als.fit(store.session(settings.load()).createDataFrame(frame))
+
+    def run() -> None:
+        model.recommendForAllUsers(TOP).write.format("noop").mode("overwrite").save()
+
+    yield f"Spark ALSModel.recommendForAllUsers, rank {FACTORS}", run
+
+
+def implicit(known: Interactions) -> Iterator[Side]:
+    if not find_spec("implicit"):
+        print("implicit is not installed: left out")
+        return
+    from implicit.als import AlternatingLeastSquares
+
+    matrix = sp.csr_matrix(known.strengths)
+    model = AlternatingLeastSquares(factors=FACTORS, iterations=1, random_state=0, num_threads=THREADS)
+    model.fit(matrix, show_progress=False)
+    everybody = np.arange(matrix.shape[0])
+    yield f"implicit ALS.recommend, rank {FACTORS}", lambda: model.recommend(everybody, matrix, N=TOP)
+
+
+def world(users: int, movies: int) -> tuple[Interactions, Catalogue]:
+    """About EACH movies a user, drawn by a popularity that falls as a power."""
+    chance = np.random.default_rng(0)
+    appeal = 1 / np.arange(1, movies + 1) ** 0.8
+    draws = chance.choice(movies, (users, EACH), p=appeal / appeal.sum())
+    rows = np.repeat(np.arange(users), EACH)
+    matrix = sp.csr_array((np.ones(users * EACH, np.float32), (rows, draws.ravel())), shape=(users, movies))
+    matrix.sum_duplicates()
+    matrix.data[:] = np.sqrt(chance.integers(1, 11, matrix.nnz) / 10)
+    genres = chance.choice(["Action", "Comedy", "Drama", "Horror|Thriller"], movies).astype(object)
+    numbers = np.arange(movies).astype(str)
+    catalogue = Catalogue(
+        np.char.zfill(numbers, 7).astype(object),
+        np.array([f"Film {number}" for number in numbers], object),
+        chance.integers(1950, 2020, movies).astype(float),
+        genres,
+    )
+    names = np.char.zfill(np.arange(users).astype(str), 7).astype(object)
+    return Interactions(names, matrix, chance.uniform(0, 365, matrix.nnz), 0), catalogue
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The model as training leaves it: its report, its parameters, and its version as MLflow serves it."""
+
+from __future__ import annotations
+
+import json
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from mlflow.models import infer_signature
+from movie_world import world
+
+from jobs.movies import model
+from jobs.movies.params import TrainParams
+from jobs.movies.split import split
+
+PARAMS = TrainParams(threads=1, ranker_rounds=10, ease_regularisation=20)
+
+
+@pytest.fixture(scope="module")
+def halves():
+    return split(world(users=60), "time", 0.8, 0)
+
+
+@pytest.fixture(scope="module")
+def fitted(halves):
+    return model.fit(halves[0], PARAMS)
+
+
+def test_the_report_is_what_was_judged_and_chosen(halves, fitted, tmp_path):
+    model.report(fitted, *halves, tmp_path)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == model.evaluate(fitted, *halves)
+    told = json.loads((tmp_path / "hybrid.json").read_text())
+    assert told["kind"] == fitted.hybrid.kind and told["validation"] == fitted.hybrid.figures
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hybrid.json", "metrics.json"]
+
+
+def test_parameters_hold_the_section_and_what_was_chosen(halves, fitted):
+    found = model.parameters(fitted, PARAMS)
+    assert found["ranker_rounds"] == 10
+    assert found["half_life_days"] in PARAMS.half_lives_days and found["prior"] in PARAMS.priors
+    assert found["interactions"] == halves[0].num_rows
+    assert found["users"] == len(set(halves[0]["user_id"].to_pylist()))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of MLflow on itself, and for want of an example
+def test_a_version_of_mlflow_recommends_as_the_model_does(halves, fitted, tmp_path):
+    data = tmp_path / "model"
+    data.write_bytes(fitted.to_bytes())
+    example = model.example(fitted, halves[0])
+    assert 0 < len(example) <= 5
+    mlflow.pyfunc.save_model(
+        tmp_path / "version", loader_module="jobs.movies.model", data_path=str(data),
+        signature=infer_signature(example), pip_requirements=list(model.REQUIREMENTS),
+    )  # fmt: skip
+    some = halves[0].filter(pa.array(np.isin(halves[0]["user_id"].to_numpy(), ["u000", "u007"])))
+    frame = some.select(list(example.columns)).to_pandas()
+    frame["event_time"] = frame["event_time"].dt.tz_localize(None)
+    found = mlflow.pyfunc.load_model(str(tmp_path / "version")).predict(frame)
+    users = np.array(["u000", "u007"], object)
+    expected = pa.concat_tables(model.score(fitted, some, users)).to_pandas()
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+    assert len(found) == 2 * 4 * 20
