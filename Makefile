@@ -50,6 +50,7 @@ docs: setup ## Write the generated pages anew: docs/tables.md, docs/params.md, d
 bench: setup ## Measure
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.run_overhead
+	@$(BIN)/python -m bench.recommend
 
 lock: ## Resolve requirements.in into requirements.lock
 	@uv=$$(mktemp -d) && trap 'rm -rf "$$uv"' EXIT && $(PYTHON) -m venv "$$uv" && \
