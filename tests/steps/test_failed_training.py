@@ -14,6 +14,7 @@ from nights import BEFORE, DAY, FIRST
 NOWHERE = "http://127.0.0.1:9"
 
 
+@pytest.mark.slow  # MLflow is also killed by `make test-chaos`
 def test_without_mlflow_the_day_is_published_with_the_champion_there_is(at):
     place = at("train")
     earlier = place.manifest("predict", BEFORE).model_digest
