@@ -39,8 +39,8 @@ def run(step: Step) -> None:
                 remedy="this is a defect of features.aggregate: nothing was swapped, the day before stands",
             )
         step.at("swap")
-        for table, staging in staged.items():
-            db.swap(pipeline, staging, table, day, aggregates[table].num_rows)
+        for staging in staged.values():
+            db.swap(pipeline, staging)
     for table, content in aggregates.items():
         step.outputs.append(
             clickhouse_dataset(pipeline, table.name, content.num_rows, table_digest(content, table.key))

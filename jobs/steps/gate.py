@@ -122,6 +122,6 @@ def _store(step: Step, checks: list[Check], verdict: str, challenger: str, champ
             remedy="two checks of the gate share a name",
         )
         step.at("swap")
-        db.swap(step.run.pipeline, staging, CHECKS, step.run.date, rows.num_rows)
+        db.swap(step.run.pipeline, staging)
     digest = table_digest(rows, CHECKS.key)
     step.outputs.append(clickhouse_dataset(step.run.pipeline, CHECKS.name, rows.num_rows, digest))

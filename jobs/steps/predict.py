@@ -73,7 +73,7 @@ def _write(step: Step, content: dict[str, pa.Table], events: int) -> None:
         step.at("swap")
         for table, staging in staged.items():
             rows = content[table.name]
-            db.swap(pipeline, staging, table, day, rows.num_rows)
+            db.swap(pipeline, staging)
             digest = table_digest(rows, table.key)
             step.outputs.append(clickhouse_dataset(pipeline, table.name, rows.num_rows, digest))
             step.facts[table.name] = rows.num_rows

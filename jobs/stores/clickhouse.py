@@ -1,5 +1,8 @@
 """ClickHouse: tables with one partition a day, each day replaced by one statement.
 
+That statement holds against everything but the death of the engine itself inside it, which for chDB is the
+death of the step: a table named `…__swap_…` says what was being swapped in, and whoever opens next completes it.
+
 The DSN decides where: `chdb:///folder` is the engine in this process, `clickhouse://…` a server. A database
 has the name of its pipeline. A chDB folder is open to one process at a time, so open late and close early.
 """
@@ -9,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from jobs.core.settings import CLICKHOUSE, Settings
 from jobs.core.usecase import Table
 
 OPEN_SECONDS = 600.0
+_STAGE, _SWAP = "__stage_", "__swap_"
 # How chDB refuses a folder that another process has open; the reason itself it only writes to standard error.
 _BUSY = "Error initializing EmbeddedServer: . "
 
@@ -71,10 +75,10 @@ class ClickHouse:
         What dead attempts at the same day left is dropped: whoever stages holds the lock on the day.
         """
         self._create(database, table)
-        prefix = f"{table.name}__stage_{day:%Y%m%d}_"
-        for stale in self._tables(database, prefix):
-            self.client.command(f"DROP TABLE IF EXISTS {_name(database, stale)} SYNC")
-        staging = f"{prefix}{attempt}"
+        for mark in (_STAGE, _SWAP):
+            for stale in self._tables(database, f"{table.name}{mark}{day:%Y%m%d}_"):
+                self.client.command(f"DROP TABLE IF EXISTS {_name(database, stale)} SYNC")
+        staging = f"{table.name}{_STAGE}{day:%Y%m%d}_{attempt}"
         self.client.command(f"CREATE TABLE {_name(database, staging)} AS {_name(database, table.name)}")
         if rows.num_rows:
             fitted = rows.select(table.schema.names).cast(table.schema)
@@ -98,17 +102,27 @@ class ClickHouse:
             equal(f"{table.name}.other_dates", strangers, 0, f"every date must be {day}"),
         ]
 
-    def swap(self, database: str, staging: str, table: Table, day: date, rows: int) -> None:
-        """Replace the day by the staged rows in one statement, and drop the staging table."""
-        target = _name(database, table.name)
+    def swap(self, database: str, staging: str) -> None:
+        """Replace the day by what `stage` put into `staging`, and drop that table."""
+        ready = staging.replace(_STAGE, _SWAP)
+        self.client.command(f"RENAME TABLE {_name(database, staging)} TO {_name(database, ready)}")
+        self._replace(database, ready)
+
+    def finish_swaps(self) -> None:
+        """Complete the swaps inside which the engine died: their days may hold old rows beside new ones."""
+        query = "SELECT database, name FROM system.tables WHERE position(name, {mark:String}) > 0"
+        for database, ready in self.client.query(query, parameters={"mark": _SWAP}).result_rows:
+            self._replace(database, ready)
+
+    def _replace(self, database: str, ready: str) -> None:
+        table, _, rest = ready.rpartition(_SWAP)
+        source = _name(database, ready)
+        (rows,) = self.client.query(f"SELECT count() FROM {source}").result_rows[0]  # noqa: S608
         # REPLACE PARTITION refuses an empty source, so an empty day is a dropped partition.
-        replace = (
-            f"REPLACE PARTITION {{day:Date}} FROM {_name(database, staging)}"
-            if rows
-            else "DROP PARTITION {day:Date}"
-        )
-        self.client.command(f"ALTER TABLE {target} {replace}", parameters={"day": day})
-        self.client.command(f"DROP TABLE {_name(database, staging)} SYNC")
+        how = f"REPLACE PARTITION {{day:Date}} FROM {source}" if rows else "DROP PARTITION {day:Date}"
+        day = datetime.strptime(rest.partition("_")[0], "%Y%m%d").date()
+        self.client.command(f"ALTER TABLE {_name(database, table)} {how}", parameters={"day": day})
+        self.client.command(f"DROP TABLE {source} SYNC")
 
     def _create(self, database: str, table: Table) -> None:
         columns = ", ".join(f"{quote_identifier(field.name)} {_type(field)}" for field in table.schema)
@@ -135,8 +149,11 @@ def connect(settings: Settings, wait: float = OPEN_SECONDS) -> Iterator[ClickHou
     StoreError when it cannot be had within `wait` seconds, or when a statement fails.
     """
     client = _open(settings.clickhouse, wait)
+    store = ClickHouse(client)
     try:
-        yield ClickHouse(client)
+        if _folder(settings.clickhouse):  # which is open to nobody else: whoever was swapping is dead
+            store.finish_swaps()
+        yield store
     except ClickHouseError as error:
         raise StoreError(
             f"ClickHouse: {error}", remedy="read its message, then run the step again"

@@ -64,7 +64,7 @@ def put(
     """As a step does it: stage, check, swap."""
     staging = store.stage(database, table, day, attempt, given)
     assert failed(store.check(database, staging, table, day, given.num_rows)) == []
-    store.swap(database, staging, table, day, given.num_rows)
+    store.swap(database, staging)
 
 
 def digest(table: pa.Table) -> str:
@@ -99,8 +99,8 @@ def test_staged_rows_are_invisible_until_the_swap(store, database):
     other = store.stage(database, SCORES, NEXT, "a3", rows("c", day=NEXT))
     assert store.read(database, SCORES, [DAY, NEXT]).column("id").to_pylist() == ["a"]
     assert store.days(database, SCORES) == [DAY]
-    store.swap(database, other, SCORES, NEXT, 1)
-    store.swap(database, staging, SCORES, DAY, 1)
+    store.swap(database, other)
+    store.swap(database, staging)
     assert store.read(database, SCORES, [DAY, NEXT]).column("id").to_pylist() == ["b", "c"]
 
 

@@ -57,7 +57,7 @@ def write(first):
         for number in range(first, first + 100_000):
             rows = generation(number)
             staging = store.stage("fraud", TABLE, DAY, f"a{number}", rows)
-            store.swap("fraud", staging, TABLE, DAY, rows.num_rows)
+            store.swap("fraud", staging)
             if number == first:
                 os.write(warm[1], b"x")
 
@@ -149,7 +149,7 @@ def test_a_process_killed_in_the_middle_leaves_the_old_day_or_the_new(start, req
     killer, instants = start(_KILLER, str(request.path.parent)), random.Random(5)
     with clickhouse.connect(settings.load()) as store:
         staging = store.stage("fraud", TABLE, DAY, "first", generation(0))
-        store.swap("fraud", staging, TABLE, DAY, generation(0).num_rows)
+        store.swap("fraud", staging)
     seen, left = [0], set()
     for _ in range(6):
         killer.stdin.write(f"{instants.uniform(0.0, 0.2)}\n")
@@ -165,8 +165,24 @@ def test_a_process_killed_in_the_middle_leaves_the_old_day_or_the_new(start, req
     with clickhouse.connect(settings.load()) as store:
         staging = store.stage("fraud", TABLE, DAY, "last", generation(1))
         assert store._tables("fraud", "scores") == ["scores", staging]
-        store.swap("fraud", staging, TABLE, DAY, generation(1).num_rows)
+        store.swap("fraud", staging)
         assert store.read_partition("fraud", TABLE, DAY).equals(generation(1))
+
+
+@pytest.mark.parametrize("size", [SIZE, 0], ids=["rows", "an empty day"])
+def test_a_swap_cut_between_its_new_rows_and_the_old_is_completed_by_the_next_to_open(size):
+    """REPLACE PARTITION names the new part before it covers the old ones: what a kill leaves then is made here."""
+    old, new = generation(1), generation(2).slice(0, size)
+    with clickhouse.connect(settings.load()) as store:
+        store.swap("fraud", store.stage("fraud", TABLE, DAY, "old", old))
+        staging = store.stage("fraud", TABLE, DAY, "new", new)
+        ready = staging.replace("__stage_", "__swap_")
+        store.client.command(f"RENAME TABLE fraud.{staging} TO fraud.{ready}")
+        store.client.command(f"ALTER TABLE fraud.scores ATTACH PARTITION '{DAY}' FROM fraud.{ready}")
+        assert store.read_partition("fraud", TABLE, DAY).num_rows == old.num_rows + size
+    with clickhouse.connect(settings.load()) as store:
+        assert store.read_partition("fraud", TABLE, DAY).equals(new)
+        assert store._tables("fraud", "scores") == ["scores"]
 
 
 def test_a_folder_that_cannot_be_one_is_refused_at_once(tmp_path, monkeypatch):
