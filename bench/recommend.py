@@ -84,8 +84,9 @@ def spark(known: Interactions) -> Iterator[Side]:
 
     users, movies = known.strengths.nonzero()
     frame = pd.DataFrame({"user": users, "item": movies, "rating": known.strengths.data.astype(float)})
+    session = store.session(settings.load())  # before the estimator, which looks for one
     als = ALS(rank=FACTORS, maxIter=1, implicitPrefs=True, seed=0)
-    model = als.fit(store.session(settings.load()).createDataFrame(frame))
+    model = als.fit(session.createDataFrame(frame))
 
     def run() -> None:
         model.recommendForAllUsers(TOP).write.format("noop").mode("overwrite").save()
@@ -103,7 +104,12 @@ def implicit(known: Interactions) -> Iterator[Side]:
     model = AlternatingLeastSquares(factors=FACTORS, iterations=1, random_state=0, num_threads=THREADS)
     model.fit(matrix, show_progress=False)
     everybody = np.arange(matrix.shape[0])
-    yield f"implicit ALS.recommend, rank {FACTORS}", lambda: model.recommend(everybody, matrix, N=TOP)
+
+    def run() -> None:
+        with threadpool_limits(1, "blas"):  # as implicit asks: it has threads of its own
+            model.recommend(everybody, matrix, N=TOP)
+
+    yield f"implicit ALS.recommend, rank {FACTORS}", run
 
 
 def world(users: int, movies: int) -> tuple[Interactions, Catalogue]:
