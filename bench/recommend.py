@@ -72,9 +72,10 @@ def ours(known: Interactions, catalogue: Catalogue) -> Iterator[Side]:
 
 
 def collaborative(fitted: Scorers, known: Interactions) -> None:
-    for block in ranking.blocks(*known.strengths.shape):
-        with threadpool_limits(THREADS, "blas"):
-            ranking.top(fitted.collaborative(known.strengths[block]), TOP)
+    def work(block: slice) -> np.ndarray:
+        return ranking.top(fitted.collaborative(known.strengths[block]), TOP)
+
+    assert sum(map(len, ranking.by_blocks(work, *known.strengths.shape, THREADS))) == len(known.users)
 
 
 def spark(known: Interactions) -> Iterator[Side]:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from threadpoolctl import threadpool_limits
 
 from jobs.movies import metrics, ranking, recommend
 from jobs.movies.hybrid import Hybrid
 from jobs.movies.interactions import Interactions, deduplicate
-from jobs.movies.recommend import ALGORITHMS
+from jobs.movies.recommend import ALGORITHMS, Lists
 from jobs.movies.scorers import Scorers
 
 SLICES = {"cold": (0, 0), "light": (1, 4), "medium": (5, 19), "heavy": (20, None)}  # interactions known
@@ -75,15 +74,16 @@ def judge(
     catalogue lacks counts as missed. Users without history are judged by what they get: the popular."""
     users, relevant, targets = _targets(known, holdout, scorers)
     history = known.of(users)
-    places: dict[str, list[np.ndarray]] = {name: [] for name in ALGORITHMS}
-    for block in ranking.blocks(len(users), len(scorers.catalogue)):
+
+    def work(block: slice) -> dict[str, Lists]:
         rows = history[block]
-        with threadpool_limits(threads, "blas"):
-            made = recommend.lists(scorers, chosen, rows, np.full(rows.shape[0], ""), candidates, threads)
-        for name in ALGORITHMS:
-            places[name].append(made[name].places)
+        return recommend.lists(scorers, chosen, rows, np.full(rows.shape[0], ""), candidates)
+
+    made = list(ranking.by_blocks(work, len(users), len(scorers.catalogue), threads))
     empty = np.zeros((0, recommend.TOP), int)
-    stacked = {name: np.concatenate([empty, *_padded(parts)]) for name, parts in places.items()}
+    stacked = {
+        name: np.concatenate([empty, *_padded([each[name].places for each in made])]) for name in ALGORITHMS
+    }
     hits = {name: ranking.contains(targets, rows, len(scorers.catalogue)) for name, rows in stacked.items()}
     counts = np.bincount(known.strengths.indices, minlength=len(scorers.catalogue))
     overall = {

@@ -72,9 +72,11 @@ def ndcg_of_popular(popularity: np.ndarray, history: sp.csr_array, targets: Targ
     return ndcg(places, targets, history.shape[1])
 
 
-def ndcg_of_collaborative(fitted: Scorers, history: sp.csr_array, targets: Targets) -> float:
-    blocks = ranking.blocks(*history.shape)
-    places = [ranking.top(fitted.collaborative(history[block]), K) for block in blocks]
+def ndcg_of_collaborative(fitted: Scorers, history: sp.csr_array, targets: Targets, threads: int) -> float:
+    def work(block: slice) -> np.ndarray:
+        return ranking.top(fitted.collaborative(history[block]), K)
+
+    places = list(ranking.by_blocks(work, history.shape[0], history.shape[1], threads))
     return ndcg(np.concatenate(places), targets, history.shape[1])
 
 

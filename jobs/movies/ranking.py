@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-CELLS = 4_000_000  # scores in a block of users: bounds memory, whatever the size of the catalogue
+CELLS = 2_000_000  # scores in a block of users: bounds memory, whatever the size of the catalogue
+T = TypeVar("T")
 
 
-def blocks(users: int, movies: int) -> Iterator[slice]:
+def by_blocks(work: Callable[[slice], T], users: int, movies: int, threads: int) -> Iterator[T]:
+    """What `work` makes of each block of users, in their order, `threads` blocks at a time.
+
+    The arithmetic runs outside the interpreter's lock. BLAS keeps to one thread, so that the number of threads
+    changes no digit.
+    """
     step = max(1, CELLS // max(1, movies))
-    return (slice(start, min(start + step, users)) for start in range(0, users, step))
+    blocks = [slice(start, min(start + step, users)) for start in range(0, users, step)]
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(work, blocks)
 
 
 def top(scores: np.ndarray, count: int) -> np.ndarray:

@@ -17,12 +17,12 @@ def reasons(
     algorithm: str, scorers: Scorers, history: sp.csr_array, places: np.ndarray, favourites: np.ndarray
 ) -> np.ndarray:
     """Users by places, texts; places of -1 get one that means nothing."""
-    because = np.array([f"because you rated {title}" for title in scorers.catalogue.titles], object)
+    titles = np.asarray(scorers.catalogue.titles, object)
     found = _popular(scorers, places, favourites)
     for similarity in _similarities(algorithm, scorers):
         best, gain = strongest(history, places, similarity)
         open_ = (gain > 0) & (found == "popular")
-        found[open_] = because[best[open_]]
+        found[open_] = "because you rated " + titles[best[open_]]
     return found
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
-from threadpoolctl import threadpool_limits
 
 from jobs.movies import hybrid, ranking
 from jobs.movies.hybrid import Hybrid
@@ -38,7 +37,6 @@ def lists(
     history: sp.csr_array,
     favourites: np.ndarray,
     candidates: int,
-    threads: int,
 ) -> dict[str, Lists]:
     """The lists of every algorithm for a block of users (rows of `history`)."""
     scores = scorers.scores(history, favourites)
@@ -48,7 +46,7 @@ def lists(
         for name, places in best.items()
     }
     union = hybrid.candidates(scorers, history, scores, best)
-    values = chosen.scores(union, threads)
+    values = chosen.scores(union, 1)
     order = ranking.top(values, TOP)
     places = np.where(order < 0, -1, np.take_along_axis(union.places, np.maximum(order, 0), axis=1))
     return {"hybrid": Lists(places, ranking.gather(values, order)), **found}
@@ -69,13 +67,15 @@ def recommend(
     movies of their favourite genre (`favourites`, beside `users`, "" = unknown) first.
     """
     likes = np.full(len(users), "") if favourites is None else favourites
-    for block in ranking.blocks(len(users), len(scorers.catalogue)):
+
+    def work(block: slice) -> pa.Table:
         history = known.of(users[block])
         tastes = np.where(np.diff(history.indptr) > 0, "", likes[block])
-        with threadpool_limits(threads, "blas"):
-            found = lists(scorers, chosen, history, tastes, candidates, threads)
+        found = lists(scorers, chosen, history, tastes, candidates)
         texts = {name: reasons(name, scorers, history, found[name].places, tastes) for name in ALGORITHMS}
-        yield _table(scorers, users[block], found, texts)
+        return _table(scorers, users[block], found, texts)
+
+    return ranking.by_blocks(work, len(users), len(scorers.catalogue), threads)
 
 
 def _table(

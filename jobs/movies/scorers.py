@@ -68,6 +68,8 @@ class Scorers:
 
     def _spread(self, values: np.ndarray) -> np.ndarray:
         """Over the whole catalogue; movies that are not kept come after those that are."""
+        if len(self.kept) == len(self.catalogue):
+            return values
         low = values.min(axis=1, keepdims=True) - 1e-3
         found = np.repeat(low, len(self.catalogue), axis=1)
         found[:, self.kept] = values

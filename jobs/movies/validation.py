@@ -51,27 +51,29 @@ def choose(table: pa.Table, catalogue: Catalogue, params: TrainParams) -> Choice
     fitted = [replace(fold.scorers, popularity=popular.fit(fold.known, half_life)) for fold in made]
     prior = _prior(fitted, samples, params)
     windows = [
-        window(replace(each, prior=prior), *sample, params.candidates)
+        window(replace(each, prior=prior), *sample, params.candidates, params.threads)
         for each, sample in zip(fitted, samples, strict=True)
     ]
     return Choice(half_life, prior, hybrid.choose(windows[0], windows[1], params))
 
 
-def window(fitted: Scorers, history: sp.csr_array, targets: Targets, count: int) -> Window:
+def window(fitted: Scorers, history: sp.csr_array, targets: Targets, count: int, threads: int) -> Window:
     """The users of `history` with their candidates and what they took."""
-    found = gather_candidates(fitted, history, count)
+    found = gather_candidates(fitted, history, count, threads)
     labels = ranking.contains(targets, found.places, history.shape[1])
     return Window(found, labels, np.bincount(targets[0], minlength=history.shape[0]))
 
 
-def gather_candidates(fitted: Scorers, history: sp.csr_array, count: int) -> Candidates:
+def gather_candidates(fitted: Scorers, history: sp.csr_array, count: int, threads: int) -> Candidates:
     """The candidates of all users, made block by block."""
-    parts = []
-    for block in ranking.blocks(history.shape[0], history.shape[1]):
+
+    def work(block: slice) -> Candidates:
         rows = history[block]
         scores = fitted.scores(rows, np.full(rows.shape[0], ""))
         lists = {name: ranking.top(scores[name], count) for name in SOURCES}
-        parts.append(hybrid.candidates(fitted, rows, scores, lists))
+        return hybrid.candidates(fitted, rows, scores, lists)
+
+    parts = list(ranking.by_blocks(work, history.shape[0], history.shape[1], threads))
     places, features = ([getattr(part, name) for part in parts] for name in ("places", "features"))
     return Candidates(np.concatenate(places), np.concatenate(features))
 
@@ -94,6 +96,9 @@ def _prior(fitted: list[Scorers], samples: list[Sample], params: TrainParams) ->
 
     def quality(prior: float) -> float:
         parts = zip(fitted, samples, strict=True)
-        return sum(folds.ndcg_of_collaborative(replace(each, prior=prior), *rest) for each, rest in parts)
+        return sum(
+            folds.ndcg_of_collaborative(replace(each, prior=prior), *rest, params.threads)
+            for each, rest in parts
+        )
 
     return max(sorted(params.priors), key=quality)
