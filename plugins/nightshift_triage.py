@@ -9,12 +9,12 @@ from jobs.core.settings import PROJECT
 # Sections of docs/runbook.md, the likeliest first; a test holds them to the page.
 RUNBOOK = {
     "extract": ("the-source-is-down", "the-source-lacks-a-table-or-a-column"),
-    "validate": ("too-many-bad-rows", "half-a-day"),
+    "validate": ("too-many-bad-rows", "half-a-day", "a-day-of-few-ratings"),
     "build_features": ("clickhouse-is-held-by-another-process", "java-is-missing"),
     "features_before": ("the-day-before-does-not-end",),
     "scores_before": ("the-day-before-does-not-end",),
     "snapshot": ("a-day-of-the-window-is-missing", "the-first-nights", "a-file-of-the-lake-is-gone-or-damaged"),
-    "train": ("training-failed", "mlflow-is-down"),
+    "train": ("training-failed", "mlflow-is-down", "no-movie-has-enough-interactions"),
     "gate": ("the-challenger-was-rejected",),
     "promote": ("the-challenger-was-rejected", "mlflow-is-down"),
     "predict": ("there-is-no-champion", "a-day-of-the-window-is-missing"),

@@ -99,9 +99,10 @@ class Place:
     def set_params(self, **sections: dict[str, Any]) -> None:
         """Change keys of sections, and leave the others as they are."""
         file = self.home / "params.yaml"
-        known = yaml.safe_load(file.read_text())[self.pipeline] if file.exists() else DEFAULTS[self.pipeline]
+        every = yaml.safe_load(file.read_text()) if file.exists() else {}
+        known = every.get(self.pipeline, DEFAULTS[self.pipeline])
         changed = {name: {**known.get(name, {}), **section} for name, section in sections.items()}
-        file.write_text(yaml.safe_dump({self.pipeline: known | changed}))
+        file.write_text(yaml.safe_dump(every | {self.pipeline: known | changed}))
 
     def run(self, step: str, day: date = DAY, **options: Any) -> Manifest:
         with self.settings() as found, warnings.catch_warnings():

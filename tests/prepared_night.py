@@ -61,12 +61,7 @@ def _night(stack, services, databases, upstream, tmp_path_factory, pipeline):
     # Redis 0 is that of the services, which no test uses.
     serving = stack.enter_context(databases("serving"))
     place = Place(tmp_path_factory.mktemp("night"), upstream, serving, services.redis, pipeline)
-    place.set_params()
-    place.ingest(DEFAULTS[pipeline]["first_date"], BEFORE)
-    for step in NIGHTLY[3:]:
-        place.run(step, BEFORE - timedelta(days=1))
-    for step in ("predict", "publish", "verify"):
-        place.run(step, BEFORE)
+    live_until_the_day(place)
     moments = {}
     for step in (*NIGHTLY, "end"):
         kept = stack.enter_context(databases("serving", database_of(serving)))
@@ -74,6 +69,16 @@ def _night(stack, services, databases, upstream, tmp_path_factory, pipeline):
         if step != "end":
             place.run(step)
     return moments
+
+
+def live_until_the_day(place):
+    """The days before DAY, as `prepared` says."""
+    place.set_params()
+    place.ingest(DEFAULTS[place.pipeline]["first_date"], BEFORE)
+    for step in NIGHTLY[3:]:
+        place.run(step, BEFORE - timedelta(days=1))
+    for step in ("predict", "publish", "verify"):
+        place.run(step, BEFORE)
 
 
 @pytest.fixture

@@ -35,9 +35,12 @@ _METRICS = {
     "fraud": ("roc_auc", "average_precision", "card_precision_at_100", "precision", "recall"),
     "movies": ("ndcg_at_10", "map_at_10", "precision_at_10", "recall_at_20", "coverage"),
 }
-# Whose rows are shown: of whom the most is known.
-_ORDER = {"transaction_scores": "score", "customer_risk": "max_score", "merchant_risk": "max_score",
-          "recommendations": "score", "user_features": "total_interactions"}  # fmt: skip
+# Whose rows are shown: of whom there is most to say.
+_ORDER = {
+    "transaction_scores": "score DESC NULLS LAST", "customer_risk": "max_score DESC NULLS LAST",
+    "merchant_risk": "max_score DESC NULLS LAST", "user_features": "total_interactions DESC",
+    "recommendations": "algorithm = 'hybrid' DESC, score DESC",
+}  # fmt: skip
 
 
 def demo(
@@ -227,10 +230,8 @@ def _most(chosen: Settings, table: Table) -> tuple[str, ...] | None:
 
     view = Identifier(f"{table.name}_current")
     query = SQL(
-        "SELECT {key} FROM {view} WHERE date = (SELECT max(date) FROM {view}) ORDER BY {order} DESC NULLS LAST, {key} LIMIT 1"
-    ).format(
-        key=SQL(", ").join(map(Identifier, table.lookup_key)), view=view, order=Identifier(_ORDER[table.name])
-    )
+        "SELECT {key} FROM {view} WHERE date = (SELECT max(date) FROM {view}) ORDER BY {order}, {key} LIMIT 1"
+    ).format(key=SQL(", ").join(map(Identifier, table.lookup_key)), view=view, order=SQL(_ORDER[table.name]))
     with postgres.connect(chosen.postgres, "nightshift demo") as session, session.cursor() as cursor:
         cursor.execute(query)
         row = cursor.fetchone()

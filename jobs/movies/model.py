@@ -102,6 +102,7 @@ def fit(table: pa.Table, params: TrainParams, catalogue: pa.Table | None = None)
     facts = {
         "users": len(known.users), "movies": len(every), "interactions": known.strengths.nnz,
         "repeated_interactions": repeated, "movies_kept": len(fitted.kept),
+        "interactions_of_unknown_movies": known.unknown,
         "movies_below_min_interactions": len(np.unique(known.strengths.indices)) - len(fitted.kept),
     }  # fmt: skip
     return Model(fitted, chosen.hybrid, params, facts)

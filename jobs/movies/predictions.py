@@ -7,8 +7,10 @@ from datetime import date
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.movies import recommend
+from jobs.movies.features import UNKNOWN
 from jobs.movies.model import Model, score
 from jobs.movies.params import PredictParams
 from jobs.movies.tables import PREDICTIONS
@@ -44,10 +46,11 @@ def build(
 
 
 def user_features(events: pa.Table, preferences: pa.Table, day: date) -> pa.Table:
-    """One row a user of `events`: means and sums of all they did, and the genre they chose most (ties by name)."""
+    """One row a user of `events`: means and sums of all they did, and the known genre they chose most (ties by name)."""
     rows = events.to_pandas().sort_values(["user_id", "event_time", "id"])
     rated = rows[rows["interaction_type"] == "rating"].groupby("user_id")["value"].mean()
-    genres = preferences.to_pandas().groupby(["user_id", "genre"], as_index=False)["total_interactions"].sum()
+    genres = preferences.filter(pc.field("genre") != UNKNOWN).to_pandas()
+    genres = genres.groupby(["user_id", "genre"], as_index=False)["total_interactions"].sum()
     genres = genres.sort_values(["user_id", "total_interactions", "genre"], ascending=[True, False, True])
     found = rows.groupby("user_id").agg(
         total_interactions=("id", "size"), total_watch_time=("watch_time_s", "sum")
