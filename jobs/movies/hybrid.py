@@ -44,10 +44,10 @@ class Window:
     labels: np.ndarray
     relevant: np.ndarray
 
-    def quality(self, scores: np.ndarray) -> float:
-        """The mean nDCG@10 of candidates so scored."""
+    def ndcg(self, scores: np.ndarray) -> np.ndarray:
+        """nDCG@10 of each user, of candidates so scored."""
         hits = np.take_along_axis(self.labels, ranking.top(scores, 10), axis=1)
-        return float(metrics.ndcg(hits, self.relevant, 10).mean())
+        return metrics.ndcg(hits, self.relevant, 10)
 
     def examples(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(features, label, place of user), a row a candidate of the users who took one."""
@@ -114,20 +114,23 @@ def blend(found: Candidates, weights: tuple[float, ...]) -> np.ndarray:
 
 
 def choose(first: Window, second: Window, params: TrainParams) -> Hybrid:
-    """The contender with the best nDCG@10 in the second window; of equals the simplest: popular, collaborative, a
-    blend, a ranker.
+    """The contender with the best nDCG@10 in the second window, where it is better than collaborative beyond doubt
+    (95 %, paired by user); else collaborative, below which no hybrid should fall.
 
     The first window chose the blend's weights and fitted the ranker. The windows follow each other: two halves of
     the users of one window would share what was new in it. A ranker that wins is fitted again on both.
     """
-    weights = max((POPULAR, ALONE, *GRID), key=lambda each: first.quality(blend(first.found, each)))
+    weights = max((POPULAR, ALONE, *GRID), key=lambda each: first.ndcg(blend(first.found, each)).mean())
     contenders = {"popular": Hybrid(POPULAR), "collaborative": Hybrid(ALONE), "blend": Hybrid(weights)}
     if params.ranker and (ranker := fit_ranker([first], params)):
         contenders["ranker"] = Hybrid(ranker=ranker)
-    figures = {
-        name: second.quality(each.scores(second.found, params.threads)) for name, each in contenders.items()
+    values = {
+        name: second.ndcg(each.scores(second.found, params.threads)) for name, each in contenders.items()
     }
+    figures = {name: float(each.mean()) for name, each in values.items()}
     best = max(figures, key=figures.__getitem__)
+    if metrics.bootstrap_interval(values[best], values["collaborative"], params.seed)[0] <= 0:
+        best = "collaborative"
     ranker = fit_ranker([first, second], params) if best == "ranker" else b""
     return Hybrid(contenders[best].weights, ranker, figures)
 

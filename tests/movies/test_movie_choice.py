@@ -1,4 +1,4 @@
-"""What validation chooses: the half-life, the prior, and the simplest hybrid that is best."""
+"""What validation chooses: the half-life, the prior, and the hybrid that is surely better than collaborative."""
 
 from __future__ import annotations
 
@@ -80,10 +80,16 @@ def test_the_best_kind_wins(telling, kind):
     assert chosen.figures.keys() == {"popular", "collaborative", "blend"}
 
 
-def test_of_equals_the_simplest_wins():
-    window = made(np.random.default_rng(0), [])
-    nothing = Window(window.found, np.zeros_like(window.labels), window.relevant)
-    assert hybrid.choose(nothing, nothing, PARAMS).kind == "popular"
+def test_what_is_not_surely_better_than_collaborative_is_not_chosen():
+    first, second = (made(np.random.default_rng(seed), ["collaborative"]) for seed in (0, 1))
+    column = BLENDED.index("popular")
+    second.found.features[:, :, column] = second.found.features[:, :, BLENDED.index("collaborative")]
+    found = np.flatnonzero(second.ndcg(hybrid.blend(second.found, hybrid.ALONE)) == 0)[:1]
+    second.found.features[found, :, column] += (
+        3 * second.labels[found]
+    )  # popular is right about one user more
+    chosen = hybrid.choose(first, second, PARAMS)
+    assert chosen.figures["popular"] > chosen.figures["collaborative"] and chosen.kind == "collaborative"
 
 
 def test_a_ranker_competes_and_strangers_get_the_popular():
