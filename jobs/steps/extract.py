@@ -35,6 +35,8 @@ def run(step: Step) -> None:
                 volumes[source.name] = before / window_days
     step.at("compute")
     tables = {source: typed(text, source.schema, dict(source.money)) for source, text in texts.items()}
+    for source in (source for source, table in tables.items() if not source.time and not table.num_rows):
+        step.log.warning("the source has nothing in a table that every day needs", table=source.name)
     step.at("stage")
     for source, table in tables.items():
         step.outputs.append(step.lake.write_table(step.folder, source.name, table, tuple(table.column_names)))

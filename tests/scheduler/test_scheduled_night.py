@@ -22,9 +22,11 @@ def platform(scheduled):
 
 @pytest.fixture(scope="module")
 def run(platform):
-    """The run of the night."""
+    """The run of the night, over."""
     with platform.api("oncall") as api:
-        return api.trigger(DAG, DAY)
+        run = api.trigger(DAG, DAY)
+    platform.finish(run)
+    return run
 
 
 @pytest.mark.timeout(900)

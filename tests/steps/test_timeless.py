@@ -59,6 +59,14 @@ def test_refreshed_the_day_takes_the_new_catalogue_and_marks_what_used_the_old(p
     assert place.manifest("extract", BEFORE).content == of_the_day_before
 
 
+def test_an_empty_catalogue_is_said(place):
+    place.upstream("DELETE FROM movies")
+    command = place.nightshift("extract", "--pipeline", "movies", "--date", str(DAY), "--refresh")
+    said, _ = command.communicate(timeout=300)
+    assert command.returncode == 0 and movies(place, "extract").num_rows == 0
+    assert "the source has nothing in a table that every day needs" in said and "table=movies" in said
+
+
 def test_a_catalogue_that_the_lake_lost_is_read_again(place):
     """Kept as it was, it would stay damaged for ever."""
     kept = place.run("extract").output("movies")
