@@ -28,8 +28,9 @@ from jobs.movies.hybrid import Hybrid
 from jobs.movies.interactions import Interactions
 from jobs.movies.params import TrainParams
 from jobs.movies.scorers import Scorers
+from jobs.movies.tables import TOP
 
-TOP, FACTORS, EACH = recommend.TOP, 64, 20
+FACTORS, EACH = 64, 20
 THREADS = os.cpu_count() or 1
 Side = tuple[str, Callable[[], object]]
 

@@ -56,7 +56,7 @@ def movies(
     console.print(f"{summary['users']:,} users, {summary['cold_users']:,} without history", highlight=False)
     if json_:
         json_.write_text(json.dumps(summary, indent=1) + "\n")
-    _log(chosen, summary, {**section.model_dump(mode="json"), **asdict(plan)})
+    _log(chosen, summary, {**section.model_dump(mode="json"), **asdict(plan), "validation": plan.split})
 
 
 def _table(rows: list[dict[str, Any]], k: int) -> Table:

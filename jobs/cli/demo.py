@@ -1,4 +1,4 @@
-"""`nightshift demo`: three nights by the scheduler, from nothing to answers, on simulated or real transactions."""
+"""`nightshift demo`: three nights by the scheduler, from nothing to answers, on simulated or real data."""
 
 from __future__ import annotations
 

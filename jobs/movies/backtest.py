@@ -12,8 +12,9 @@ from jobs.core.errors import ConfigError
 from jobs.movies import metrics, model
 from jobs.movies.evaluation import Judged
 from jobs.movies.params import TrainParams
-from jobs.movies.recommend import ALGORITHMS, TOP
+from jobs.movies.recommend import ALGORITHMS
 from jobs.movies.split import split
+from jobs.movies.tables import TOP
 
 BELOW = {"hybrid": "collaborative", "collaborative": "popular"}
 

@@ -27,13 +27,13 @@ class Catalogue:
 
     @cached_property
     def genre_names(self) -> list[str]:
-        return sorted({name for genres in self.genres for name in genres.split("|") if name})
+        return sorted({name for genres in self.genres for name in split_genres(genres)})
 
     @cached_property
     def genre_matrix(self) -> sp.csr_array:
         """Movies by genre_names, 1 where a movie has the genre."""
         place = {name: column for column, name in enumerate(self.genre_names)}
-        found = [sorted({place[name] for name in genres.split("|") if name}) for genres in self.genres]
+        found = [sorted({place[name] for name in split_genres(genres)}) for genres in self.genres]
         ends = np.cumsum([0, *map(len, found)])
         columns = np.array([column for row in found for column in row], dtype=np.int32)
         ones = np.ones(len(columns), np.float32)
@@ -54,3 +54,8 @@ def read(*tables: pa.Table) -> Catalogue:
         movies["year"].to_numpy(np.float64),
         movies["genres"].fillna("").to_numpy(object),
     )
+
+
+def split_genres(genres: str) -> list[str]:
+    """The names in `A|B`, as features.aggregate has them."""
+    return [name for name in genres.strip(" ").split("|") if name]

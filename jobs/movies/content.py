@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
-from jobs.movies.catalogue import Catalogue
+from jobs.movies.catalogue import Catalogue, split_genres
 
 LABEL_WEIGHT, TITLE_WEIGHT = 1.0, 0.7
 
@@ -52,7 +52,7 @@ def fit(catalogue: Catalogue) -> Content:
 
 def _labels(genres: str, year: float) -> list[str]:
     decade = [] if np.isnan(year) else [f"{int(year) // 10}0s"]
-    return [name for name in genres.split("|") if name] + decade
+    return split_genres(genres) + decade
 
 
 def _tf_idf(documents: Sequence[object], **options: object) -> sp.csr_array:

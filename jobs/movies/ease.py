@@ -25,7 +25,7 @@ def fit(
     if items > max_items:
         raise DataError(
             f"{items} movies are too many for the closed form (train.ease_max_items = {max_items})",
-            remedy="raise train.min_interactions, or ease_max_items where memory (20 bytes times its square) allows",
+            remedy="raise train.min_interactions, or ease_max_items where memory (33 bytes times its square) allows",
         )
     gram = (matrix.T @ matrix).toarray().astype(np.float64)
     gram[np.diag_indices(items)] += regularisation

@@ -8,17 +8,18 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.movies import metrics, ranking, recommend
+from jobs.movies.folds import Targets
 from jobs.movies.hybrid import Hybrid
-from jobs.movies.interactions import Interactions, deduplicate
+from jobs.movies.interactions import Interactions
 from jobs.movies.recommend import ALGORITHMS, Lists
 from jobs.movies.scorers import Scorers
+from jobs.movies.tables import TOP
 
 SLICES = {"cold": (0, 0), "light": (1, 4), "medium": (5, 19), "heavy": (20, None)}  # interactions known
 MEASURES = {
     "ndcg": metrics.ndcg, "map": metrics.average_precision, "precision": metrics.precision,
     "recall": metrics.recall,
 }  # fmt: skip
-Targets = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,22 +34,13 @@ class Judged:
     overall: dict[str, dict[str, float]]
 
     def at(self, algorithm: str, k: int) -> dict[str, np.ndarray]:
-        """`<measure>_at_<k>` to one value a user; k is recommend.TOP at most."""
+        """`<measure>_at_<k>` to one value a user; k is TOP at most."""
         hits = self.hits[algorithm]
         return {f"{name}_at_{k}": measure(hits, self.relevant, k) for name, measure in MEASURES.items()}
 
     def values(self, algorithm: str) -> dict[str, np.ndarray]:
         """What is reported: all at 10, and recall_at_20."""
         return self.at(algorithm, 10) | {"recall_at_20": self.at(algorithm, 20)["recall_at_20"]}
-
-    def table(self) -> pa.Table:
-        """One row a user, in the order of ids: user_id, activity, `<algorithm>_<measure>`; to compare models on."""
-        columns = {
-            f"{name}_{measure}": values
-            for name in ALGORITHMS
-            for measure, values in self.values(name).items()
-        }
-        return pa.table({"user_id": pa.array(self.users, pa.string()), "activity": self.activity, **columns})
 
     def summary(self) -> dict[str, float]:
         """Means over users: the hybrid's under the plain names, every algorithm's as `<algorithm>.<measure>`, its
@@ -68,11 +60,11 @@ class Judged:
 
 
 def judge(
-    scorers: Scorers, chosen: Hybrid, known: Interactions, holdout: pa.Table, candidates: int, threads: int
+    scorers: Scorers, chosen: Hybrid, known: Interactions, taken: pa.Table, candidates: int, threads: int
 ) -> Judged:
-    """Every movie of the holdout that its user had not seen is relevant, whatever its rating; one that the
-    catalogue lacks counts as missed. Users without history are judged by what they get: the popular."""
-    users, relevant, targets = _targets(known, holdout, scorers)
+    """Every movie of `taken` (interactions.unseen) is relevant, whatever its rating; one that the catalogue lacks
+    counts as missed. Users without history are judged by what they get: the popular."""
+    users, relevant, targets = _targets(taken, scorers)
     history = known.of(users)
 
     def work(block: slice) -> dict[str, Lists]:
@@ -80,7 +72,7 @@ def judge(
         return recommend.lists(scorers, chosen, rows, np.full(rows.shape[0], ""), candidates)
 
     made = list(ranking.by_blocks(work, len(users), len(scorers.catalogue), threads))
-    empty = np.zeros((0, recommend.TOP), int)
+    empty = np.zeros((0, TOP), int)
     stacked = {
         name: np.concatenate([empty, *_padded([each[name].places for each in made])]) for name in ALGORITHMS
     }
@@ -96,25 +88,17 @@ def judge(
     return Judged(users, np.diff(history.indptr), relevant, hits, overall)
 
 
-def _targets(
-    known: Interactions, holdout: pa.Table, scorers: Scorers
-) -> tuple[np.ndarray, np.ndarray, Targets]:
+def _targets(taken: pa.Table, scorers: Scorers) -> tuple[np.ndarray, np.ndarray, Targets]:
     """(users, how many movies are relevant to each, (place of user, movie) of those in the catalogue)."""
-    holdout, _ = deduplicate(holdout)
-    movies, size = scorers.catalogue.places(holdout["movie_id"]), len(scorers.catalogue)
-    users, rows = np.unique(holdout["user_id"].to_numpy().astype(object), return_inverse=True)
-    seen_by, seen = known.of(users).nonzero()
-    fresh = (movies < 0) | ~np.isin(rows * size + movies, seen_by.astype(np.int64) * size + seen)
-    relevant = np.bincount(rows[fresh], minlength=len(users))
-    judged = relevant > 0
-    place = np.cumsum(judged) - 1
-    wanted = fresh & (movies >= 0)
-    return users[judged], relevant[judged], (place[rows[wanted]], movies[wanted])
+    movies = scorers.catalogue.places(taken["movie_id"])
+    users, rows = np.unique(taken["user_id"].to_numpy().astype(object), return_inverse=True)
+    listed = movies >= 0
+    return users, np.bincount(rows, minlength=len(users)), (rows[listed], movies[listed])
 
 
 def _padded(parts: list[np.ndarray]) -> list[np.ndarray]:
     """A catalogue of fewer than TOP movies makes shorter lists."""
-    return [np.pad(part, ((0, 0), (0, recommend.TOP - part.shape[1])), constant_values=-1) for part in parts]
+    return [np.pad(part, ((0, 0), (0, TOP - part.shape[1])), constant_values=-1) for part in parts]
 
 
 def _mean(values: np.ndarray) -> float:

@@ -21,6 +21,7 @@ POPULAR, ALONE = (
 )  # popularity and collaborative by themselves
 KINDS: dict[tuple[float, ...], str] = {POPULAR: "popular", ALONE: "collaborative"}
 GRID = tuple(product((1.0,), (0.0, 0.1), (0.0, 0.3, 1.0, 3.0), (0.0, 0.3, 1.0), (0.0, 0.3, 1.0, 3.0, 10.0)))
+JUDGES = 30  # users: of fewer the bootstrap is too sure of itself
 FEATURES = (
     *BLENDED, *(f"{name}_raw" for name in BLENDED), *(f"{name}_rank" for name in BLENDED),
     "popularity_slow", "days_since_first_seen", "years_since_release", "genre_affinity",
@@ -70,21 +71,21 @@ class Hybrid:
 
     @cached_property
     def booster(self) -> xgb.Booster:
-        booster = xgb.Booster()
+        """The ranker, set up here once: blocks of users predict with it at the same time."""
+        booster = xgb.Booster({"nthread": 1})
         booster.load_model(bytearray(self.ranker))
         return booster
 
-    def scores(self, candidates: Candidates, threads: int) -> np.ndarray:
+    def scores(self, candidates: Candidates) -> np.ndarray:
         """Users by candidates, float32; -inf where there is none, popularity for users without history."""
-        found = self._ranked(candidates, threads) if self.ranker else blend(candidates, self.weights)
+        found = self._ranked(candidates) if self.ranker else blend(candidates, self.weights)
         new = candidates.features[:, :, FEATURES.index("user_interactions")].max(axis=1) == 0
         found[new] = blend(candidates, POPULAR)[new]
         return found
 
-    def _ranked(self, candidates: Candidates, threads: int) -> np.ndarray:
+    def _ranked(self, candidates: Candidates) -> np.ndarray:
         found = np.full(candidates.places.shape, -np.inf, np.float32)
         valid = candidates.places >= 0
-        self.booster.set_param({"nthread": threads})
         rows = candidates.features[valid]
         found[valid] = self.booster.inplace_predict(rows) if len(rows) else 0
         return found
@@ -124,12 +125,11 @@ def choose(first: Window, second: Window, params: TrainParams) -> Hybrid:
     contenders = {"popular": Hybrid(POPULAR), "collaborative": Hybrid(ALONE), "blend": Hybrid(weights)}
     if params.ranker and (ranker := fit_ranker([first], params)):
         contenders["ranker"] = Hybrid(ranker=ranker)
-    values = {
-        name: second.ndcg(each.scores(second.found, params.threads)) for name, each in contenders.items()
-    }
+    values = {name: second.ndcg(each.scores(second.found)) for name, each in contenders.items()}
     figures = {name: float(each.mean()) for name, each in values.items()}
     best = max(figures, key=figures.__getitem__)
-    if metrics.bootstrap_interval(values[best], values["collaborative"], params.seed)[0] <= 0:
+    low, _ = metrics.bootstrap_interval(values[best], values["collaborative"], params.seed)
+    if low <= 0 or len(values[best]) < JUDGES:
         best = "collaborative"
     ranker = fit_ranker([first, second], params) if best == "ranker" else b""
     return Hybrid(contenders[best].weights, ranker, figures)

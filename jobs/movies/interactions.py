@@ -50,6 +50,16 @@ def deduplicate(table: pa.Table) -> tuple[pa.Table, int]:
     return table.take(pa.array(kept)), table.num_rows - len(kept)
 
 
+def unseen(late: pa.Table, early: pa.Table) -> pa.Table:
+    """The last interaction of each pair of user and movie in `late` that is not in `early`."""
+    late, _ = deduplicate(late)
+    pairs = (
+        pd.MultiIndex.from_frame(each.select(["user_id", "movie_id"]).to_pandas()) for each in (late, early)
+    )
+    new, known = pairs
+    return late.filter(pa.array(~new.isin(known)))
+
+
 def strengths(table: pa.Table, params: TrainParams) -> np.ndarray:
     """How much each row says that the user likes the movie: the square root of a rating, scaled to (0, 1]."""
     kinds = table["interaction_type"].to_numpy()

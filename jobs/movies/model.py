@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -97,7 +97,7 @@ def fit(table: pa.Table, params: TrainParams, catalogue: pa.Table | None = None)
     every = movies.read(*([catalogue] if catalogue is not None else []), _titled(rows))
     with threadpool_limits(params.threads, "blas"):
         known = interactions.read(rows, every, params)
-        chosen = validation.choose(rows, every, params)
+        chosen = validation.choose(table, every, params)
         fitted = scorers.fit(known, every, params, chosen.half_life, chosen.prior)
     facts = {
         "users": len(known.users), "movies": len(every), "interactions": known.strengths.nnz,
@@ -124,11 +124,24 @@ def score(
     )
 
 
-def judge(model: Model, history: pa.Table, holdout: pa.Table) -> Judged:
-    """The values of every user of the holdout, whose `history` is known."""
+def refreshed(model: Model, history: pa.Table) -> Model:
+    """The model with popularity and the age of movies as `history`, what everybody did, has them at its end.
+
+    A model is days old when it recommends; what is popular is of today.
+    """
     known = interactions.read(history, model.scorers.catalogue, model.params)
+    if not known.strengths.nnz:
+        return model
+    return replace(model, scorers=scorers.of_today(model.scorers, known))
+
+
+def judge(model: Model, history: pa.Table, holdout: pa.Table) -> Judged:
+    """The values of every user of the holdout; `history` is what everybody did before it."""
+    model = refreshed(model, history)
+    known = interactions.read(history, model.scorers.catalogue, model.params)
+    taken = interactions.unseen(holdout, history)
     return evaluation.judge(
-        model.scorers, model.hybrid, known, holdout, model.params.candidates, model.params.threads
+        model.scorers, model.hybrid, known, taken, model.params.candidates, model.params.threads
     )
 
 

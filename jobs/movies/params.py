@@ -22,7 +22,11 @@ class SnapshotParams(Section):
 
     train_days: int = Field(365, ge=2, description="days the model is fitted on")
     holdout_days: int = Field(14, ge=1, description="days the gate judges on; no model is fitted on them")
-    relevant_from: float = Field(7.0, description="rating from which a movie was worth recommending")
+    relevant_from: float = Field(
+        7.0,
+        description="rating from which an example is positive; without positives a training set is refused, and that"
+        " is all it decides: every movie that a user took is relevant",
+    )
 
 
 class TrainParams(Section):
@@ -46,10 +50,11 @@ class TrainParams(Section):
     )
     candidates: int = Field(50, ge=20, description="movies each algorithm hands to the hybrid, for each user")
     validation: Literal["time", "stratified"] = Field(
-        "time", description="rows that choose the hybrid: the latest, or a random share of each user's"
+        "time",
+        description="rows that choose half-life, prior and hybrid: the latest, or a random share of each user's",
     )
     validation_share: float = Field(
-        0.2, gt=0, lt=1, description="share of training rows that choose the hybrid"
+        0.2, gt=0, lt=1, description="share of training rows that choose half-life, prior and hybrid"
     )
     validation_users: int = Field(2_000, ge=1, description="users, at most, in each of the windows")
     ranker: bool = Field(True, description="let an XGBoost ranker compete with the blend")
@@ -58,7 +63,10 @@ class TrainParams(Section):
     ranker_learning_rate: float = Field(0.1, gt=0, le=1, description="share of a tree's correction taken")
     seed: int = Field(0, ge=0, description="of the ranker and of every random choice")
     threads: int = Field(
-        2, ge=1, description="of BLAS and of XGBoost; another number may change the last bits"
+        2,
+        ge=1,
+        description="blocks of users at a time, and threads of XGBoost and of BLAS in training; another number may"
+        " change the last bits",
     )
 
 

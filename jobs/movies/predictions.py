@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from jobs.movies import recommend
 from jobs.movies.features import UNKNOWN
-from jobs.movies.model import Model, score
+from jobs.movies.model import Model, refreshed, score
 from jobs.movies.params import PredictParams
 from jobs.movies.tables import PREDICTIONS
 
@@ -36,7 +36,7 @@ def build(
         features[name].to_pandas().fillna("").to_numpy(object) for name in ("user_id", "favourite_genre")
     )
     empty = recommend.SCHEMA.empty_table()
-    found = pa.concat_tables([empty, *score(model, events, users, favourites)])
+    found = pa.concat_tables([empty, *score(refreshed(model, events), events, users, favourites)])
     dates = pa.array([day] * found.num_rows, pa.date32())
     recommendations = found.append_column("date", dates).select(_RECOMMENDATIONS.schema.names)
     return {

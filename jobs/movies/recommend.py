@@ -14,9 +14,9 @@ from jobs.movies.hybrid import Hybrid
 from jobs.movies.interactions import Interactions
 from jobs.movies.reasons import reasons
 from jobs.movies.scorers import SOURCES, Scorers
+from jobs.movies.tables import TOP
 
 ALGORITHMS = ("hybrid", *SOURCES)
-TOP = 20
 SCHEMA = pa.schema([
     ("user_id", pa.string()), ("algorithm", pa.string()), ("rank", pa.int32()), ("movie_id", pa.string()),
     ("title", pa.string()), ("score", pa.float64()), ("reason", pa.string()),
@@ -46,7 +46,7 @@ def lists(
         for name, places in best.items()
     }
     union = hybrid.candidates(scorers, history, scores, best)
-    values = chosen.scores(union, 1)
+    values = chosen.scores(union)
     order = ranking.top(values, TOP)
     places = np.where(order < 0, -1, np.take_along_axis(union.places, np.maximum(order, 0), axis=1))
     return {"hybrid": Lists(places, ranking.gather(values, order)), **found}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +14,7 @@ from jobs.movies.content import Content
 from jobs.movies.interactions import Interactions, kept_items
 from jobs.movies.params import TrainParams
 
+TIE = 1e-6  # of popularity is in every score: of movies about which nothing else is known the popular come first
 SOURCES = ("collaborative", "content", "popular")  # of candidates, each an algorithm of its own
 
 
@@ -45,6 +46,7 @@ class Scorers:
         popularity = popular.scores(self.popularity[0], self.catalogue, favourites)
         similar = self.content.scores(history)
         unlike = ~similar.any(axis=1)
+        similar += np.float32(TIE) * self.popularity[0]
         similar[unlike] = popularity[unlike]
         found = {
             "collaborative": self.collaborative(history, popularity), "content": similar, "popular": popularity,
@@ -60,14 +62,17 @@ class Scorers:
         """Users by movies: the weights of what a user saw, plus the prior; `otherwise` (popularity unless told)
         for users of whom no movie is kept. Movies seen are -inf."""
         known = history[:, self.kept]
-        found = self._spread(np.asarray(known @ self.weights)) + np.float32(self.prior) * self.popularity[0]
+        found = (
+            self._spread(np.asarray(known @ self.weights))
+            + np.float32(self.prior or TIE) * self.popularity[0]
+        )
         strange = np.diff(known.indptr) == 0
         found[strange] = self.popularity[0] if otherwise is None else otherwise[strange]
         found[history.nonzero()] = -np.inf
         return np.asarray(found, np.float32)
 
     def _spread(self, values: np.ndarray) -> np.ndarray:
-        """Over the whole catalogue; movies that are not kept come after those that are."""
+        """Over the whole catalogue; movies that are not kept are below those that are."""
         if len(self.kept) == len(self.catalogue):
             return values
         low = values.min(axis=1, keepdims=True) - 1e-3
@@ -86,15 +91,26 @@ def fit(
     """Fitted on all of `interactions`; DataError when too few or too many movies have enough of them."""
     kept = kept_items(interactions.strengths, params.min_interactions)
     matrix = interactions.strengths[:, kept]
-    first = np.full(len(catalogue), np.inf)
-    np.minimum.at(first, interactions.strengths.indices, interactions.days)
     return Scorers(
         catalogue,
         kept,
         ease.fit(matrix, params.ease_regularisation, params.ease_max_items),
         walk.fit(matrix, params.walk_beta, params.walk_neighbours),
         popular.fit(interactions, half_life),
-        (interactions.days.max() - np.minimum(first, interactions.days.max())).astype(np.float32),
+        _age(interactions),
         half_life,
         prior,
     )
+
+
+def of_today(fitted: Scorers, interactions: Interactions) -> Scorers:
+    """With the popularity and the ages that `interactions` have."""
+    popularity = popular.fit(interactions, fitted.half_life)
+    return replace(fitted, popularity=popularity, age=_age(interactions))
+
+
+def _age(interactions: Interactions) -> np.ndarray:
+    """Days from each movie's first interaction to the last of all; 0 for a movie without one."""
+    now, first = interactions.days.max(), np.full(interactions.strengths.shape[1], np.inf)
+    np.minimum.at(first, interactions.strengths.indices, interactions.days)
+    return np.asarray(now - np.minimum(first, now), np.float32)

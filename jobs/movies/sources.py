@@ -12,6 +12,7 @@ from jobs.core.usecase import Source
 from jobs.movies.params import MoviesValidateParams
 
 KINDS = ("rating", "view", "like")
+YEARS = (1870, 2100)  # of release; not by the day, since the table that a past day gets is that of today
 
 
 def judge_interactions(rows: pd.DataFrame, day: date, params: MoviesValidateParams) -> pd.Series:
@@ -33,7 +34,7 @@ def judge_movies(rows: pd.DataFrame, day: date, params: MoviesValidateParams) ->
     """One reason a row, null where the row is good; a movie may lack its year and its genres."""
     return first_of(
         rows,
-        (~rows["year"].isna() & ~rows["year"].between(1870, day.year + 10), "year out of range"),
+        (~rows["year"].isna() & ~rows["year"].between(*YEARS), "year out of range"),
         (garbled(rows), "text in an unknown encoding"),
     )
 

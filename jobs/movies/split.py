@@ -7,21 +7,27 @@ import pandas as pd
 import pyarrow as pa
 
 from jobs.core.errors import ConfigError, DataError
-from jobs.movies.interactions import deduplicate, times
+from jobs.movies.interactions import deduplicate, times, unseen
 
 
 def split(table: pa.Table, how: str, ratio: float, seed: int) -> tuple[pa.Table, pa.Table]:
-    """(the rows to fit on, the rows to judge on), about `ratio` to 1 - `ratio`; DataError when one is empty."""
-    table, _ = deduplicate(table)
+    """(the rows to fit on, the rows to judge on), about `ratio` to 1 - `ratio`; DataError when one is empty.
+
+    Of several interactions of a user with a movie the last of a side counts; a movie that the user has in the rows
+    to fit on is not judged. Split by time, the early side does not know that a user comes back to a movie.
+    """
     if how not in HOW:
         raise ConfigError(f"no split {how!r}", remedy=f"splits: {', '.join(HOW)}")
-    late = HOW[how](table, ratio, seed)
-    if late.all() or not late.any():
+    rows = table if how == "time" else deduplicate(table)[0]
+    held_out = HOW[how](rows, ratio, seed)
+    early, _ = deduplicate(rows.filter(pa.array(~held_out)))
+    late = unseen(rows.filter(pa.array(held_out)), early)
+    if not early.num_rows or not late.num_rows:
         raise DataError(
             f"{table.num_rows} interactions cannot be split {ratio:g} to {1 - ratio:g}",
             remedy="take more days; interactions of one instant fall on one side",
         )
-    return table.filter(pa.array(~late)), table.filter(pa.array(late))
+    return early, late
 
 
 def _latest(table: pa.Table, ratio: float, seed: int) -> np.ndarray:

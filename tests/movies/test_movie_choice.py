@@ -105,4 +105,4 @@ def test_a_ranker_competes_and_strangers_get_the_popular():
     assert chosen.kind == "ranker" and chosen.figures["ranker"] > chosen.figures["blend"] + 0.2
     new = Candidates(windows[0].found.places, windows[0].found.features.copy())
     new.features[:, :, FEATURES.index("user_interactions")] = 0
-    np.testing.assert_array_equal(chosen.scores(new, 1), hybrid.blend(new, hybrid.POPULAR))
+    np.testing.assert_array_equal(chosen.scores(new), hybrid.blend(new, hybrid.POPULAR))

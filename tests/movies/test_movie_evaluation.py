@@ -80,11 +80,21 @@ def test_every_figure_is_that_of_a_loop_over_users(halves, fitted):
     assert {name for name in SLICES if found[f"users.{name}"]} == {"cold", "light", "medium"}
 
 
-def test_the_table_has_a_row_a_user_with_the_values_that_were_summed(halves, fitted):
+def test_there_is_a_value_a_user_of_those_that_were_summed(halves, fitted):
     judged = model.judge(fitted, *halves)
-    table = judged.table().to_pandas()
-    assert table["user_id"].is_monotonic_increasing and table["user_id"].is_unique
-    assert table["hybrid_ndcg_at_10"].mean() == pytest.approx(judged.summary()["ndcg_at_10"])
+    assert judged.users.tolist() == sorted(set(judged.users))
+    assert judged.values("hybrid")["ndcg_at_10"].mean() == pytest.approx(judged.summary()["ndcg_at_10"])
+
+
+def test_whom_models_are_judged_by_does_not_depend_on_what_they_know(halves):
+    """A champion has never heard of a movie that somebody saw before the holdout, and sees again in it."""
+    early, late = halves
+    back = interactions([("back", "brand new", LATE - DAY, 8), ("back", "brand new", LATE, 8)])
+    history = pa.concat_tables([early, back.slice(0, 1).cast(early.schema)])
+    holdout = pa.concat_tables([late, back.slice(1).cast(late.schema)])
+    champion, challenger = model.fit(early, PARAMS), model.fit(history, PARAMS)
+    users = [model.judge(each, history, holdout).users.tolist() for each in (champion, challenger)]
+    assert users[0] == users[1] and "back" not in users[0]
 
 
 def test_nobody_to_judge(halves, fitted):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,7 +11,8 @@ import pytest
 from movie_world import DAY, START, interactions, world
 
 from jobs.core.errors import DataError
-from jobs.movies import backtest, model
+from jobs.movies import backtest, model, ranking
+from jobs.movies.hybrid import FEATURES, Candidates, Hybrid, Window, fit_ranker
 from jobs.movies.interactions import deduplicate
 from jobs.movies.params import TrainParams
 from jobs.movies.split import split
@@ -122,6 +125,43 @@ def test_splits_do_not_overlap(table):
     assert max(early["event_time"].to_pylist()) < min(late["event_time"].to_pylist())
     early, late = split(table, "stratified", 0.75, 0)
     assert early.num_rows + late.num_rows == table.num_rows and late.num_rows == 120 * 3
+
+
+def test_a_ranker_serves_blocks_of_users_at_once(monkeypatch):
+    """XGBoost may be asked by several threads, but not while it is being set up."""
+    table = world(users=150)
+    params = TrainParams(threads=2, ranker_rounds=5, ease_regularisation=20)
+    chance = np.random.default_rng(0)
+    features, labels = chance.random((50, 30, len(FEATURES)), np.float32), chance.random((50, 30)) < 0.1
+    window = Window(Candidates(np.tile(np.arange(30), (50, 1)), features), labels, labels.sum(axis=1))
+    fitted = replace(model.fit(table, params), hybrid=Hybrid(ranker=fit_ranker([window], params)))
+    users = np.unique(table["user_id"].to_numpy())
+    monkeypatch.setattr(ranking, "CELLS", 120)  # two users
+    alone = replace(fitted, params=params.model_copy(update={"threads": 1}))
+    whole = pa.concat_tables(model.score(alone, table, users))
+    for _ in range(5):
+        again = model.load(fitted.to_bytes())
+        assert pa.concat_tables(model.score(again, table, users)).equals(whole)
+
+
+def test_popularity_is_that_of_the_day_on_which_is_recommended():
+    """Two days after the fit everybody turns to one movie."""
+    table = world(users=60)
+    fitted = model.fit(table, TrainParams(threads=1, ranker=False, ease_regularisation=20))
+    craze = interactions([(f"new{user}", "m059", START + 62 * DAY, 8) for user in range(40)])
+    events = pa.concat_tables([table, craze.cast(table.schema)])
+    best = [
+        pa.concat_tables(model.score(each, events, np.array(["nobody"], object)))["movie_id"][0].as_py()
+        for each in (fitted, model.refreshed(fitted, events))
+    ]
+    assert best[0] != best[1] == "m059"
+
+
+def test_who_comes_back_to_a_movie_is_not_known_to_before_the_cut():
+    rows = [("a", "m1", START, 5), ("b", "m2", START + DAY, 5), ("a", "m1", START + 9 * DAY, 8)]
+    early, late = split(interactions([*rows, ("a", "m3", START + 9 * DAY, 8)]), "time", 0.5, 0)
+    assert early["movie_id"].to_pylist() == ["m1", "m2"] and early["value"].to_pylist() == [5.0, 5.0]
+    assert late["movie_id"].to_pylist() == ["m3"]
 
 
 def test_the_last_interaction_counts():

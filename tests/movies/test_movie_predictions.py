@@ -93,10 +93,11 @@ def test_every_user_has_ranks_without_holes_by_every_algorithm_of_unseen_movies(
         assert scores == sorted(scores, reverse=True) and all(row["title"] and row["reason"] for row in rows)
 
 
-def test_who_is_known_by_unknown_movies_alone_gets_what_is_popular(built, trained):
+def test_who_is_known_by_unknown_movies_alone_gets_what_is_popular_today(built, trained, events):
     rows = [row for row in built[RECOMMENDATIONS.name].to_pylist() if row["user_id"] == "stranger"]
     lists = [[row["movie_id"] for row in rows if row["algorithm"] == name] for name in ALGORITHMS]
-    best = np.argsort(-trained.scorers.popularity[0], kind="stable")[:20]
+    popularity = model.refreshed(trained, events).scorers.popularity[0]
+    best = np.argsort(-popularity, kind="stable")[:20]
     assert lists == [trained.scorers.catalogue.ids[best].tolist()] * len(ALGORITHMS)
     assert {row["reason"] for row in rows} == {"popular"}
 
