@@ -22,11 +22,6 @@ class SnapshotParams(Section):
 
     train_days: int = Field(365, ge=2, description="days the model is fitted on")
     holdout_days: int = Field(14, ge=1, description="days the gate judges on; no model is fitted on them")
-    relevant_from: float = Field(
-        7.0,
-        description="rating from which an example is positive; without positives a training set is refused, and that"
-        " is all it decides: every movie that a user took is relevant",
-    )
 
 
 class TrainParams(Section):
