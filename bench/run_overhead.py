@@ -42,7 +42,7 @@ def main() -> None:
 def compare(chosen: Settings) -> None:
     """Prints a line a round and the medians. Before the first, the day is prepared and run once by each."""
     first = params.first_date(chosen.params_file, PIPELINE)
-    day = first + timedelta(days=demo.DAYS - 1)
+    day = first + timedelta(days=demo.DAYS["fraud"] - 1)
     demo.fill(chosen, PIPELINE, None)
     night.catch_up(Console(stderr=True), chosen, PIPELINE, day)
     rounds = []

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jobs.stores.scheduler import Scheduler
 
 DAGS = {"fraud": "fraud_scores", "movies": "movie_recommendations"}
-DAYS, _NIGHTS = 36, 3
+DAYS, _NIGHTS = {"fraud": 36, "movies": 21}, 3
 _CUSTOMERS, _MERCHANTS = 1_000, 2_000
 _USERS, _MOVIES = 600, 500
 _HANDBOOK = {
@@ -121,7 +121,7 @@ def _days(chosen: Settings, pipeline: str, data: Path | None) -> list[date]:
     from jobs.core import params
 
     first = params.first_date(chosen.params_file, pipeline)
-    last = _LAST_REAL[pipeline] if data else first + timedelta(days=DAYS - 1)
+    last = _LAST_REAL[pipeline] if data else first + timedelta(days=DAYS[pipeline] - 1)
     return [last - timedelta(days=n) for n in range(_NIGHTS - 1, -1, -1)]
 
 
@@ -175,9 +175,9 @@ def fill(chosen: Settings, pipeline: str, data: Path | None) -> None:
 
     first = datetime.combine(params.first_date(chosen.params_file, pipeline), time())
     if data is None and pipeline == "fraud":
-        source.simulate(days=DAYS, customers=_CUSTOMERS, merchants=_MERCHANTS, start=first)
+        source.simulate(days=DAYS[pipeline], customers=_CUSTOMERS, merchants=_MERCHANTS, start=first)
     elif data is None:
-        source_movies.simulate_ratings(days=DAYS, users=_USERS, movies=_MOVIES, start=first)
+        source_movies.simulate_ratings(days=DAYS[pipeline], users=_USERS, movies=_MOVIES, start=first)
     elif pipeline == "fraud":
         source.transactions(
             files=[str(data / "transactions" / "*.parquet")],
