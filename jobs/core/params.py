@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jobs.core.checks import Severity
-from jobs.core.digest import json_digest
+from jobs.core.device import Asked
 from jobs.core.errors import ConfigError
 
 
@@ -22,6 +22,8 @@ class Section(BaseModel):
 
     @property
     def digest(self) -> str:
+        from jobs.core.digest import json_digest  # and Arrow, which Airflow's parsing of DAGs does without
+
         return json_digest(self.model_dump(mode="json"))
 
 
@@ -40,6 +42,15 @@ class ValidateParams(Section):
     quiet_days: tuple[date, ...] = Field((), description="days on which a low volume only warns")
 
 
+class TrainParams(Section):
+    device: Asked = Field(
+        "auto", description="that trains: `auto` takes a GPU where there is one, `cuda` insists on it"
+    )
+    checkpoint_rounds: int = Field(
+        100, ge=1, description="rounds of boosting between two checkpoints; another number draws otherwise"
+    )
+
+
 class PublishParams(Section):
     keep_versions: int = Field(10, ge=2, description="newest versions that retention keeps in Postgres")
     keep_days: int = Field(30, ge=1, description="days of event tables that retention keeps in Postgres")
@@ -49,6 +60,17 @@ class PublishParams(Section):
 class VerifyParams(Section):
     sample: int = Field(
         200, ge=1, description="rows a table that are read back from both stores, as a client does"
+    )
+
+
+class HousekeepingParams(Section):
+    min_age_hours: int = Field(
+        24,
+        ge=6,
+        description="age from which files that no manifest names and staging tables go; no step takes as long",
+    )
+    checkpoint_days: int = Field(
+        7, ge=1, description="days after which the checkpoints of a training go, from the newest of them on"
     )
 
 
@@ -98,7 +120,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def first_date(path: Path, pipeline: str) -> date:
     """The first day that the pipeline's source has; days before it are not missing."""
-    value = _pipeline(load(path), path, pipeline).get("first_date")
+    value = pipeline_values(path, pipeline).get("first_date")
     try:
         # DVC takes no YAML dates, so params.yaml has strings; either is as good.
         return date.fromisoformat(str(value))
@@ -110,7 +132,7 @@ def first_date(path: Path, pipeline: str) -> date:
 
 def check_sections(path: Path, pipeline: str, steps: Collection[str]) -> None:
     """ConfigError for a section that no step reads: mistyped, it would leave the step on its defaults in silence."""
-    unknown = set(_pipeline(load(path), path, pipeline)) - {"first_date", *steps}
+    unknown = set(pipeline_values(path, pipeline)) - {"first_date", "resources", *steps}
     if unknown:
         raise ConfigError(
             f"no step reads the section {', '.join(f'{pipeline}.{name}' for name in sorted(unknown))}",
@@ -120,15 +142,21 @@ def check_sections(path: Path, pipeline: str, steps: Collection[str]) -> None:
 
 def section(path: Path, pipeline: str, step: str, model: type[Params]) -> Params:
     """The section `<pipeline>.<step>`, validated; ConfigError names every wrong key and what it allows."""
-    values = _pipeline(load(path), path, pipeline).get(step) or {}
+    return validated(path, f"{pipeline}.{step}", pipeline_values(path, pipeline).get(step), model)
+
+
+def validated(path: Path, name: str, values: Any, model: type[Params]) -> Params:
+    """The values of the section called `name` as `model`; ConfigError names every wrong key and what it allows."""
     try:
-        return model.model_validate(values)
+        return model.model_validate(values or {})
     except ValidationError as error:
-        lines = [_explain(f"{pipeline}.{step}", e, model) for e in error.errors()]
+        lines = [_explain(name, e, model) for e in error.errors()]
         raise ConfigError("; ".join(lines), remedy=f"mend {path}") from None
 
 
-def _pipeline(values: dict[str, Any], path: Path, pipeline: str) -> dict[str, Any]:
+def pipeline_values(path: Path, pipeline: str) -> dict[str, Any]:
+    """All that the file says of a pipeline, as plain values."""
+    values = load(path)
     if not isinstance(values.get(pipeline), dict):
         raise ConfigError(
             f"no section {pipeline} in {path}", remedy=f"sections there: {', '.join(values) or 'none'}"

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
 
+    from jobs.core.boosting import Checkpoints
+
 PIPELINES = ("fraud", "movies")
 
 Days = dict[str, list[date]]
@@ -120,7 +122,7 @@ class Model(Protocol):
     `booster` is an XGBoost model that is all of it, or None: then `_load_pyfunc` of this module loads the bytes.
 
     NAME is that of the registered model, REQUIREMENTS what it takes to load it elsewhere. `fit` takes the good
-    rows that D has of each source in BESIDE. `evaluate` judges on
+    rows that D has of each source in BESIDE, and goes on at `checkpoints` where boosting had come further. `evaluate` judges on
     `holdout`; `train` is what was known before. `values` are those that such a metric is the mean of, in an order
     that the model does not change; None for a metric that is no mean. `chosen` is what training decided by itself.
     """
@@ -129,7 +131,9 @@ class Model(Protocol):
     REQUIREMENTS: tuple[str, ...]
     BESIDE: tuple[str, ...]
 
-    def fit(self, table: pa.Table, params: Any, *beside: pa.Table) -> Any: ...
+    def fit(
+        self, table: pa.Table, params: Any, *beside: pa.Table, checkpoints: Checkpoints | None = None
+    ) -> Any: ...
     def load(self, data: bytes) -> Any: ...
     def evaluate(self, model: Any, train: pa.Table, holdout: pa.Table) -> dict[str, float]: ...
     def values(self, model: Any, train: pa.Table, holdout: pa.Table, metric: str) -> np.ndarray | None: ...

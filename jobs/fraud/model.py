@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xgboost as xgb
 
+from jobs.core import boosting, device
+from jobs.core.boosting import Checkpoints, Plan
 from jobs.core.errors import DataError
 from jobs.fraud import metrics
 from jobs.fraud.columns import CATEGORIES, FEATURES
@@ -51,44 +53,47 @@ def load(data: bytes) -> Model:
     return Model(booster, told["features"], told["vocabulary"], told["threshold"], told["rounds"])
 
 
-def fit(table: pa.Table, params: TrainParams) -> Model:
+def fit(table: pa.Table, params: TrainParams, *, checkpoints: Checkpoints | None = None) -> Model:
     """Fit on `table` (the training rows of a snapshot: FEATURES, `date`, `is_fraud`).
 
     The number of rounds is chosen by early stopping on the last `validation_days` of the table (a third of its
     days at most), by average precision; with `refit`, all days are then fitted with that number. Same table and
-    parameters, same bytes.
+    parameters, same bytes on the CPU, from checkpoints or without.
     """
     require_both_classes(table, "training")
-    parameters = search(table, params) if params.search_trials else params.booster
-    return fit_with(table, parameters, params)
+    parameters = search(table, params, checkpoints) if params.search_trials else params.booster
+    return fit_with(table, parameters, params, checkpoints)
 
 
-def fit_with(table: pa.Table, parameters: dict[str, Any], params: TrainParams) -> Model:
-    """`fit`, with the booster's parameters given."""
+def fit_with(
+    table: pa.Table,
+    parameters: dict[str, Any],
+    params: TrainParams,
+    checkpoints: Checkpoints | None = None,
+    prefix: str = "",
+) -> Model:
+    """`fit`, with the booster's parameters given; `prefix` tells its stages from those of other trainings."""
     vocabulary = {name: _vocabulary(table[name]) for name in CATEGORIES}
     early, late = split_by_day(table, params.validation_days)
-    matrix, rounds = _matrix(early, vocabulary), params.n_estimators
-    booster = xgb.train(
-        _native(parameters, params), matrix, num_boost_round=rounds,
-        evals=[(_matrix(late, vocabulary), "validation")],
-        callbacks=[xgb.callback.EarlyStopping(rounds=params.early_stopping_rounds, save_best=True)],
-        verbose_eval=False,
+    native = _native(parameters, params)
+    booster = boosting.train(
+        native, _matrix(early, vocabulary),
+        Plan(params.n_estimators, params.checkpoint_rounds, params.early_stopping_rounds),
+        stage=f"{prefix}fit", evaluation=_matrix(late, vocabulary), checkpoints=checkpoints,
     )  # fmt: skip
     rounds = booster.num_boosted_rounds()
     if params.refit:
-        booster = xgb.train(
-            _native(parameters, params),
-            _matrix(table, vocabulary),
-            num_boost_round=rounds,
-            verbose_eval=False,
-        )
+        booster = boosting.train(
+            native, _matrix(table, vocabulary), Plan(rounds, params.checkpoint_rounds),
+            stage=f"{prefix}refit", checkpoints=checkpoints,
+        )  # fmt: skip
     told = {
         "features": list(FEATURES),
         "vocabulary": vocabulary,
         "threshold": params.threshold,
         "rounds": rounds,
     }
-    booster.set_attr(nightshift=json.dumps(told, sort_keys=True), best_iteration=None, best_score=None)
+    booster.set_attr(nightshift=json.dumps(told, sort_keys=True))
     return Model(booster, list(FEATURES), vocabulary, params.threshold, rounds)
 
 
@@ -151,7 +156,7 @@ def importance(model: Model) -> dict[str, float]:
     return dict(sorted(named.items(), key=lambda item: (-item[1], item[0])))
 
 
-def search(table: pa.Table, params: TrainParams) -> dict[str, Any]:
+def search(table: pa.Table, params: TrainParams, checkpoints: Checkpoints | None = None) -> dict[str, Any]:
     """The best of `search_trials` random parameter sets, by mean average precision over 5 time-ordered folds.
 
     The set in params.yaml is the first trial, so the search never does worse than it on the folds.
@@ -161,7 +166,12 @@ def search(table: pa.Table, params: TrainParams) -> dict[str, Any]:
         _variation(params.booster, generator) for _ in range(params.search_trials - 1)
     ]
     folds = list(time_folds(table, params.search_folds))
-    means = [np.mean([_fold_score(fold, trial, params) for fold in folds]) for trial in trials]
+    means = [
+        np.mean([
+            _fold_score(fold, trial, params, checkpoints, f"trial-{n}-fold-{k}-") for k, fold in enumerate(folds)
+        ])
+        for n, trial in enumerate(trials)
+    ]  # fmt: skip
     return trials[int(np.argmax(means))]
 
 
@@ -200,9 +210,15 @@ def require_both_classes(table: pa.Table, part: str) -> None:
         )
 
 
-def _fold_score(fold: tuple[pa.Table, pa.Table], parameters: dict[str, Any], params: TrainParams) -> float:
+def _fold_score(
+    fold: tuple[pa.Table, pa.Table],
+    parameters: dict[str, Any],
+    params: TrainParams,
+    checkpoints: Checkpoints | None,
+    prefix: str,
+) -> float:
     fitted, tested = fold
-    model = fit_with(fitted, parameters, params)
+    model = fit_with(fitted, parameters, params, checkpoints, prefix)
     return metrics.average_precision(labels(tested), score(model, tested))
 
 
@@ -225,7 +241,7 @@ def _days_between(table: pa.Table, start: Any, end: Any) -> pa.Table:
 def _native(parameters: dict[str, Any], params: TrainParams) -> dict[str, Any]:
     return parameters | {
         "objective": "binary:logistic", "eval_metric": "aucpr", "tree_method": "hist",
-        "seed": params.seed, "nthread": params.threads,
+        "seed": params.seed, "nthread": params.threads, "device": device.resolve(params.device),
     }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ class SnapshotParams(Section):
     )
 
 
-class TrainParams(Section):
+class TrainParams(params.TrainParams):
     n_estimators: int = Field(100, ge=1, description="rounds at most")
     max_depth: int = Field(6, ge=1, description="depth of a tree")
     learning_rate: float = Field(0.1, gt=0, le=1, description="share of a tree's correction that is taken")
@@ -88,4 +88,5 @@ PARAMS: dict[str, type[Section]] = {
     "verify": params.VerifyParams,
     "rollback": Empty,
     "reconcile": params.PublishParams,
+    "housekeeping": params.HousekeepingParams,
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import lapack
 
-from jobs.core.errors import DataError
+from jobs.core.errors import ConfigError, DataError
 
 Inverse = Callable[[np.ndarray], np.ndarray]
 
@@ -45,3 +46,27 @@ def cholesky_inverse(matrix: np.ndarray) -> np.ndarray:
     lower: np.ndarray = np.tril(found)
     lower += np.tril(found, -1).T
     return lower
+
+
+def gpu_inverse(matrix: np.ndarray, arrays: Any = None) -> np.ndarray:
+    """The same on a GPU, by CuPy (LU, which needs no definiteness), made exactly symmetric; `arrays` is its module."""
+    if arrays is None:
+        arrays = _cupy()
+    found = arrays.linalg.inv(arrays.asarray(matrix))
+    found = (found + found.T) / 2
+    return np.asarray(found.get() if hasattr(found, "get") else found)
+
+
+def _cupy() -> Any:
+    try:
+        import cupy
+    except ImportError:
+        raise ConfigError(
+            "EASE on the GPU needs CuPy, which is not installed",
+            remedy="use the training image, or set train.device to cpu",
+        ) from None
+    return cupy
+
+
+# By core.device.Device.
+INVERSE: dict[str, Inverse] = {"cpu": cholesky_inverse, "cuda": gpu_inverse}

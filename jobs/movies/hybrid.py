@@ -10,6 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 import xgboost as xgb
 
+from jobs.core import boosting, device
+from jobs.core.boosting import Checkpoints, Plan
 from jobs.movies import metrics, ranking
 from jobs.movies.params import TrainParams
 from jobs.movies.scorers import SOURCES, Scorers
@@ -114,7 +116,9 @@ def blend(found: Candidates, weights: tuple[float, ...]) -> np.ndarray:
     return scores
 
 
-def choose(first: Window, second: Window, params: TrainParams) -> Hybrid:
+def choose(
+    first: Window, second: Window, params: TrainParams, checkpoints: Checkpoints | None = None
+) -> Hybrid:
     """The contender with the best nDCG@10 in the second window, where it is better than collaborative beyond doubt
     (95 %, paired by user); else collaborative, below which no hybrid should fall.
 
@@ -123,7 +127,7 @@ def choose(first: Window, second: Window, params: TrainParams) -> Hybrid:
     """
     weights = max((POPULAR, ALONE, *GRID), key=lambda each: first.ndcg(blend(first.found, each)).mean())
     contenders = {"popular": Hybrid(POPULAR), "collaborative": Hybrid(ALONE), "blend": Hybrid(weights)}
-    if params.ranker and (ranker := fit_ranker([first], params)):
+    if params.ranker and (ranker := fit_ranker([first], params, checkpoints)):
         contenders["ranker"] = Hybrid(ranker=ranker)
     values = {name: second.ndcg(each.scores(second.found)) for name, each in contenders.items()}
     figures = {name: float(each.mean()) for name, each in values.items()}
@@ -131,11 +135,11 @@ def choose(first: Window, second: Window, params: TrainParams) -> Hybrid:
     low, _ = metrics.bootstrap_interval(values[best], values["collaborative"], params.seed)
     if low <= 0 or len(values[best]) < JUDGES:
         best = "collaborative"
-    ranker = fit_ranker([first, second], params) if best == "ranker" else b""
+    ranker = fit_ranker([first, second], params, checkpoints) if best == "ranker" else b""
     return Hybrid(contenders[best].weights, ranker, figures)
 
 
-def fit_ranker(windows: list[Window], params: TrainParams) -> bytes:
+def fit_ranker(windows: list[Window], params: TrainParams, checkpoints: Checkpoints | None = None) -> bytes:
     """An XGBoost ranker (UBJSON) on the candidates of the windows; empty when they hold nothing to learn from.
 
     Users of whom no candidate hit teach nothing.
@@ -150,9 +154,12 @@ def fit_ranker(windows: list[Window], params: TrainParams) -> bytes:
         "objective": "rank:ndcg", "tree_method": "hist", "max_depth": params.ranker_depth,
         "learning_rate": params.ranker_learning_rate, "min_child_weight": 5, "subsample": 0.8,
         "lambdarank_pair_method": "topk", "lambdarank_num_pair_per_sample": 20,
-        "seed": params.seed, "nthread": params.threads,
+        "seed": params.seed, "nthread": params.threads, "device": device.resolve(params.device),
     }  # fmt: skip
-    booster = xgb.train(settings, matrix, num_boost_round=params.ranker_rounds)
+    booster = boosting.train(
+        settings, matrix, Plan(params.ranker_rounds, params.checkpoint_rounds),
+        stage=f"ranker-{len(windows)}", checkpoints=checkpoints,
+    )  # fmt: skip
     return bytes(booster.save_raw("ubj"))
 
 

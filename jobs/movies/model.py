@@ -22,6 +22,7 @@ import sklearn
 import xgboost as xgb
 from threadpoolctl import threadpool_limits
 
+from jobs.core.boosting import Checkpoints
 from jobs.core.errors import DataError
 from jobs.movies import archive, evaluation, interactions, recommend, scorers, validation
 from jobs.movies import catalogue as movies
@@ -83,7 +84,13 @@ def load(data: bytes) -> Model:
     return Model(fitted, chosen, TrainParams.model_validate(told["params"]), told["facts"])
 
 
-def fit(table: pa.Table, params: TrainParams, catalogue: pa.Table | None = None) -> Model:
+def fit(
+    table: pa.Table,
+    params: TrainParams,
+    catalogue: pa.Table | None = None,
+    *,
+    checkpoints: Checkpoints | None = None,
+) -> Model:
     """Fit on `table`, a row an interaction; `catalogue` adds movies that nobody has seen (catalogue.COLUMNS).
 
     What validation.Choice holds is chosen on `validation_share` of the rows, by scores that have not seen them; then
@@ -97,7 +104,7 @@ def fit(table: pa.Table, params: TrainParams, catalogue: pa.Table | None = None)
     every = movies.read(*([catalogue] if catalogue is not None else []), _titled(rows))
     with threadpool_limits(params.threads, "blas"):
         known = interactions.read(rows, every, params)
-        chosen = validation.choose(table, every, params)
+        chosen = validation.choose(table, every, params, checkpoints)
         fitted = scorers.fit(known, every, params, chosen.half_life, chosen.prior)
     facts = {
         "users": len(known.users), "movies": len(every), "interactions": known.strengths.nnz,

@@ -24,7 +24,7 @@ class SnapshotParams(Section):
     holdout_days: int = Field(14, ge=1, description="days the gate judges on; no model is fitted on them")
 
 
-class TrainParams(Section):
+class TrainParams(params.TrainParams):
     rating_scale: float = Field(10, gt=0, description="the best rating there is; strength is its square root")
     view_strength: float = Field(0.5, gt=0, le=1, description="strength of a view, the best rating being 1")
     like_strength: float = Field(0.9, gt=0, le=1, description="strength of a like, the best rating being 1")
@@ -86,4 +86,5 @@ PARAMS: dict[str, type[Section]] = {
     "verify": params.VerifyParams,
     "rollback": Empty,
     "reconcile": params.PublishParams,
+    "housekeeping": params.HousekeepingParams,
 }

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
+from jobs.core import device
 from jobs.movies import content, ease, popular, walk
 from jobs.movies.catalogue import Catalogue
 from jobs.movies.content import Content
@@ -94,7 +95,12 @@ def fit(
     return Scorers(
         catalogue,
         kept,
-        ease.fit(matrix, params.ease_regularisation, params.ease_max_items),
+        ease.fit(
+            matrix,
+            params.ease_regularisation,
+            params.ease_max_items,
+            ease.INVERSE[device.resolve(params.device)],
+        ),
         walk.fit(matrix, params.walk_beta, params.walk_neighbours),
         popular.fit(interactions, half_life),
         _age(interactions),

@@ -10,6 +10,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from jobs.core import log
+from jobs.core.boosting import Checkpoints
 from jobs.core.errors import DataError
 from jobs.movies import folds, hybrid, popular, ranking
 from jobs.movies.catalogue import Catalogue
@@ -31,7 +32,9 @@ class Choice:
     hybrid: Hybrid = field(default_factory=Hybrid)
 
 
-def choose(table: pa.Table, catalogue: Catalogue, params: TrainParams) -> Choice:
+def choose(
+    table: pa.Table, catalogue: Catalogue, params: TrainParams, checkpoints: Checkpoints | None = None
+) -> Choice:
     """Each by nDCG@10 in two windows, one after the other: first the half-life, then the prior, then the hybrid.
 
     A window is scored by what was fitted on the rows before it. Where the rows are too few to be split, it is
@@ -54,7 +57,7 @@ def choose(table: pa.Table, catalogue: Catalogue, params: TrainParams) -> Choice
         window(replace(each, prior=prior), *sample, params.candidates, params.threads)
         for each, sample in zip(fitted, samples, strict=True)
     ]
-    return Choice(half_life, prior, hybrid.choose(windows[0], windows[1], params))
+    return Choice(half_life, prior, hybrid.choose(windows[0], windows[1], params, checkpoints))
 
 
 def window(fitted: Scorers, history: sp.csr_array, targets: Targets, count: int, threads: int) -> Window:

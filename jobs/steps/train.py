@@ -9,11 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.core import device
 from jobs.core.digest import bytes_digest
 from jobs.core.manifest import Dataset, Manifest
+from jobs.core.params import TrainParams
 from jobs.core.usecase import model as model_module
 from jobs.steps.frame import Step, code_version
-from jobs.stores import registry
+from jobs.stores import checkpoints, registry
 
 # Runs in a pod: it writes only files named by content, its own manifest, and to MLflow.
 LOCK = None
@@ -30,7 +32,11 @@ def run(step: Step) -> None:
     train, holdout = split(table)
     beside = [_of_the_day(step, name) for name in usecase.BESIDE]
     step.at("compute")
-    fitted = usecase.fit(train, step.section, *beside)
+    takes = device.resolve(step.params(TrainParams).device)
+    kept = checkpoints.of(
+        step.lake, step.run.pipeline, [each.digest for each in step.inputs], step.section.digest, takes
+    )
+    fitted = usecase.fit(train, step.section, *beside, checkpoints=kept)
     metrics = usecase.evaluate(fitted, train, holdout)
     data = fitted.to_bytes()
     digest = bytes_digest(data)
@@ -43,7 +49,7 @@ def run(step: Step) -> None:
     version = _register(step, snapshot, fitted, data, metrics, train, holdout)
     step.model_digest = digest
     step.outputs.append(Dataset(name="model", path=path, rows=train.num_rows, digest=digest))
-    step.facts |= {"model_version": version, "metrics": metrics} | usecase.chosen(fitted)
+    step.facts |= {"model_version": version, "device": takes, "metrics": metrics} | usecase.chosen(fitted)
 
 
 def _of_the_day(step: Step, source: str) -> pa.Table:
@@ -83,7 +89,8 @@ def _register(
             booster=fitted.booster,
             data=data,
             loader=f"jobs.{step.run.pipeline}.model",
-            params=usecase.parameters(fitted, step.section),
+            params=usecase.parameters(fitted, step.section)
+            | {"device": device.resolve(step.params(TrainParams).device)},
             metrics=metrics,
             tags={
                 "date": str(step.run.date),

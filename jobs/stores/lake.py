@@ -10,9 +10,12 @@ from __future__ import annotations
 import glob
 import io
 import os
+import re
 import uuid
 from collections.abc import Sequence
-from datetime import date
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 
 import fsspec
@@ -21,7 +24,23 @@ import pyarrow.parquet as pq
 
 from jobs.core.digest import table_digest
 from jobs.core.errors import DataError
-from jobs.core.manifest import Dataset, Manifest
+from jobs.core.manifest import Dataset, Manifest, manifest_name
+
+_HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{8}")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as the lake lists it: its path, its bytes, and when it was written last (UTC)."""
+
+    path: str
+    size: int
+    modified: datetime
+
+    @property
+    def half_written(self) -> bool:
+        """Whether it is what `write_bytes` leaves when it is killed."""
+        return bool(_HALF_WRITTEN.fullmatch(PurePosixPath(self.path).name))
 
 
 class Lake:
@@ -65,6 +84,33 @@ class Lake:
 
     def exists(self, path: str) -> bool:
         return bool(self._fs.exists(f"{self._root}/{path}"))
+
+    def files(self, folder: str) -> list[str]:
+        """The names of the files right in `folder`, sorted; none when there is no such folder."""
+        try:
+            found = self._fs.ls(f"{self._root}/{folder}", detail=True, refresh=True)
+        except FileNotFoundError:
+            return []
+        return sorted(PurePosixPath(each["name"]).name for each in found if each["type"] == "file")
+
+    def listing(self, folder: str) -> list[File]:
+        """Every file below `folder`, those of half a write with them, sorted by path; none when there is no such folder."""
+        self._fs.invalidate_cache()
+        found = []
+        with suppress(FileNotFoundError):
+            # Else a folder that cannot be read is taken for an empty one; object stores have no folders.
+            strict = {"on_error": "raise"} if self._local else {}
+            infos = self._fs.find(f"{self._root}/{folder}", detail=True, **strict)
+            for full, info in sorted(infos.items()):
+                with suppress(FileNotFoundError):  # renamed or removed meanwhile
+                    modified = self._fs.modified(full)
+                    found.append(File(full.removeprefix(f"{self._root}/"), int(info["size"]), modified))
+        return found
+
+    def remove(self, path: str) -> None:
+        """Remove a file; nothing happens when it is gone. Its folder stays: somebody may be about to write there."""
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(f"{self._root}/{path}")
 
     def write_table(self, folder: str, name: str, table: pa.Table, key: Sequence[str]) -> Dataset:
         """Write `table` as one file sorted by `key`, named by its content; the same rows give the same bytes."""
@@ -116,6 +162,23 @@ class Lake:
             raise DataError(
                 f"{path} is damaged: {error}", remedy="re-run the step that wrote it", input=path
             ) from None
+
+    def result(self, pipeline: str, step: str, day: date, attempt: str = "") -> Manifest:
+        """What a step has left for a day; DataError when that is nothing, of another attempt than the one asked for,
+        or made from something that has changed since.
+        """
+        name = manifest_name(pipeline, step, day)
+        remedy = f"run it again: nightshift {step} --pipeline {pipeline} --date {day}"
+        found = self.manifest(name)
+        if found is None or attempt not in ("", found.attempt):
+            by = f" by attempt {attempt}" if attempt else ""
+            raise DataError(f"{step} has not been done for {day}{by}", remedy=remedy, input=name)
+        for read, content in found.reads.items():
+            if (now := self.manifest(read)) and now.content != content:
+                raise DataError(
+                    f"{step} of {day} read {read}, which has changed since", remedy=remedy, input=name
+                )
+        return found
 
     def days(self, pipeline: str, step: str) -> list[date]:
         """The days of which `step` has a manifest, oldest first."""

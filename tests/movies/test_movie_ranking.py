@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from jobs.core.errors import DataError
+from jobs.core.errors import ConfigError, DataError
 from jobs.movies import ease, ranking, reasons, walk
 
 
@@ -59,6 +62,20 @@ def test_ease_takes_another_inverse():
     np.testing.assert_allclose(
         ease.fit(matrix(), 1.0, 12, np.linalg.inv), ease.fit(matrix(), 1.0, 12), atol=1e-6
     )
+
+
+def test_the_gpus_inverse_is_the_cpus():
+    """The same code on NumPy's arrays: without a GPU this is as near as a test comes."""
+    gpus = partial(ease.gpu_inverse, arrays=np)
+    np.testing.assert_allclose(ease.fit(matrix(), 1.0, 12, gpus), ease.fit(matrix(), 1.0, 12), atol=1e-6)
+    gram = (matrix().T @ matrix()).toarray() + np.eye(12)
+    assert (gpus(gram) == gpus(gram).T).all()
+
+
+def test_a_gpu_without_cupy_is_an_error_that_says_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(ConfigError, match=r"(?s)needs CuPy.*train\.device"):
+        ease.fit(matrix(), 1.0, 12, ease.INVERSE["cuda"])
 
 
 def test_walk_is_the_product_of_its_chances():
