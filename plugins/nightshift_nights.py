@@ -26,26 +26,27 @@ UNDER_WAY = (DagRunState.QUEUED.value, DagRunState.RUNNING.value)
 
 def nightly(pipeline: str) -> dict[str, Any]:
     """The arguments of a pipeline's DAG: at 02:00 UTC the day that has just ended, which is the partition key."""
-    return {
-        "schedule": CronPartitionTimetable(
-            "0 2 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"
-        ),
-        # No start date: the first night is the next 02:00, not the one before the platform was set up.
-        # Nights that were slept through are a decision, not a reflex: docs/runbook.md#nights-are-missing.
-        "catchup": False,
+    return daily("0 2 * * *") | {
         # Ingest of several days at once is safe; from there on a day waits for the day before.
         "max_active_runs": 3,
         "tags": ["nightly", pipeline],
         "params": {
-            "date": Param(
-                None, type=["null", "string"], format="date", title="Date",
-                description="The UTC day to run, YYYY-MM-DD. Leave it empty when the run has a partition key.",
-            ),
+            "date": date_field(),
             "steps": Param(
                 "night", enum=["night", "ingest"], title="Steps",
                 description="`ingest` stops after build_features: for days that later nights look back on.",
             ),
         },
+    }  # fmt: skip
+
+
+def daily(at: str) -> dict[str, Any]:
+    """What every DAG has: runs at this time (cron, UTC), each with the day that has just ended as its partition key."""
+    return {
+        "schedule": CronPartitionTimetable(at, timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"),
+        # No start date: the first night is the next 02:00, not the one before the platform was set up.
+        # Nights that were slept through are a decision, not a reflex: docs/runbook.md#nights-are-missing.
+        "catchup": False,
         "default_args": {
             "owner": "nightshift",
             "weight_rule": "upstream",  # a night that has come further goes first: it ends sooner, and no other later
@@ -53,7 +54,15 @@ def nightly(pipeline: str) -> dict[str, Any]:
             "retry_exponential_backoff": 2.0,  # on core.default_task_retry_delay, up to core.max_task_retry_delay
             "on_failure_callback": report_failure,
         },
-    }  # fmt: skip
+    }
+
+
+def date_field() -> Param:
+    """The day of a run by hand, in its form."""
+    return Param(
+        None, type=["null", "string"], format="date", title="Date",
+        description="The UTC day to run, YYYY-MM-DD. Leave it empty when the run has a partition key.",
+    )  # fmt: skip
 
 
 class DayBefore(BaseSensorOperator):

@@ -1,4 +1,4 @@
-"""A step as a task: the process `python -m jobs STEP --pipeline P --date D`, which dies with its task.
+"""A step as a task: the process `python -m jobs STEP --pipeline P --date D`, which dies with its task; or a pod of it.
 
 The process keeps Spark, XGBoost and the stores' clients out of Airflow, and is the command that a shell, DVC
 and a pod run too. Its log is the task's log; its XCom is the name of its manifest and the rows it wrote.
@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
+from jobs.core import pods
 from jobs.core.errors import ConfigError, DataError
-from jobs.core.settings import PROJECT
+from jobs.core.settings import PROJECT, load
 from nightshift_dates import day_of
 from nightshift_triage import step_doc
 
@@ -31,14 +32,16 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 INGEST = ("extract", "validate", "build_features")
-CLICKHOUSE = ("build_features", "snapshot", "gate", "predict", "publish", "verify")  # who opens it
+CLICKHOUSE = (  # who opens it
+    "build_features", "snapshot", "gate", "predict", "publish", "verify", "housekeeping",
+)  # fmt: skip
 
 # Ten times what a large night took, so that only a process that hangs is ended.
 TIMEOUTS = {
     "extract": timedelta(hours=1), "validate": timedelta(hours=1), "build_features": timedelta(hours=2),
     "snapshot": timedelta(hours=2), "train": timedelta(hours=5), "gate": timedelta(hours=1),
     "promote": timedelta(minutes=30), "predict": timedelta(hours=2), "publish": timedelta(hours=1),
-    "verify": timedelta(hours=1),
+    "verify": timedelta(hours=1), "housekeeping": timedelta(hours=1),
 }  # fmt: skip
 
 
@@ -69,15 +72,15 @@ class StepOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """The name of the manifest and the rows of each output. Raises StepFailed or MendFirst."""
-        day = day_of(context)
-        if context["params"]["steps"] == "ingest" and self.step not in INGEST:
-            raise AirflowSkipException("this run was asked to ingest only")
-        if self.step == INGEST[0]:
-            context["asset_state_store"][nights(self.pipeline)].set(str(day), context["dag_run"].run_id)
+        day = begin(self.pipeline, self.step, context)
         with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
             receipt = Path(scratch) / "receipt.json"
-            self._run(day, receipt)
+            self._run(day, receipt, *self.options(context))
             return _headline(json.loads(receipt.read_text()))
+
+    def options(self, context: Context) -> tuple[str, ...]:
+        """What the command gets besides the pipeline and the day."""
+        return ()
 
     def on_kill(self) -> None:
         """End the step and what it started; a step may be killed at any instant."""
@@ -85,16 +88,13 @@ class StepOperator(BaseOperator):
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-    def _run(self, day: date, receipt: Path) -> None:
-        command = [
-            *(sys.executable, "-m", "jobs", self.step, "--pipeline", self.pipeline),
-            *("--date", str(day), "--receipt", str(receipt)),
-        ]
-        self.log.info("%s", " ".join(["nightshift", *command[3:-2]]))
+    def _run(self, day: date, receipt: Path, *options: str) -> None:
+        words = [*arguments(self.pipeline, self.step, day), *options]
+        self.log.info("%s", " ".join(["nightshift", *words]))
         self._process = subprocess.Popen(
-            command, cwd=PROJECT, env=environment(os.environ), text=True, errors="replace",
+            [sys.executable, "-m", "jobs", *words, "--receipt", str(receipt)], cwd=PROJECT,
+            env=environment(os.environ), text=True, errors="replace", start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True,
         )  # fmt: skip
         tail: deque[str] = deque(maxlen=50)
         assert self._process.stdout is not None
@@ -103,6 +103,41 @@ class StepOperator(BaseOperator):
             tail.append(line)
         if code := self._process.wait():
             raise failure(f"{self.pipeline}/{self.step} {day}", code, tail)
+
+
+def begin(pipeline: str, step: str, context: Context) -> date:
+    """The day of the run, of which the pipeline's first step leaves a note; skips what the form does not ask for."""
+    day = day_of(context)
+    if context["params"].get("steps") == "ingest" and step not in INGEST:
+        raise AirflowSkipException("this run was asked to ingest only")
+    if step == INGEST[0]:
+        context["asset_state_store"][nights(pipeline)].set(str(day), context["dag_run"].run_id)
+    return day
+
+
+def arguments(pipeline: str, step: str, day: date) -> list[str]:
+    """What follows `nightshift` on the command line of a step, in a process and in a pod."""
+    return [step, "--pipeline", pipeline, "--date", str(day)]
+
+
+def left_by(pipeline: str, step: str, day: date, attempt: str) -> tuple[dict[str, Any] | None, str]:
+    """(what execute returns, "") where the attempt left a manifest that still holds; else (None, what is wrong).
+
+    Raises StepFailed when the lake cannot be asked.
+    """
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
+        receipt = Path(scratch) / "receipt.json"
+        words = ["manifest", *arguments(pipeline, step, day), "--attempt", attempt, "--receipt", str(receipt)]
+        ended = subprocess.run(
+            [sys.executable, "-m", "jobs", *words], cwd=PROJECT, env=environment(os.environ), text=True,
+            stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        )  # fmt: skip
+        if not ended.returncode:
+            return _headline(json.loads(receipt.read_text())), ""
+    error = failure(f"{pipeline}/{step} {day}", ended.returncode, deque(ended.stderr.splitlines()))
+    if ended.returncode == DataError.exit_code:
+        return None, str(error)
+    raise StepFailed(str(error))
 
 
 def environment(known: Mapping[str, str]) -> dict[str, str]:
@@ -118,7 +153,7 @@ def failure(run: str, code: int, tail: deque[str]) -> StepFailed:
     said = max((n for n, line in enumerate(lines) if line.startswith("error:")), default=None)
     if said is not None:
         text = "\n".join(lines[said:]).removeprefix("error: ")
-    elif code == -signal.SIGKILL:
+    elif code in (-signal.SIGKILL, 128 + signal.SIGKILL):
         text = f"{run}: killed; if nobody did, the machine was out of memory"
     else:
         text = "\n".join([f"{run}: ended with exit code {code}", *lines[-3:]])
@@ -130,8 +165,12 @@ def nights(pipeline: str) -> Asset:
     return Asset(name=f"{pipeline}.nights", uri=f"nightshift://{pipeline}/nights", group="nightshift")
 
 
-def step_task(pipeline: str, step: str, **overrides: Any) -> StepOperator:
-    """The task of a step, called like it; training goes through here too, wherever it comes to run."""
+def step_task(
+    pipeline: str, step: str, operator: type[StepOperator] = StepOperator, **overrides: Any
+) -> BaseOperator:
+    """The task of a step, called like it: a process of the worker; a pod where the runner is kubernetes and params
+    give the step a size.
+    """
     pool = "clickhouse" if step in CLICKHOUSE else "training" if step == "train" else "default_pool"
     settings: dict[str, Any] = {
         "task_id": step,
@@ -141,7 +180,15 @@ def step_task(pipeline: str, step: str, **overrides: Any) -> StepOperator:
         "inlets": [nights(pipeline)] if step == INGEST[0] else [],
         "doc_md": step_doc(pipeline, step),
     }
-    return StepOperator(pipeline=pipeline, step=step, **(settings | overrides))
+    settings |= overrides
+    chosen = load()
+    size = pods.size(chosen.params_file, pipeline, step) if chosen.runner == "kubernetes" else None
+    if size is None or operator is not StepOperator:
+        return operator(pipeline=pipeline, step=step, **settings)
+    from nightshift_pods import PodStepOperator  # seconds, which who runs no pods need not spend
+
+    known = pods.kubernetes(chosen.params_file)
+    return PodStepOperator(pipeline=pipeline, step=step, size=size, known=known, **settings)
 
 
 def _headline(receipt: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ RUNBOOK = {
     "publish": ("a-publish-was-interrupted", "redis-is-down-or-was-flushed", "postgresql-is-down"),
     "verify": ("verify-finds-a-difference",),
     "watcher": ("the-run-is-red",),
+    "housekeeping": ("housekeeping-failed", "a-file-of-the-lake-is-gone-or-damaged"),
 }  # fmt: skip
 
 
@@ -35,8 +36,9 @@ def step_doc(pipeline: str, step: str) -> str:
 
 
 def runbook(task: str) -> str:
-    """Where the runbook speaks of this task."""
-    return "Runbook: " + ", ".join(f"`docs/runbook.md#{section}`" for section in RUNBOOK[task])
+    """Where the runbook speaks of this task, whatever group its id begins with."""
+    sections = RUNBOOK[task.rpartition(".")[2]]
+    return "Runbook: " + ", ".join(f"`docs/runbook.md#{section}`" for section in sections)
 
 
 def _purpose(step: str) -> str:

@@ -10,7 +10,7 @@ from jobs.cli import steps
 
 STEP_NAMES = (
     "extract", "validate", "build_features", "snapshot", "train",
-    "gate", "promote", "predict", "publish", "verify", "reconcile",
+    "gate", "promote", "predict", "publish", "verify", "reconcile", "housekeeping",
 )  # fmt: skip
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ def _mount() -> None:
     app.command("run")(night.run)
     app.command("status")(status.status)
     app.command("lookup")(look.lookup)
+    app.command("manifest")(look.manifest)
     app.command("sql")(look.sql)
     app.command("dsn")(look.dsn)
     app.command("rollback")(manage.rollback)

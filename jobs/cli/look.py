@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -58,6 +60,29 @@ def lookup(
         typer.echo(f"{store.value} serves no {entity} {id_} of {pipeline}", err=True)
         raise typer.Exit(1)
     typer.echo(json.dumps(found, indent=1, ensure_ascii=False, default=str))
+
+
+def manifest(
+    step: Annotated[str, typer.Argument(help="Which step.")],
+    pipeline: Annotated[str, typer.Option(help="The use case.")],
+    date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The UTC day D.")],
+    attempt: Annotated[
+        str, typer.Option(help="Be content with what this attempt left, and nothing else.")
+    ] = "",
+    receipt: Annotated[Path | None, typer.Option(help="Write what was produced to this file.")] = None,
+) -> None:
+    """Print what a step read, wrote and decided for a day, as JSON. An error when it has not been done, or not by the
+    attempt, or when what it read has changed since.
+
+    Example: nightshift manifest train --pipeline fraud --date 2018-07-10
+    """
+    from jobs.core import settings
+    from jobs.stores.lake import Lake
+
+    found = Lake(settings.load().lake).result(pipeline, step, date.date(), attempt)
+    if receipt:
+        receipt.write_text(json.dumps(found.receipt(), indent=1, sort_keys=True) + "\n")
+    typer.echo(found.to_bytes().decode())
 
 
 def dsn(store: Annotated[Address, typer.Argument(help="Which store.")]) -> None:

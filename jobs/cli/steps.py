@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 PARENT = "NIGHTSHIFT_PARENT"
+ATTEMPT = "NIGHTSHIFT_ATTEMPT"  # of a pod, which carries it as a label
 
 Pipeline = Annotated[str, typer.Option(help="The use case, a folder of jobs/.")]
 Dates = Annotated[
@@ -24,6 +25,9 @@ Refresh = Annotated[
 Receipt = Annotated[
     Path | None, typer.Option(help="Write what was produced, without times, to this file (for DVC).")
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run/--no-dry-run", help="Say what would be removed, and remove nothing.")
+]
 
 
 def execute(
@@ -34,14 +38,16 @@ def execute(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from jobs.core import log, settings
     from jobs.core.identity import Run
-    from jobs.core.process import die_with_parent
+    from jobs.core.process import die_with_parent, end_when_told
     from jobs.steps import frame
 
     if parent := os.environ.get(PARENT):
         die_with_parent(int(parent))
+    end_when_told()
     log.set_up()
     for day in date:
-        manifest = frame.execute(Run(pipeline, step, day.date()), settings.load(), **options)
+        named = {"attempt": attempt} if (attempt := os.environ.get(ATTEMPT)) else {}
+        manifest = frame.execute(Run(pipeline, step, day.date(), **named), settings.load(), **options)
         if receipt:
             receipt.parent.mkdir(parents=True, exist_ok=True)
             receipt.write_text(json.dumps(manifest.receipt(), indent=1, sort_keys=True) + "\n")
@@ -62,7 +68,10 @@ def _command(step: str) -> Callable[..., None]:
     ) -> None:
         execute(step, pipeline, date, receipt, refresh=refresh)
 
-    return refreshing if step == "extract" else command
+    def sweeping(pipeline: Pipeline, date: Dates, receipt: Receipt = None, dry_run: DryRun = True) -> None:
+        execute(step, pipeline, date, receipt, dry_run=dry_run)
+
+    return {"extract": refreshing, "housekeeping": sweeping}.get(step, command)
 
 
 def _help(step: str) -> str:

@@ -10,6 +10,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, cast
 
 from jobs.core.errors import ConfigError
 
@@ -23,6 +24,7 @@ REDIS = "NIGHTSHIFT_REDIS_URL"
 MLFLOW = "MLFLOW_TRACKING_URI"
 AIRFLOW_DB = "NIGHTSHIFT_AIRFLOW_DSN"
 SPARK_MASTER = "NIGHTSHIFT_SPARK_MASTER"
+RUNNER = "NIGHTSHIFT_RUNNER"
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,14 @@ class Settings:
     @property
     def spark_master(self) -> str:
         return self.url(SPARK_MASTER, "local[*]")
+
+    @property
+    def runner(self) -> Literal["local", "kubernetes"]:
+        """Where Airflow runs steps: as processes of its worker, or, those with a size in params, as pods."""
+        found = self.url(RUNNER, "local")
+        if found not in ("local", "kubernetes"):
+            raise ConfigError(f"{RUNNER} is {found!r}", remedy="set it to local or kubernetes")
+        return cast(Literal["local", "kubernetes"], found)
 
 
 def load() -> Settings:

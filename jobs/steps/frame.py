@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 import jobs
-from jobs.core import locks, params
+from jobs.core import locks, params, pods
 from jobs.core.checks import Check, enforce
 from jobs.core.errors import DataError, NightshiftError
 from jobs.core.failpoint import failpoint
@@ -29,12 +29,12 @@ from jobs.stores.lake import Lake
 Point = Literal["lock", "window", "read", "compute", "stage", "check", "swap", "manifest"]
 POINTS: tuple[Point, ...] = ("lock", "window", "read", "compute", "stage", "check", "swap", "manifest")
 
-# In the order of the night; rollback and reconcile are asked for, not scheduled.
+# In the order of the night; the other steps are no part of it.
 NIGHTLY = (
     "extract", "validate", "build_features", "snapshot", "train",
     "gate", "promote", "predict", "publish", "verify",
 )  # fmt: skip
-STEPS = (*NIGHTLY, "rollback", "reconcile")
+STEPS = (*NIGHTLY, "rollback", "reconcile", "housekeeping")
 
 P = TypeVar("P", bound=Section)
 
@@ -134,6 +134,7 @@ class Step:
                 pass
 
     def finish(self) -> Manifest:
+        """The manifest; committed, unless this was a dry run (option `dry_run`), which leaves none."""
         self.at("manifest")
         manifest = Manifest(
             pipeline=self.run.pipeline, step=self.run.step, date=self.run.date, attempt=self.run.attempt,
@@ -142,7 +143,8 @@ class Step:
             checks=[check.as_row() for check in self.checks], facts=self.facts,
             started=self.started, ended=utc_now(),
         )  # fmt: skip
-        self.lake.commit(manifest)
+        if not self.options.get("dry_run"):
+            self.lake.commit(manifest)
         self.log.info(
             "done", **self.facts, seconds=round((manifest.ended - manifest.started).total_seconds(), 1)
         )
@@ -154,6 +156,7 @@ def execute(run: Run, settings: Settings, **options: Any) -> Manifest:
     step_module = module(run.step)
     known = parameters(run.pipeline)
     params.check_sections(settings.params_file, run.pipeline, known)
+    pods.check(settings.params_file, run.pipeline, NIGHTLY)
     section = params.section(settings.params_file, run.pipeline, run.step, known[run.step])
     try:
         with _lock(run, settings, step_module.LOCK) as lock:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ class ClickHouse:
         self._create(database, table)
         for mark in (_STAGE, _SWAP):
             for stale in self._tables(database, f"{table.name}{mark}{day:%Y%m%d}_"):
-                self.client.command(f"DROP TABLE IF EXISTS {_name(database, stale)} SYNC")
+                self.drop(database, stale)
         staging = f"{table.name}{_STAGE}{day:%Y%m%d}_{attempt}"
         self.client.command(f"CREATE TABLE {_name(database, staging)} AS {_name(database, table.name)}")
         if rows.num_rows:
@@ -113,6 +113,21 @@ class ClickHouse:
         query = "SELECT database, name FROM system.tables WHERE position(name, {mark:String}) > 0"
         for database, ready in self.client.query(query, parameters={"mark": _SWAP}).result_rows:
             self._replace(database, ready)
+
+    def staging(self, database: str) -> dict[str, datetime]:
+        """The staging tables of attempts, dead or under way, by name: when each was made (UTC)."""
+        query = (
+            "SELECT name, toUnixTimestamp(metadata_modification_time) FROM system.tables"
+            " WHERE database = {database:String} AND (position(name, {stage:String}) > 0 OR position(name, {swap:String}) > 0)"
+            " ORDER BY name"
+        )
+        marks = {"database": database, "stage": _STAGE, "swap": _SWAP}
+        found = self.client.query(query, parameters=marks).result_rows
+        return {name: datetime.fromtimestamp(made, UTC) for name, made in found}
+
+    def drop(self, database: str, staging: str) -> None:
+        """Drop a staging table; nothing happens when it is gone."""
+        self.client.command(f"DROP TABLE IF EXISTS {_name(database, staging)} SYNC")
 
     def _replace(self, database: str, ready: str) -> None:
         table, _, rest = ready.rpartition(_SWAP)

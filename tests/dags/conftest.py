@@ -22,6 +22,12 @@ def nightly(bag):
 
 
 @pytest.fixture
+def housekeeping(bag):
+    """The facts of the DAG of housekeeping."""
+    return bag["dags"]["housekeeping"]
+
+
+@pytest.fixture
 def tasks(bag):
     """The facts of each task by `<dag>.<task>`."""
     return {

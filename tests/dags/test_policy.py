@@ -10,7 +10,8 @@ from jobs.core.usecase import PIPELINES
 from jobs.steps.frame import NIGHTLY
 
 POOLS = {"default_pool", *json.loads((PROJECT / "plugins" / "nightshift_pools.json").read_text())}
-TAGS = {"nightly", *PIPELINES}
+TAGS = {"nightly", "housekeeping", *PIPELINES}
+STEP_OPERATORS = {"StepOperator", "HousekeepingOperator"}
 
 
 def offenders(facts, holds):
@@ -46,6 +47,32 @@ def test_every_nightly_dag_has_the_form(nightly):
     assert offenders(nightly, lambda dag: dag["params"].keys() == {"date", "steps"}) == []
     assert offenders(nightly, lambda dag: dag["params"]["date"]["format"] == "date") == []
     assert offenders(nightly, lambda dag: dag["params"]["steps"]["enum"] == ["night", "ingest"]) == []
+
+
+def test_housekeeping_comes_when_the_nights_are_over_one_run_at_a_time(housekeeping):
+    wanted = {"expression": "30 5 * * *", "timezone": "UTC", "run_offset": -1, "key_format": "%Y-%m-%d"}
+    assert wanted.items() <= housekeeping["schedule"].items()
+    assert housekeeping["tags"] == ["housekeeping"] and housekeeping["max_active_runs"] == 1
+
+
+def test_housekeeping_by_hand_removes_nothing_unless_told_to(housekeeping):
+    params = housekeeping["params"]
+    assert params.keys() == {"pipeline", "date", "dry_run"}
+    assert params["pipeline"]["enum"] == ["all", *PIPELINES] and params["date"]["format"] == "date"
+    assert (
+        params["dry_run"] == {"title": "Dry run", "type": "boolean"}
+        and housekeeping["defaults"]["dry_run"] is True
+    )
+
+
+def test_housekeeping_has_a_task_for_each_pipeline_and_none_waits_for_another(housekeeping):
+    tasks = {
+        name: task
+        for name, task in housekeeping["tasks"].items()
+        if task["operator"] == "HousekeepingOperator"
+    }
+    assert set(tasks) == {f"{pipeline}.housekeeping" for pipeline in PIPELINES}
+    assert offenders(tasks, lambda task: task["downstream"] == [] and task["pool"] == "clickhouse") == []
 
 
 def test_every_step_of_the_night_is_a_task_called_like_it(nightly):
@@ -107,7 +134,7 @@ def test_all_but_the_watcher_are_tried_again_at_growing_distance(tasks):
 
 
 def test_every_step_has_the_retry_policy(tasks):
-    steps = {name: task for name, task in tasks.items() if task["operator"] == "StepOperator"}
+    steps = {name: task for name, task in tasks.items() if task["operator"] in STEP_OPERATORS}
     assert offenders(steps, lambda task: task["has_retry_policy"]) == []
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.core.settings import PROJECT
 from jobs.steps.frame import NIGHTLY
-from nightshift_triage import RUNBOOK, step_doc
+from nightshift_triage import RUNBOOK, runbook, step_doc
 
 
 def headings():
@@ -18,7 +18,7 @@ def headings():
 
 
 def test_the_runbook_speaks_of_every_task():
-    assert set(RUNBOOK) == {*NIGHTLY, "features_before", "scores_before", "watcher"}
+    assert set(RUNBOOK) == {*NIGHTLY, "features_before", "scores_before", "watcher", "housekeeping"}
 
 
 @pytest.mark.parametrize(("task", "sections"), RUNBOOK.items(), ids=RUNBOOK)
@@ -27,7 +27,11 @@ def test_every_section_is_there(task, sections):
     assert set(sections) <= headings()
 
 
-@pytest.mark.parametrize("step", NIGHTLY)
+def test_a_task_of_a_group_has_the_same_sections():
+    assert runbook("movies.housekeeping") == runbook("housekeeping")
+
+
+@pytest.mark.parametrize("step", [*NIGHTLY, "housekeeping"])
 def test_a_step_says_what_it_does_and_how_to_run_it_by_hand(step):
     purpose, *_, by_hand = step_doc("fraud", step).split("\n\n")
     assert purpose[0].isupper()

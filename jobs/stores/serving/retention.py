@@ -40,6 +40,32 @@ def expired(
     return [each for each in kept if each not in staying and _free(each, served, now)]
 
 
+def half_done(session: connection, pipeline: str, tables: Sequence[Table]) -> list[str]:
+    """What `clean_up` would end: `publication@<version>` of half loads, `<table>@<version>` of half loads and half drops."""
+    known = publications.every(session, pipeline)
+    loading = [f"publication@{each.version}" for each in known if each.state == "loading"]
+    return loading + [
+        f"{table.name}@{version}"
+        for table in tables
+        for version in sorted(
+            partitions.half_detached(session, pipeline, table) | partitions.loose(session, pipeline, table)
+        )
+    ]
+
+
+def due(
+    session: connection, pipeline: str, tables: Sequence[Table], params: PublishParams, now: datetime
+) -> dict[Table, list[Publication]]:
+    """What `retain` would drop of each table; nothing while nothing is served."""
+    served = publications.served(session, pipeline)
+    if served is None:
+        return {}
+    known = publications.every(session, pipeline)
+    held = {table: partitions.attached(session, pipeline, table) for table in tables}
+    kept = {table: [each for each in known if each.version in held[table]] for table in tables}
+    return {table: expired(table, kept[table], served, params, now) for table in tables}
+
+
 def clean_up(session: connection, pipeline: str, tables: Sequence[Table]) -> bool:
     """Finish what a killed process left: half loads and half drops. False when a lock was in the way."""
     publications.forget_loading(session, pipeline)
@@ -71,10 +97,8 @@ def retain(
     if served is None or not clean_up(session, pipeline, tables):
         return [], served is None
     gone, clean = [], True
-    for table in tables:
-        held = partitions.attached(session, pipeline, table)
-        kept = [each for each in publications.every(session, pipeline) if each.version in held]
-        for each in expired(table, kept, served, params, now):
+    for table, versions in due(session, pipeline, tables, params, now).items():
+        for each in versions:
             if not drop(session, pipeline, table, each.version):
                 clean = False
                 break  # a table has one interrupted detach at most

@@ -78,8 +78,32 @@ def bring_redis_to_postgres(
         load_redis(serving, known[version], batch)
     if serving.redis.served() != served.version:
         serving.redis.point(served.version)
-    _drop_left(serving, served.pair, now)
+    drop_left(serving, now)
     return loaded
+
+
+def left(serving: Serving, now: datetime) -> list[str]:
+    """The versions of which Redis has keys, and which nobody reads any more: they left the pair CLIENT_GRACE ago.
+
+    None while PostgreSQL serves nothing. What Redis itself points to stays, whatever PostgreSQL says.
+    """
+    served = publications.served(serving.session, serving.pipeline)
+    if served is None:
+        return []
+    known = publications.every(serving.session, serving.pipeline)
+    until = {each.version: each.served_until for each in known}
+    read = {*served.pair, serving.redis.served()}
+    return [
+        version
+        for version in sorted(serving.redis.versions() - read)
+        if (last := until.get(version)) is None or now - last >= CLIENT_GRACE
+    ]
+
+
+def drop_left(serving: Serving, now: datetime) -> None:
+    """Unlink from Redis the versions that are `left`."""
+    for version in left(serving, now):
+        serving.redis.drop(version)
 
 
 def load_redis(serving: Serving, publication: Publication, batch: int = redis.BATCH) -> None:
@@ -111,13 +135,3 @@ def _complete(serving: Serving, publication: Publication, batch: int, thorough: 
         serving.redis.missing(version, table, rows, batch)
         for table, rows in serving.contents(publication).items()
     )
-
-
-def _drop_left(serving: Serving, pair: tuple[str, ...], now: datetime) -> None:
-    until = {
-        each.version: each.served_until for each in publications.every(serving.session, serving.pipeline)
-    }
-    for version in serving.redis.versions() - set(pair):
-        last = until.get(version)
-        if last is None or now - last >= CLIENT_GRACE:
-            serving.redis.drop(version)
