@@ -1,0 +1,102 @@
+"""The environment and the command of a container, as the kubelet makes them of the pod, ConfigMaps and Secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from cluster_double.status import Refusal
+from cluster_double.store import Object, Store
+
+KINDS = {"configMap": "configmap", "secret": "secret"}
+REFERENCE = re.compile(r"\$\$|\$\(([^()]+)\)")
+
+
+class Missing(Exception):
+    """A ConfigMap, a Secret or a key that the container needs is not there; it may still come."""
+
+
+class Unmounted(Missing):
+    """What is missing is of a volume."""
+
+
+def variables(pod: Object, store: Store) -> dict[str, str]:
+    """What envFrom and env say; `$(NAME)` in a value stands for a variable before it."""
+    container = pod["spec"]["containers"][0]
+    found: dict[str, str] = {}
+    for source in container.get("envFrom") or []:
+        prefix = source.get("prefix") or ""
+        found |= {prefix + key: value for key, value in _all(source, store).items()}
+    for variable in container.get("env") or []:
+        source = variable.get("valueFrom")
+        value = _value(source, pod, store) if source else expanded(variable.get("value") or "", found)
+        if value is not None:
+            found[variable["name"]] = value
+    return found
+
+
+def command(pod: Object, entrypoint: list[str], known: Mapping[str, str]) -> list[str]:
+    """The container's command, or the image's, and its arguments."""
+    container = pod["spec"]["containers"][0]
+    words = [*(container.get("command") or entrypoint), *(container.get("args") or [])]
+    return [expanded(word, known) for word in words]
+
+
+def expanded(text: str, known: Mapping[str, str]) -> str:
+    """`$$` is a dollar; a name that is not known stays as it is."""
+    return REFERENCE.sub(lambda found: known.get(found[1], found[0]) if found[1] else "$", text)
+
+
+def check_volumes(pod: Object, store: Store) -> None:
+    """Unmounted where a volume is of a ConfigMap or a Secret that is not there."""
+    for volume in pod["spec"].get("volumes") or []:
+        for kind, key in (("configMap", "name"), ("secret", "secretName")):
+            if source := volume.get(kind):
+                try:
+                    _data(KINDS[kind], source[key], source.get("optional"), store)
+                except Missing as error:
+                    name = volume["name"]
+                    raise Unmounted(f'MountVolume.SetUp failed for volume "{name}" : {error}') from error
+
+
+def _all(source: Object, store: Store) -> Mapping[str, str]:
+    for field, kind in KINDS.items():
+        if reference := source.get(f"{field}Ref"):
+            return _data(kind, reference["name"], reference.get("optional"), store)
+    return {}
+
+
+def _value(source: Object, pod: Object, store: Store) -> str | None:
+    """None where the key is optional, and not there."""
+    for field, kind in KINDS.items():
+        if reference := source.get(f"{field}KeyRef"):
+            return _of_key(kind, reference, store)
+    return _field(pod, source["fieldRef"]["fieldPath"])
+
+
+def _of_key(kind: str, reference: Object, store: Store) -> str | None:
+    optional, key = reference.get("optional"), reference["key"]
+    value = _data(kind, reference["name"], optional, store).get(key)
+    if value is None and not optional:
+        raise Missing(f"couldn't find key {key} in {kind} {reference['name']}")
+    return value
+
+
+def _data(kind: str, name: str, optional: bool | None, store: Store) -> Mapping[str, str]:
+    try:
+        data: Mapping[str, str] = store.read(f"{kind}s", name)["data"]
+        return data
+    except Refusal as error:
+        if optional:
+            return {}
+        raise Missing(f'{kind} "{name}" not found') from error
+
+
+def _field(pod: Object, path: str) -> str:
+    """`metadata.name`, `metadata.labels['key']`, `status.podIP` and their like."""
+    path, _, key = path.rstrip("']").partition("['")
+    value: Any = pod
+    for name in [*path.split("."), *([key] if key else [])]:
+        value = (value or {}).get(name)
+    return value or ""

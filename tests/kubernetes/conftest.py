@@ -1,0 +1,29 @@
+"""Steps as pods: the real operator against the double of the cluster's API, over a copy of the prepared night."""
+
+from __future__ import annotations
+
+import pytest
+from pod_world import Task, connect, image
+
+from cluster_double import Cluster
+from jobs.core.settings import PROJECT
+
+
+@pytest.fixture
+def cluster():
+    with Cluster(image(), PROJECT) as found:
+        yield found
+
+
+@pytest.fixture
+def pods(at, cluster, services, steps, monkeypatch, tmp_path):
+    """`pods("train")`: (place, task), the night at that moment and the task of that step, which is to run as a pod."""
+
+    def make(moment, step="train", **given):
+        place = at(moment)
+        needed = connect(cluster, place, tmp_path, services.mlflow, **given)
+        for name, value in (place.environment | needed).items():
+            monkeypatch.setenv(name, value)
+        return place, Task(steps, step)
+
+    return make

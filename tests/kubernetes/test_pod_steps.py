@@ -1,0 +1,206 @@
+"""A step as a pod: what counts as success, what each failure says, and that no pod trains beside another."""
+
+from __future__ import annotations
+
+import pytest
+
+from nights import DAY
+
+NAMED = "fraud/train/2018-04-14"
+
+
+def ends_with(error, *words, kind="StepFailed"):
+    """The task log's last lines are the error's: what happened to the pod, then what to do."""
+    assert type(error).__name__ == kind, error
+    text = str(error)
+    assert all(word in text for word in words), text
+    assert "Next: " in text.splitlines()[-1] or "Next: " in text.splitlines()[-2], text
+
+
+def undisturbed(place, night):
+    """Whether the night stands where it stands when training was a process and nothing happened to it."""
+    return place.lake_digests() == {
+        name: found for name, found in night["gate"].digests.items() if name.startswith("fraud/")
+    }
+
+
+@pytest.fixture
+def trained(pods, cluster, night):
+    """`trained(task)`: the next try ends well, with what an undisturbed night has, and leaves no pod."""
+
+    def check(place, task):
+        found = task.attempt()
+        assert isinstance(found, dict), found
+        assert undisturbed(place, night)
+        assert not cluster.pods[-1].exists
+        return found
+
+    return check
+
+
+def test_a_pod_leaves_what_a_process_leaves(pods, cluster, trained):
+    place, task = pods("train")
+    found = trained(place, task)
+    manifest = place.manifest("train")
+    assert found == {"manifest": NAMED, "rows": found["rows"], "model": manifest.model_digest}
+    (pod,) = cluster.pods
+    assert pod.labels["nightshift/attempt"] == manifest.attempt
+    assert pod.labels["nightshift/date"] == str(DAY)
+    assert {path.split("/")[4] for _, path in cluster.requests} == {"nightshift-jobs"}
+
+
+def test_a_step_that_says_what_must_be_mended_is_not_tried_again(pods, cluster):
+    _, task = pods("snapshot")
+    ends_with(
+        task.attempt(), "snapshot has not been done for 2018-04-14", "run those days first", kind="MendFirst"
+    )
+    (pod,) = cluster.pods
+    assert pod.exists and pod.labels["already_checked"] == "True"
+
+
+def test_out_of_memory_is_said_to_be(pods, cluster, trained):
+    place, task = pods("train")
+    join = task.start()
+    cluster.await_pod().await_phase("Running")
+    cluster.pods[0].out_of_memory()
+    ends_with(join(), "out of memory (limit 4Gi)", "raise the memory")
+    trained(place, task)
+
+
+@pytest.mark.kubernetes
+def test_an_evicted_pod_is_followed_by_another(pods, cluster, trained):
+    place, task = pods("train")
+    join = task.start()
+    cluster.await_pod().await_phase("Running")
+    cluster.pods[0].evict("The node was low on resource: ephemeral-storage.")
+    ends_with(join(), "evicted", "ephemeral-storage", "goes on at the last checkpoint")
+    trained(place, task)
+
+
+@pytest.mark.kubernetes
+def test_a_pod_that_somebody_deletes_is_gone(pods, cluster, trained):
+    place, task = pods("train")
+    join = task.start()
+    cluster.await_pod().await_phase("Running")
+    cluster.delete(cluster.pods[0], grace_s=0)
+    ends_with(join(), "is gone and left no manifest", "goes on at the last checkpoint")
+    trained(place, task)
+
+
+def test_an_image_that_cannot_be_pulled_is_named(pods, cluster):
+    _, task = pods("train")
+    cluster.on_create(lambda pod: pod.image_pull_backoff("manifest for nightshift-training:0.1.0 not found"))
+    ends_with(
+        task.attempt(),
+        "did not start",
+        "manifest for nightshift-training:0.1.0 not found",
+        "kubernetes.images",
+    )
+    assert not cluster.pods[0].exists
+
+
+def test_a_pod_that_no_node_takes_says_why(pods, cluster):
+    _, task = pods("train")
+    cluster.on_create(
+        lambda pod: pod.unschedulable("0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
+    )
+    ends_with(task.attempt(), "Unschedulable", "3 Insufficient nvidia.com/gpu", "kubernetes.sizes")
+    assert not cluster.pods[0].exists
+
+
+@pytest.mark.kubernetes
+def test_a_missing_secret_is_named(pods, cluster):
+    _, task = pods("train", secrets=())
+    ends_with(task.attempt(), "did not start", "nightshift-stores")
+
+
+@pytest.mark.kubernetes
+def test_logs_that_are_cut_cost_nothing(pods, cluster, night):
+    place, task = pods("train")
+    join = task.start()
+    cluster.await_pod().await_phase("Running")
+    for _ in range(3):
+        cluster.pods[0].wait_for(lambda: cluster.cut_logs() > 0)
+    assert isinstance(join(), dict)
+    assert undisturbed(place, night) and len(cluster.pods) == 1
+
+
+@pytest.mark.kubernetes
+def test_an_api_that_is_away_for_a_while_costs_nothing(pods, cluster, night):
+    place, task = pods("train")
+    join = task.start()
+    cluster.await_pod().await_phase("Running")
+    cluster.restart(pause_s=2)
+    assert isinstance(join(), dict)
+    assert undisturbed(place, night) and len(cluster.pods) == 1
+
+
+@pytest.mark.kubernetes
+def test_a_pod_that_ended_while_the_api_was_away_is_not_run_again(pods, cluster, night):
+    place, task = pods("train")
+    join = task.start()
+    pod = cluster.await_pod()
+    pod.await_phase("Running")
+    with cluster.away():
+        ends_with(join(), "lost sight of", "takes the pod up again")
+        pod.await_phase("Succeeded", limit_s=60)
+    assert isinstance(task.attempt(), dict)
+    assert undisturbed(place, night) and len(cluster.pods) == 1
+
+
+def test_a_worker_that_died_finds_its_pod_again(pods, cluster, trained):
+    place, task = pods("train")
+    task.die_after_asking()
+    cluster.await_pod().await_phase("Running")
+    trained(place, task)
+    assert len(cluster.pods) == 1
+
+
+@pytest.mark.kubernetes
+def test_a_worker_that_died_before_it_could_note_its_pod_finds_it_by_its_labels(pods, cluster, trained):
+    place, task = pods("train")
+    task.die_after_asking()
+    task.kept.clear()
+    trained(place, task)
+    assert len(cluster.pods) == 1
+
+
+def test_a_pod_that_ended_without_its_worker_is_harvested(pods, cluster, trained):
+    place, task = pods("train")
+    task.die_after_asking()
+    cluster.await_pod().await_phase("Succeeded", limit_s=60)
+    trained(place, task)
+    assert len(cluster.pods) == 1
+
+
+@pytest.mark.kubernetes
+def test_a_pod_that_failed_without_its_worker_is_explained_once(pods, cluster, trained):
+    place, task = pods("train")
+    task.die_after_asking()
+    cluster.await_pod().await_phase("Running")
+    cluster.pods[0].out_of_memory()
+    ends_with(task.attempt(), "out of memory")
+    trained(place, task)
+
+
+@pytest.mark.kubernetes
+def test_what_a_pod_made_of_a_snapshot_that_has_changed_since_does_not_count(pods, cluster):
+    place, task = pods("train")
+    task.die_after_asking()
+    cluster.await_pod().await_phase("Succeeded", limit_s=60)
+    snapshot = place.manifest("snapshot")
+    place.lake.commit(snapshot.model_copy(update={"model_digest": "made again, of other days"}))
+    assert "which has changed since" in str(task.attempt())
+    assert isinstance(task.attempt(), dict)
+    assert place.manifest("train").reads[snapshot.name] == place.manifest("snapshot").content
+
+
+def test_a_task_that_is_cleared_under_way_waits_for_its_pod_to_end(pods, cluster, trained):
+    place, task = pods("train")
+    join, ended = task.start(), []
+    cluster.await_pod().await_phase("Running")
+    cluster.on_create(lambda pod: ended.append(cluster.pods[0].process.poll()))
+    task.operator.on_kill()
+    assert "told to end" in str(join())
+    trained(place, task)
+    assert len(cluster.pods) == 2 and ended != [None]
