@@ -12,7 +12,7 @@ INSTALL_JAVA = command -v apt-get >/dev/null && \
 	$$root apt-get install -qq --no-install-recommends openjdk-17-jre-headless
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo test test-slow test-chaos lint docs bench lock clean
+.PHONY: help setup up down demo test test-slow test-kubernetes test-chaos lint docs bench lock images clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,10 +31,13 @@ demo: setup ## From nothing to served tables (DATA=<folder>: on your own files)
 	@$(BIN)/nightshift demo $(if $(DATA),--data $(DATA))
 
 test: setup ## Run the tests, but for the slow ones and the kills
-	@$(BIN)/pytest -m "not slow and not chaos"
+	@$(BIN)/pytest -m "not slow and not chaos and not kubernetes"
 
 test-slow: setup ## Run the slow tests
 	@$(BIN)/pytest -m slow
+
+test-kubernetes: setup ## Run every test of steps as pods, against a double of the Kubernetes API
+	@$(BIN)/pytest tests/kubernetes
 
 test-chaos: setup ## Kill everything while the scheduler runs nights; writes docs/reliability.md
 	@$(BIN)/pytest -m chaos --reliability docs/reliability.md
@@ -52,11 +55,21 @@ bench: setup ## Measure
 	@$(BIN)/python -m bench.run_overhead
 	@$(BIN)/python -m bench.recommend
 
-lock: ## Resolve requirements.in into requirements.lock
+lock: ## Resolve requirements.in into requirements.lock, and that of the training image at the same versions
 	@uv=$$(mktemp -d) && trap 'rm -rf "$$uv"' EXIT && $(PYTHON) -m venv "$$uv" && \
 	"$$uv/bin/pip" install --quiet --disable-pip-version-check uv && \
-	"$$uv/bin/uv" pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url \
-		--no-emit-find-links --python-version 3.11 --output-file requirements.lock requirements.in
+	compile="$$uv/bin/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		--no-emit-find-links --python-version 3.11" && \
+	$$compile --output-file requirements.lock requirements.in && cd docker/training && \
+	$$compile --constraint ../../requirements.lock --output-file requirements.lock requirements.in
+
+images: ## Build the images of Airflow and of training, tagged VERSION-COMMIT and VERSION
+	@version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) && \
+	commit=$$(git describe --always --dirty --abbrev=12) && \
+	for image in airflow training; do \
+		docker build --file docker/$$image/Dockerfile --build-arg VERSION=$$version --build-arg COMMIT=$$commit \
+			--tag nightshift-$$image:$$version-$$commit --tag nightshift-$$image:$$version . || exit; \
+	done
 
 clean: ## Stop the services and delete .venv and .nightshift with all data
 	@test ! -x $(BIN)/nightshift || $(BIN)/nightshift down --purge

@@ -1,0 +1,10 @@
+#!/bin/sh
+# Bring Airflow's database to this version and make the pools; LOGINS, where given, is what each user logs in with, as JSON.
+set -eu
+airflow db migrate
+airflow pools import "$NIGHTSHIFT_PROJECT/plugins/nightshift_pools.json"
+if [ -n "${LOGINS:-}" ]; then
+    umask 077
+    mkdir -p "$AIRFLOW_HOME"
+    printf '%s\n' "$LOGINS" > "$AIRFLOW_HOME/passwords.json"
+fi
