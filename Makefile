@@ -37,7 +37,7 @@ test-slow: setup ## Run the slow tests
 	@$(BIN)/pytest -m slow
 
 test-kubernetes: setup ## Run every test of steps as pods, against a double of the Kubernetes API
-	@$(BIN)/pytest tests/kubernetes
+	@$(BIN)/pytest tests/kubernetes tests/scheduler/test_night_in_pods.py
 
 test-chaos: setup ## Kill everything while the scheduler runs nights; writes docs/reliability.md
 	@$(BIN)/pytest -m chaos --reliability docs/reliability.md

@@ -14,8 +14,9 @@ from typing import Any, Literal, get_args, get_origin
 
 import pyarrow as pa
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
-from jobs.core import params
+from jobs.core import params, pods
 from jobs.core.settings import PROJECT
 from jobs.core.usecase import PIPELINES, Source, Table, parameters, sources, tables
 from jobs.fraud.columns import DERIVED, FEATURES
@@ -261,16 +262,22 @@ def _params() -> Iterator[str]:
         first = params.first_date(file, pipeline)
         yield f"## {pipeline}\n\n`{pipeline}.first_date` is `{first}`: the first day that the source has; days before it"
         yield "are not missing.\n"
+        sizes = _value(pods.resources(file, pipeline))
+        yield f"`{pipeline}.resources` is {sizes}: the size of each step's pod, with `NIGHTSHIFT_RUNNER=kubernetes`.\n"
         for step, section in parameters(pipeline).items():
-            yield from _section(pipeline, step, section, given.get(step) or {})
+            yield f"### `{pipeline}.{step}`\n"
+            yield from _section(section, given.get(step) or {})
+    yield "## kubernetes\n\nHow steps run as pods, with `NIGHTSHIFT_RUNNER=kubernetes`.\n"
+    yield from _section(pods.KubernetesParams, params.load(file)[pods.KUBERNETES])
+    yield "A size, one of `kubernetes.sizes`:\n"
+    yield from _section(pods.Size, {})
 
 
-def _section(pipeline: str, step: str, section: type[params.Section], given: dict[str, Any]) -> Iterator[str]:
-    yield f"### `{pipeline}.{step}`\n"
+def _section(section: type[params.Section], given: dict[str, Any]) -> Iterator[str]:
     if not section.model_fields:
         yield "No parameters.\n"
         return
-    chosen = section.model_validate(given)
+    chosen = section.model_construct(**given) if section is pods.Size else section.model_validate(given)
     yield from _grid(("key", "in params.yaml", "default", "allowed", "meaning"), (
         (f"`{name}`", _value(getattr(chosen, name)) if name in given else "", _value(field.default), _allowed(field),
          field.description or "")
@@ -279,11 +286,19 @@ def _section(pipeline: str, step: str, section: type[params.Section], given: dic
 
 
 def _value(value: Any) -> str:
+    if value is PydanticUndefined:
+        return ""
     if isinstance(value, dict):
-        return ", ".join(f"`{key}: {each}`" for key, each in value.items()) or "none"
+        return ", ".join(f"`{key}: {_brief(each)}`" for key, each in value.items()) or "none"
     if isinstance(value, tuple):
         return ", ".join(f"`{each}`" for each in value) or "none"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, params.Section):
+        return ", ".join(f"{each}" for each in value.model_dump().values())
+    return str(value)
 
 
 def _allowed(field: FieldInfo) -> str:
@@ -294,7 +309,13 @@ def _allowed(field: FieldInfo) -> str:
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
     bounds = [f"{sign} {getattr(rule, name)}" for rule in field.metadata for name, sign in signs.items()
               if getattr(rule, name, None) is not None]  # fmt: skip
-    name = {tuple[params.date, ...]: "list of dates", dict[str, float]: "metric: number"}.get(kind)  # type: ignore[call-overload]
+    name = {
+        tuple[params.date, ...]: "list of dates",
+        dict[str, float]: "metric: number",
+        dict[str, str]: "name: text",
+        dict[str, pods.Image]: "name: image",
+        dict[str, pods.Size]: "name: size",
+    }.get(kind)  # type: ignore[call-overload]
     return " ".join([name or getattr(kind, "__name__", str(kind)), *([", ".join(bounds)] if bounds else [])])
 
 

@@ -14,13 +14,14 @@ RUNBOOK = {
     "features_before": ("the-day-before-does-not-end",),
     "scores_before": ("the-day-before-does-not-end",),
     "snapshot": ("a-day-of-the-window-is-missing", "the-first-nights", "a-file-of-the-lake-is-gone-or-damaged"),
-    "train": ("training-failed", "mlflow-is-down", "no-movie-has-enough-interactions"),
+    "train": ("training-failed", "a-pod-does-not-start", "a-pod-died", "mlflow-is-down"),
     "gate": ("the-challenger-was-rejected",),
     "promote": ("the-challenger-was-rejected", "mlflow-is-down"),
     "predict": ("there-is-no-champion", "a-day-of-the-window-is-missing"),
     "publish": ("a-publish-was-interrupted", "redis-is-down-or-was-flushed", "postgresql-is-down"),
     "verify": ("verify-finds-a-difference",),
     "watcher": ("the-run-is-red",),
+    "orphan_pods": ("pods-that-nobody-waits-for",),
     "housekeeping": ("housekeeping-failed", "a-file-of-the-lake-is-gone-or-damaged"),
 }  # fmt: skip
 

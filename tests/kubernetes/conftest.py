@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from pod_world import Task, connect, image
 
 from cluster_double import Cluster
 from jobs.core.settings import PROJECT
+from pod_world import Task, connect, image
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from nights import DAY
@@ -204,3 +206,21 @@ def test_a_task_that_is_cleared_under_way_waits_for_its_pod_to_end(pods, cluster
     assert "told to end" in str(join())
     trained(place, task)
     assert len(cluster.pods) == 2 and ended != [None]
+
+
+@pytest.mark.kubernetes
+@pytest.mark.parametrize("how", ["ends well", "is killed", "is deleted"])
+def test_a_deferred_task_goes_on_where_the_trigger_leaves_it(pods, cluster, night, how):
+    """Another process goes on with an operator that has nothing but what the DAG file gave it."""
+    place, task = pods("train", deferrable=True)
+    deferred = task.defer()
+    pod = cluster.await_pod()
+    if how != "ends well":
+        pod.await_phase("Running")
+        {"is killed": pod.out_of_memory, "is deleted": lambda: pod.delete(0)}[how]()
+    ended = task.reenter(asyncio.run(anext(deferred.trigger.run())).payload)
+    if how == "ends well":
+        assert ended["model"] == place.manifest("train").model_digest
+        assert undisturbed(place, night)
+    else:
+        ends_with(ended, {"is killed": "out of memory", "is deleted": "left no manifest"}[how])

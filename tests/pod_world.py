@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import yaml
 
 from jobs.core import settings
@@ -42,11 +43,12 @@ def endpoints(place, mlflow):
     }  # fmt: skip
 
 
-def connect(cluster, place, folder, mlflow, secrets=("nightshift-stores",)):
+def connect(cluster, place, folder, mlflow, secrets=("nightshift-stores",), **more):
     """Give the cluster what pods of steps read, and say in the place's params how steps become pods; what Airflow's
     side needs in its environment."""
     file = place.home / "params.yaml"
-    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"kubernetes": KUBERNETES}))
+    known = {"movies": {"first_date": "2018-04-08"}} | yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump(known | {"kubernetes": KUBERNETES | more}))
     cluster.config_map(NAMESPACE, ENDPOINTS, endpoints(place, mlflow))
     cluster.config_map(NAMESPACE, "nightshift-params", {"params.yaml": file.read_text()})
     for name in secrets:
@@ -67,13 +69,29 @@ class Task:
 
     def attempt(self):
         """One try; what it pushed, or the exception that it ended with."""
-        from airflow.sdk.bases.operator import ExecutorSafeguard
+        self.tries += 1
+        return self._ended(lambda operator: operator.execute(self.context()))
+
+    def defer(self):
+        """One try of a deferrable operator, up to its deferral: what it hands to the triggerer."""
+        from airflow.sdk.exceptions import TaskDeferred
 
         self.tries += 1
+        with pytest.raises(TaskDeferred) as deferred:
+            self._ended(lambda operator: operator.execute(self.context()))
+        return deferred.value
+
+    def reenter(self, event):
+        """The rest of that try, with the trigger's event; ends like `attempt`."""
+        return self._ended(lambda operator: operator.trigger_reentry(self.context(), event))
+
+    def _ended(self, work):
+        from airflow.sdk.bases.operator import ExecutorSafeguard
+
         self.operator = self.steps.step_task("fraud", self.step)
         ExecutorSafeguard.tracker.set(self.operator)  # as the task runner does
         try:
-            self.operator.execute(self.context())
+            work(self.operator)
         except Exception as error:
             return error
         return self.pushed["return_value"]

@@ -1,0 +1,68 @@
+"""Pods that nobody waits for go; those that a try will take up, and fresh evidence, stay."""
+
+from __future__ import annotations
+
+import importlib
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from nights import DAY
+
+
+@pytest.fixture
+def sweep(pods, cluster):
+    """`sweep(states)`: run the task over a pod of train whose run has these states; what it returns."""
+    place, task = pods("train")
+    task.die_after_asking()
+    orphans = importlib.import_module("nightshift_orphans")
+    known = importlib.import_module("jobs.core.pods").kubernetes(place.home / "params.yaml")
+
+    def run(states, dry_run=False):
+        ti = SimpleNamespace(
+            get_task_states=lambda dag_id, run_ids: {each: states for each in run_ids if states}
+        )
+        context = {"ti": ti, "params": {"dry_run": dry_run}, "dag_run": SimpleNamespace(run_type="manual")}
+        return orphans.OrphanPods.execute.__wrapped__(
+            orphans.OrphanPods(task_id="orphan_pods", known=known), context
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("state", ["running", "up_for_retry", "deferred", "queued", None])
+def test_a_pod_that_a_try_waits_for_or_will_take_up_stays(sweep, cluster, state):
+    assert sweep({"train": state}) == {"pods": 1, "gone": 0}
+    assert cluster.pods[0].exists
+
+
+@pytest.mark.parametrize(
+    "states", [{"train": "failed"}, {"train": "success"}, {}], ids=["failed", "success", "no run"]
+)
+def test_a_pod_whose_task_is_over_goes(sweep, cluster, states):
+    pod = cluster.await_pod()
+    assert sweep(states, dry_run=True) == {"pods": 1, "gone": 1}
+    assert pod.exists and "deletionTimestamp" not in pod.object["metadata"]
+    assert sweep(states) == {"pods": 1, "gone": 1}
+    pod.wait_for(lambda: not pod.exists)
+
+
+def test_a_failed_pod_is_kept_for_some_days(sweep, cluster, monkeypatch):
+    pod = cluster.await_pod()
+    pod.await_phase("Running")
+    pod.out_of_memory()
+    pod.await_phase("Failed")
+    assert sweep({"train": "failed"}) == {"pods": 1, "gone": 0}
+    ends = importlib.import_module("nightshift_orphans")
+    monkeypatch.setattr(ends, "ended_at", lambda pod: datetime.now(UTC) - timedelta(days=8))
+    assert sweep({"train": "failed"}) == {"pods": 1, "gone": 1}
+
+
+def test_pods_of_others_are_not_looked_at(sweep, cluster):
+    pod = cluster.await_pod()
+    assert str(DAY) in pod.name
+    cluster.store.update(
+        "pods", pod.name, lambda found: found["metadata"]["labels"].pop("app.kubernetes.io/name")
+    )
+    assert sweep({"train": "failed"}) == {"pods": 0, "gone": 0}

@@ -1,0 +1,94 @@
+"""The night with NIGHTSHIFT_RUNNER=kubernetes, by a real scheduler against the double: as if training were a process."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from platform_under_test import DAG, gone, kill
+
+from cluster_double import Cluster
+from jobs.core.settings import PROJECT
+from nights import DAY
+from pod_world import connect, image
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(image(), PROJECT) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def platform(scheduled, cluster, services, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cluster")
+    with scheduled("extract", lambda place: connect(cluster, place, folder, services.mlflow)) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="module")
+def run(platform):
+    """The run of the night, over."""
+    with platform.api("oncall") as api:
+        run = api.trigger(DAG, DAY)
+    platform.finish(run)
+    return run
+
+
+def ended_well(platform, run, night):
+    state, tasks = platform.finish(run)
+    assert state == "success" and set(tasks.values()) == {"success"}, platform.logs(run)
+    assert platform.place.digests() == night["end"].digests
+    return True
+
+
+@pytest.fixture
+def training(platform, run, cluster):
+    """Train is cleared, its next pod runs and stands still; `training` is that pod."""
+    before = len(cluster.pods)
+    with platform.api("oncall") as api:
+        api.clear(DAG, run, "train")
+    pod = cluster.await_pod(before + 1, limit_s=120)
+    pod.await_phase("Running")
+    os.kill(pod.process.pid, signal.SIGSTOP)
+    yield pod
+    if pod.process.poll() is None:
+        os.kill(pod.process.pid, signal.SIGCONT)
+
+
+def test_the_night_ends_with_the_digests_of_one_without_pods(platform, run, night, cluster):
+    assert ended_well(platform, run, night)
+    (pod,) = cluster.pods
+    assert pod.labels["nightshift/attempt"] == platform.place.manifest("train").attempt
+    with platform.api() as api:
+        path = f"dags/{DAG}/dagRuns/{run}/taskInstances/train/xcomEntries/return_value"
+        pushed = api.call("GET", path)["value"]
+        assert "judged on the holdout" in api.log(DAG, run, "train")
+    assert pushed["model"] == platform.place.manifest("train").model_digest
+
+
+def test_a_pod_whose_worker_and_scheduler_died_is_taken_up_again(platform, run, night, cluster, training):
+    known = len(cluster.pods)
+    leader = platform.component("scheduler").leader
+    kill(leader)
+    assert gone(leader)
+    platform.up()
+    os.kill(training.process.pid, signal.SIGCONT)
+    assert ended_well(platform, run, night)
+    assert len(cluster.pods) == known
+    assert platform.place.manifest("train").attempt == training.labels["nightshift/attempt"]
+
+
+def test_a_task_that_is_cleared_under_way_gets_a_pod_after_the_first_has_ended(
+    platform, run, night, cluster, training
+):
+    known, still = len(cluster.pods), []
+    cluster.on_create(lambda pod: still.append(training.process.poll() is None))
+    with platform.api("oncall") as api:
+        api.clear(DAG, run, "train")
+    assert ended_well(platform, run, night)
+    assert len(cluster.pods) == known + 1 and still == [False]
+    assert platform.place.manifest("train").attempt == cluster.pods[-1].labels["nightshift/attempt"]
