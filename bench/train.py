@@ -1,58 +1,40 @@
 """What checkpoints cost: training in segments, each kept in a lake folder, beside bare `xgboost.train`, in turn.
 
-`python -m bench.train [--lake FOLDER] [--rows N]`, with the parameters of params.yaml and the same DMatrix for both
-sides. FOLDER is a lake in which `snapshot` of fraud has been done: its latest training set is taken; without one, N
-generated rows of fraud's features. A segment starts by re-scoring all rows with the trees before it: the long
-training, without early stopping, shows what that costs. Segments draw rows and features otherwise than one long
-training does, so early stopping ends elsewhere: seconds are also set against the rounds trained. The goal is 1.1.
+`python -m bench.train [--lake FOLDER] [--rows N]`, with the parameters of params.yaml and the same DMatrix for all.
+FOLDER is a lake in which `snapshot` of fraud has been done: its latest training set is taken; without one, N
+generated rows. A segment begins with scoring all rows by the trees before it: a long training without early
+stopping shows what that costs. Segments draw rows and features otherwise than one long training does, so early
+stopping ends elsewhere: the ratio is given by training and by round trained. The goal is 1.1 at most.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 from uuid import uuid4
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the steps do, before OpenMP comes with a library
+# As the steps do, before any library that brings OpenMP.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import numpy as np
-import pyarrow as pa
 import xgboost as xgb
 
+from bench import fraud_rows
 from bench.__main__ import ROUNDS, clock
+from bench.fraud_rows import Rows
 from jobs.core import boosting, params, settings
 from jobs.core.boosting import Plan
-from jobs.fraud import metrics, model
-from jobs.fraud.columns import CATEGORIES, FEATURES
 from jobs.fraud.params import TrainParams
-from jobs.steps import train as step
 from jobs.stores import checkpoints
 from jobs.stores.lake import Lake
 
-LONG, SEGMENTS = 600, (50, 100, 200)
-TRAIN_DAYS, HOLDOUT_DAYS, FIRST = 28, 7, date(2018, 4, 1)
-COLUMNS = ("training", "rounds", "seconds", "ratio", "s / 100 rounds", "ratio", "AUC-PR")
-Side = tuple[str, Callable[[], xgb.Booster]]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What both sides train on, stop by and are judged on."""
-
-    native: dict[str, Any]
-    fit: xgb.DMatrix
-    late: xgb.DMatrix
-    holdout: xgb.DMatrix
-
-    def precision(self, booster: xgb.Booster) -> float:
-        return metrics.average_precision(self.holdout.get_label(), booster.predict(self.holdout))
+LONG, SEGMENTS = 600, (200, 100, 50)
+COLUMNS = ("training", "rounds", "seconds", "ratio", "ratio by round", "AUC-PR")
+Side = Callable[[], xgb.Booster]
 
 
 def main() -> None:
@@ -61,20 +43,66 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=300_000, help="to generate without --lake")
     given = parser.parse_args()
     chosen = params.section(settings.load().params_file, "fraud", "train", TrainParams)
-    name, table = stored(given.lake) if given.lake else (f"generated, {given.rows:,} rows", generated(given.rows))
-    rows = matrices(table, chosen)
-    print(f"{name}: {rows.fit.num_row():,} rows x {rows.fit.num_col()} features, {chosen.threads} threads")
+    name, table = (
+        fraud_rows.stored(given.lake) if given.lake else ("generated", fraud_rows.generated(given.rows))
+    )
+    rows = fraud_rows.rows(table, chosen)
+    print(f"{name}: {rows.fit.num_row():,} rows x {rows.fit.num_col()} features, {chosen.threads} threads\n")
     print(f"| {' | '.join(COLUMNS)} |\n|---|{'---:|' * (len(COLUMNS) - 1)}")
     patient = Plan(chosen.n_estimators, chosen.checkpoint_rounds, chosen.early_stopping_rounds)
     with TemporaryDirectory(prefix="nightshift-bench-") as folder:
-        compare("until it stops", rows, patient, [chosen.checkpoint_rounds], Lake(folder))
-        compare(f"{LONG} rounds", rows, Plan(LONG, LONG), SEGMENTS, Lake(folder))
+        compare(rows, patient, (chosen.checkpoint_rounds,), Lake(folder))
+        compare(rows, Plan(LONG, LONG), SEGMENTS, Lake(folder))
 
 
-def compare(what: str, rows: Rows, plan: Plan, segments: list[int], lake: Lake) -> None:
-    """Run bare and each length of segment in turn, ROUNDS times, and print the medians."""
-    sides = [(f"{what}, bare", lambda: bare(rows, plan)), *segmented(what, rows, plan, segments, lake)]
-    ...
+def compare(rows: Rows, plan: Plan, segments: tuple[int, ...], lake: Lake) -> None:
+    """Run all in turn, ROUNDS times after a short training that counts for nothing, and print the medians."""
+    bare(rows, Plan(1, 1))  # sorts the values of the matrix into bins, once for all
+    sides: dict[str, Side] = {f"bare, {ends(plan)}": partial(bare, rows, plan)}
+    for each in segments:
+        name = f"checkpoints every {each}, {ends(plan)}"
+        sides[name] = partial(segmented, rows, replace(plan, segment=each), lake)
+    boosters: dict[str, xgb.Booster] = {}
+
+    def run(name: str) -> float:
+        return clock(lambda: boosters.update({name: sides[name]()}))
+
+    rounds = [[run(name) for name in sides] for _ in range(ROUNDS)]
+    report(rows, plan, boosters, [median(column) for column in zip(*rounds, strict=True)])
+
+
+def bare(rows: Rows, plan: Plan) -> xgb.Booster:
+    """What a user would write."""
+    stopping = plan.patience and xgb.callback.EarlyStopping(rounds=plan.patience, save_best=True)
+    return xgb.train(
+        rows.native, rows.fit, plan.rounds, verbose_eval=False,
+        evals=[(rows.late, "validation")] if stopping else (), callbacks=[stopping] if stopping else None,
+    )  # fmt: skip
+
+
+def segmented(rows: Rows, plan: Plan, lake: Lake) -> xgb.Booster:
+    """What the step does; a key of its own, so that it finds no checkpoint."""
+    kept = checkpoints.of(lake, "fraud", uuid4().hex)
+    late = rows.late if plan.patience else None
+    return boosting.train(rows.native, rows.fit, plan, evaluation=late, checkpoints=kept)
+
+
+def report(rows: Rows, plan: Plan, boosters: dict[str, xgb.Booster], seconds: list[float]) -> None:
+    """A line each; the first is what the others are set against."""
+    trained = [
+        min(each.num_boosted_rounds() + (plan.patience or 0), plan.rounds) for each in boosters.values()
+    ]
+    for (name, booster), count, each in zip(boosters.items(), trained, seconds, strict=True):
+        ratio = each / seconds[0]
+        print(
+            f"| {name} | {count} | {each:.1f} | {ratio:.2f} | {ratio * trained[0] / count:.2f} "
+            f"| {rows.precision(booster):.4f} |",
+            flush=True,
+        )
+
+
+def ends(plan: Plan) -> str:
+    return "until it stops" if plan.patience else f"{plan.rounds} rounds"
 
 
 if __name__ == "__main__":

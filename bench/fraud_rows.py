@@ -1,0 +1,77 @@
+"""What trainings are measured on: a training set of fraud that a snapshot has left in a lake, or generated rows like it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xgboost as xgb
+
+from jobs.core.errors import DataError
+from jobs.fraud import metrics, model
+from jobs.fraud.columns import CATEGORIES, FEATURES
+from jobs.fraud.params import TrainParams
+from jobs.steps import train
+from jobs.stores.lake import Lake
+
+TRAIN_DAYS, HOLDOUT_DAYS, FIRST = 28, 7, np.datetime64("2018-04-01")
+MISSING = 0.1
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that a training fits, those that stop it, those that judge it, and XGBoost's parameters."""
+
+    native: dict[str, Any]
+    fit: xgb.DMatrix
+    late: xgb.DMatrix
+    holdout: xgb.DMatrix
+
+    def precision(self, booster: xgb.Booster) -> float:
+        """Average precision (AUC-PR) on the holdout."""
+        return metrics.average_precision(self.holdout.get_label(), booster.predict(self.holdout))
+
+
+def rows(table: pa.Table, params: TrainParams) -> Rows:
+    """As the step and the model split, name and code them."""
+    days, holdout = train.split(table)
+    early, late = model.split_by_day(days, params.validation_days)
+    vocabulary = {name: model._vocabulary(days[name]) for name in CATEGORIES}
+    matrices = (model._matrix(part, vocabulary) for part in (early, late, holdout))
+    return Rows(model._native(params.booster, params), *matrices)
+
+
+def stored(url: str) -> tuple[date, pa.Table]:
+    """The latest training set of fraud in a lake, and its day; DataError without any."""
+    lake = Lake(url)
+    if not (days := lake.days("fraud", "snapshot")):
+        raise DataError(
+            f"there is no training set of fraud in {url}", remedy="run `snapshot` first, or leave out --lake"
+        )
+    found = lake.result("fraud", "snapshot", days[-1])
+    return days[-1], lake.read_table(found.output("training_set"))
+
+
+def generated(count: int) -> pa.Table:
+    """`count` rows of FEATURES over the days of a snapshot; about 3 % are frauds, by products of features."""
+    chance = np.random.default_rng(0)
+    columns: dict[str, Any] = {name: chance.normal(size=count) for name in FEATURES}
+    days = np.sort(chance.integers(0, TRAIN_DAYS + HOLDOUT_DAYS, count))
+    label = chance.random(count) < 1 / (1 + np.exp(-_log_odds(columns)))
+    for name in CATEGORIES:
+        columns[name] = chance.choice(["a", "b", "c", "d"], count)
+    for name in FEATURES[len(FEATURES) // 2 :]:
+        columns[name] = pa.array(columns[name], mask=chance.random(count) < MISSING)
+    split = np.where(days < TRAIN_DAYS, "train", "holdout")
+    return pa.table(columns | {model.LABEL: label, "date": FIRST + days, "split": split})
+
+
+def _log_odds(columns: dict[str, np.ndarray]) -> np.ndarray:
+    customer, merchant = (columns[f"{entity}_mean_30"] for entity in ("customer", "merchant"))
+    surge = np.maximum(columns["amount_z"], 0) * np.maximum(columns["customer_today_count"], 0)
+    risk = np.maximum(columns["merchant_risk_30"], 0) ** 2
+    habit = columns["amount"] * np.abs(customer) + columns["customer_std_7"] * columns["merchant_mean_7"]
+    return -8 + 2 * surge + 1.5 * risk + 1.5 * habit + 0.6 * (customer + merchant)
