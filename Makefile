@@ -37,7 +37,7 @@ test-slow: setup ## Run the slow tests
 	@$(BIN)/pytest -m slow
 
 test-kubernetes: setup ## Run every test of steps as pods, against a double of the Kubernetes API
-	@$(BIN)/pytest tests/kubernetes tests/scheduler/test_night_in_pods.py
+	@$(BIN)/pytest tests/pods tests/scheduler/test_night_in_pods.py
 
 test-chaos: setup ## Kill everything while the scheduler runs nights; writes docs/reliability.md
 	@$(BIN)/pytest -m chaos --reliability docs/reliability.md
@@ -54,6 +54,7 @@ bench: setup ## Measure
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.run_overhead
 	@$(BIN)/python -m bench.recommend
+	@$(BIN)/python -m bench.train
 
 lock: ## Resolve requirements.in into requirements.lock, and that of the training image at the same versions
 	@uv=$$(mktemp -d) && trap 'rm -rf "$$uv"' EXIT && $(PYTHON) -m venv "$$uv" && \

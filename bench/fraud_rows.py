@@ -11,6 +11,7 @@ import pyarrow as pa
 import xgboost as xgb
 
 from jobs.core.errors import DataError
+from jobs.core.manifest import manifest_name
 from jobs.fraud import metrics, model
 from jobs.fraud.columns import CATEGORIES, FEATURES
 from jobs.fraud.params import TrainParams
@@ -47,12 +48,12 @@ def rows(table: pa.Table, params: TrainParams) -> Rows:
 def stored(url: str) -> tuple[date, pa.Table]:
     """The latest training set of fraud in a lake, and its day; DataError without any."""
     lake = Lake(url)
-    if not (days := lake.days("fraud", "snapshot")):
-        raise DataError(
-            f"there is no training set of fraud in {url}", remedy="run `snapshot` first, or leave out --lake"
-        )
-    found = lake.result("fraud", "snapshot", days[-1])
-    return days[-1], lake.read_table(found.output("training_set"))
+    for day in reversed(lake.days("fraud", "snapshot")):
+        if found := lake.manifest(manifest_name("fraud", "snapshot", day)):
+            return day, lake.read_table(found.output("training_set"))
+    raise DataError(
+        f"there is no training set of fraud in {url}", remedy="run its step snapshot, or leave out --lake"
+    )
 
 
 def generated(count: int) -> pa.Table:
@@ -74,4 +75,5 @@ def _log_odds(columns: dict[str, np.ndarray]) -> np.ndarray:
     surge = np.maximum(columns["amount_z"], 0) * np.maximum(columns["customer_today_count"], 0)
     risk = np.maximum(columns["merchant_risk_30"], 0) ** 2
     habit = columns["amount"] * np.abs(customer) + columns["customer_std_7"] * columns["merchant_mean_7"]
-    return -8 + 2 * surge + 1.5 * risk + 1.5 * habit + 0.6 * (customer + merchant)
+    odds: np.ndarray = -8 + 2 * surge + 1.5 * risk + 1.5 * habit + 0.6 * (customer + merchant)
+    return odds

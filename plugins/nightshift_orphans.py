@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 from airflow.sdk import BaseOperator
+from kubernetes.client.exceptions import ApiException
 
 from jobs.core.pods import KubernetesParams
 from nightshift_housekeeping import is_dry
@@ -42,8 +44,15 @@ class OrphanPods(BaseOperator):
         for name, why in gone:
             self.log.info("%s %s: %s", "would delete" if is_dry(context) else "deletes", name, why)
             if not is_dry(context):
-                client.delete_namespaced_pod(name, self.known.namespace)
+                self._delete(client, name)
         return {"pods": len(pods), "gone": len(gone)}
+
+    def _delete(self, client: k8s.CoreV1Api, name: str) -> None:
+        try:
+            client.delete_namespaced_pod(name, self.known.namespace)
+        except ApiException as error:
+            if error.status != HTTPStatus.NOT_FOUND:  # it went by itself
+                raise
 
     def _why(self, context: Context, pod: k8s.V1Pod) -> str:
         """Why a pod goes; nothing when it stays."""

@@ -12,7 +12,20 @@ if TYPE_CHECKING:
     from kubernetes import client as k8s
 
 OVER = ("Succeeded", "Failed")
+TIMED_OUT = (
+    "the task reached its time limit, and its pod is told to end.\n"
+    "  Next: see in the log above what took so long; clear this task, and it goes on at the last checkpoint"
+)
 _RESUMES = "The next try starts another, which goes on at the last checkpoint."
+
+
+def refused(run: str, error: Exception | None) -> StepFailed:
+    """There was never a pod."""
+    return StepFailed(
+        f"{run}: no pod could be made: {error}\n"
+        "  Next: see what the API server refuses: the rights of Airflow's service account, the namespace's quota, or "
+        "kubernetes in params.yaml. See docs/runbook.md#a-pod-does-not-start"
+    )
 
 
 def gone(run: str, pod: k8s.V1Pod, error: Exception | None) -> StepFailed:
@@ -51,25 +64,43 @@ def not_started(run: str, pod: k8s.V1Pod, error: Exception | None) -> StepFailed
 
 def explained(run: str, pod: k8s.V1Pod, tail: str, words: str) -> StepFailed:
     """It ran and is over."""
-    name, state = pod.metadata.name, _terminated(pod)
-    if pod.status.reason == "Evicted":
-        what, remedy = f"was evicted from its node: {pod.status.message}", _RESUMES
-    elif pod.status.reason == "DeadlineExceeded":
-        what, remedy = (
-            f"ran longer than it may: {pod.status.message}",
-            f"see in its log what took so long. {_RESUMES}",
-        )
-    elif state is not None and state.reason == "OOMKilled":
-        what = f"was killed: out of memory (limit {_memory(pod)})"
-        remedy = "raise the memory of its size (kubernetes.sizes in params.yaml), then clear this task"
-    elif state is None:
-        what, remedy = f"failed before it began: {pod.status.reason}: {pod.status.message}", _RESUMES
-    elif not state.exit_code:
-        return StepFailed(f"{run}: the pod {name} ended without an error and left no manifest.\n  {words}")
+    state = _terminated(pod)
+    if told := _by_the_cluster(pod, state):
+        what, remedy = told
+    elif state is None or not state.exit_code:
+        what, remedy = "ended without an error, and without a result that counts", words
     else:
-        text = state.message or tail
-        return failure(f"{run}: the pod {name}", state.exit_code, deque(text.splitlines()))
-    return StepFailed(f"{run}: the pod {name} {what}\n  Next: {remedy}")
+        return _by_itself(f"{run}: the pod {pod.metadata.name}", state, tail)
+    return StepFailed(f"{run}: the pod {pod.metadata.name} {what}\n  Next: {remedy}")
+
+
+def _by_the_cluster(pod: k8s.V1Pod, state: Any) -> tuple[str, str] | None:
+    """(what happened, what to do) where the cluster ended the pod."""
+    reason, message = pod.status.reason, pod.status.message
+    if state is not None and state.reason == "OOMKilled":
+        limits = pod.spec.containers[0].resources.limits or {}
+        remedy = "raise the memory of its size (kubernetes.sizes in params.yaml), then clear this task"
+        return f"was killed: out of memory (limit {limits.get('memory', 'none')})", remedy
+    if reason == "Evicted":
+        return f"was evicted from its node: {message}", _RESUMES
+    if reason == "DeadlineExceeded":
+        return f"ran longer than it may: {message}", f"see in its log what took so long. {_RESUMES}"
+    for each in pod.status.conditions or []:
+        if each.type == "DisruptionTarget" and not reason:
+            reason, message = each.reason, each.message
+    if reason:
+        return f"was ended with its node, or before it began: {reason}: {message}", _RESUMES
+    if state is None:
+        return "failed, and nothing says how: its node is gone", _RESUMES
+    return None
+
+
+def _by_itself(name: str, state: Any, tail: str) -> StepFailed:
+    """The step's own words, where it said some."""
+    error = failure(name, state.exit_code, deque((tail or state.message or "").splitlines()))
+    if "Next: " in str(error):
+        return error
+    return type(error)(f"{error}\n  Next: read its log above. {_RESUMES}")
 
 
 def ended_at(pod: k8s.V1Pod) -> datetime:
@@ -93,8 +124,3 @@ def _waiting(pod: k8s.V1Pod) -> Any:
 def _terminated(pod: k8s.V1Pod) -> Any:
     state = _status(pod)
     return state.terminated if state else None
-
-
-def _memory(pod: k8s.V1Pod) -> str:
-    limits = pod.spec.containers[0].resources.limits or {}
-    return str(limits.get("memory", "none"))

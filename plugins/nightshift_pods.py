@@ -11,30 +11,38 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import PodLaunchFailedException
+from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import (
+    KubernetesApiException,
+    generic_api_retry,
+)
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from airflow.providers.cncf.kubernetes.utils.pod_manager import PodLaunchTimeoutException
+from airflow.sdk.exceptions import AirflowTaskTimeout
+from kubernetes import client as k8s
 from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
 
 import nightshift_pod_ends as ends
 from jobs.core.pods import KubernetesParams, Size
-from kubernetes import client as k8s
 from nightshift_dates import day_of
 from nightshift_steps import StepFailed, arguments, begin, left_by
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-NOT_STARTED = (PodLaunchFailedException, PodLaunchTimeoutException)
 USER = 10001  # of the images
 GPU = "nvidia.com/gpu"
 ATTEMPT = "nightshift/attempt"
 CONFIG = "/etc/nightshift"
-# Where a pod may write, its root being read-only; all of it goes with the pod.
-PLACES = {"HOME": "/tmp", "NIGHTSHIFT_HOME": "/tmp/nightshift", "MPLCONFIGDIR": "/tmp/matplotlib"}
+# Where a pod may write, its root being read-only, and all of which goes with the pod; and what it reads.
+PLACES = {
+    "HOME": "/tmp", "NIGHTSHIFT_HOME": "/tmp/nightshift", "MPLCONFIGDIR": "/tmp/matplotlib",
+    "NIGHTSHIFT_PARAMS": f"{CONFIG}/params.yaml",
+}  # fmt: skip
+API_AWAY = (HTTPError, OSError, ApiException, KubernetesApiException)
 
 
 class PodStepOperator(KubernetesPodOperator):
@@ -46,10 +54,13 @@ class PodStepOperator(KubernetesPodOperator):
     def __init__(
         self, *, pipeline: str, step: str, size: Size, known: KubernetesParams, **kwargs: Any
     ) -> None:
-        # Kubernetes ends a pod that hangs before Airflow ends the task, and says why.
-        deadline = int(0.9 * kwargs["execution_timeout"].total_seconds())
-        super().__init__(**(settings(size, known) | {"active_deadline_seconds": deadline} | kwargs))
+        # Kubernetes ends a pod that hangs, and says why; Airflow ends the task only after that.
+        limit: timedelta = kwargs.pop("execution_timeout")
+        wait = timedelta(seconds=known.schedule_timeout_s + known.startup_timeout_s)
+        limits = {"active_deadline_seconds": int(limit.total_seconds()), "execution_timeout": limit + wait}
+        super().__init__(**(settings(size, known) | limits | kwargs))
         self.pipeline, self.step, self.grace_s = pipeline, step, known.grace_s
+        self._over = False
         self.labels = {
             "app.kubernetes.io/name": "nightshift", "nightshift/pipeline": pipeline, "nightshift/step": step,
         }  # fmt: skip
@@ -63,7 +74,7 @@ class PodStepOperator(KubernetesPodOperator):
         self._to_its_end(context, lambda: super(PodStepOperator, self).execute(context))
 
     def trigger_reentry(self, context: Context, event: dict[str, Any]) -> None:
-        """Where a deferred task goes on: the pod is over, or lost."""
+        """Where a deferred task goes on: the pod is over, or lost, or did not start in time."""
         named = k8s.V1ObjectMeta(name=event["name"], namespace=event["namespace"])
         self.pod_request_obj = k8s.V1Pod(metadata=named)
         self._to_its_end(context, lambda: super(PodStepOperator, self).trigger_reentry(context, event))
@@ -93,60 +104,83 @@ class PodStepOperator(KubernetesPodOperator):
             if time.monotonic() > deadline:
                 remedy = f"Next: kubectl delete pod -n {self.namespace} --force {ending}, then clear the task"
                 raise StepFailed(f"{ending} of an earlier try does not end. {remedy}")
+            if self._killed:
+                raise StepFailed("the task was ended before it had a pod")
             self.log.info("waiting for %s of an earlier try to end", ending)
             time.sleep(1)
-        return super().get_or_create_pod(pod_request_obj, context)
+        self.pod = super().get_or_create_pod(pod_request_obj, context)
+        if self._killed:  # meanwhile, when there was no pod yet to be told
+            self.on_kill()
+        return self.pod
 
     def cleanup(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: `_to_its_end` decides what becomes of the pod, once it knows about the manifest."""
 
     def _to_its_end(self, context: Context, wait: Callable[[], Any]) -> None:
         """Push the result after `wait`, which ends when the pod has, or when nothing can be seen of it."""
+        run = f"{self.pipeline}/{self.step} {day_of(context)}"
         error = None
         try:
             wait()
+        except StepFailed:
+            raise
+        except AirflowTaskTimeout:
+            self.log.error("%s: %s", run, ends.TIMED_OUT)
+            raise
         except Exception as caught:
             error = caught
         if self._killed:
-            raise StepFailed("the task was ended, and its pod was told to end") from error
+            raise StepFailed(f"{run}: the task was ended, and its pod was told to end") from error
+        if not self._over:  # else a pod that was over before it could be waited for: `wait` came by here
+            self._end(context, run, error)
+
+    def _end(self, context: Context, run: str, error: Exception | None) -> None:
+        """The result where there is one, whatever became of the pod; else what happened."""
         if not (asked := self.pod or self.pod_request_obj):
-            raise StepFailed(f"no pod could be asked for: {error}") from error
-        pod, day = self._seen(asked), day_of(context)
-        found, words = left_by(self.pipeline, self.step, day, _attempt(asked))
+            raise ends.refused(run, error) from error
+        pod = self._seen(run, asked)
+        if pod is not None and pod.status.phase == "Failed":
+            self._read_pod_container_states(pod, reraise=False)
+            self._read_pod_events(pod, reraise=False)
+        found, words = left_by(self.pipeline, self.step, day_of(context), _attempt(asked))
         if not found:
-            raise self._failure(f"{self.pipeline}/{self.step} {day}", asked, pod, words, error) from error
-        self._delete(pod)
-        context["ti"].xcom_push("return_value", found)
+            raise self._failure(run, asked, pod, words, error) from error
+        context["ti"].xcom_push(key="return_value", value=found)
+        self._over = True
+        if pod:
+            self.patch_already_checked(pod, reraise=False)  # should it outlive the next line
+            self._delete(pod)
 
     def _failure(
         self, run: str, asked: k8s.V1Pod, pod: k8s.V1Pod | None, words: str, error: Exception | None
     ) -> StepFailed:
         """What happened, when there is no manifest; a pod that is over is not taken up again."""
         if pod is None:
-            return ends.gone(run, asked, error)
-        if pod.status.phase not in ends.OVER and not isinstance(error, NOT_STARTED):
-            return ends.lost(run, pod, error)
-        self._read_pod_container_states(pod, reraise=False)
-        self._read_pod_events(pod, reraise=False)
+            refused = isinstance(error, ApiException) and error.status != HTTPStatus.NOT_FOUND
+            return ends.refused(run, error) if refused else ends.gone(run, asked, error)
         if pod.status.phase in ends.OVER:
             self.patch_already_checked(pod, reraise=False)
             return ends.explained(run, pod, self._tail(pod), words)
+        if pod.status.phase != "Pending" or isinstance(error, API_AWAY):
+            return ends.lost(run, pod, error)
+        self._read_pod_events(pod, reraise=False)
         self._delete(pod)  # it did nothing, and might begin beside the next one
         return ends.not_started(run, pod, error)
 
+    @generic_api_retry  # type: ignore[untyped-decorator]
     def _told_to_end(self, selector: str) -> str:
         """The names of the pods of this task that are being deleted."""
         found = self.client.list_namespaced_pod(self.namespace, label_selector=selector).items
         return " ".join(pod.metadata.name for pod in found if pod.metadata.deletion_timestamp)
 
-    def _seen(self, pod: k8s.V1Pod) -> k8s.V1Pod | None:
+    def _seen(self, run: str, pod: k8s.V1Pod) -> k8s.V1Pod | None:
         """The pod as it is now; None when it is gone."""
         try:
             return self.pod_manager.read_pod(pod)
         except Exception as error:
             if isinstance(error, ApiException) and error.status == HTTPStatus.NOT_FOUND:
                 return None
-            raise ends.lost(self.task_id, pod, error) from error
+            raise ends.lost(run, pod, error) from error
 
     def _tail(self, pod: k8s.V1Pod) -> str:
         """The end of its log, as far as the API still has it."""
@@ -158,11 +192,10 @@ class PodStepOperator(KubernetesPodOperator):
             return str(found.data.decode(errors="replace"))
         return ""
 
-    def _delete(self, pod: k8s.V1Pod | None) -> None:
-        """Best effort: what stays is over, and housekeeping removes it."""
+    def _delete(self, pod: k8s.V1Pod) -> None:
+        """Best effort: housekeeping removes what stays."""
         try:
-            if pod:
-                self.pod_manager.delete_pod(pod)
+            self.pod_manager.delete_pod(pod)
         except Exception as error:
             self.log.warning("a pod stays that should go: %s", error)
 

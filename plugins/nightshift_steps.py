@@ -137,7 +137,7 @@ def left_by(pipeline: str, step: str, day: date, attempt: str) -> tuple[dict[str
     error = failure(f"{pipeline}/{step} {day}", ended.returncode, deque(ended.stderr.splitlines()))
     if ended.returncode == DataError.exit_code:
         return None, str(error)
-    raise StepFailed(str(error))
+    raise error
 
 
 def environment(known: Mapping[str, str]) -> dict[str, str]:

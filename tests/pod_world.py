@@ -38,8 +38,7 @@ def image():
 def endpoints(place, mlflow):
     """What pods of steps find their stores by."""
     return {
-        settings.LAKE: str(place.home / "lake"), settings.MLFLOW: mlflow,
-        "NIGHTSHIFT_PARAMS": str(place.home / "params.yaml"),
+        settings.LAKE: f"file://{place.home / 'lake'}", settings.MLFLOW: mlflow,
     }  # fmt: skip
 
 

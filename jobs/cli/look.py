@@ -72,14 +72,17 @@ def manifest(
     receipt: Annotated[Path | None, typer.Option(help="Write what was produced to this file.")] = None,
 ) -> None:
     """Print what a step read, wrote and decided for a day, as JSON. An error when it has not been done, or not by the
-    attempt, or when what it read has changed since.
+    attempt, or when its parameters, or what it read, have changed since.
 
     Example: nightshift manifest train --pipeline fraud --date 2018-07-10
     """
-    from jobs.core import settings
+    from jobs.core import params, settings
+    from jobs.core.usecase import parameters
     from jobs.stores.lake import Lake
 
-    found = Lake(settings.load().lake).result(pipeline, step, date.date(), attempt)
+    chosen = settings.load()
+    section = params.section(chosen.params_file, pipeline, step, parameters(pipeline)[step])
+    found = Lake(chosen.lake).result(pipeline, step, date.date(), section.digest, attempt)
     if receipt:
         receipt.write_text(json.dumps(found.receipt(), indent=1, sort_keys=True) + "\n")
     typer.echo(found.to_bytes().decode())

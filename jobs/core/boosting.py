@@ -16,6 +16,7 @@ from typing import Any, Protocol, cast
 import xgboost as xgb
 
 from jobs.core import log
+from jobs.core.digest import json_digest
 from jobs.core.errors import StoreError
 from jobs.core.failpoint import failpoint
 from jobs.core.process import term_waits
@@ -93,7 +94,11 @@ def train(
     Told to end (SIGTERM), it finishes its segment and raises StoreError: another attempt goes on there.
     """
     kept = Nowhere() if checkpoints is None else checkpoints
-    data, progress = _resumed(kept, stage)
+    # Of this very training: a plan may follow from what came before, and on a GPU that need not repeat.
+    name = f"{stage}-{json_digest([parameters, asdict(plan)])[:8]}"
+    data, progress = _resumed(kept, name)
+    if progress.rounds:
+        LOG.info("resumed", stage=stage, rounds=progress.rounds)
     evaluations = [(evaluation, "validation")] if evaluation is not None else []
     while not progress.stopped(plan):
         since, before = time.monotonic(), progress.rounds
@@ -105,7 +110,7 @@ def train(
             )  # fmt: skip
             booster.set_attr(**{_STATE: json.dumps(asdict(progress))})
             data = bytes(booster.save_raw("ubj"))
-            kept.save(stage, progress.rounds, data)
+            kept.save(name, progress.rounds, data)
         LOG.info("boosted", stage=stage, rounds=progress.rounds, seconds=round(time.monotonic() - since, 2))
         if told:
             raise StoreError(
@@ -120,7 +125,6 @@ def _resumed(checkpoints: Checkpoints, stage: str) -> tuple[bytes, Progress]:
     if not (data := checkpoints.latest(stage)):
         return b"", Progress()
     progress = Progress(**json.loads(_loaded(data).attr(_STATE) or "{}"))
-    LOG.info("resumed", stage=stage, rounds=progress.rounds)
     return data, progress
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from functools import cache
+from importlib.util import find_spec
 from typing import Literal
 
 from jobs.core import log
@@ -16,14 +17,15 @@ _LIBRARY = "libcuda.so.1"  # of the driver: there is no GPU to be had without it
 
 
 @cache
-def resolve(asked: Asked) -> Device:
-    """The device for what params ask for; `auto` takes a GPU where there is one and says what it took.
+def resolve(asked: Asked, *libraries: str) -> Device:
+    """The device for what params ask for; `auto` takes a GPU where there is one, and the libraries that the model
+    needs to use it, and says what it took.
 
     ConfigError when `cuda` is asked for and cannot be had.
     """
     if asked == "cpu":
         return "cpu"
-    lacking = _lacking()
+    lacking = _lacking() or _not_installed(libraries)
     if asked == "cuda" and lacking:
         raise ConfigError(
             f"train.device is cuda, but {lacking}",
@@ -32,6 +34,11 @@ def resolve(asked: Asked) -> Device:
     found: Device = "cpu" if lacking else "cuda"
     log.logger().info("device", asked=asked, takes=found, because=lacking or "there is a GPU")
     return found
+
+
+def _not_installed(libraries: tuple[str, ...]) -> str:
+    missing = [name for name in libraries if find_spec(name) is None]
+    return f"{' and '.join(missing)} is not installed" if missing else ""
 
 
 def _lacking() -> str:

@@ -24,13 +24,15 @@ def _pinned(image: str) -> str:
 
 
 Image = Annotated[str, AfterValidator(_pinned)]
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|[KMGT]i?)?$")]
+# Of what Kubernetes takes, that which a person means.
+Processors = Annotated[str, Field(pattern=r"^([1-9]\d*m?|\d+\.\d+)$")]
+Bytes = Annotated[str, Field(pattern=r"^[1-9]\d*(\.\d+)?[MGT]i?$")]
 
 
 class Size(Section):
     image: str = Field(description="the image that has what the step needs, a name in `images`")
-    cpu: Quantity = Field(description="processors")
-    memory: Quantity = Field(description="memory; above it the pod is killed")
+    cpu: Processors = Field(description="processors")
+    memory: Bytes = Field(description="memory; above it the pod is killed")
     gpu: int = Field(0, ge=0, description="GPUs (nvidia.com/gpu)")
 
 

@@ -121,7 +121,8 @@ class Model(Protocol):
     """Fit and judge. What `fit` returns can write itself (`to_bytes`) and is what `load` brings back; its
     `booster` is an XGBoost model that is all of it, or None: then `_load_pyfunc` of this module loads the bytes.
 
-    NAME is that of the registered model, REQUIREMENTS what it takes to load it elsewhere. `fit` takes the good
+    NAME is that of the registered model, REQUIREMENTS what it takes to load it elsewhere, GPU_LIBRARIES what `fit`
+    needs on a GPU. `fit` takes the good
     rows that D has of each source in BESIDE, and goes on at `checkpoints` where boosting had come further. `evaluate` judges on
     `holdout`; `train` is what was known before. `values` are those that such a metric is the mean of, in an order
     that the model does not change; None for a metric that is no mean. `chosen` is what training decided by itself.
@@ -129,6 +130,7 @@ class Model(Protocol):
 
     NAME: str
     REQUIREMENTS: tuple[str, ...]
+    GPU_LIBRARIES: tuple[str, ...]
     BESIDE: tuple[str, ...]
 
     def fit(

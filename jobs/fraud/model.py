@@ -27,6 +27,7 @@ from jobs.fraud.params import TrainParams
 
 LABEL = "is_fraud"
 NAME = "fraud"  # of the registered model
+GPU_LIBRARIES = ()  # XGBoost brings all that it needs
 BESIDE = ()  # a row of the training set says all that there is to learn
 REQUIREMENTS = (f"xgboost=={xgb.__version__}", f"numpy=={np.__version__}")  # to load it elsewhere
 

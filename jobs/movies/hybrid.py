@@ -13,7 +13,7 @@ import xgboost as xgb
 from jobs.core import boosting, device
 from jobs.core.boosting import Checkpoints, Plan
 from jobs.movies import metrics, ranking
-from jobs.movies.params import TrainParams
+from jobs.movies.params import GPU_LIBRARIES, TrainParams
 from jobs.movies.scorers import SOURCES, Scorers
 
 BLENDED = (*SOURCES, "walk", "fresh")
@@ -154,7 +154,7 @@ def fit_ranker(windows: list[Window], params: TrainParams, checkpoints: Checkpoi
         "objective": "rank:ndcg", "tree_method": "hist", "max_depth": params.ranker_depth,
         "learning_rate": params.ranker_learning_rate, "min_child_weight": 5, "subsample": 0.8,
         "lambdarank_pair_method": "topk", "lambdarank_num_pair_per_sample": 20,
-        "seed": params.seed, "nthread": params.threads, "device": device.resolve(params.device),
+        "seed": params.seed, "nthread": params.threads, "device": device.resolve(params.device, *GPU_LIBRARIES),
     }  # fmt: skip
     booster = boosting.train(
         settings, matrix, Plan(params.ranker_rounds, params.checkpoint_rounds),

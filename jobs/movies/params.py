@@ -24,6 +24,9 @@ class SnapshotParams(Section):
     holdout_days: int = Field(14, ge=1, description="days the gate judges on; no model is fitted on them")
 
 
+GPU_LIBRARIES = ("cupy",)  # what the model needs to use a GPU
+
+
 class TrainParams(params.TrainParams):
     rating_scale: float = Field(10, gt=0, description="the best rating there is; strength is its square root")
     view_strength: float = Field(0.5, gt=0, le=1, description="strength of a view, the best rating being 1")

@@ -13,7 +13,7 @@ from jobs.movies import content, ease, popular, walk
 from jobs.movies.catalogue import Catalogue
 from jobs.movies.content import Content
 from jobs.movies.interactions import Interactions, kept_items
-from jobs.movies.params import TrainParams
+from jobs.movies.params import GPU_LIBRARIES, TrainParams
 
 TIE = 1e-6  # of popularity is in every score: of movies about which nothing else is known the popular come first
 SOURCES = ("collaborative", "content", "popular")  # of candidates, each an algorithm of its own
@@ -99,7 +99,7 @@ def fit(
             matrix,
             params.ease_regularisation,
             params.ease_max_items,
-            ease.INVERSE[device.resolve(params.device)],
+            ease.INVERSE[device.resolve(params.device, *GPU_LIBRARIES)],
         ),
         walk.fit(matrix, params.walk_beta, params.walk_neighbours),
         popular.fit(interactions, half_life),

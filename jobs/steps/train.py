@@ -32,9 +32,13 @@ def run(step: Step) -> None:
     train, holdout = split(table)
     beside = [_of_the_day(step, name) for name in usecase.BESIDE]
     step.at("compute")
-    takes = device.resolve(step.params(TrainParams).device)
+    step.facts["device"] = device.resolve(step.params(TrainParams).device, *usecase.GPU_LIBRARIES)
     kept = checkpoints.of(
-        step.lake, step.run.pipeline, [each.digest for each in step.inputs], step.section.digest, takes
+        step.lake,
+        step.run.pipeline,
+        [each.digest for each in step.inputs],
+        step.section.digest,
+        step.facts["device"],
     )
     fitted = usecase.fit(train, step.section, *beside, checkpoints=kept)
     metrics = usecase.evaluate(fitted, train, holdout)
@@ -49,7 +53,7 @@ def run(step: Step) -> None:
     version = _register(step, snapshot, fitted, data, metrics, train, holdout)
     step.model_digest = digest
     step.outputs.append(Dataset(name="model", path=path, rows=train.num_rows, digest=digest))
-    step.facts |= {"model_version": version, "device": takes, "metrics": metrics} | usecase.chosen(fitted)
+    step.facts |= {"model_version": version, "metrics": metrics} | usecase.chosen(fitted)
 
 
 def _of_the_day(step: Step, source: str) -> pa.Table:

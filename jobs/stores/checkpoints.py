@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy
+import scipy
 import xgboost
 
 from jobs.core import log
@@ -52,15 +54,15 @@ class LakeCheckpoints:
 
 
 def of(lake: Lake, pipeline: str, *depends_on: Any) -> LakeCheckpoints:
-    """Those of the training that depends on these JSON values, and on the code and the XGBoost that run it."""
-    key = json_digest([*depends_on, _code(pipeline), xgboost.__version__])
+    """Those of the training that depends on these JSON values, and on the code and the libraries that run it."""
+    versions = [library.__version__ for library in (numpy, scipy, xgboost)]
+    key = json_digest([*depends_on, _code(), versions])
     return LakeCheckpoints(lake, f"{pipeline}/{FOLDER}/{key[:32]}")
 
 
-def _code(pipeline: str) -> str:
-    """Digest of the sources that fit the pipeline's models."""
+def _code() -> str:
+    """Digest of all sources: which of them matter to a training, nobody would keep up to date."""
     sha = hashlib.sha256()
-    for room in ("core", pipeline):
-        for path in sorted(Path(PROJECT, "jobs", room).rglob("*.py")):
-            sha.update(path.read_bytes())
+    for path in sorted(Path(PROJECT, "jobs").rglob("*.py")):
+        sha.update(path.read_bytes())
     return sha.hexdigest()

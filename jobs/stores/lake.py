@@ -163,9 +163,9 @@ class Lake:
                 f"{path} is damaged: {error}", remedy="re-run the step that wrote it", input=path
             ) from None
 
-    def result(self, pipeline: str, step: str, day: date, attempt: str = "") -> Manifest:
+    def result(self, pipeline: str, step: str, day: date, params_digest: str, attempt: str = "") -> Manifest:
         """What a step has left for a day; DataError when that is nothing, of another attempt than the one asked for,
-        or made from something that has changed since.
+        or made by other parameters, or from something that has changed since.
         """
         name = manifest_name(pipeline, step, day)
         remedy = f"run it again: nightshift {step} --pipeline {pipeline} --date {day}"
@@ -173,6 +173,12 @@ class Lake:
         if found is None or attempt not in ("", found.attempt):
             by = f" by attempt {attempt}" if attempt else ""
             raise DataError(f"{step} has not been done for {day}{by}", remedy=remedy, input=name)
+        if found.params_digest != params_digest:
+            raise DataError(
+                f"{step} of {day} was done with other parameters than those of now",
+                remedy=f"see that both read the same params.yaml, then {remedy}",
+                input=name,
+            )
         for read, content in found.reads.items():
             if (now := self.manifest(read)) and now.content != content:
                 raise DataError(

@@ -5,7 +5,8 @@ of a cluster is not here. In the place of a node stands this machine:
 
 - The image is the environment, the working directory and the entry point that `Cluster` is given; a container's
   `image`, `workingDir` and resources are checked and reported, and change nothing.
-- Nothing is mounted. A ConfigMap or Secret that a volume names must be there, as in a cluster, but its files are not.
+- A volume is a folder of its own, with the files of its ConfigMap or Secret; instead of mounting it, a path below its
+  `mountPath` in the value of a variable is made one below that folder.
 - Users, capabilities, seccomp, `readOnlyRootFilesystem` and NetworkPolicies are not enforced; the *restricted*
   Pod Security Standard is, at the door.
 - A pod has one container and `restartPolicy: Never`. There is no exec, and so no XCom sidecar.

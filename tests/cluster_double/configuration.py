@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cluster_double.status import Refusal
@@ -48,16 +49,34 @@ def expanded(text: str, known: Mapping[str, str]) -> str:
     return REFERENCE.sub(lambda found: known.get(found[1], found[0]) if found[1] else "$", text)
 
 
-def check_volumes(pod: Object, store: Store) -> None:
-    """Unmounted where a volume is of a ConfigMap or a Secret that is not there."""
+def volumes(pod: Object, store: Store) -> dict[str, Mapping[str, str]]:
+    """The files of each volume. Unmounted where one is of a ConfigMap or a Secret that is not there."""
+    found: dict[str, Mapping[str, str]] = {}
     for volume in pod["spec"].get("volumes") or []:
+        found[volume["name"]] = {}
         for kind, key in (("configMap", "name"), ("secret", "secretName")):
             if source := volume.get(kind):
                 try:
-                    _data(KINDS[kind], source[key], source.get("optional"), store)
+                    found[volume["name"]] = _data(KINDS[kind], source[key], source.get("optional"), store)
                 except Missing as error:
                     name = volume["name"]
                     raise Unmounted(f'MountVolume.SetUp failed for volume "{name}" : {error}') from error
+    return found
+
+
+def mounted(variables: Mapping[str, str], pod: Object, store: Store, folder: Path) -> dict[str, str]:
+    """The variables, with paths below a mount made paths below `folder`, where the volumes are written."""
+    found = dict(variables)
+    for name, files in volumes(pod, store).items():
+        (folder / name).mkdir(parents=True)
+        for file, text in files.items():
+            (folder / name / file).write_text(text)
+    for mount in pod["spec"]["containers"][0].get("volumeMounts") or []:
+        path = mount["mountPath"]
+        for variable, value in variables.items():
+            if value == path or value.startswith(f"{path}/"):
+                found[variable] = f"{folder / mount['name']}{value.removeprefix(path)}"
+    return found
 
 
 def _all(source: Object, store: Store) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cluster_double import configuration
 from cluster_double.container import Container, Log
@@ -33,6 +34,7 @@ class Kubelet:
         self.container: Container | None = None
         self._record, self._node = record, node
         self._held, self._problem = "", ""
+        self._volumes = TemporaryDirectory(prefix="nightshift-pod-")
         self._ending: Ending | None = None
         self._deleting = False
         self._deadline: threading.Timer | None = None
@@ -62,6 +64,7 @@ class Kubelet:
         self.end(0, Ending())
         if self._thread.is_alive():
             self._thread.join(timeout=10)
+        self._volumes.cleanup()
 
     def _live(self) -> None:
         try:
@@ -105,7 +108,7 @@ class Kubelet:
         said = ""
         while not self._ending:
             try:
-                configuration.check_volumes(self._record.object, self._record.store)
+                configuration.volumes(self._record.object, self._record.store)
                 return configuration.variables(self._record.object, self._record.store)
             except configuration.Missing as error:
                 if str(error) != said:
@@ -142,7 +145,9 @@ class Kubelet:
         command = configuration.command(self._record.object, self._node.entrypoint, variables)
         if not command:
             raise FileNotFoundError("no command specified")
-        return Container(command, {**self._node.environment, **variables}, self._node.cwd, self.log)
+        folder = Path(self._volumes.name)
+        given = configuration.mounted(variables, self._record.object, self._record.store, folder)
+        return Container(command, {**self._node.environment, **given}, self._node.cwd, self.log)
 
     def _not_started(self, message: str) -> None:
         self._record.event("Warning", "Failed", f"Error: {message}")

@@ -12,6 +12,7 @@ import xgboost as xgb
 from jobs.core import boosting
 from jobs.core.boosting import Plan
 from jobs.core.errors import StoreError
+from kept_checkpoints import Kept
 
 PARAMETERS = {
     "objective": "binary:logistic", "eval_metric": "aucpr", "max_depth": 3, "subsample": 0.7,
@@ -19,17 +20,6 @@ PARAMETERS = {
 }  # fmt: skip
 ROUNDS = Plan(rounds=23, segment=5)
 PATIENT = Plan(rounds=200, segment=7, patience=10)
-
-
-class Kept(dict):
-    """Checkpoints by stage and rounds, in memory."""
-
-    def save(self, stage, rounds, data):
-        self[stage, rounds] = data
-
-    def latest(self, stage):
-        mine = [key for key in self if key[0] == stage]
-        return self[max(mine)] if mine else None
 
 
 def matrix(rows=400, seed=0):
@@ -54,8 +44,8 @@ def test_a_training_that_resumes_at_any_checkpoint_ends_in_the_same_bytes(data, 
     kept = Kept()
     whole = boosting.train(PARAMETERS, train, plan, evaluation=late, checkpoints=kept)
     assert len(kept) > 3
-    for _, rounds in sorted(kept):
-        survived = Kept({key: value for key, value in kept.items() if key[1] <= rounds})
+    for count in range(1, len(kept) + 1):
+        survived = kept.first(count)
         again = boosting.train(PARAMETERS, train, plan, evaluation=late, checkpoints=survived)
         assert bytes_of(again) == bytes_of(whole)
         assert survived == kept
@@ -107,7 +97,7 @@ def test_told_to_end_it_keeps_its_segment_and_another_attempt_goes_on_there(data
     with pytest.raises(StoreError, match=r"after 15 of 23 rounds") as ended:
         boosting.train(PARAMETERS, data[0], ROUNDS, checkpoints=kept)
     assert "goes on there" in str(ended.value)
-    assert max(kept) == ("fit", 15)
+    assert [rounds for _, rounds in sorted(kept)] == [5, 10, 15]
     assert signal.getsignal(signal.SIGTERM) == before
     monkeypatch.undo()
     again = boosting.train(PARAMETERS, data[0], ROUNDS, checkpoints=kept)

@@ -14,6 +14,7 @@ from jobs.core.errors import DataError
 from jobs.fraud import metrics, model
 from jobs.fraud.columns import CATEGORIES, FEATURES
 from jobs.fraud.params import TrainParams
+from kept_checkpoints import Kept
 
 # One thread: beside other tests on few cores a second one mostly waits.
 PARAMS = TrainParams(n_estimators=30, max_depth=3, validation_days=3, early_stopping_rounds=5, threads=1)
@@ -254,3 +255,17 @@ def test_parameters_and_example_say_what_was_used(fitted, holdout):
     assert said["rounds"] == fitted.rounds and said["max_depth"] == 3
     shown = model.example(fitted, holdout)
     assert (list(shown.columns), len(shown)) == (list(FEATURES), 5)
+
+
+@pytest.mark.parametrize("search", [0, 2], ids=["refit", "search and refit"])
+def test_a_training_that_was_killed_anywhere_goes_on_to_the_same_bytes(table, search):
+    params = PARAMS.model_copy(
+        update={"checkpoint_rounds": 3, "search_trials": search, "search_folds": 2, "refit": True}
+    )
+    kept = Kept()
+    whole = model.fit(table, params, checkpoints=kept).to_bytes()
+    assert {stage.rpartition("-")[0] for stage, _ in kept} >= {"fit", "refit"}
+    for count in (1, len(kept) // 3, len(kept) // 2, len(kept) - 1):
+        survived = kept.first(count)
+        assert model.fit(table, params, checkpoints=survived).to_bytes() == whole
+        assert survived.keys() == kept.keys()

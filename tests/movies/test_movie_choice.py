@@ -10,6 +10,7 @@ from movie_world import DAY, START, interactions
 from jobs.movies import catalogue, folds, hybrid, metrics, ranking, validation
 from jobs.movies.hybrid import BLENDED, FEATURES, Candidates, Window
 from jobs.movies.params import TrainParams
+from kept_checkpoints import Kept
 
 PARAMS = TrainParams(threads=1, ranker=False)
 
@@ -100,9 +101,12 @@ def test_a_ranker_competes_and_strangers_get_the_popular():
         each.labels[:] = False
         nearest = np.abs(each.found.features[:, :, column] - 0.5).argmin(axis=1)
         each.labels[np.arange(len(nearest)), nearest] = True
-    params = TrainParams(threads=1, ranker_rounds=30)
-    chosen = hybrid.choose(*windows, params)
+    params, kept = TrainParams(threads=1, ranker_rounds=30, checkpoint_rounds=11), Kept()
+    chosen = hybrid.choose(*windows, params, kept)
     assert chosen.kind == "ranker" and chosen.figures["ranker"] > chosen.figures["blend"] + 0.2
     new = Candidates(windows[0].found.places, windows[0].found.features.copy())
     new.features[:, :, FEATURES.index("user_interactions")] = 0
     np.testing.assert_array_equal(chosen.scores(new), hybrid.blend(new, hybrid.POPULAR))
+    for count in range(1, len(kept)):  # killed anywhere, it goes on to the same ranker
+        assert hybrid.choose(*windows, params, kept.first(count)).ranker == chosen.ranker
+    assert len(kept) == 6

@@ -92,3 +92,19 @@ def test_a_task_that_is_cleared_under_way_gets_a_pod_after_the_first_has_ended(
     assert ended_well(platform, run, night)
     assert len(cluster.pods) == known + 1 and still == [False]
     assert platform.place.manifest("train").attempt == cluster.pods[-1].labels["nightshift/attempt"]
+
+
+def test_the_log_of_a_failed_pod_ends_with_what_happened_and_what_to_do(platform, run, cluster):
+    cluster.on_create(
+        lambda pod: pod.unschedulable("0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
+    )
+    with platform.api("oncall") as api:
+        api.clear(DAG, run, "train")
+    state, tasks = platform.finish(run)
+    assert state == "failed" and tasks["train"] == "failed" and tasks["publish"] == "success"
+    with platform.api("oncall") as api:
+        said = api.log(DAG, run, "train", api.tasks(DAG, run)["train"].tries).splitlines()
+    end = "\n".join(said[-12:])
+    assert "did not start: no node takes it: Unschedulable: 0/3 nodes are available" in end, end
+    assert "Next: free or add such a node" in end and "docs/runbook.md#a-pod-does-not-start" in end
+    assert not any(pod.exists for pod in cluster.pods)

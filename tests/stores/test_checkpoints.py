@@ -46,8 +46,15 @@ def test_a_damaged_one_is_reported_and_passed_over(lake, kept, damaged, capsys):
     assert "a damaged checkpoint is passed over" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("lake", ["folder"], indirect=True)
 def test_a_half_written_one_is_no_checkpoint(lake, kept, tmp_path):
-    if (folder := tmp_path / "lake" / kept.folder).is_dir():
-        newest = lake.files(kept.folder)[-1]
-        (folder / newest).rename(folder / f".{newest}.0123abcd")
-        assert kept.latest("fit") == b"after 100"
+    folder, newest = tmp_path / "lake" / kept.folder, lake.files(kept.folder)[-1]
+    (folder / newest).rename(folder / f".{newest}.0123abcd")
+    assert kept.latest("fit") == b"after 100"
+
+
+def test_one_that_housekeeping_removes_meanwhile_is_passed_over(lake, kept, monkeypatch):
+    newest = lake.files(kept.folder)
+    lake.remove(f"{kept.folder}/{newest[-1]}")
+    monkeypatch.setattr(Lake, "files", lambda *_: newest)
+    assert kept.latest("fit") == b"after 100"

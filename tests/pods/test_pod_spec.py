@@ -7,6 +7,7 @@ import json
 import kubernetes_validate
 import pytest
 import yaml
+from kubernetes import client
 
 from cluster_double.security import check_restricted
 from jobs.core import pods, settings
@@ -14,9 +15,8 @@ from jobs.core.errors import ConfigError
 from jobs.core.settings import PROJECT
 from jobs.core.usecase import PIPELINES
 from jobs.steps.frame import NIGHTLY
-from kubernetes import client
 
-SNAPSHOT = PROJECT / "tests" / "kubernetes" / "pod_spec.json"
+SNAPSHOT = PROJECT / "tests" / "pods" / "pod_spec.json"
 NAME = "fraud-train-2018-07-10-0123456789ab"
 PARAMS = PROJECT / "params.yaml"
 

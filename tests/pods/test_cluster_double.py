@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 import kubernetes_asyncio
 import psutil
 import pytest
+from kubernetes import client, config, watch
 from urllib3.exceptions import HTTPError
 
 from cluster_double import Cluster
-from kubernetes import client, config, watch
 
 NAMESPACE = "nightshift-jobs"
 SECURITY = {

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import os
+import signal
 
 import pytest
 
@@ -206,6 +209,58 @@ def test_a_task_that_is_cleared_under_way_waits_for_its_pod_to_end(pods, cluster
     assert "told to end" in str(join())
     trained(place, task)
     assert len(cluster.pods) == 2 and ended != [None]
+
+
+@pytest.mark.kubernetes
+def test_a_pod_that_may_not_be_made_says_what_refused_it(pods, cluster):
+    _, task = pods("train", namespace="elsewhere")
+    ends_with(task.attempt(), "no pod could be made", "elsewhere", "rights of Airflow's service account")
+
+
+@pytest.mark.kubernetes
+def test_a_task_that_is_ended_before_it_has_a_pod_asks_for_none(pods, cluster):
+    _, task = pods("train")
+    task.die_after_asking()
+    first = cluster.await_pod()
+    first.await_phase("Running")
+    os.kill(first.process.pid, signal.SIGSTOP)  # it does not end before the grace period does
+    cluster.delete(first)
+    join = task.start()
+    first.wait_for(lambda: task.operator is not None)
+    task.operator.on_kill()
+    assert "was ended" in str(join())
+    assert len(cluster.pods) == 1
+
+
+@pytest.mark.kubernetes
+def test_a_result_made_with_other_parameters_does_not_count(pods, cluster):
+    place, task = pods("train")
+    task.die_after_asking()
+    cluster.await_pod().await_phase("Succeeded", limit_s=60)
+    place.set_params(train={"max_depth": 3})
+    ends_with(task.attempt(), "done with other parameters than those of now", "run it again")
+
+
+@pytest.mark.kubernetes
+def test_a_task_that_is_cleared_after_success_trains_again_though_its_pod_stayed(pods, cluster, monkeypatch):
+    _, task = pods("train")
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.import_module("nightshift_pods").PodStepOperator, "_delete", lambda *_: None)
+        assert isinstance(task.attempt(), dict)
+    assert cluster.pods[0].exists
+    assert isinstance(task.attempt(), dict)
+    assert len(cluster.pods) == 2
+
+
+@pytest.mark.kubernetes
+@pytest.mark.parametrize("problem", ["unschedulable", "image_pull_backoff"])
+def test_a_deferred_task_whose_pod_does_not_start_says_why(pods, cluster, problem):
+    _, task = pods("train", deferrable=True)
+    cluster.on_create(lambda pod: getattr(pod, problem)("there is no such thing"))
+    deferred = task.defer()
+    ended = task.reenter(asyncio.run(anext(deferred.trigger.run())).payload)
+    ends_with(ended, "did not start", "there is no such thing")
+    assert not cluster.pods[0].exists
 
 
 @pytest.mark.kubernetes
