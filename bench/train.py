@@ -40,7 +40,7 @@ Side = Callable[[], xgb.Booster]
 def main() -> None:
     parser = argparse.ArgumentParser(description="Seconds of training with checkpoints and without.")
     parser.add_argument("--lake", metavar="FOLDER", help="take the latest training set of fraud in it")
-    parser.add_argument("--rows", type=int, default=300_000, help="to generate without --lake")
+    parser.add_argument("--rows", type=int, default=100_000, help="to generate without --lake")
     given = parser.parse_args()
     chosen = params.section(settings.load().params_file, "fraud", "train", TrainParams)
     name, table = (
@@ -51,11 +51,12 @@ def main() -> None:
     print(f"| {' | '.join(COLUMNS)} |\n|---|{'---:|' * (len(COLUMNS) - 1)}")
     patient = Plan(chosen.n_estimators, chosen.checkpoint_rounds, chosen.early_stopping_rounds)
     with TemporaryDirectory(prefix="nightshift-bench-") as folder:
-        compare(rows, patient, (chosen.checkpoint_rounds,), Lake(folder))
-        compare(rows, Plan(LONG, LONG), SEGMENTS, Lake(folder))
+        segments = sorted({chosen.checkpoint_rounds, *SEGMENTS}, reverse=True)
+        compare(rows, patient, segments, Lake(folder))
+        compare(rows, Plan(LONG, LONG), segments, Lake(folder))
 
 
-def compare(rows: Rows, plan: Plan, segments: tuple[int, ...], lake: Lake) -> None:
+def compare(rows: Rows, plan: Plan, segments: list[int], lake: Lake) -> None:
     """Run all in turn, ROUNDS times after a short training that counts for nothing, and print the medians."""
     bare(rows, Plan(1, 1))  # sorts the values of the matrix into bins, once for all
     sides: dict[str, Side] = {f"bare, {ends(plan)}": partial(bare, rows, plan)}

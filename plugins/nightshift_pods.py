@@ -42,6 +42,7 @@ PLACES = {
     "HOME": "/tmp", "NIGHTSHIFT_HOME": "/tmp/nightshift", "MPLCONFIGDIR": "/tmp/matplotlib",
     "NIGHTSHIFT_PARAMS": f"{CONFIG}/params.yaml",
 }  # fmt: skip
+REFUSED = (400, 401, 403, 404, 422)  # answers to who asks for a pod
 API_AWAY = (HTTPError, OSError, ApiException, KubernetesApiException)
 
 
@@ -136,7 +137,8 @@ class PodStepOperator(KubernetesPodOperator):
 
     def _end(self, context: Context, run: str, error: Exception | None) -> None:
         """The result where there is one, whatever became of the pod; else what happened."""
-        if not (asked := self.pod or self.pod_request_obj):
+        asked = self.pod or self.pod_request_obj
+        if not asked or (self.pod is None and isinstance(error, ApiException) and error.status in REFUSED):
             raise ends.refused(run, error) from error
         pod = self._seen(run, asked)
         if pod is not None and pod.status.phase == "Failed":
@@ -156,8 +158,7 @@ class PodStepOperator(KubernetesPodOperator):
     ) -> StepFailed:
         """What happened, when there is no manifest; a pod that is over is not taken up again."""
         if pod is None:
-            refused = isinstance(error, ApiException) and error.status != HTTPStatus.NOT_FOUND
-            return ends.refused(run, error) if refused else ends.gone(run, asked, error)
+            return ends.gone(run, asked, error)
         if pod.status.phase in ends.OVER:
             self.patch_already_checked(pod, reraise=False)
             return ends.explained(run, pod, self._tail(pod), words)

@@ -157,7 +157,11 @@ def says(text):
 def errors():
     """The spans of the runbook with a space that are no command."""
     found = spans((PROJECT / "docs" / "runbook.md").read_text())
-    return [span for span in found if " " in span and not span.startswith(("nightshift ", "make ", "kubectl ", "--"))]
+    return [
+        span
+        for span in found
+        if " " in span and not span.startswith(("nightshift ", "make ", "kubectl ", "--"))
+    ]
 
 
 def test_there_are_texts_to_look_for():

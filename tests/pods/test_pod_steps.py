@@ -260,7 +260,7 @@ def test_a_deferred_task_whose_pod_does_not_start_says_why(pods, cluster, proble
     deferred = task.defer()
     ended = task.reenter(asyncio.run(anext(deferred.trigger.run())).payload)
     ends_with(ended, "did not start", "there is no such thing")
-    assert not cluster.pods[0].exists
+    cluster.pods[0].wait_for(lambda: not cluster.pods[0].exists)
 
 
 @pytest.mark.kubernetes
