@@ -47,7 +47,7 @@ class TrainParams(Section):
         "auto", description="that trains: `auto` takes a GPU where there is one, `cuda` insists on it"
     )
     checkpoint_rounds: int = Field(
-        100, ge=1, description="rounds of boosting between two checkpoints; another number draws otherwise"
+        200, ge=1, description="rounds of boosting between two checkpoints; another number draws otherwise"
     )
 
 
