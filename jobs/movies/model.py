@@ -29,6 +29,7 @@ from jobs.movies import catalogue as movies
 from jobs.movies.catalogue import Catalogue
 from jobs.movies.evaluation import Judged
 from jobs.movies.hybrid import Hybrid
+from jobs.movies.params import GPU_LIBRARIES as GPU_LIBRARIES
 from jobs.movies.params import TrainParams
 from jobs.movies.scorers import Scorers
 

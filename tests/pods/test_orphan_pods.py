@@ -10,6 +10,12 @@ import pytest
 
 from nights import DAY
 
+# Each takes seconds; one of a kind is enough beside other tests.
+MORE = [
+    pytest.param(state, marks=pytest.mark.kubernetes) for state in ("running", "deferred", "queued", None)
+]
+GONE = [pytest.param(states, marks=pytest.mark.kubernetes) for states in ({"train": "success"}, {})]
+
 
 @pytest.fixture
 def sweep(pods, cluster):
@@ -31,15 +37,13 @@ def sweep(pods, cluster):
     return run
 
 
-@pytest.mark.parametrize("state", ["running", "up_for_retry", "deferred", "queued", None])
+@pytest.mark.parametrize("state", ["up_for_retry", *MORE])
 def test_a_pod_that_a_try_waits_for_or_will_take_up_stays(sweep, cluster, state):
     assert sweep({"train": state}) == {"pods": 1, "gone": 0}
     assert cluster.pods[0].exists
 
 
-@pytest.mark.parametrize(
-    "states", [{"train": "failed"}, {"train": "success"}, {}], ids=["failed", "success", "no run"]
-)
+@pytest.mark.parametrize("states", [{"train": "failed"}, *GONE], ids=str)
 def test_a_pod_whose_task_is_over_goes(sweep, cluster, states):
     pod = cluster.await_pod()
     assert sweep(states, dry_run=True) == {"pods": 1, "gone": 1}
@@ -48,6 +52,7 @@ def test_a_pod_whose_task_is_over_goes(sweep, cluster, states):
     pod.wait_for(lambda: not pod.exists)
 
 
+@pytest.mark.kubernetes
 def test_a_failed_pod_is_kept_for_some_days(sweep, cluster, monkeypatch):
     pod = cluster.await_pod()
     pod.await_phase("Running")
@@ -59,6 +64,7 @@ def test_a_failed_pod_is_kept_for_some_days(sweep, cluster, monkeypatch):
     assert sweep({"train": "failed"}) == {"pods": 1, "gone": 1}
 
 
+@pytest.mark.kubernetes
 def test_pods_of_others_are_not_looked_at(sweep, cluster):
     pod = cluster.await_pod()
     assert str(DAY) in pod.name

@@ -170,6 +170,7 @@ def test_a_worker_that_died_before_it_could_note_its_pod_finds_it_by_its_labels(
     assert len(cluster.pods) == 1
 
 
+@pytest.mark.kubernetes
 def test_a_pod_that_ended_without_its_worker_is_harvested(pods, cluster, trained):
     place, task = pods("train")
     task.die_after_asking()
@@ -200,6 +201,7 @@ def test_what_a_pod_made_of_a_snapshot_that_has_changed_since_does_not_count(pod
     assert place.manifest("train").reads[snapshot.name] == place.manifest("snapshot").content
 
 
+@pytest.mark.kubernetes
 def test_a_task_that_is_cleared_under_way_waits_for_its_pod_to_end(pods, cluster, trained):
     place, task = pods("train")
     join, ended = task.start(), []

@@ -80,6 +80,7 @@ def red(platform, run):
     return red
 
 
+@pytest.mark.slow
 def test_a_failed_training_publishes_with_the_champion_and_says_both(platform, red):
     place, champion = platform.place, platform.place.manifest("promote").model_digest
     state, tasks = platform.finish(red)

@@ -15,7 +15,7 @@ from prepared_night import BOTH, EACH
 CHEAP = ("extract", "validate", "train", "gate", "promote", "publish", "verify")
 SPARK = ("build_features", "snapshot", "predict")
 # A minute together; `make test-chaos` kills them under the scheduler, too.
-SLOWLY = [pytest.param(step, marks=pytest.mark.slow) for step in SPARK if step != "predict"]
+SLOWLY = [pytest.param(step, marks=pytest.mark.slow) for step in SPARK]
 FIRST_POINTS = (
     "swap",
     "manifest",
@@ -78,7 +78,7 @@ def test_a_step_killed_at_each_point_and_run_again(at, after, step):
 
 
 @EACH
-@pytest.mark.parametrize("step", ["predict", *SLOWLY])
+@pytest.mark.parametrize("step", SLOWLY)
 def test_a_step_with_spark_killed_before_and_after_its_swap(at, after, step):
     crash(at(step), step, points(step, FIRST_POINTS), after(step))
 
