@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from datetime import date, datetime
 
+import pytest
+
 from jobs.cli import backtest
 from jobs.core import settings
 from jobs.source.simulate.day import Reporting
@@ -13,6 +15,7 @@ from jobs.source.simulate.write import Simulation, to_database
 METRICS = {"roc_auc", "average_precision", "card_precision_at_100"}
 
 
+@pytest.mark.slow  # the module behind it is tested in tests/fraud
 def test_the_figures_of_each_fold_the_mean_and_the_baseline(source_db, monkeypatch, tmp_path):
     monkeypatch.setenv("NIGHTSHIFT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv(settings.SOURCE, source_db)

@@ -120,6 +120,7 @@ def test_it_removes_exactly_the_leftovers_and_the_second_time_finds_nothing(plac
     assert again["found"] == again["removed"] == {}
 
 
+@pytest.mark.slow
 def test_what_is_young_stays(place):
     litter(place)
     before = everything(place)
@@ -128,6 +129,7 @@ def test_what_is_young_stays(place):
     assert everything(place)[:2] == before[:2]
 
 
+@pytest.mark.slow
 def test_killed_anywhere_and_run_again_it_ends_the_same(place, clean):
     litter(place)
     age(place)

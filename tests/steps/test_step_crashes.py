@@ -12,10 +12,11 @@ from jobs.stores.serving import publish, rollback
 from nights import BEFORE, DAY
 from prepared_night import BOTH, EACH
 
-CHEAP = ("extract", "validate", "train", "gate", "promote", "publish", "verify")
+CHEAP = ("train", "gate", "promote", "publish")
 SPARK = ("build_features", "snapshot", "predict")
 # A minute together; `make test-chaos` kills them under the scheduler, too.
 SLOWLY = [pytest.param(step, marks=pytest.mark.slow) for step in SPARK]
+ALSO = [pytest.param(step, marks=pytest.mark.slow) for step in ("extract", "validate", "verify")]
 FIRST_POINTS = (
     "swap",
     "manifest",
@@ -72,7 +73,7 @@ def after(prepared, pipeline):
 
 
 @EACH
-@pytest.mark.parametrize("step", CHEAP)
+@pytest.mark.parametrize("step", [*CHEAP, *ALSO])
 def test_a_step_killed_at_each_point_and_run_again(at, after, step):
     crash(at(step), step, points(step), after(step))
 
