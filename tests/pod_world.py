@@ -49,7 +49,7 @@ def connect(cluster, place, folder, mlflow, secrets=("nightshift-stores",), **mo
     known = {"movies": {"first_date": "2018-04-08"}} | yaml.safe_load(file.read_text())
     file.write_text(yaml.safe_dump(known | {"kubernetes": KUBERNETES | more}))
     cluster.config_map(NAMESPACE, ENDPOINTS, endpoints(place, mlflow))
-    cluster.config_map(NAMESPACE, "nightshift-params", {"params.yaml": file.read_text()})
+    apply_params(cluster, place)
     for name in secrets:
         cluster.secret(NAMESPACE, name, {"AWS_SECRET_ACCESS_KEY": "of-the-lake"})
     connection = {
@@ -57,6 +57,12 @@ def connect(cluster, place, folder, mlflow, secrets=("nightshift-stores",), **mo
         "extra": {"kube_config_path": str(cluster.kubeconfig(folder / "kubeconfig"))},
     }
     return {settings.RUNNER: "kubernetes", "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(connection)}
+
+
+def apply_params(cluster, place):
+    """As `kubectl apply` after params.yaml has changed: pods from now on read what it says."""
+    text = (place.home / "params.yaml").read_text()
+    cluster.config_map(NAMESPACE, "nightshift-params", {"params.yaml": text})
 
 
 class Task:

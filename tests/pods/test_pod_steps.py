@@ -9,6 +9,7 @@ import signal
 
 import pytest
 
+from cluster_double import Pod
 from nights import DAY
 
 NAMED = "fraud/train/2018-04-14"
@@ -63,32 +64,27 @@ def test_a_step_that_says_what_must_be_mended_is_not_tried_again(pods, cluster):
     assert pod.exists and pod.labels["already_checked"] == "True"
 
 
-def test_out_of_memory_is_said_to_be(pods, cluster, trained):
+@pytest.mark.parametrize(
+    ("die", "said"),
+    [
+        (Pod.out_of_memory, ("out of memory (limit 4Gi)", "raise the memory")),
+        pytest.param(
+            lambda pod: pod.evict("The node was low on resource: ephemeral-storage."),
+            ("evicted", "ephemeral-storage", "goes on at the last checkpoint"), marks=pytest.mark.kubernetes,
+        ),
+        pytest.param(
+            lambda pod: pod.delete(grace_s=0),
+            ("is gone and left no manifest", "goes on at the last checkpoint"), marks=pytest.mark.kubernetes,
+        ),
+    ],
+    ids=["out of memory", "evicted", "deleted"],
+)  # fmt: skip
+def test_a_pod_that_dies_is_explained_and_followed_by_another(pods, cluster, trained, die, said):
     place, task = pods("train")
     join = task.start()
     cluster.await_pod().await_phase("Running")
-    cluster.pods[0].out_of_memory()
-    ends_with(join(), "out of memory (limit 4Gi)", "raise the memory")
-    trained(place, task)
-
-
-@pytest.mark.kubernetes
-def test_an_evicted_pod_is_followed_by_another(pods, cluster, trained):
-    place, task = pods("train")
-    join = task.start()
-    cluster.await_pod().await_phase("Running")
-    cluster.pods[0].evict("The node was low on resource: ephemeral-storage.")
-    ends_with(join(), "evicted", "ephemeral-storage", "goes on at the last checkpoint")
-    trained(place, task)
-
-
-@pytest.mark.kubernetes
-def test_a_pod_that_somebody_deletes_is_gone(pods, cluster, trained):
-    place, task = pods("train")
-    join = task.start()
-    cluster.await_pod().await_phase("Running")
-    cluster.delete(cluster.pods[0], grace_s=0)
-    ends_with(join(), "is gone and left no manifest", "goes on at the last checkpoint")
+    die(cluster.pods[0])
+    ends_with(join(), *said)
     trained(place, task)
 
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from jobs.core.failpoint import VARIABLE
-from pod_world import ENDPOINTS, NAMESPACE, endpoints
+from pod_world import ENDPOINTS, NAMESPACE, apply_params, endpoints
 
 ROUNDS, SEGMENT = 400, 25
 LONG = {
@@ -28,6 +28,7 @@ def training(pods, cluster):
     def make():
         place, task = pods("train")
         place.set_params(train=LONG)
+        apply_params(cluster, place)
         return place, task
 
     return make
@@ -94,6 +95,7 @@ def test_a_checkpoint_of_other_parameters_is_not_used(training, cluster, die_at)
     assert "killed" in str(task.attempt())
     die_at(place, 0)
     place.set_params(train=LONG | {"max_depth": 5})
+    apply_params(cluster, place)
     assert isinstance(task.attempt(), dict)
     assert boosted(cluster.pods[-1])[0] == ROUNDS
 
