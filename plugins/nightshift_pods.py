@@ -129,9 +129,10 @@ class PodStepOperator(KubernetesPodOperator):
             self.log.error("%s: %s", run, ends.TIMED_OUT)
             raise
         except Exception as caught:
+            self.log.info("the wait for the pod ended: %s: %s", type(caught).__name__, caught)
             error = caught
         if self._killed:
-            raise StepFailed(f"{run}: the task was ended, and its pod was told to end") from error
+            raise StepFailed(f"{run}: the task was ended, and its pod was told to end")
         if not self._over:  # else a pod that was over before it could be waited for: `wait` came by here
             self._end(context, run, error)
 
@@ -139,14 +140,14 @@ class PodStepOperator(KubernetesPodOperator):
         """The result where there is one, whatever became of the pod; else what happened."""
         asked = self.pod or self.pod_request_obj
         if not asked or (self.pod is None and isinstance(error, ApiException) and error.status in REFUSED):
-            raise ends.refused(run, error) from error
+            raise ends.refused(run, error)
         pod = self._seen(run, asked)
         if pod is not None and pod.status.phase == "Failed":
             self._read_pod_container_states(pod, reraise=False)
             self._read_pod_events(pod, reraise=False)
         found, words = left_by(self.pipeline, self.step, day_of(context), _attempt(asked))
         if not found:
-            raise self._failure(run, asked, pod, words, error) from error
+            raise self._failure(run, asked, pod, words, error)
         context["ti"].xcom_push(key="return_value", value=found)
         self._over = True
         if pod:
