@@ -140,19 +140,24 @@ class PodStepOperator(KubernetesPodOperator):
         """The result where there is one, whatever became of the pod; else what happened."""
         asked = self.pod or self.pod_request_obj
         if not asked or (self.pod is None and isinstance(error, ApiException) and error.status in REFUSED):
-            raise ends.refused(run, error)
+            raise self._said(ends.refused(run, error))
         pod = self._seen(run, asked)
         if pod is not None and pod.status.phase == "Failed":
             self._read_pod_container_states(pod, reraise=False)
             self._read_pod_events(pod, reraise=False)
         found, words = left_by(self.pipeline, self.step, day_of(context), _attempt(asked))
         if not found:
-            raise self._failure(run, asked, pod, words, error)
+            raise self._said(self._failure(run, asked, pod, words, error))
         context["ti"].xcom_push(key="return_value", value=found)
         self._over = True
         if pod:
             self.patch_already_checked(pod, reraise=False)  # should it outlive the next line
             self._delete(pod)
+
+    def _said(self, failed: StepFailed) -> StepFailed:
+        """In the log as a line of its own: as an exception it is folded away there."""
+        self.log.error("%s", failed)
+        return failed
 
     def _failure(
         self, run: str, asked: k8s.V1Pod, pod: k8s.V1Pod | None, words: str, error: Exception | None
