@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+from airflow.providers.cncf.kubernetes.utils.pod_manager import PodManager
 from airflow.sdk import BaseOperator
-from kubernetes.client.exceptions import ApiException
 
 from jobs.core.pods import KubernetesParams
 from nightshift_housekeeping import is_dry
@@ -16,17 +15,11 @@ from nightshift_pod_ends import OVER, ended_at
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
     from kubernetes import client as k8s
 
 _SELECTOR = "app.kubernetes.io/name=nightshift"
-_NO_MORE = (
-    "success",
-    "failed",
-    "skipped",
-    "upstream_failed",
-    "removed",
-)  # states in which no try will take a pod up
+# States in which no try will take a pod up.
+_NO_MORE = ("success", "failed", "skipped", "upstream_failed", "removed")
 
 
 class OrphanPods(BaseOperator):
@@ -40,19 +33,14 @@ class OrphanPods(BaseOperator):
         """How many pods there were, and how many of them went (or would have gone)."""
         client = KubernetesHook(conn_id=KubernetesHook.default_conn_name).core_v1_client
         pods = client.list_namespaced_pod(self.known.namespace, label_selector=_SELECTOR).items
-        gone = [(pod.metadata.name, why) for pod in pods if (why := self._why(context, pod))]
-        for name, why in gone:
-            self.log.info("%s %s: %s", "would delete" if is_dry(context) else "deletes", name, why)
+        gone = [(pod, why) for pod in pods if (why := self._why(context, pod))]
+        for pod, why in gone:
+            self.log.info(
+                "%s %s: %s", "would delete" if is_dry(context) else "deletes", pod.metadata.name, why
+            )
             if not is_dry(context):
-                self._delete(client, name)
+                PodManager(kube_client=client).delete_pod(pod)
         return {"pods": len(pods), "gone": len(gone)}
-
-    def _delete(self, client: k8s.CoreV1Api, name: str) -> None:
-        try:
-            client.delete_namespaced_pod(name, self.known.namespace)
-        except ApiException as error:
-            if error.status != HTTPStatus.NOT_FOUND:  # it went by itself
-                raise
 
     def _why(self, context: Context, pod: k8s.V1Pod) -> str:
         """Why a pod goes; nothing when it stays."""

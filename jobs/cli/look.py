@@ -76,6 +76,7 @@ def manifest(
 
     Example: nightshift manifest train --pipeline fraud --date 2018-07-10
     """
+    from jobs.cli.steps import write_receipt
     from jobs.core import params, settings
     from jobs.core.usecase import parameters
     from jobs.stores.lake import Lake
@@ -84,7 +85,7 @@ def manifest(
     section = params.section(chosen.params_file, pipeline, step, parameters(pipeline)[step])
     found = Lake(chosen.lake).result(pipeline, step, date.date(), section.digest, attempt)
     if receipt:
-        receipt.write_text(json.dumps(found.receipt(), indent=1, sort_keys=True) + "\n")
+        write_receipt(found, receipt)
     typer.echo(found.to_bytes().decode())
 
 

@@ -7,9 +7,12 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from jobs.core.manifest import Manifest
 
 PARENT = "NIGHTSHIFT_PARENT"
 ATTEMPT = "NIGHTSHIFT_ATTEMPT"  # of a pod, which carries it as a label
@@ -45,12 +48,17 @@ def execute(
         die_with_parent(int(parent))
     end_when_told()
     log.set_up()
+    named = {"attempt": attempt} if (attempt := os.environ.get(ATTEMPT)) else {}
     for day in date:
-        named = {"attempt": attempt} if (attempt := os.environ.get(ATTEMPT)) else {}
         manifest = frame.execute(Run(pipeline, step, day.date(), **named), settings.load(), **options)
         if receipt:
-            receipt.parent.mkdir(parents=True, exist_ok=True)
-            receipt.write_text(json.dumps(manifest.receipt(), indent=1, sort_keys=True) + "\n")
+            write_receipt(manifest, receipt)
+
+
+def write_receipt(manifest: Manifest, path: Path) -> None:
+    """What was produced, without times, as the file that DVC and Airflow's tasks read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(manifest.receipt(), indent=1, sort_keys=True) + "\n")
 
 
 def add_to(app: typer.Typer, names: tuple[str, ...]) -> None:

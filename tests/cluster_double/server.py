@@ -6,6 +6,7 @@ import json
 import socket
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -53,7 +54,7 @@ def cut(connections: set[socket.socket]) -> int:
     return len(found)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(ABC, BaseHTTPRequestHandler):
     """One connection; what is asked for and what answers is `route`'s."""
 
     protocol_version = "HTTP/1.1"
@@ -94,9 +95,9 @@ class Handler(BaseHTTPRequestHandler):
     def cluster(self) -> Cluster:
         return self.server.cluster
 
+    @abstractmethod
     def route(self, path: str, body: bytes) -> None:
         """Answer by `send` or `stream`, or raise a Refusal."""
-        raise NotImplementedError
 
     def stream(self, content_type: str, parts: Iterator[bytes]) -> None:
         self.send_response(200)

@@ -115,23 +115,20 @@ def test_a_missing_secret_is_named(pods, cluster):
     ends_with(task.attempt(), "did not start", "nightshift-stores")
 
 
-@pytest.mark.kubernetes
-def test_logs_that_are_cut_cost_nothing(pods, cluster, night):
-    place, task = pods("train")
-    join = task.start()
-    cluster.await_pod().await_phase("Running")
+def cut_logs(cluster):
     for _ in range(3):
         cluster.pods[0].wait_for(lambda: cluster.cut_logs() > 0)
-    assert isinstance(join(), dict)
-    assert undisturbed(place, night) and len(cluster.pods) == 1
 
 
 @pytest.mark.kubernetes
-def test_an_api_that_is_away_for_a_while_costs_nothing(pods, cluster, night):
+@pytest.mark.parametrize(
+    "trouble", [cut_logs, lambda cluster: cluster.restart(pause_s=2)], ids=["log", "API"]
+)
+def test_a_log_that_is_cut_and_an_api_that_restarts_cost_nothing(pods, cluster, night, trouble):
     place, task = pods("train")
     join = task.start()
     cluster.await_pod().await_phase("Running")
-    cluster.restart(pause_s=2)
+    trouble(cluster)
     assert isinstance(join(), dict)
     assert undisturbed(place, night) and len(cluster.pods) == 1
 

@@ -40,6 +40,13 @@ class Platform:
     def component(self, name):
         return next(service for service in airflow.services(self.state) if service.name == name)
 
+    def night(self, day):
+        """The run of the day, triggered by on-call, once it is over."""
+        with self.api("oncall") as api:
+            run = api.trigger(DAG, day)
+        self.finish(run)
+        return run
+
     def finish(self, run, limit_s=500):
         """(state of the run when it is over, state by task)"""
         with self.api() as api:

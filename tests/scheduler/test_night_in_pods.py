@@ -33,10 +33,7 @@ def platform(scheduled, cluster, services, tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(platform):
     """The run of the night, over."""
-    with platform.api("oncall") as api:
-        run = api.trigger(DAG, DAY)
-    platform.finish(run)
-    return run
+    return platform.night(DAY)
 
 
 def ended_well(platform, run, night):

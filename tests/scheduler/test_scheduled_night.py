@@ -23,10 +23,7 @@ def platform(scheduled):
 @pytest.fixture(scope="module")
 def run(platform):
     """The run of the night, over."""
-    with platform.api("oncall") as api:
-        run = api.trigger(DAG, DAY)
-    platform.finish(run)
-    return run
+    return platform.night(DAY)
 
 
 @pytest.mark.timeout(900)
@@ -73,9 +70,7 @@ def test_a_finished_task_is_cleared_and_nothing_changes(platform, run, night):
 def red(platform, run):
     """The run of AFTER, whose training failed; the wrong parameter is mended."""
     platform.place.set_params(train={"n_estimators": -1})
-    with platform.api("oncall") as api:
-        red = api.trigger(DAG, AFTER)
-    platform.finish(red)
+    red = platform.night(AFTER)
     platform.place.set_params(train={"n_estimators": 20})
     return red
 
