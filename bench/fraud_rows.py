@@ -15,7 +15,7 @@ from jobs.core.manifest import manifest_name
 from jobs.fraud import metrics, model
 from jobs.fraud.columns import CATEGORIES, FEATURES
 from jobs.fraud.params import TrainParams
-from jobs.steps import train
+from jobs.steps import models
 from jobs.stores.lake import Lake
 
 TRAIN_DAYS, HOLDOUT_DAYS, FIRST = 28, 7, np.datetime64("2018-04-01")
@@ -38,7 +38,7 @@ class Rows:
 
 def rows(table: pa.Table, params: TrainParams) -> Rows:
     """As the step and the model split, name and code them."""
-    days, holdout = train.split(table)
+    days, holdout = models.split(table)
     early, late = model.split_by_day(days, params.validation_days)
     vocabulary = {name: model._vocabulary(days[name]) for name in CATEGORIES}
     matrices = (model._matrix(part, vocabulary) for part in (early, late, holdout))

@@ -21,7 +21,7 @@ from jobs.core.settings import PROJECT
 from jobs.core.usecase import PIPELINES, Source, Table, parameters, sources, tables
 from jobs.fraud.columns import DERIVED, FEATURES
 from jobs.source import schema as operational
-from jobs.steps.gate import CHECKS
+from jobs.steps.records import RECORDS
 from jobs.stores import clickhouse, postgres
 from jobs.stores.embedded import airflow
 from jobs.stores.embedded.state import State
@@ -166,7 +166,7 @@ def _pipeline(pipeline: str) -> Iterator[str]:
         yield from _lake(source)
     yield f"## {pipeline}: ClickHouse\n"
     yield f"Database `{pipeline}`; every table is partitioned by `date`, ordered by its key.\n"
-    for table in (*tables(pipeline).AGGREGATES, CHECKS, *tables(pipeline).PREDICTIONS):
+    for table in (*tables(pipeline).AGGREGATES, *RECORDS, *tables(pipeline).PREDICTIONS):
         yield from _clickhouse(table)
     yield f"## {pipeline}: what is served (PostgreSQL and Redis)\n"
     yield "Both stores hold the prediction tables; PostgreSQL is the truth. See"

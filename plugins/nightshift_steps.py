@@ -192,9 +192,10 @@ def step_task(
 
 
 def _headline(receipt: dict[str, Any]) -> dict[str, Any]:
-    """What goes into XCom: the manifest's name, rows of each output, the model's digest."""
+    """What goes into XCom: the manifest's name, rows of each output, the model's digest, what was decided."""
     return {
         "manifest": f"{receipt['step']}/{receipt['date']}",
         "rows": {name: rows for name, rows, _ in receipt["outputs"]},
         "model": receipt["model_digest"],
+        **receipt["decided"],
     }

@@ -30,7 +30,7 @@ from jobs.core.identity import Run, days
 from jobs.core.manifest import Manifest
 from jobs.core.usecase import tables
 from jobs.steps import frame
-from jobs.steps.gate import CHECKS
+from jobs.steps.records import RECORDS
 from jobs.stores import clickhouse, promotions
 from jobs.stores.lake import Lake
 from jobs.stores.serving import publications, schema
@@ -193,7 +193,7 @@ class Place:
         return found
 
     def clickhouse_digests(self) -> dict[str, Any]:
-        every = (*tables(self.pipeline).AGGREGATES, *tables(self.pipeline).PREDICTIONS, CHECKS)
+        every = (*tables(self.pipeline).AGGREGATES, *tables(self.pipeline).PREDICTIONS, *RECORDS)
         with self.settings() as chosen, clickhouse.connect(chosen) as db:
             read = {table: db.read(self.pipeline, table, db.days(self.pipeline, table)) for table in every}
         return {

@@ -32,7 +32,7 @@ AIRFLOW_SIDE = sorted(path for folder in ("dags", "plugins") for path in (PROJEC
 
 # The night's order, and where the steps that are not scheduled stand in it: every publish begins with reconcile.
 _PUBLISH = NIGHTLY.index("publish")
-ORDER = (*NIGHTLY[:_PUBLISH], "reconcile", *NIGHTLY[_PUBLISH:], "rollback", "housekeeping")
+ORDER = (*NIGHTLY[:_PUBLISH], "reconcile", *NIGHTLY[_PUBLISH:], "freshness", "rollback", "housekeeping")
 
 # Who may import a store's library outside jobs/stores, and why.
 EXCEPTIONS = {

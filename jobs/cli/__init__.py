@@ -9,8 +9,8 @@ import typer
 from jobs.cli import steps
 
 STEP_NAMES = (
-    "extract", "validate", "build_features", "snapshot", "train",
-    "gate", "promote", "predict", "publish", "verify", "reconcile", "housekeeping",
+    "extract", "validate", "build_features", "snapshot", "check_drift", "retrain", "train",
+    "gate", "promote", "predict", "publish", "verify", "freshness", "reconcile", "housekeeping",
 )  # fmt: skip
 
 app = typer.Typer(

@@ -28,7 +28,7 @@ from jobs.steps.frame import NIGHTLY, run_lock
 from jobs.stores.lake import Lake
 
 INGEST = ("extract", "validate", "build_features")
-TRAINING = ("snapshot", "train", "gate", "promote")
+TRAINING = ("snapshot", "check_drift", "retrain", "train", "gate", "promote")
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,24 @@ def night(
     outcomes = catch_up(console, chosen, pipeline, day) if ingest_first else []
     if any(outcome.code for outcome in outcomes):
         return outcomes
-    lost = False
+    skipped: set[str] = set()
     for step in steps:
-        if lost and step in TRAINING:
+        if step in skipped:
             continue
         outcomes.append(_step(console, chosen, pipeline, step, [day], day))
-        lost = lost or (outcomes[-1].code != 0 and step in TRAINING)
         if outcomes[-1].code and step not in TRAINING:
             break
+        if outcomes[-1].code and step != "check_drift":  # without it, retrain trains
+            skipped |= {*TRAINING}
+        elif step == "retrain" and not _trains(chosen, pipeline, day):
+            skipped |= {*TRAINING}
     return outcomes
+
+
+def _trains(chosen: Settings, pipeline: str, day: date) -> bool:
+    """What retrain decided."""
+    found = Lake(chosen.lake).manifest(manifest_name(pipeline, "retrain", day))
+    return found is None or found.facts["decision"] == "train"
 
 
 def catch_up(console: Console, chosen: Settings, pipeline: str, day: date) -> list[Outcome]:

@@ -117,12 +117,12 @@ def _digests(chosen: Settings, pipeline: str) -> Iterator[str]:
 def _clickhouse_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
     from jobs.core.digest import table_digest
     from jobs.core.usecase import tables
-    from jobs.steps.gate import CHECKS
+    from jobs.steps.records import RECORDS
     from jobs.stores import clickhouse
 
     known = tables(pipeline)
     with clickhouse.connect(chosen) as db:
-        for table in (*known.AGGREGATES, *known.PREDICTIONS, CHECKS):
+        for table in (*known.AGGREGATES, *known.PREDICTIONS, *RECORDS):
             for day in db.days(pipeline, table):
                 rows = db.read_partition(pipeline, table, day)
                 digest = table_digest(rows, table.key)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 PARENT = "NIGHTSHIFT_PARENT"
 ATTEMPT = "NIGHTSHIFT_ATTEMPT"  # of a pod, which carries it as a label
 
+# Facts by which a DAG, or who schedules on its events, goes on.
+DECISIONS = ("decision", "verdict", "version", "served_version")
+
 Pipeline = Annotated[str, typer.Option(help="The use case, a folder of jobs/.")]
 Dates = Annotated[
     list[datetime],
@@ -56,9 +59,10 @@ def execute(
 
 
 def write_receipt(manifest: Manifest, path: Path) -> None:
-    """What was produced, without times, as the file that DVC and Airflow's tasks read."""
+    """What was produced and decided, without times, as the file that DVC and Airflow's tasks read."""
+    decided = {name: manifest.facts[name] for name in DECISIONS if name in manifest.facts}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(manifest.receipt(), indent=1, sort_keys=True) + "\n")
+    path.write_text(json.dumps(manifest.receipt() | {"decided": decided}, indent=1, sort_keys=True) + "\n")
 
 
 def add_to(app: typer.Typer, names: tuple[str, ...]) -> None:

@@ -15,8 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# Who wrote a row, and when, is not its content.
-BOOKKEEPING = frozenset({"version", "run_id", "attempt", "created_at", "model_version", "code_version"})
+# Who wrote a row, when, and how long it took, is not its content.
+BOOKKEEPING = frozenset(
+    {"version", "run_id", "attempt", "created_at", "model_version", "code_version", "measured_ms"}
+)
 
 
 def bytes_digest(data: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -74,7 +74,27 @@ class HousekeepingParams(Section):
     )
 
 
+class CheckDriftParams(Section):
+    """Filled in below."""
+
+
+class RetrainParams(Section):
+    policy: Literal["daily", "on_drift", "weekly"] = Field(
+        "daily",
+        description="`daily`; `on_drift`: when drift or decay says so, or the champion is too old; `weekly`: on `weekday`",
+    )
+    max_age_days: int = Field(
+        30, ge=1, description="days after which a champion is replaced, whatever the policy"
+    )
+    weekday: int = Field(
+        6, ge=0, le=6, description="of `weekly`: the day whose night trains; Monday is 0, Sunday 6"
+    )
+
+
 class GateParams(Section):
+    mode: Literal["enforce", "warn"] = Field(
+        "enforce", description="`warn` promotes whatever the checks say, and says so beside the verdict"
+    )
     metric: str = Field(
         "average_precision", description="the metric in which the challenger must beat the champion"
     )
@@ -88,10 +108,50 @@ class GateParams(Section):
     floors: dict[str, float] = Field(
         {}, description="metrics that no challenger may fall below, champion or not"
     )
+    ceilings: dict[str, float] = Field(
+        {}, description="metrics that no challenger may exceed, such as calibration_error"
+    )
+    max_slice_loss: float = Field(
+        0.1, ge=0, description="loss of the metric in a slice above which it fails, the latest days among them"
+    )
+    min_slice_evidence: int = Field(
+        50, ge=1, description="frauds, or users, below which a slice is too small to judge"
+    )
+    max_skew: float = Field(
+        0.001, ge=0, le=1, description="share of rows that predict and snapshot may see differently"
+    )
+    max_null_growth: float = Field(
+        0.1, ge=0, le=1, description="by how much a feature may be null more often in the holdout than in training"
+    )
+    max_model_mib: float = Field(500, gt=0, description="size of the model")
+    max_latency_ms: float = Field(
+        2_000, gt=0, description="milliseconds to judge 1,000 examples; above it only warns, for machines differ"
+    )
+    draws: int = Field(200, ge=50, description="resamples of the paired bootstrap")
 
 
 class PromoteParams(Section):
-    """Whoever passes the gate is promoted."""
+    approval: Literal["auto", "manual"] = Field(
+        "auto", description="`manual`: whoever passes the gate waits for a person's approval"
+    )
+    timeout_hours: float = Field(
+        8, gt=0, description="hours until an unanswered request counts as `default`"
+    )
+    default: Literal["Approve", "Reject"] = Field("Reject", description="what no answer means")
+
+
+class FreshnessParams(Section):
+    severity: Severity = Field("fail", description="what it does when the day is not served")
+
+
+class AlertParams(Section):
+    connection: str = Field(
+        "nightshift_alerts",
+        description="Airflow connection of type apprise that alerts go to; without it they are only logged",
+    )
+    published_by_hour: int = Field(
+        6, ge=3, le=23, description="hour (UTC) by which the tables of the day before are to be served"
+    )
 
 
 class Empty(Section):
@@ -116,6 +176,11 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{path} is no mapping of pipelines", remedy="begin it with `<pipeline>:`")
     return values
+
+
+def alerts(path: Path) -> AlertParams:
+    """The section `alerts`, of all pipelines."""
+    return validated(path, "alerts", load(path).get("alerts"), AlertParams)
 
 
 def first_date(path: Path, pipeline: str) -> date:

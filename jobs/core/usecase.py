@@ -6,6 +6,7 @@ params.py       Parameters   the sections of params.yaml
 features.py     Features     frames in, frames out, by Spark
 model.py        Model        fit, score, evaluate
 predictions.py  Predictions  what is published, from the champion's scores
+drift.py        Drift        what of an example is watched for drift
 """
 
 from __future__ import annotations
@@ -117,15 +118,30 @@ class Features(Protocol):
         """One row an event of D: the features as training_set makes them, without label."""
 
 
+class Judged(Protocol):
+    """A model's results on a holdout. Its units (customers, users) are independent of each other and do not depend on
+    the model, so that two models judged on the same rows can be compared unit by unit."""
+
+    units: int
+
+    def summary(self) -> dict[str, float]:
+        """Every metric by name; NaN where it cannot be had."""
+
+    def value(self, metric: str, weights: np.ndarray | None = None) -> float:
+        """A metric in which each unit counts as often as `weights` says; ConfigError names those there are."""
+
+    def slices(self, metric: str) -> dict[str, tuple[float, int]]:
+        """The metric in each slice of the holdout, and how many frauds, or users, it rests on; `latest` is the last days."""
+
+
 class Model(Protocol):
     """Fit and judge. What `fit` returns can write itself (`to_bytes`) and is what `load` brings back; its
     `booster` is an XGBoost model that is all of it, or None: then `_load_pyfunc` of this module loads the bytes.
 
     NAME is that of the registered model, REQUIREMENTS what it takes to load it elsewhere, GPU_LIBRARIES what `fit`
     needs on a GPU. `fit` takes the good
-    rows that D has of each source in BESIDE, and goes on at `checkpoints` where boosting had come further. `evaluate` judges on
-    `holdout`; `train` is what was known before. `values` are those that such a metric is the mean of, in an order
-    that the model does not change; None for a metric that is no mean. `chosen` is what training decided by itself.
+    rows that D has of each source in BESIDE, and goes on at `checkpoints` where boosting had come further. `judge` judges on
+    `holdout`; `train` is what was known before. `chosen` is what training decided by itself.
     """
 
     NAME: str
@@ -137,12 +153,11 @@ class Model(Protocol):
         self, table: pa.Table, params: Any, *beside: pa.Table, checkpoints: Checkpoints | None = None
     ) -> Any: ...
     def load(self, data: bytes) -> Any: ...
-    def evaluate(self, model: Any, train: pa.Table, holdout: pa.Table) -> dict[str, float]: ...
-    def values(self, model: Any, train: pa.Table, holdout: pa.Table, metric: str) -> np.ndarray | None: ...
+    def judge(self, model: Any, train: pa.Table, holdout: pa.Table) -> Judged: ...
     def chosen(self, model: Any) -> dict[str, Any]: ...
     def parameters(self, model: Any, params: Any) -> dict[str, Any]: ...
     def example(self, model: Any, table: pa.Table) -> pd.DataFrame: ...
-    def report(self, model: Any, train: pa.Table, holdout: pa.Table, folder: Path) -> None: ...
+    def report(self, model: Any, judged: Any, holdout: pa.Table, folder: Path) -> None: ...
 
 
 class Predictions(Protocol):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from jobs.core.digest import table_digest
-from jobs.core.manifest import Dataset
 from jobs.core.usecase import features, sources, tables
 from jobs.steps.frame import Step
+from jobs.steps.records import clickhouse_dataset
 from jobs.stores import clickhouse, spark
 
 LOCK = "date"
@@ -46,7 +46,3 @@ def run(step: Step) -> None:
             clickhouse_dataset(pipeline, table.name, content.num_rows, table_digest(content, table.key))
         )
         step.facts[table.name] = content.num_rows
-
-
-def clickhouse_dataset(pipeline: str, name: str, rows: int, digest: str) -> Dataset:
-    return Dataset(name=name, path=f"clickhouse:{pipeline}.{name}", rows=rows, digest=digest)

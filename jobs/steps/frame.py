@@ -31,10 +31,10 @@ POINTS: tuple[Point, ...] = ("lock", "window", "read", "compute", "stage", "chec
 
 # In the order of the night; the other steps are no part of it.
 NIGHTLY = (
-    "extract", "validate", "build_features", "snapshot", "train",
+    "extract", "validate", "build_features", "snapshot", "check_drift", "retrain", "train",
     "gate", "promote", "predict", "publish", "verify",
 )  # fmt: skip
-STEPS = (*NIGHTLY, "rollback", "reconcile", "housekeeping")
+STEPS = (*NIGHTLY, "freshness", "rollback", "reconcile", "housekeeping")
 
 P = TypeVar("P", bound=Section)
 

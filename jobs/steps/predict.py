@@ -9,11 +9,10 @@ import pyarrow as pa
 from jobs.core.digest import table_digest
 from jobs.core.errors import DataError
 from jobs.core.usecase import features, predictions, tables
-from jobs.core.usecase import model as model_module
-from jobs.steps.build_features import clickhouse_dataset
 from jobs.steps.frame import Step
 from jobs.steps.inputs import frames, good_rows, read_table
-from jobs.steps.train import model_path
+from jobs.steps.models import load
+from jobs.steps.records import clickhouse_dataset
 from jobs.stores import clickhouse, promotions, spark
 
 LOCK = "date"
@@ -32,7 +31,7 @@ def run(step: Step) -> None:
         )
     needed = features(pipeline).scoring_days(day, step.section)
     step.at("read")
-    model = model_module(pipeline).load(step.lake.read_bytes(model_path(pipeline, champion.digest)))
+    model = load(step, champion.digest)
     session = spark.session(step.settings)
     with frames(step, session, needed) as read:
         events = features(pipeline).scoring_set(read, day, step.section).toArrow()

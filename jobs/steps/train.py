@@ -7,7 +7,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from jobs.core import device
 from jobs.core.digest import bytes_digest
@@ -15,6 +14,7 @@ from jobs.core.manifest import Dataset, Manifest
 from jobs.core.params import TrainParams
 from jobs.core.usecase import model as model_module
 from jobs.steps.frame import Step, code_version
+from jobs.steps.models import model_path, split
 from jobs.stores import checkpoints, registry
 
 # Runs in a pod: it writes only files named by content, its own manifest, and to MLflow.
@@ -61,17 +61,6 @@ def _of_the_day(step: Step, source: str) -> pa.Table:
     dataset = step.manifest("validate").output(source)
     step.inputs.append(dataset)
     return step.lake.read_table(dataset)
-
-
-def split(table: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """(train, holdout) of a training set."""
-    train, holdout = (table.filter(pc.equal(table["split"], part)) for part in ("train", "holdout"))
-    return train, holdout
-
-
-def model_path(pipeline: str, digest: str) -> str:
-    """Where the lake keeps the model with this digest: predict and gate need no MLflow."""
-    return f"{pipeline}/models/{digest}"
 
 
 def _register(

@@ -140,13 +140,16 @@ class ClickHouse:
         self.client.command(f"DROP TABLE {source} SYNC")
 
     def _create(self, database: str, table: Table) -> None:
-        columns = ", ".join(f"{quote_identifier(field.name)} {_type(field)}" for field in table.schema)
+        columns = [f"{quote_identifier(field.name)} {_type(field)}" for field in table.schema]
         order = ", ".join(map(quote_identifier, table.key))
         self.client.command(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(database)}")
         self.client.command(
-            f"CREATE TABLE IF NOT EXISTS {_name(database, table.name)} ({columns}) ENGINE = MergeTree"
+            f"CREATE TABLE IF NOT EXISTS {_name(database, table.name)} ({', '.join(columns)}) ENGINE = MergeTree"
             f" PARTITION BY date ORDER BY ({order}) COMMENT {_text(table.grain)}"
         )
+        # For a table that was made before a column was added.
+        added = ", ".join(f"ADD COLUMN IF NOT EXISTS {column}" for column in columns)
+        self.client.command(f"ALTER TABLE {_name(database, table.name)} {added}")
 
     def _exists(self, database: str, name: str) -> bool:
         return name in self._tables(database, name)

@@ -1,0 +1,32 @@
+"""What steps share about models: where the lake keeps them, and what they were fitted on and judged on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.core.usecase import model
+from jobs.steps.frame import Step
+
+
+def split(table: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """(train, holdout) of a training set."""
+    train, holdout = (table.filter(pc.equal(table["split"], part)) for part in ("train", "holdout"))
+    return train, holdout
+
+
+def model_path(pipeline: str, digest: str) -> str:
+    """Where the lake keeps the model with this digest: predict and gate need no MLflow."""
+    return f"{pipeline}/models/{digest}"
+
+
+def reference_path(pipeline: str, digest: str) -> str:
+    """Where the lake keeps what drift is measured against: a sample of what the model was fitted and judged on."""
+    return f"{pipeline}/models/{digest}.reference.parquet"
+
+
+def load(step: Step, digest: str) -> Any:
+    """The model with this digest; DataError when its file is gone."""
+    return model(step.run.pipeline).load(step.lake.read_bytes(model_path(step.run.pipeline, digest)))
