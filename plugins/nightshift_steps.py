@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
@@ -33,15 +34,16 @@ if TYPE_CHECKING:
 
 INGEST = ("extract", "validate", "build_features")
 CLICKHOUSE = (  # who opens it
-    "build_features", "snapshot", "gate", "predict", "publish", "verify", "housekeeping",
+    "build_features", "snapshot", "check_drift", "retrain", "gate", "predict", "publish", "verify", "housekeeping",
 )  # fmt: skip
 
 # Ten times what a large night took, so that only a process that hangs is ended.
 TIMEOUTS = {
     "extract": timedelta(hours=1), "validate": timedelta(hours=1), "build_features": timedelta(hours=2),
-    "snapshot": timedelta(hours=2), "train": timedelta(hours=5), "gate": timedelta(hours=1),
-    "promote": timedelta(minutes=30), "predict": timedelta(hours=2), "publish": timedelta(hours=1),
-    "verify": timedelta(hours=1), "housekeeping": timedelta(hours=1),
+    "snapshot": timedelta(hours=2), "check_drift": timedelta(hours=2), "retrain": timedelta(minutes=30),
+    "train": timedelta(hours=5), "gate": timedelta(hours=1), "promote": timedelta(minutes=30),
+    "predict": timedelta(hours=2), "publish": timedelta(hours=1), "verify": timedelta(hours=1),
+    "housekeeping": timedelta(hours=1), "rollback": timedelta(minutes=10),
 }  # fmt: skip
 
 
@@ -60,7 +62,38 @@ RETRY_POLICY = ExceptionRetryPolicy(
 )
 
 
-class StepOperator(BaseOperator):
+class CommandOperator(BaseOperator):
+    """A command of `nightshift` as a process that dies with its task."""
+
+    _process: subprocess.Popen[str] | None = None
+
+    def command(self, run: str, words: Sequence[str], unsaid: Sequence[str] = ()) -> None:
+        """Run `nightshift` with these words, and others that the log need not say; its output is the task's log.
+
+        Raises StepFailed or MendFirst, which name `run` where the command had no words of its own.
+        """
+        self.log.info("%s", shlex.join(["nightshift", *words]))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "jobs", *words, *unsaid], cwd=PROJECT,
+            env=environment(os.environ), text=True, errors="replace", start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        tail: deque[str] = deque(maxlen=50)
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.log.info("%s", line.rstrip())
+            tail.append(line)
+        if code := self._process.wait():
+            raise failure(run, code, tail)
+
+    def on_kill(self) -> None:
+        """End the process and what it started; a step may be killed at any instant."""
+        if self._process:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+class StepOperator(CommandOperator):
     """Run one step of a pipeline for the day of the run; skipped where the form asks for ingest alone."""
 
     ui_color = "#e8f0fe"
@@ -68,7 +101,6 @@ class StepOperator(BaseOperator):
     def __init__(self, *, pipeline: str, step: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pipeline, self.step = pipeline, step
-        self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """The name of the manifest and the rows of each output. Raises StepFailed or MendFirst."""
@@ -82,27 +114,9 @@ class StepOperator(BaseOperator):
         """What the command gets besides the pipeline and the day."""
         return ()
 
-    def on_kill(self) -> None:
-        """End the step and what it started; a step may be killed at any instant."""
-        if self._process:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-
     def _run(self, day: date, receipt: Path, *options: str) -> None:
         words = [*arguments(self.pipeline, self.step, day), *options]
-        self.log.info("%s", " ".join(["nightshift", *words]))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "jobs", *words, "--receipt", str(receipt)], cwd=PROJECT,
-            env=environment(os.environ), text=True, errors="replace", start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        tail: deque[str] = deque(maxlen=50)
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.log.info("%s", line.rstrip())
-            tail.append(line)
-        if code := self._process.wait():
-            raise failure(f"{self.pipeline}/{self.step} {day}", code, tail)
+        self.command(f"{self.pipeline}/{self.step} {day}", words, unsaid=("--receipt", str(receipt)))
 
 
 def begin(pipeline: str, step: str, context: Context) -> date:
@@ -128,16 +142,21 @@ def left_by(pipeline: str, step: str, day: date, attempt: str) -> tuple[dict[str
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
         receipt = Path(scratch) / "receipt.json"
         words = ["manifest", *arguments(pipeline, step, day), "--attempt", attempt, "--receipt", str(receipt)]
-        ended = subprocess.run(
-            [sys.executable, "-m", "jobs", *words], cwd=PROJECT, env=environment(os.environ), text=True,
-            stdin=subprocess.DEVNULL, capture_output=True, check=False,
-        )  # fmt: skip
+        ended = _answer(words)
         if not ended.returncode:
             return _headline(json.loads(receipt.read_text())), ""
     error = failure(f"{pipeline}/{step} {day}", ended.returncode, deque(ended.stderr.splitlines()))
     if ended.returncode == DataError.exit_code:
         return None, str(error)
     raise error
+
+
+def asked(run: str, *words: str) -> Any:
+    """The JSON that a command of `nightshift` prints. Raises StepFailed or MendFirst as CommandOperator does."""
+    ended = _answer(words)
+    if ended.returncode:
+        raise failure(run, ended.returncode, deque(ended.stderr.splitlines()))
+    return json.loads(ended.stdout)
 
 
 def environment(known: Mapping[str, str]) -> dict[str, str]:
@@ -189,6 +208,13 @@ def step_task(
 
     known = pods.kubernetes(chosen.params_file)
     return PodStepOperator(pipeline=pipeline, step=step, size=size, known=known, **settings)
+
+
+def _answer(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "jobs", *words], cwd=PROJECT, env=environment(os.environ), text=True,
+        stdin=subprocess.DEVNULL, capture_output=True, check=False,
+    )  # fmt: skip
 
 
 def _headline(receipt: dict[str, Any]) -> dict[str, Any]:

@@ -101,11 +101,11 @@ def night(
         if step in skipped:
             continue
         outcomes.append(_step(console, chosen, pipeline, step, [day], day))
-        if outcomes[-1].code and step not in TRAINING:
+        failed = outcomes[-1].code != 0
+        if failed and step not in TRAINING:
             break
-        if outcomes[-1].code and step != "check_drift":  # without it, retrain trains
-            skipped |= {*TRAINING}
-        elif step == "retrain" and not _trains(chosen, pipeline, day):
+        lost = failed and step != "check_drift"  # without it, retrain trains
+        if lost or (step == "retrain" and not _trains(chosen, pipeline, day)):
             skipped |= {*TRAINING}
     return outcomes
 

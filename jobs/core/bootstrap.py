@@ -1,14 +1,19 @@
-"""How sure a mean is: the bootstrap."""
+"""How sure a figure is: the bootstrap (Efron 1979)."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from jobs.core.usecase import Judged
 
 
 def bootstrap_interval(
     ours: np.ndarray, theirs: np.ndarray | None = None, seed: int = 0, draws: int = 1000, level: float = 0.95
 ) -> tuple[float, float]:
-    """The percentile interval of the mean of `ours`, or of ours - theirs, paired (Efron 1979).
+    """The percentile interval of the mean of `ours`, or of ours - theirs, paired.
 
     One value an example, of both in one order. (NaN, NaN) without examples.
     """
@@ -18,6 +23,29 @@ def bootstrap_interval(
     if not len(values):
         return float("nan"), float("nan")
     chance = np.random.default_rng(seed)
-    means = [chance.choice(values, len(values)).mean() for _ in range(draws)]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return _percentiles(np.array([chance.choice(values, len(values)).mean() for _ in range(draws)]), level)
+
+
+def metric_interval(
+    ours: Judged, theirs: Judged | None, metric: str, draws: int, seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
+    """The percentile interval of a metric of `ours`, or of its gain over `theirs`, whose units are drawn alike.
+
+    (NaN, NaN) without units, or where no draw has the metric.
+    """
+    if not ours.units:
+        return float("nan"), float("nan")
+    chance, even = np.random.default_rng(seed), np.full(ours.units, 1 / ours.units)
+    found = []
+    for _ in range(draws):
+        weights = chance.multinomial(ours.units, even)
+        found.append(ours.value(metric, weights) - (theirs.value(metric, weights) if theirs else 0.0))
+    return _percentiles(np.array(found), level)
+
+
+def _percentiles(values: np.ndarray, level: float) -> tuple[float, float]:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

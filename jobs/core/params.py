@@ -112,7 +112,9 @@ class GateParams(Section):
         {}, description="metrics that no challenger may exceed, such as calibration_error"
     )
     max_slice_loss: float = Field(
-        0.1, ge=0, description="loss of the metric in a slice above which it fails, the latest days among them"
+        0.1,
+        ge=0,
+        description="loss of the metric in a slice above which it fails, the latest days among them",
     )
     min_slice_evidence: int = Field(
         50, ge=1, description="frauds, or users, below which a slice is too small to judge"
@@ -121,11 +123,16 @@ class GateParams(Section):
         0.001, ge=0, le=1, description="share of rows that predict and snapshot may see differently"
     )
     max_null_growth: float = Field(
-        0.1, ge=0, le=1, description="by how much a feature may be null more often in the holdout than in training"
+        0.1,
+        ge=0,
+        le=1,
+        description="by how much a feature may be null more often in the holdout than in training",
     )
     max_model_mib: float = Field(500, gt=0, description="size of the model")
     max_latency_ms: float = Field(
-        2_000, gt=0, description="milliseconds to judge 1,000 examples; above it only warns, for machines differ"
+        2_000,
+        gt=0,
+        description="milliseconds to judge 1,000 examples; above it only warns, for machines differ",
     )
     draws: int = Field(200, ge=50, description="resamples of the paired bootstrap")
 
@@ -134,9 +141,7 @@ class PromoteParams(Section):
     approval: Literal["auto", "manual"] = Field(
         "auto", description="`manual`: whoever passes the gate waits for a person's approval"
     )
-    timeout_hours: float = Field(
-        8, gt=0, description="hours until an unanswered request counts as `default`"
-    )
+    timeout_hours: float = Field(8, gt=0, description="hours until an unanswered request counts as `default`")
     default: Literal["Approve", "Reject"] = Field("Reject", description="what no answer means")
 
 

@@ -157,21 +157,24 @@ class Model(Protocol):
     def chosen(self, model: Any) -> dict[str, Any]: ...
     def parameters(self, model: Any, params: Any) -> dict[str, Any]: ...
     def example(self, model: Any, table: pa.Table) -> pd.DataFrame: ...
-    def report(self, model: Any, judged: Any, holdout: pa.Table, folder: Path) -> None: ...
+    def report(self, model: Any, judged: Any, folder: Path) -> None: ...
 
 
 class Predictions(Protocol):
     """From the champion and its inputs to tables. PAST names the prediction of which `look_back` earlier days
-    are read (None: none are), SEEN the inputs (names as in Features) that the tables need beside the events."""
+    are read (None: none are), SEEN the inputs (names as in Features) that the tables need beside the events.
+    `disagreement` holds the training set's rows against the prediction COMPARED: (rows compared, rows that differ)."""
 
     PAST: str | None
     SEEN: tuple[str, ...]
+    COMPARED: str
 
     def look_back(self, params: Any) -> int: ...
     def build(
         self, model: Any, events: pa.Table, past: pa.Table | None,
         seen: Mapping[str, pa.Table], day: date, params: Any,
     ) -> dict[str, pa.Table]: ...  # fmt: skip
+    def disagreement(self, model: Any, examples: pa.Table, predicted: pa.Table) -> tuple[int, int]: ...
 
 
 def module(pipeline: str, name: str) -> Any:

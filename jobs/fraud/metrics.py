@@ -11,14 +11,18 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 CARDS = 100
 
 
-def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float:
+def roc_auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
     """NaN where one class is missing."""
-    return float(roc_auc_score(labels, scores)) if 0 < labels.sum() < len(labels) else float("nan")
+    if not 0 < labels.sum() < len(labels):
+        return float("nan")
+    return float(roc_auc_score(labels, scores, sample_weight=weights))
 
 
-def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
+def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Sum over thresholds of precision times the step in recall; NaN without a positive."""
-    return float(average_precision_score(labels, scores)) if labels.sum() else float("nan")
+    if not labels.sum():
+        return float("nan")
+    return float(average_precision_score(labels, scores, sample_weight=weights))
 
 
 def card_precision(

@@ -21,8 +21,9 @@ import xgboost as xgb
 from jobs.core import boosting, device
 from jobs.core.boosting import Checkpoints, Plan
 from jobs.core.errors import DataError
-from jobs.fraud import metrics
+from jobs.fraud import evaluation, metrics
 from jobs.fraud.columns import CATEGORIES, FEATURES
+from jobs.fraud.evaluation import Judged
 from jobs.fraud.params import TrainParams
 
 LABEL = "is_fraud"
@@ -111,19 +112,16 @@ def score(model: Model, table: pa.Table) -> np.ndarray:
     return scores.astype(np.float64)
 
 
-def evaluate(model: Model, train: pa.Table, holdout: pa.Table) -> dict[str, float]:
-    """Metrics on the labelled rows of `holdout` (FEATURES, `is_fraud`, `date`, `customer_id`)."""
-    return metrics.summary(
+def judge(model: Model, train: pa.Table, holdout: pa.Table) -> Judged:
+    """Its results on the labelled rows of `holdout` (FEATURES, `is_fraud`, `date`, `customer_id`)."""
+    return Judged(
         labels(holdout),
         score(model, holdout),
         holdout["date"].to_numpy(),
         holdout["customer_id"].to_numpy(),
         model.threshold,
+        evaluation.slices(holdout),
     )
-
-
-def values(model: Model, train: pa.Table, holdout: pa.Table, metric: str) -> None:
-    """No metric of fraud is a mean over its rows."""
 
 
 def chosen(model: Model) -> dict[str, Any]:
@@ -143,11 +141,11 @@ def example(model: Model, table: pa.Table) -> pd.DataFrame:
     return pd.DataFrame(matrix)
 
 
-def report(model: Model, train: pa.Table, holdout: pa.Table, folder: Path) -> None:
+def report(model: Model, judged: Judged, folder: Path) -> None:
     """Pictures and files about the model, written into `folder`."""
     from jobs.fraud.report import write
 
-    write(model, holdout, folder)
+    write(model, judged, folder)
 
 
 def importance(model: Model) -> dict[str, float]:

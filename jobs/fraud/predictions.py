@@ -18,6 +18,9 @@ from jobs.fraud.tables import PREDICTIONS
 # The table of which earlier days are read, and the frames that say who was seen in the last 30 days.
 PAST = "transaction_scores"
 SEEN = ("customer_daily", "merchant_daily")
+TOLERANCE = 1e-6  # scores are single precision
+
+COMPARED = "transaction_scores"
 
 _SCORES, _CUSTOMER_RISK, _MERCHANT_RISK = PREDICTIONS
 
@@ -36,6 +39,14 @@ def build(
     return contents(
         transaction_scores(events, score(model, events), model.threshold), past, seen, day, params
     )
+
+
+def disagreement(model: Model, examples: pa.Table, predicted: pa.Table) -> tuple[int, int]:
+    """(transactions in both, how many of them the model scores otherwise from `examples` than it was `predicted`)."""
+    ours = pa.table({"transaction_id": examples["transaction_id"], "ours": score(model, examples)})
+    both = predicted.select(["transaction_id", "score"]).join(ours, "transaction_id", join_type="inner")
+    apart = np.abs(both["score"].to_numpy() - both["ours"].to_numpy())
+    return both.num_rows, int((apart > TOLERANCE).sum())
 
 
 def contents(

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-import pyarrow as pa
 from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
 
 from jobs.fraud import metrics
-from jobs.fraud.model import Model, importance, labels, score
+from jobs.fraud.evaluation import Judged
+from jobs.fraud.model import Model, importance
 
 matplotlib.use("Agg")  # no display on a server
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 
-def write(model: Model, holdout: pa.Table, folder: Path) -> None:
+def write(model: Model, judged: Judged, folder: Path) -> None:
     """Write the pictures and files of one model, judged on its holdout, into `folder`."""
-    truth, scores = labels(holdout), score(model, holdout)
+    truth, scores = judged.labels, judged.scores
     gains = importance(model)
     (folder / "importance.json").write_text(json.dumps(gains, indent=1))
     (folder / "feature_names.json").write_text(json.dumps(model.features, indent=1))

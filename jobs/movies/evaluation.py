@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 
+from jobs.core.errors import ConfigError
 from jobs.movies import metrics, ranking, recommend
 from jobs.movies.folds import Targets
 from jobs.movies.hybrid import Hybrid
@@ -15,6 +17,7 @@ from jobs.movies.recommend import ALGORITHMS, Lists
 from jobs.movies.scorers import Scorers
 from jobs.movies.tables import TOP
 
+LATEST_DAYS = 2
 SLICES = {"cold": (0, 0), "light": (1, 4), "medium": (5, 19), "heavy": (20, None)}  # interactions known
 MEASURES = {
     "ndcg": metrics.ndcg, "map": metrics.average_precision, "precision": metrics.precision,
@@ -24,14 +27,51 @@ MEASURES = {
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """`users`: those with a held-out movie they had not seen; `activity`: how many they had; `relevant`: how many are
-    held out; `hits`: algorithm to users by places; `overall`: algorithm to coverage and novelty."""
+    """`users`: those with a held-out movie they had not seen, who are the units; `latest`: who of them did something on
+    the last days; `activity`: how many movies they had; `relevant`: how many are held out; `hits`: algorithm to users by
+    places; `overall`: algorithm to coverage and novelty."""
 
     users: np.ndarray
+    latest: np.ndarray
     activity: np.ndarray
     relevant: np.ndarray
     hits: dict[str, np.ndarray]
     overall: dict[str, dict[str, float]]
+
+    @property
+    def units(self) -> int:
+        return len(self.users)
+
+    def value(self, metric: str, weights: np.ndarray | None = None) -> float:
+        """The hybrid's mean over users, each counted as often as `weights` says."""
+        values = self._hybrid(metric)
+        return float(np.average(values, weights=weights)) if len(values) else float("nan")
+
+    def slices(self, metric: str) -> dict[str, tuple[float, int]]:
+        """The hybrid's mean over the users of each slice, and how many they are."""
+        values = self._hybrid(metric)
+        return {
+            name: (float(values[mine].mean()) if mine.any() else float("nan"), int(mine.sum()))
+            for name, mine in (self._slices() | {"latest": self.latest}).items()
+        }
+
+    @cached_property
+    def _hybrids(self) -> dict[str, np.ndarray]:
+        return self.values("hybrid")
+
+    def _hybrid(self, metric: str) -> np.ndarray:
+        known = self._hybrids
+        if metric not in known:
+            raise ConfigError(
+                f"{metric!r} cannot be compared with a bootstrap", remedy=f"choose one of {', '.join(known)}"
+            )
+        return known[metric]
+
+    def _slices(self) -> dict[str, np.ndarray]:
+        return {
+            name: (self.activity >= least) & (self.activity <= (np.inf if most is None else most))
+            for name, (least, most) in SLICES.items()
+        }
 
     def at(self, algorithm: str, k: int) -> dict[str, np.ndarray]:
         """`<measure>_at_<k>` to one value a user; k is TOP at most."""
@@ -50,8 +90,7 @@ class Judged:
             means = {measure: _mean(values) for measure, values in self.values(name).items()}
             found |= {f"{name}.{measure}": value for measure, value in (means | self.overall[name]).items()}
             found |= means | self.overall[name] if name == "hybrid" else {}
-        for part, (least, most) in SLICES.items():
-            mine = (self.activity >= least) & (self.activity <= (np.inf if most is None else most))
+        for part, mine in self._slices().items():
             found[f"users.{part}"] = float(mine.sum())
             if mine.any():
                 for name in ALGORITHMS:
@@ -85,7 +124,14 @@ def judge(
         }
         for name, rows in stacked.items()
     }
-    return Judged(users, np.diff(history.indptr), relevant, hits, overall)
+    return Judged(users, _latest(taken, users), np.diff(history.indptr), relevant, hits, overall)
+
+
+def _latest(taken: pa.Table, users: np.ndarray) -> np.ndarray:
+    """Which of the users did something on the last LATEST_DAYS."""
+    days = taken["event_time"].to_numpy().astype("datetime64[D]")
+    late = taken["user_id"].to_numpy()[days > days.max() - LATEST_DAYS] if len(days) else []
+    return np.isin(users.astype(str), np.asarray(late, str))
 
 
 def _targets(taken: pa.Table, scorers: Scorers) -> tuple[np.ndarray, np.ndarray, Targets]:

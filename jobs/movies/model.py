@@ -153,16 +153,6 @@ def judge(model: Model, history: pa.Table, holdout: pa.Table) -> Judged:
     )
 
 
-def evaluate(model: Model, history: pa.Table, holdout: pa.Table) -> dict[str, float]:
-    """Metrics on the holdout, as Judged.summary names them."""
-    return judge(model, history, holdout).summary()
-
-
-def values(model: Model, history: pa.Table, holdout: pa.Table, metric: str) -> np.ndarray | None:
-    """The hybrid's value of a metric for each user of the holdout, in the order of their ids."""
-    return judge(model, history, holdout).values("hybrid").get(metric)
-
-
 def chosen(model: Model) -> dict[str, Any]:
     """What validation chose, and what was counted."""
     return {
@@ -201,8 +191,8 @@ class Served:
         return pd.DataFrame(pa.concat_tables(score(self.model, history, users)).to_pydict())
 
 
-def report(model: Model, train: pa.Table, holdout: pa.Table, folder: Path) -> None:
+def report(model: Model, judged: Judged, folder: Path) -> None:
     """`metrics.json`: means by algorithm and slice; `hybrid.json`: what validation saw and chose."""
     chosen = {"kind": model.hybrid.kind, "blend": model.hybrid.weights, "validation": model.hybrid.figures}
-    for name, value in {"metrics": evaluate(model, train, holdout), "hybrid": chosen}.items():
+    for name, value in {"metrics": judged.summary(), "hybrid": chosen}.items():
         (folder / f"{name}.json").write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")

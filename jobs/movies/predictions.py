@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +18,7 @@ from jobs.movies.tables import PREDICTIONS
 
 PAST = None
 SEEN = ("user_preferences_daily",)
+COMPARED = "user_features"
 
 _RECOMMENDATIONS, _USER_FEATURES = PREDICTIONS
 
@@ -43,6 +45,19 @@ def build(
         _RECOMMENDATIONS.name: recommendations.cast(_RECOMMENDATIONS.schema),
         _USER_FEATURES.name: features,
     }
+
+
+def disagreement(model: Model, examples: pa.Table, predicted: pa.Table) -> tuple[int, int]:
+    """(users in either, how many of them did by `examples` something else than their published features say)."""
+    empty = pa.table({name: pa.array([], pa.string()) for name in ("user_id", "genre")})
+    none = empty.append_column("total_interactions", pa.array([], pa.int64()))
+    columns = ["total_interactions", "avg_rating", "total_watch_time"]
+    ours, theirs = (
+        table.to_pandas().set_index("user_id")[columns]
+        for table in (user_features(examples, none, predicted["date"][0].as_py()), predicted)
+    )
+    ours, theirs = ours.align(theirs)
+    return len(ours), int((~np.isclose(ours, theirs, equal_nan=True)).any(axis=1).sum())
 
 
 def user_features(events: pa.Table, preferences: pa.Table, day: date) -> pa.Table:

@@ -14,11 +14,11 @@ from jobs.steps.frame import Step
 from jobs.stores import clickhouse
 
 
-def _table(name: str, key: tuple[str, ...], grain: str, nullable: tuple[str, ...], **columns: Any) -> Table:
+def _table(
+    name: str, key: tuple[str, ...], grain: str, nullable: tuple[str, ...], /, **columns: Any
+) -> Table:
     fields = [pa.field(column, kind, column in nullable) for column, kind in columns.items()]
-    return Table(
-        name, key, pa.schema([pa.field("date", pa.date32(), nullable=False), *fields]), grain=grain
-    )
+    return Table(name, key, pa.schema([pa.field("date", pa.date32(), nullable=False), *fields]), grain=grain)
 
 
 DRIFT_METRICS = _table(

@@ -12,6 +12,7 @@ from jobs.core import device
 from jobs.core.digest import bytes_digest
 from jobs.core.manifest import Dataset, Manifest
 from jobs.core.params import TrainParams
+from jobs.core.usecase import Judged
 from jobs.core.usecase import model as model_module
 from jobs.steps.frame import Step, code_version
 from jobs.steps.models import model_path, split
@@ -41,7 +42,8 @@ def run(step: Step) -> None:
         step.facts["device"],
     )
     fitted = usecase.fit(train, step.section, *beside, checkpoints=kept)
-    metrics = usecase.evaluate(fitted, train, holdout)
+    judged = usecase.judge(fitted, train, holdout)
+    metrics = judged.summary()
     data = fitted.to_bytes()
     digest = bytes_digest(data)
     step.at("stage")
@@ -50,7 +52,7 @@ def run(step: Step) -> None:
     step.at("check")
     step.log.info("judged on the holdout", metrics={name: round(value, 4) for name, value in metrics.items()})
     step.at("swap")
-    version = _register(step, snapshot, fitted, data, metrics, train, holdout)
+    version = _register(step, snapshot, fitted, data, judged, train)
     step.model_digest = digest
     step.outputs.append(Dataset(name="model", path=path, rows=train.num_rows, digest=digest))
     step.facts |= {"model_version": version, "metrics": metrics} | usecase.chosen(fitted)
@@ -68,13 +70,12 @@ def _register(
     snapshot: Manifest,
     fitted: Any,
     data: bytes,
-    metrics: dict[str, float],
+    judged: Judged,
     train: pa.Table,
-    holdout: pa.Table,
 ) -> str:
     usecase, digest = model_module(step.run.pipeline), bytes_digest(data)
     with registry.connect(step.settings) as client, TemporaryDirectory() as folder:
-        usecase.report(fitted, train, holdout, Path(folder))
+        usecase.report(fitted, judged, Path(folder))
         pointer = Path(folder) / registry.TRAINING_SET / f"{step.run.date}.parquet.dvc"
         pointer.parent.mkdir()
         pointer.write_text(snapshot.facts["dvc"])
@@ -84,7 +85,7 @@ def _register(
             loader=f"jobs.{step.run.pipeline}.model",
             params=usecase.parameters(fitted, step.section)
             | {"device": device.resolve(step.params(TrainParams).device)},
-            metrics=metrics,
+            metrics=judged.summary(),
             tags={
                 "date": str(step.run.date),
                 registry.DIGEST_TAG: digest,

@@ -97,6 +97,12 @@ def models(dsn: str, pipeline: str) -> list[Champion]:
     return _stack(history(dsn, pipeline))
 
 
+def rolled_back(dsn: str, pipeline: str, day: date) -> set[str]:
+    """The digests of the models that rollbacks dated before `day` took away."""
+    rows = [row for row in history(dsn, pipeline) if row.kind == "rollback" and row.date < day]
+    return {row.from_digest for row in rows if row.from_digest}
+
+
 def newest_date(dsn: str, pipeline: str) -> date | None:
     """The date of the newest row, whatever its verdict."""
     rows = history(dsn, pipeline)

@@ -97,7 +97,7 @@ def test_it_learned_something(fitted, holdout):
     scores = model.score(fitted, holdout)
     assert scores.dtype == np.float64 and ((scores > 0) & (scores < 1)).all()
     assert metrics.roc_auc(model.labels(holdout), scores) > 0.8
-    found = model.evaluate(fitted, holdout.slice(0, 0), holdout)
+    found = model.judge(fitted, holdout.slice(0, 0), holdout).summary()
     assert found["roc_auc"] == metrics.roc_auc(model.labels(holdout), scores)
 
 
@@ -235,7 +235,7 @@ def test_search_is_decided_by_the_seed_and_never_worse_on_its_folds(table):
 
 
 def test_report_leaves_five_pictures_and_two_files(table, fitted, holdout, tmp_path):
-    model.report(fitted, table, holdout, tmp_path)
+    model.report(fitted, model.judge(fitted, table, holdout), tmp_path)
     pictures = {path.stem for path in tmp_path.glob("*.png")}
     assert pictures == {
         "confusion_matrix", "roc_curve", "precision_recall_curve", "calibration_curve", "importance",

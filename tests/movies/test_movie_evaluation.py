@@ -65,7 +65,7 @@ def test_every_figure_is_that_of_a_loop_over_users(halves, fitted):
             ideal = sum(1 / log2(place + 1) for place in range(1, min(len(relevant), 10) + 1))
             values.append((algorithm, activity, sum(gains) / ideal, len(gains) / len(relevant)))
     brute = pd.DataFrame(values, columns=["algorithm", "activity", "ndcg", "recall"])
-    found = model.evaluate(fitted, *halves)
+    found = model.judge(fitted, *halves).summary()
     assert found["users"] == len(users)
     for algorithm, part in brute.groupby("algorithm"):
         assert found[f"{algorithm}.ndcg_at_10"] == pytest.approx(part["ndcg"].mean())
@@ -98,9 +98,9 @@ def test_whom_models_are_judged_by_does_not_depend_on_what_they_know(halves):
 
 
 def test_nobody_to_judge(halves, fitted):
-    found = model.evaluate(fitted, halves[0], halves[1].slice(0, 0))
+    found = model.judge(fitted, halves[0], halves[1].slice(0, 0)).summary()
     assert found["users"] == 0 and found["ndcg_at_10"] == 0
-    assert model.evaluate(fitted, halves[0], halves[0])["users"] == 0  # all of it was seen
+    assert model.judge(fitted, halves[0], halves[0]).summary()["users"] == 0  # all of it was seen
 
 
 def test_nothing_of_the_holdout_reaches_the_model():

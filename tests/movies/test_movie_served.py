@@ -30,8 +30,8 @@ def fitted(halves):
 
 
 def test_the_report_is_what_was_judged_and_chosen(halves, fitted, tmp_path):
-    model.report(fitted, *halves, tmp_path)
-    assert json.loads((tmp_path / "metrics.json").read_text()) == model.evaluate(fitted, *halves)
+    model.report(fitted, model.judge(fitted, *halves), tmp_path)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == model.judge(fitted, *halves).summary()
     told = json.loads((tmp_path / "hybrid.json").read_text())
     assert told["kind"] == fitted.hybrid.kind and told["validation"] == fitted.hybrid.figures
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hybrid.json", "metrics.json"]
