@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _mount() -> None:
-    from jobs.cli import backtest, demo, look, manage, night, services, source, status
+    from jobs.cli import backtest, demo, look, manage, night, served, services, source, status
 
     app.command("up")(services.up)
     app.command("down")(services.down)
@@ -47,6 +47,7 @@ def _mount() -> None:
     app.add_typer(source.app, name="source")
     app.command("run")(night.run)
     app.command("status")(status.status)
+    app.command("served")(served.served)
     app.command("lookup")(look.lookup)
     app.command("manifest")(look.manifest)
     app.command("sql")(look.sql)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from jobs.cli.served import age
 
 if TYPE_CHECKING:
     from jobs.core.settings import Settings
@@ -60,10 +62,7 @@ def _served(chosen: Settings, pipeline: str) -> None:
         typer.echo(f"{pipeline}: nothing has been published")
     else:
         version = next(each for each in known if each.version == served.version)
-        age = datetime.now(UTC) - served.at
-        typer.echo(
-            f"{pipeline} serves {served.version} of {served.date}, published {_age(age.total_seconds())} ago"
-        )
+        typer.echo(f"{pipeline} serves {served.version} of {served.date}, published {age(served.at)} ago")
         typer.echo(f"  model     version {version.model_version} ({(version.model_digest or '')[:12]})")
         typer.echo(
             f"  rows      {', '.join(f'{name} {count:,}' for name, count in version.row_counts.items())}"
@@ -146,14 +145,3 @@ def _serving_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
         yield f"served redis {pipeline} {both.redis.served()} holds={','.join(sorted(both.redis.versions()))}"
     for row in promotions.history(chosen.postgres, pipeline):
         yield f"promotion {pipeline} {row.date} {row.kind} {row.verdict} {row.from_digest} -> {row.to_digest}"
-
-
-def _age(seconds: float) -> str:
-    minutes = int(seconds // 60)
-    return (
-        f"{minutes} min"
-        if minutes < 120
-        else f"{minutes // 60} h"
-        if minutes < 2880
-        else f"{minutes // 1440} days"
-    )

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +35,12 @@ Receipt = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run/--no-dry-run", help="Say what would be removed, and remove nothing.")
 ]
+
+
+class Answer(StrEnum):
+    approved = "approved"
+    declined = "declined"
+    expired = "expired"
 
 
 def execute(
@@ -83,7 +90,19 @@ def _command(step: str) -> Callable[..., None]:
     def sweeping(pipeline: Pipeline, date: Dates, receipt: Receipt = None, dry_run: DryRun = True) -> None:
         execute(step, pipeline, date, receipt, dry_run=dry_run)
 
-    return {"extract": refreshing, "housekeeping": sweeping}.get(step, command)
+    def promoting(
+        pipeline: Pipeline, date: Dates, receipt: Receipt = None,
+        answer: Annotated[Answer | None, typer.Option(help="Where promotion waits for a person: what they said.")] = None,
+        by: Annotated[str, typer.Option(help="Who said it.")] = "",
+        comment: Annotated[str, typer.Option(help="And why.")] = "",
+    ) -> None:  # fmt: skip
+        given = {"answer": answer.value, "by": by, "comment": comment} if answer else {}
+        execute(step, pipeline, date, receipt, **given)
+
+    special: dict[str, Callable[..., None]] = {
+        "extract": refreshing, "housekeeping": sweeping, "promote": promoting,
+    }  # fmt: skip
+    return special.get(step, command)
 
 
 def _help(step: str) -> str:

@@ -147,6 +147,7 @@ class PromoteParams(Section):
 
 class FreshnessParams(Section):
     severity: Severity = Field("fail", description="what it does when the day is not served")
+    sample: int = Field(50, ge=1, description="lookups a table that are made in both stores, as a client does")
 
 
 class AlertParams(Section):

@@ -139,7 +139,7 @@ class Model(Protocol):
     `booster` is an XGBoost model that is all of it, or None: then `_load_pyfunc` of this module loads the bytes.
 
     NAME is that of the registered model, REQUIREMENTS what it takes to load it elsewhere, GPU_LIBRARIES what `fit`
-    needs on a GPU. `fit` takes the good
+    needs on a GPU, LIMITS what its model card warns of. `fit` takes the good
     rows that D has of each source in BESIDE, and goes on at `checkpoints` where boosting had come further. `judge` judges on
     `holdout`; `train` is what was known before. `chosen` is what training decided by itself.
     """
@@ -147,6 +147,7 @@ class Model(Protocol):
     NAME: str
     REQUIREMENTS: tuple[str, ...]
     GPU_LIBRARIES: tuple[str, ...]
+    LIMITS: tuple[str, ...]
     BESIDE: tuple[str, ...]
 
     def fit(

@@ -29,6 +29,11 @@ from jobs.fraud.params import TrainParams
 LABEL = "is_fraud"
 NAME = "fraud"  # of the registered model
 GPU_LIBRARIES = ()  # XGBoost brings all that it needs
+LIMITS = (
+    "A transaction younger than the label delay is in neither training nor holdout: a new kind of fraud is learnt late.",
+    "A customer or merchant without history has no windows; their features are missing, and the score rests on the rest.",
+    "Scores are calibrated on the holdout's share of frauds; where that moves, so do they.",
+)
 BESIDE = ()  # a row of the training set says all that there is to learn
 REQUIREMENTS = (f"xgboost=={xgb.__version__}", f"numpy=={np.__version__}")  # to load it elsewhere
 

@@ -34,6 +34,11 @@ from jobs.movies.params import TrainParams
 from jobs.movies.scorers import Scorers
 
 NAME = "movies"  # of the registered model
+LIMITS = (
+    "Judged on what users took, not on what they would have taken had they seen it: offline figures favour the popular.",
+    "A movie with few interactions is recommended by content and popularity alone.",
+    "Whoever did nothing in the window gets no row.",
+)
 BESIDE = ("movies",)  # the catalogue: what nobody has seen yet can be recommended too
 REQUIREMENTS = tuple(
     f"{name}=={library.__version__}"

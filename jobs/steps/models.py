@@ -27,6 +27,11 @@ def reference_path(pipeline: str, digest: str) -> str:
     return f"{pipeline}/models/{digest}.reference.parquet"
 
 
+def card_path(pipeline: str, digest: str) -> str:
+    """Where the lake keeps the model card of a model that was promoted."""
+    return f"{pipeline}/models/{digest}.card.md"
+
+
 def load(step: Step, digest: str) -> Any:
     """The model with this digest; DataError when its file is gone."""
     return model(step.run.pipeline).load(step.lake.read_bytes(model_path(step.run.pipeline, digest)))

@@ -1,14 +1,32 @@
-"""promote: write the gate's verdict into `promotions`, the truth, and then have the MLflow aliases follow it."""
+"""promote: write the gate's verdict into `promotions`, the truth, and then have the MLflow aliases follow it.
+
+Options, where `approval` is manual: answer (approved, declined, expired), by (who answered), comment.
+"""
 
 from __future__ import annotations
 
-from jobs.core.errors import StoreError
-from jobs.core.manifest import Manifest
+from typing import NamedTuple
+
+from jobs.core.card import Card
+from jobs.core.errors import DataError, StoreError
+from jobs.core.manifest import Manifest, manifest_name
+from jobs.core.params import PromoteParams
+from jobs.core.usecase import model as model_module
 from jobs.steps.frame import Step
 from jobs.steps.gate import PROMOTED
+from jobs.steps.models import card_path
 from jobs.stores import promotions, registry
 
 LOCK = "pipeline"
+APPROVED, DECLINED, EXPIRED = "approved", "declined", "expired"
+
+
+class Outcome(NamedTuple):
+    """The verdict as it is recorded, and by whom."""
+
+    verdict: str
+    by: str
+    said: tuple[str, ...] = ()
 
 
 def run(step: Step) -> None:
@@ -16,9 +34,14 @@ def run(step: Step) -> None:
     step.at("window")
     gate = step.manifest("gate")
     step.at("read")
-    facts, won = gate.facts, gate.facts["verdict"] == PROMOTED
+    facts = gate.facts
     step.at("compute")
+    outcome = decide(facts["verdict"], step.params(PromoteParams), **step.options)
+    won = outcome.verdict == PROMOTED
+    card = _card(step, gate, outcome.by) if won else ""
     step.at("stage")
+    if won:
+        step.lake.write_bytes(card_path(pipeline, str(gate.model_digest)), card.encode())
     step.at("check")
     step.at("swap")
     promotions.record(
@@ -26,16 +49,41 @@ def run(step: Step) -> None:
         kind="promotion",
         from_digest=facts["champion"], from_version=facts["champion_version"],
         to_digest=gate.model_digest if won else None, to_version=facts["model_version"] if won else None,
-        verdict=facts["verdict"], metrics=facts["metrics"], reasons=facts["reasons"], approved_by="gate",
+        verdict=outcome.verdict, metrics=facts["metrics"], reasons=[*facts["reasons"], *outcome.said],
+        approved_by=outcome.by,
     )  # fmt: skip
     champion = promotions.champion(dsn, pipeline, day, inclusive=True)
     step.model_digest = champion.digest if champion else None
-    step.facts |= {"verdict": facts["verdict"], "champion": step.model_digest}
-    move_aliases(step, gate)
+    step.facts |= {"verdict": outcome.verdict, "approved_by": outcome.by, "champion": step.model_digest}
+    move_aliases(step, gate, outcome.verdict)
 
 
-def move_aliases(step: Step, gate: Manifest | None = None) -> None:
-    """Have the MLflow aliases follow `promotions`, and, after a gate, the challenger's tag `verdict` follow it.
+def decide(
+    verdict: str, params: PromoteParams, answer: str | None = None, by: str = "", comment: str = ""
+) -> Outcome:
+    """What the gate's verdict comes to, with the answer of a person where params ask for one.
+
+    DataError when the answer is still missing. Nobody is asked about a rejected challenger.
+    """
+    if verdict != PROMOTED or params.approval == "auto":
+        return Outcome(verdict, "gate")
+    said = (f"{by}: {comment}",) if comment else ()
+    if answer == EXPIRED:
+        answered = PROMOTED if params.default == "Approve" else EXPIRED
+        return Outcome(
+            answered, "nobody", (f"no answer within {params.timeout_hours:g} h: {params.default}",)
+        )
+    if answer in (APPROVED, DECLINED) and by:
+        return Outcome(PROMOTED if answer == APPROVED else DECLINED, by, said)
+    raise DataError(
+        "this promotion waits for a person's approval",
+        remedy="answer in Airflow under Required Actions, or run promote with --answer approved (or declined) --by NAME",
+    )
+
+
+def move_aliases(step: Step, gate: Manifest | None = None, verdict: str = "") -> None:
+    """Have the MLflow aliases follow `promotions`, and, after a gate, the challenger's tag `verdict` follow it; the
+    champion's version is described by its card.
 
     A date older than the newest row moves no alias. That MLflow is down must not cost the day's tables: the next
     reconcile moves the aliases.
@@ -44,10 +92,22 @@ def move_aliases(step: Step, gate: Manifest | None = None) -> None:
     champion, previous = promotions.pair(dsn, pipeline)
     challenger = gate.model_digest if gate else None
     try:
-        if gate and challenger:
-            registry.tag(step.settings, pipeline, challenger, "verdict", gate.facts["verdict"])
+        if challenger:
+            registry.tag(step.settings, pipeline, challenger, "verdict", verdict)
         if gate is None or promotions.newest_date(dsn, pipeline) == step.run.date:
             registry.project_aliases(step.settings, pipeline, champion, previous, challenger)
+        if champion and step.lake.exists(path := card_path(pipeline, champion)):
+            registry.describe(step.settings, pipeline, champion, step.lake.read_bytes(path).decode())
     except StoreError as error:
         step.log.warning("aliases not moved", error=str(error))
         step.facts["aliases"] = "not moved: MLflow did not answer; the next reconcile moves them"
+
+
+def _card(step: Step, gate: Manifest, approved_by: str) -> str:
+    """The model card of the challenger; drift is told where check_drift of the day ended."""
+    drift = step.lake.manifest(manifest_name(step.run.pipeline, "check_drift", step.run.date))
+    card = Card(
+        step.manifest("snapshot"), step.manifest("train"), gate, drift, approved_by,
+        model_module(step.run.pipeline).LIMITS,
+    )  # fmt: skip
+    return card.to_markdown()

@@ -160,6 +160,27 @@ def tag(settings: Settings, model: str, digest: str, name: str, value: str) -> N
             client.set_model_version_tag(model, version, name, value)
 
 
+CARD = "model_card.md"  # among a run's artifacts
+DESCRIPTION = 5_000  # characters
+
+
+def describe(settings: Settings, model: str, digest: str, card: str) -> None:
+    """Make `card` the description of the version with this digest, and an artifact of its run; nothing where none has it.
+
+    A version that is described so already is left alone. MLflow cuts no description, it refuses a long one.
+    """
+    text = (
+        card
+        if len(card) <= DESCRIPTION
+        else f"{card[: DESCRIPTION - 80]}\n\n(The rest is in the run's {CARD}.)"
+    )
+    with connect(settings) as client:
+        version = version_of(client, model, digest)
+        if version and (found := client.get_model_version(model, version)).description != text:
+            client.log_text(found.run_id, card, CARD)
+            client.update_model_version(model, version, description=text)
+
+
 def _ensure_registered(client: MlflowClient, model: str) -> None:
     from mlflow.exceptions import MlflowException
 

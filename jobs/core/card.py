@@ -1,0 +1,76 @@
+"""The model card (Mitchell et al. 2019): what a person must know of a model before trusting it, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.core.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Card:
+    """The manifests that tell of a model, who approved it, and its limits. `drift` None: drift was not judged."""
+
+    snapshot: Manifest
+    train: Manifest
+    gate: Manifest
+    drift: Manifest | None
+    approved_by: str
+    limits: Sequence[str]
+
+    def to_markdown(self) -> str:
+        return "\n".join(
+            [*self._head(), *self._metrics(), *self._slices(), *self._gate(), *self._drift(), *self._limits()]
+        )
+
+    def _head(self) -> Iterator[str]:
+        days = sorted({name.rpartition("/")[2] for name in self.snapshot.reads if "/validate/" in name})
+        data = self.snapshot.facts
+        yield f"# {self.train.pipeline}, model of {self.train.date}"
+        yield from (
+            "",
+            f"- **Digest** `{self.train.model_digest}`, version {self.train.facts['model_version']}",
+            f"- **Data** {days[0]} to {days[-1]}: {data.get('train', 0):,} rows for training, "
+            f"{data.get('holdout', 0):,} held out; snapshot md5 `{data['snapshot_md5']}`",
+            f"- **Made by** code {self.train.code_version}, parameters `{self.train.params_digest[:12]}`",
+            f"- **Approved by** {self.approved_by}",
+        )
+
+    def _metrics(self) -> Iterator[str]:
+        theirs: Mapping[str, float] = self.gate.facts["champion_metrics"] or {}
+        head = ("metric", "this model", "the champion before")
+        known = [(name, value) for name, value in self.gate.facts["metrics"].items() if "." not in name]
+        rows = [(name, _number(value), _number(theirs.get(name))) for name, value in known]
+        yield from _table("Metrics on the holdout", head, rows)
+
+    def _slices(self) -> Iterator[str]:
+        rows = [(name, _number(value), f"{n:,}") for name, (value, n) in self.gate.facts["slices"].items()]
+        yield from _table("Slices", ("slice", "metric of the gate", "positives or users"), rows)
+
+    def _gate(self) -> Iterator[str]:
+        verdict = f"Gate: {self.gate.facts['verdict']} (mode {self.gate.facts['mode']})"
+        yield from ("", f"## {verdict}", "", *(f"- {reason}" for reason in self.gate.facts["reasons"]))
+
+    def _drift(self) -> Iterator[str]:
+        yield from ("", "## Drift on the day it was trained", "")
+        if self.drift is None or not self.drift.facts["judged"]:
+            yield "Not judged."
+            return
+        yield f"Drifted: {', '.join(self.drift.facts['drifted']) or 'nothing'}."
+        if url := self.drift.facts["report_url"]:
+            yield f"[Report]({url})"
+
+    def _limits(self) -> Iterator[str]:
+        yield from ("", "## Limits", "", *(f"- {limit}" for limit in self.limits), "")
+
+
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:
+    yield from ("", f"## {title}", "")
+    for row in (head, ["---"] * len(head), *rows):
+        yield "| " + " | ".join(map(str, row)) + " |"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.4f}"

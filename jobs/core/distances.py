@@ -1,0 +1,48 @@
+"""Distances between then and now by Evidently, and its report of them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from jobs.core.drift import Pair, known
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Distances by the key of their pair, and Evidently's report as a page and as data (which repeats; the page does
+    not)."""
+
+    values: dict[str, float]
+    html: bytes
+    json: bytes
+
+
+def measure(pairs: Sequence[Pair]) -> Measured:
+    """The distance of each pair by the method of its column; no values may be missing altogether (drift.judgeable)."""
+    os.environ["DO_NOT_TRACK"] = "1"  # read when it is imported: else it reports to its makers
+    # Names of columns in Evidently are keys of pairs: one report holds all scopes, each with rows of its own.
+    now = pd.DataFrame({each.key: known(each.now).reset_index(drop=True) for each in pairs})
+    then = pd.DataFrame({each.key: known(each.then).reset_index(drop=True) for each in pairs})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own imports, and of numpy's about its plots
+        from evidently import DataDefinition, Dataset, Report
+        from evidently.metrics import ValueDrift
+
+        columns = DataDefinition(
+            numerical_columns=[each.key for each in pairs if each.watched.holds == "number"],
+            categorical_columns=[each.key for each in pairs if each.watched.holds == "category"],
+        )
+        metrics = [
+            ValueDrift(column=each.key, method=each.watched.method, threshold=each.watched.threshold)
+            for each in pairs
+        ]
+        told = Report(metrics, include_tests=True).run(
+            Dataset.from_pandas(now, columns), Dataset.from_pandas(then, columns)
+        )
+        values = {found["config"]["column"]: float(found["value"]) for found in told.dict()["metrics"]}
+        return Measured(values, told.get_html_str(as_iframe=False).encode(), told.json().encode())
