@@ -21,12 +21,14 @@ a version only when it is whole. *Clear* a failed task with downstream, or the w
 Trigger by hand with `date` in the form, or with the partition key.
 """
 
-from airflow.sdk import DAG, TaskGroup, TriggerRule
+from airflow.sdk import DAG, Label, TaskGroup, chain
 
 from nightshift_nights import day_before, nightly, watcher
+from nightshift_promotion import promote_tasks
+from nightshift_retrain import champion_task, retrain_task
 from nightshift_steps import step_task
 
-with DAG("fraud_scores", doc_md=__doc__, **nightly("fraud")):
+with DAG("fraud_scores", doc_md=__doc__, **nightly("fraud")) as dag:
     with TaskGroup("ingest_group", group_display_name="ingest", prefix_group_id=False):
         extract = step_task("fraud", "extract")
         validate = step_task("fraud", "validate")
@@ -34,26 +36,31 @@ with DAG("fraud_scores", doc_md=__doc__, **nightly("fraud")):
     with TaskGroup("features_group", group_display_name="features", prefix_group_id=False):
         build_features = step_task("fraud", "build_features")
         features_before = day_before("fraud", "features_before", until="build_features")
+        scores_before = day_before("fraud", "scores_before", until="predict")
 
     with TaskGroup("training_group", group_display_name="training", prefix_group_id=False):
         snapshot = step_task("fraud", "snapshot")
+        check_drift = step_task("fraud", "check_drift")
+        retrain = retrain_task("fraud")
         train = step_task("fraud", "train")
 
     with TaskGroup("gate_group", group_display_name="gate", prefix_group_id=False):
-        scores_before = day_before("fraud", "scores_before", until="predict")
         gate = step_task("fraud", "gate")
-        promote = step_task("fraud", "promote")
+        promote = promote_tasks("fraud")
+        champion = champion_task()
 
     with TaskGroup("publish_group", group_display_name="publish", prefix_group_id=False):
-        # When training is over, however it ended, and this run's build_features succeeded.
-        predict = step_task("fraud", "predict", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+        predict = step_task("fraud", "predict")
         publish = step_task("fraud", "publish")
         verify = step_task("fraud", "verify")
 
-    extract >> validate >> build_features >> features_before >> snapshot >> train >> gate >> promote
-    build_features >> scores_before >> gate
-    [build_features, scores_before, promote] >> predict >> publish >> verify
-    [
-        extract, validate, build_features, features_before, snapshot, train, scores_before,
-        gate, promote, predict, publish, verify,
-    ] >> watcher()  # fmt: skip
+    extract >> validate >> build_features >> [features_before, scores_before]
+    features_before >> snapshot
+    [snapshot, scores_before] >> check_drift
+    [snapshot, check_drift] >> retrain
+    retrain.set_downstream(train, Label("drift, decay, age or policy"))
+    retrain.set_downstream(champion, Label("nothing asks for it"))  # between groups >> would label the groups
+    chain([train, scores_before], gate, *promote, champion)
+    scores_before >> champion
+    [build_features, champion] >> predict >> publish >> verify
+    dag.tasks >> watcher()

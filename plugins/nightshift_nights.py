@@ -7,12 +7,21 @@ from http import HTTPStatus
 from inspect import getdoc
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, BaseSensorOperator, CronPartitionTimetable, Param, TriggerRule
+from airflow.sdk import (
+    BaseOperator,
+    BaseSensorOperator,
+    CronPartitionTimetable,
+    DeadlineAlert,
+    DeadlineReference,
+    Param,
+    SyncCallback,
+    TriggerRule,
+)
 from airflow.sdk.api.datamodels._generated import DagRunState
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
+from nightshift_alerts import known, report_failure, report_late
 from nightshift_dates import day_of
-from nightshift_failures import report_failure
 from nightshift_steps import nights
 from nightshift_triage import runbook
 
@@ -22,14 +31,16 @@ if TYPE_CHECKING:
 BAD = ("failed", "upstream_failed")
 OVER = ("success", "skipped", *BAD)
 UNDER_WAY = (DagRunState.QUEUED.value, DagRunState.RUNNING.value)
+START_HOUR = 2
 
 
 def nightly(pipeline: str) -> dict[str, Any]:
     """The arguments of a pipeline's DAG: at 02:00 UTC the day that has just ended, which is the partition key."""
-    return daily("0 2 * * *") | {
+    return daily(f"0 {START_HOUR} * * *") | {
         # Ingest of several days at once is safe; from there on a day waits for the day before.
         "max_active_runs": 3,
         "tags": ["nightly", pipeline],
+        "deadline": deadline(pipeline, timedelta(hours=known().published_by_hour - START_HOUR)),
         "params": {
             "date": date_field(),
             "steps": Param(
@@ -57,12 +68,19 @@ def daily(at: str) -> dict[str, Any]:
     }
 
 
-def date_field() -> Param:
-    """The day of a run by hand, in its form."""
-    return Param(
-        None, type=["null", "string"], format="date", title="Date",
-        description="The UTC day to run, YYYY-MM-DD. Leave it empty when the run has a partition key.",
+def deadline(pipeline: str, interval: timedelta) -> DeadlineAlert:
+    """An alert when a run is under way for so long and its day is not served; a run that has ended is not looked at."""
+    return DeadlineAlert(
+        name="published", reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=interval,
+        callback=SyncCallback(report_late, kwargs={"pipeline": pipeline}),
     )  # fmt: skip
+
+
+def date_field(
+    description: str = "The UTC day to run, YYYY-MM-DD. Leave it empty when the run has a partition key.",
+) -> Param:
+    """The day of a run by hand, in its form."""
+    return Param(None, type=["null", "string"], format="date", title="Date", description=description)
 
 
 class DayBefore(BaseSensorOperator):
@@ -120,10 +138,10 @@ def _served(context: Context, states: dict[str, Any]) -> str:
     day = day_of(context)
     if states.get("publish") != "success":
         return f"The tables of {day} were not published; readers still have the version before."
-    model = (context["ti"].xcom_pull(task_ids="publish") or {}).get("model") or ""
-    promoted = (
-        "the challenger of this night" if states.get("promote") == "success" else "the champion there was"
-    )
+    ti = context["ti"]
+    model = (ti.xcom_pull(task_ids="publish") or {}).get("model") or ""
+    verdict = (ti.xcom_pull(task_ids="promote") or {}).get("verdict")
+    promoted = "the challenger of this night" if verdict == "promoted" else "the champion there was"
     return f"The tables of {day} are published all the same, scored by {promoted} (model {model[:12]})."
 
 

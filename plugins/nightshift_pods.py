@@ -28,6 +28,7 @@ from urllib3.exceptions import HTTPError
 import nightshift_pod_ends as ends
 from jobs.core.pods import KubernetesParams, Size
 from nightshift_dates import day_of
+from nightshift_events import emit
 from nightshift_steps import StepFailed, arguments, begin, left_by
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ class PodStepOperator(KubernetesPodOperator):
         if not found:
             raise self._said(self._failure(run, asked, pod, words, error))
         context["ti"].xcom_push(key="return_value", value=found)
+        emit(self.pipeline, self.step, context, found)
         self._over = True
         if pod:
             self.patch_already_checked(pod, reraise=False)  # should it outlive the next line

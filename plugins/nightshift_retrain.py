@@ -38,12 +38,12 @@ class Champion(EmptyOperator):
     """
 
 
-def retrain(pipeline: str) -> BaseOperator:
+def retrain_task(pipeline: str) -> BaseOperator:
     """Runs once check_drift is over, however it ended, if snapshot succeeded: without a word on drift it trains."""
     return step_task(pipeline, "retrain", RetrainOperator, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
 
 
-def champion() -> Champion:
+def champion_task() -> Champion:
     return Champion(
         task_id=CHAMPION, trigger_rule=TriggerRule.ALL_DONE,
         doc_md=f"{getdoc(Champion)}\n\n{runbook(CHAMPION)}",

@@ -27,6 +27,7 @@ from jobs.core import pods
 from jobs.core.errors import ConfigError, DataError
 from jobs.core.settings import PROJECT, load
 from nightshift_dates import day_of
+from nightshift_events import emit, outlets
 from nightshift_triage import step_doc
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ TIMEOUTS = {
     "snapshot": timedelta(hours=2), "check_drift": timedelta(hours=2), "retrain": timedelta(minutes=30),
     "train": timedelta(hours=5), "gate": timedelta(hours=1), "promote": timedelta(minutes=30),
     "predict": timedelta(hours=2), "publish": timedelta(hours=1), "verify": timedelta(hours=1),
-    "housekeeping": timedelta(hours=1), "rollback": timedelta(minutes=10),
+    "housekeeping": timedelta(hours=1), "rollback": timedelta(minutes=10), "freshness": timedelta(minutes=10),
 }  # fmt: skip
 
 
@@ -108,7 +109,9 @@ class StepOperator(CommandOperator):
         with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
             receipt = Path(scratch) / "receipt.json"
             self._run(day, receipt, *self.options(context))
-            return _headline(json.loads(receipt.read_text()))
+            left = _headline(json.loads(receipt.read_text()))
+        emit(self.pipeline, self.step, context, left)
+        return left
 
     def options(self, context: Context) -> tuple[str, ...]:
         """What the command gets besides the pipeline and the day."""
@@ -151,9 +154,11 @@ def left_by(pipeline: str, step: str, day: date, attempt: str) -> tuple[dict[str
     raise error
 
 
-def asked(run: str, *words: str) -> Any:
-    """The JSON that a command of `nightshift` prints. Raises StepFailed or MendFirst as CommandOperator does."""
-    ended = _answer(words)
+def asked(run: str, *words: str, limit_s: float | None = None) -> Any:
+    """The JSON that a command of `nightshift` prints. Raises StepFailed or MendFirst as CommandOperator does, and
+    subprocess.TimeoutExpired after `limit_s`.
+    """
+    ended = _answer(words, limit_s)
     if ended.returncode:
         raise failure(run, ended.returncode, deque(ended.stderr.splitlines()))
     return json.loads(ended.stdout)
@@ -197,6 +202,7 @@ def step_task(
         "execution_timeout": TIMEOUTS[step],
         "retry_policy": RETRY_POLICY,
         "inlets": [nights(pipeline)] if step == INGEST[0] else [],
+        "outlets": outlets(pipeline, step),
         "doc_md": step_doc(pipeline, step),
     }
     settings |= overrides
@@ -210,10 +216,10 @@ def step_task(
     return PodStepOperator(pipeline=pipeline, step=step, size=size, known=known, **settings)
 
 
-def _answer(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def _answer(words: Sequence[str], limit_s: float | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "jobs", *words], cwd=PROJECT, env=environment(os.environ), text=True,
-        stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=limit_s,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from jobs.stores import spark as spark_store
 from jobs.stores.embedded import postgres
 from jobs.stores.embedded.state import State
 
-pytest_plugins = ["airflow_modules", "prepared_night"]
+pytest_plugins = ["airflow_modules", "prepared_night", "platform_under_test"]
 REDIS_DATABASES = itertools.cycle(range(1, 15))  # 15 is left to the scheduler's tests
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.core.bootstrap import metric_interval
+from jobs.core.params import CheckDriftParams
+from jobs.core.reference import Reference
+from jobs.core.watched import Outcome
 
 if TYPE_CHECKING:
     from jobs.core.usecase import Judged
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pooled:
-    """Results on several windows as one; see usecase.Judged. Windows without the metric (one class only) are left out."""
+    """Results on several windows as one. Windows without the metric (one class only) are left out."""
 
     windows: Sequence[Judged]
 
@@ -36,12 +39,6 @@ class Pooled:
         total = sum(weight for _, weight in pairs)
         return float(sum(value * weight for value, weight in pairs) / total) if total else float("nan")
 
-    def summary(self) -> dict[str, float]:
-        raise NotImplementedError
-
-    def slices(self, metric: str) -> dict[str, tuple[float, int]]:
-        raise NotImplementedError
-
 
 def windows(table: pa.Table, after: date, days: int, length: int) -> Iterator[tuple[pa.Table, pa.Table]]:
     """(what was known before, the window) of each whole window of `length` days, newest first, within the last `days`
@@ -51,13 +48,58 @@ def windows(table: pa.Table, after: date, days: int, length: int) -> Iterator[tu
     """
     dates = table["date"]
     end = pc.max(dates).as_py()
-    while end and (start := end - timedelta(days=length - 1)) > max(after, pc.max(dates).as_py() - timedelta(days=days)):
+    while end and (start := end - timedelta(days=length - 1)) > max(
+        after, pc.max(dates).as_py() - timedelta(days=days)
+    ):
         inside = pc.and_(pc.greater_equal(dates, pa.scalar(start)), pc.less_equal(dates, pa.scalar(end)))
         if (rows := table.filter(inside)).num_rows:
             yield table.filter(pc.less(dates, pa.scalar(start))), rows
         end = start - timedelta(days=1)
 
 
-def explained_by_chance(judged: Judged, metric: str, limit: float, draws: int) -> bool:
+def check(judged: Pooled, known: Reference, params: CheckDriftParams, rows: int) -> Outcome:
+    """The metric on `rows` of all windows against what it was on the holdout of the reference.
+
+    Decay is a loss of more than `max_degradation` of it that chance does not explain: the upper end of the 95 % interval
+    over units is below the limit, too. Not judged without labels, or where they are of one class.
+    """
+    metric, baseline = params.metric, known.baseline.get(params.metric)
+    value = judged.value(metric) if judged.windows else float("nan")
+    reference_rows = known.of("holdout").num_rows
+    if baseline is None or value != value:
+        reason = _unjudged(judged, metric, baseline)
+        return _outcome(metric, None, None, True, rows, reference_rows, f"not judged: {reason}")
+    limit = baseline * (1 - params.max_degradation)
+    chance = value < limit and explained_by_chance(judged, metric, limit, params.draws)
+    message = f"{value:.4f} on {len(judged.windows)} windows, {baseline:.4f} on its own holdout"
+    message += "; within chance" if chance else ""
+    return _outcome(metric, value, limit, value >= limit or chance, rows, reference_rows, message)
+
+
+def _unjudged(judged: Pooled, metric: str, baseline: float | None) -> str:
+    if not judged.windows:
+        return "nothing labelled is younger than what the champion was fitted on"
+    return f"the reference has no {metric}" if baseline is None else "the labels are of one class"
+
+
+def _outcome(
+    metric: str, value: float | None, limit: float | None, passed: bool, rows: int, reference_rows: int, message: str
+) -> Outcome:  # fmt: skip
+    return Outcome(
+        "labelled",
+        "target",
+        metric,
+        "relative_loss",
+        value,
+        limit,
+        "fail",
+        passed,
+        rows,
+        reference_rows,
+        message,
+    )
+
+
+def explained_by_chance(judged: Pooled, metric: str, limit: float, draws: int) -> bool:
     """Whether the upper end of the metric's 95 % interval over units reaches the limit."""
-    return not metric_interval(judged, None, metric, draws)[1] < limit
+    return not metric_interval(cast("Judged", judged), None, metric, draws)[1] < limit

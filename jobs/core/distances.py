@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from jobs.core.drift import Pair, known
+from jobs.core.drift import known
+from jobs.core.watched import Outcome, Pair
 
 
 @dataclass(frozen=True)
@@ -46,3 +47,8 @@ def measure(pairs: Sequence[Pair]) -> Measured:
         )
         values = {found["config"]["column"]: float(found["value"]) for found in told.dict()["metrics"]}
         return Measured(values, told.get_html_str(as_iframe=False).encode(), told.json().encode())
+
+
+def outcome(pair: Pair, value: float) -> Outcome:
+    """The distance against the threshold of its column."""
+    return pair.outcome(value, pair.watched.threshold, value < pair.watched.threshold)

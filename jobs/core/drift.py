@@ -1,122 +1,39 @@
-"""Drift: what is watched, and every check of it that needs no distance: schema, nulls, infinities, constants, unseen
-categories.
-
-Severity says what a failed check means: `fail` is drift, `warn` is worth a look. Neither stops anything.
+"""The checks of columns that need no distance: schema, nulls, infinities, constants, unseen categories; and which
+columns have values enough for one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.core.checks import Check, Severity
-from jobs.core.errors import ConfigError
 from jobs.core.params import CheckDriftParams
-
-Scope = Literal["day", "window", "labelled"]
-About = Literal["data", "feature", "prediction", "label", "target"]
-Split = Literal["train", "holdout"]
-# Both are effect sizes: distances that do not grow with the number of rows, as p-values shrink with it.
-METHODS = {"number": "wasserstein", "category": "jensenshannon"}
+from jobs.core.reference import Reference
+from jobs.core.watched import About, Outcome, Pair, Scope, Watched
 
 
-@dataclass(frozen=True)
-class Watched:
-    """A column: what it holds, the distance from which it has drifted, what that means, in which scopes it is judged,
-    and which split of the reference it is held against.
-
-    Numbers are compared by the Wasserstein distance in standard deviations of the reference, categories by the
-    Jensen-Shannon distance (0 to 0.83).
-    """
-
-    name: str
-    holds: Literal["number", "category"]
-    threshold: float
-    severity: Severity = "warn"
-    scopes: tuple[Scope, ...] = ("day", "window")
-    against: Split = "train"
-
-    @property
-    def method(self) -> str:
-        return METHODS[self.holds]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One check: `value` against `threshold`, both None where nothing could be judged; `rows` are those judged."""
-
-    scope: Scope
-    kind: About
-    name: str
-    method: str
-    value: float | None
-    threshold: float | None
-    severity: Severity
-    passed: bool
-    rows: int
-    reference_rows: int
-    message: str = ""
-
-    @property
-    def title(self) -> str:
-        return f"{self.scope} {self.name}"
-
-    def as_row(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def as_check(self) -> Check:
-        """For the manifest; what was not judged counts as 0."""
-        value, threshold = self.value or 0.0, self.threshold or 0.0
-        return Check(f"{self.scope}.{self.name}", self.passed, value, threshold, self.severity, self.message)
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A watched column as it is now, and in the reference."""
-
-    scope: Scope
-    kind: About
-    watched: Watched
-    now: pd.Series
-    then: pd.Series
-
-    @property
-    def key(self) -> str:
-        return f"{self.scope} {self.watched.name}"
-
-    def outcome(
-        self, value: float | None, threshold: float | None, passed: bool, message: str = "", gate: str = ""
-    ) -> Outcome:
-        """Of the distance, or of a gate beside it."""
-        name = f"{self.watched.name}.{gate}" if gate else self.watched.name
-        return Outcome(
-            self.scope, "data" if gate else self.kind, name, gate or self.watched.method, value, threshold,
-            self.watched.severity, passed, len(self.now), len(self.then), message,
-        )  # fmt: skip
-
-
-def configured(watched: Sequence[Watched], params: CheckDriftParams) -> list[Watched]:
-    """The columns with the thresholds and severities of params in place of their own; ConfigError for an unknown name."""
-    names = [each.name for each in watched]
-    if unknown := sorted({*params.thresholds, *params.severities} - {*names}):
-        raise ConfigError(
-            f"check_drift watches no {', '.join(unknown)}",
-            remedy=f"mend thresholds and severities in params.yaml; columns: {', '.join(names)}",
-        )
-    return [
-        replace(
-            each,
-            threshold=params.thresholds.get(each.name, each.threshold),
-            severity=params.severities.get(each.name, each.severity),
-        )
-        for each in watched
-    ]
+def compare(
+    wanted: Iterable[tuple[Scope, About, Watched]],
+    examples: Mapping[Scope, pa.Table],
+    reference: Reference,
+    params: CheckDriftParams,
+) -> tuple[list[Outcome], list[Pair]]:
+    """The outcomes of every check, and the pairs that are left to be measured."""
+    outcomes: list[Outcome] = []
+    pairs: list[Pair] = []
+    for scope, about, watched in wanted:
+        found, wrong = pair(scope, about, watched, examples[scope], reference.of(watched.against))
+        outcomes += wrong
+        if found:
+            outcomes += gates(found, params)
+            too_few = judgeable(found, params.min_rows)
+            outcomes += [too_few] if too_few else []
+            pairs += [] if too_few else [found]
+    return outcomes, pairs
 
 
 def pair(
@@ -153,7 +70,9 @@ def gates(pair: Pair, params: CheckDriftParams) -> Iterator[Outcome]:
     message = "every value is null" if pair.now.isna().all() else ""
     if pair.kind == "feature":  # a label or a prediction may be of some rows alone
         limit = params.max_null_growth
-        yield pair.outcome(growth, limit, growth <= limit and not (message and growth), message, "null_growth")
+        yield pair.outcome(
+            growth, limit, growth <= limit and not (message and growth), message, "null_growth"
+        )
     if pair.watched.holds == "number":
         infinite = int(np.isinf(pair.now).sum())
         yield pair.outcome(infinite, 0, not infinite, "left out of the distance", "infinite")
@@ -185,14 +104,18 @@ def _unseen(pair: Pair, now: pd.Series, then: pd.Series, limit: float) -> Outcom
     strange = ~now.isin(then.unique())
     share = float(strange.mean())
     names = ", ".join(now[strange].value_counts().index[:5])
-    return pair.outcome(share, limit, share <= limit, f"not in the reference: {names}" if names else "", "unseen")
+    return pair.outcome(
+        share, limit, share <= limit, f"not in the reference: {names}" if names else "", "unseen"
+    )
 
 
 def _holds(kind: pa.DataType, holds: str) -> bool:
     if pa.types.is_null(kind):
         return True
     if holds == "category":
-        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind))
+        return bool(
+            pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
+        )
     return bool(
         pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)
     )  # fmt: skip
@@ -200,6 +123,6 @@ def _holds(kind: pa.DataType, holds: str) -> bool:
 
 def _series(column: pa.ChunkedArray, holds: str) -> pd.Series:
     if holds == "category":
-        return column.cast(pa.string()).to_pandas().astype(object)
+        return pd.Series(column.cast(pa.string()).to_pandas(), dtype=object)
     whole = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
-    return pc.cast(whole, pa.float64(), safe=False).to_pandas().astype(float)
+    return pd.Series(pc.cast(whole, pa.float64(), safe=False).to_pandas(), dtype=float)

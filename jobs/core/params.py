@@ -75,7 +75,28 @@ class HousekeepingParams(Section):
 
 
 class CheckDriftParams(Section):
-    """Filled in below."""
+    window_days: int = Field(7, ge=2, description="days of the trailing window, D included")
+    max_missing_days: int = Field(6, ge=0, description="days of the window without a check that are let pass")
+    sample_rows: int = Field(5_000, ge=100, description="examples, at most, that are kept of D and compared")
+    min_rows: int = Field(500, ge=2, description="values below which a column is too small to judge")
+    thresholds: dict[str, float] = Field(
+        {}, description="distance from which a column has drifted, in place of the one of jobs/<pipeline>/drift.py"
+    )
+    severities: dict[str, Severity] = Field(
+        {}, description="what that means: `fail` is drift, `warn` is reported; in place of the one there"
+    )
+    max_null_growth: float = Field(
+        0.1, ge=0, le=1, description="by how much a column may be null more often than in the reference"
+    )
+    max_unseen_share: float = Field(
+        0.02, ge=0, le=1, description="share of rows that may have a category the reference lacks"
+    )
+    metric: str = Field("roc_auc", description="the metric of the champion whose loss is decay")
+    max_degradation: float = Field(
+        0.05, ge=0, lt=1, description="loss of it, as a share of the baseline, above which it is decay"
+    )
+    decay_days: int = Field(30, ge=1, description="latest labelled days on which the champion is judged again")
+    draws: int = Field(200, ge=50, description="resamples that tell decay from chance")
 
 
 class RetrainParams(Section):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from jobs.core.boosting import Checkpoints
+    from jobs.core.watched import Watched
 
 PIPELINES = ("fraud", "movies")
 
@@ -178,6 +179,24 @@ class Predictions(Protocol):
     def disagreement(self, model: Any, examples: pa.Table, predicted: pa.Table) -> tuple[int, int]: ...
 
 
+class Drift(Protocol):
+    """What is watched of an example, of the predictions for it, and of its label (None where there is none to wait for).
+
+    LABEL names a column that training sets alone have. What `examples` makes holds the key, `date`, the watched columns as
+    far as the events have them, and what `predictions` needs.
+    """
+
+    FEATURES: tuple[Watched, ...]
+    PREDICTIONS: tuple[Watched, ...]
+    LABEL: Watched | None
+
+    def examples(self, events: pa.Table, since: date) -> pa.Table:
+        """The events from `since` on as examples; the earlier ones are what was known before."""
+
+    def predictions(self, model: Any, examples: pa.Table, events: pa.Table) -> pa.Table:
+        """The examples with PREDICTIONS beside them; `events` are those that they were made of, and what was known before."""
+
+
 def module(pipeline: str, name: str) -> Any:
     """The module `name` of a use case; ConfigError for an unknown pipeline."""
     if pipeline not in PIPELINES:
@@ -207,6 +226,10 @@ def model(pipeline: str) -> Model:
 
 def predictions(pipeline: str) -> Predictions:
     return cast(Predictions, module(pipeline, "predictions"))
+
+
+def drift(pipeline: str) -> Drift:
+    return cast(Drift, module(pipeline, "drift"))
 
 
 def prediction(pipeline: str, name: str) -> Table:

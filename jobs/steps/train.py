@@ -8,14 +8,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.core import device
+from jobs.core import device, reference
 from jobs.core.digest import bytes_digest
 from jobs.core.manifest import Dataset, Manifest
 from jobs.core.params import TrainParams
-from jobs.core.usecase import Judged
+from jobs.core.reference import Reference
+from jobs.core.usecase import Judged, drift, features
 from jobs.core.usecase import model as model_module
 from jobs.steps.frame import Step, code_version
-from jobs.steps.models import model_path, split
+from jobs.steps.models import model_path, reference_path, split
 from jobs.stores import checkpoints, registry
 
 # Runs in a pod: it writes only files named by content, its own manifest, and to MLflow.
@@ -49,13 +50,24 @@ def run(step: Step) -> None:
     step.at("stage")
     path = model_path(step.run.pipeline, digest)
     step.lake.write_bytes(path, data)
+    watched = _leave_reference(step, digest, reference.of(
+        drift(step.run.pipeline), features(step.run.pipeline).KEY, fitted, train, holdout, metrics
+    ))  # fmt: skip
     step.at("check")
     step.log.info("judged on the holdout", metrics={name: round(value, 4) for name, value in metrics.items()})
     step.at("swap")
     version = _register(step, snapshot, fitted, data, judged, train)
     step.model_digest = digest
     step.outputs.append(Dataset(name="model", path=path, rows=train.num_rows, digest=digest))
+    step.outputs.append(watched)
     step.facts |= {"model_version": version, "metrics": metrics} | usecase.chosen(fitted)
+
+
+def _leave_reference(step: Step, digest: str, made: Reference) -> Dataset:
+    """What check_drift will hold later days against, beside the model in the lake."""
+    path, data = reference_path(step.run.pipeline, digest), made.to_bytes()
+    step.lake.write_bytes(path, data)
+    return Dataset(name="reference", path=path, rows=made.rows.num_rows, digest=bytes_digest(data))
 
 
 def _of_the_day(step: Step, source: str) -> pa.Table:

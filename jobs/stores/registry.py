@@ -6,6 +6,7 @@ A model's identity is its digest, a tag of its version; MLflow's number is only 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -115,6 +116,29 @@ def log_run(
             for name, value in artifacts.items():
                 mlflow.log_dict(value, name)
     return str(run.info.run_id)
+
+
+def log_report(
+    settings: Settings, experiment: str, day: str, metrics: Mapping[str, float], files: Mapping[str, bytes]
+) -> str:
+    """The address of the first of `files` (by name) as artifacts of the one run that `experiment` has of a day.
+
+    A run that is there already gets the new files. Raises StoreError.
+    """
+    with connect(settings) as client, TemporaryDirectory() as folder:
+        import mlflow
+
+        found = mlflow.set_experiment(experiment).experiment_id
+        runs = client.search_runs([found], f"tags.date = '{day}'", max_results=1)
+        run = runs[0] if runs else client.create_run(found, tags={"date": day}, run_name=f"{experiment} {day}")
+        for name, data in files.items():
+            (Path(folder) / name).write_bytes(data)
+        client.log_artifacts(run.info.run_id, folder)
+        for name, value in metrics.items():
+            client.log_metric(run.info.run_id, name, value)
+        client.set_terminated(run.info.run_id)
+    server = re.sub("//[^/@]*@", "//", settings.mlflow)  # without a password
+    return f"{server}/#/experiments/{found}/runs/{run.info.run_id}/artifacts/{next(iter(files))}"
 
 
 def snapshot_of(client: MlflowClient, model: str, version: str, folder: Path) -> Path:

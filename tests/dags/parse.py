@@ -43,7 +43,7 @@ def described(dag):
     facts = structure(dag)
     facts |= {
         "doc_md": dag.doc_md or "",
-        "defaults": {name: dag.params[name] for name in dag.params},
+        "defaults": dag.params.dump(),  # none of what a form insists on
         "schedule": DagSerialization.serialize_dag(dag)["timetable"]["__var"],
     }
     for name, task in dag.task_dict.items():

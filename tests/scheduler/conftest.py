@@ -1,36 +1,13 @@
-"""A real scheduler over a copy of the prepared night."""
+"""What was killed, as the page of reliability."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import pytest
 import reliability
-from platform_under_test import running
 
 from jobs.core.settings import PROJECT
-from nights import database_of, resume
 
 KILLS = pytest.StashKey()
-
-
-@pytest.fixture(scope="module")
-def scheduled(night, services, databases, tmp_path_factory):
-    """Airflow over a copy of the installation at a moment: `with scheduled("extract") as platform`.
-
-    `prepare` is called with the copy and gives more for the environment of Airflow's processes.
-    """
-
-    @contextmanager
-    def make(moment, prepare=lambda place: {}):
-        kept = night[moment]
-        with databases("serving", database_of(kept.postgres)) as serving, databases("airflow") as metadata:
-            home = tmp_path_factory.mktemp("scheduled") / "home"
-            place = resume(kept, home, serving, services.redis.rpartition("/")[0] + "/15")
-            with running(place, metadata, prepare(place)) as platform:
-                yield platform
-
-    return make
 
 
 class Kills:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from platform_under_test import DAG
 
 from jobs.core.errors import StoreError
 from jobs.steps.frame import NIGHTLY
 from nights import AFTER, BEFORE, DAY
+from platform_under_test import DAG
 
 WAITS = {"features_before", "scores_before"}
-ALL = {*NIGHTLY, *WAITS, "watcher"}
+ALL = {*NIGHTLY, *WAITS, "champion", "watcher"}
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_the_form_names_the_day_and_can_ask_for_ingest_alone(platform):
     state, tasks = platform.finish(run)
     assert state == "success", platform.logs(run)
     ran = {task for task, state in tasks.items() if state == "success"}
-    assert ran == {"extract", "validate", "build_features", *WAITS, "watcher"}
+    assert ran == {"extract", "validate", "build_features", *WAITS, "champion", "watcher"}
     assert platform.place.clickhouse_digests() == before
 
 

@@ -15,9 +15,28 @@ from jobs.stores import embedded, scheduler
 from jobs.stores.embedded import airflow
 from jobs.stores.embedded.services import stop
 from jobs.stores.embedded.state import State
-from nights import Place
+from nights import Place, database_of, resume
 
 DAG = "fraud_scores"
+
+
+@pytest.fixture(scope="module")
+def scheduled(night, services, databases, tmp_path_factory):
+    """Airflow over a copy of the installation at a moment: `with scheduled("extract") as platform`.
+
+    `prepare` is called with the copy and gives more for the environment of Airflow's processes.
+    """
+
+    @contextmanager
+    def make(moment, prepare=lambda place: {}):
+        kept = night[moment]
+        with databases("serving", database_of(kept.postgres)) as serving, databases("airflow") as metadata:
+            home = tmp_path_factory.mktemp("scheduled") / "home"
+            place = resume(kept, home, serving, services.redis.rpartition("/")[0] + "/15")
+            with running(place, metadata, prepare(place)) as platform:
+                yield platform
+
+    return make
 
 
 @dataclass(frozen=True)
@@ -47,17 +66,26 @@ class Platform:
         self.finish(run)
         return run
 
-    def finish(self, run, limit_s=500):
+    def finish(self, run, limit_s=500, dag=DAG):
         """(state of the run when it is over, state by task)"""
         with self.api() as api:
-            state = api.wait(DAG, run, limit_s)
-            return state, {task.name: task.state for task in api.tasks(DAG, run).values()}
+            state = api.wait(dag, run, limit_s)
+            return state, {task.name: task.state for task in api.tasks(dag, run).values()}
 
-    def logs(self, run):
+    def await_task(self, run, task, state, limit_s=400):
+        """The task, once it is in the state."""
+        with self.api() as api:
+            deadline = time.monotonic() + limit_s
+            while (found := api.tasks(DAG, run)[task]).state != state:
+                assert time.monotonic() < deadline, f"{found}\n{self.logs(run)}"
+                time.sleep(0.5)
+            return found
+
+    def logs(self, run, dag=DAG):
         """For messages of failed tests: the ends of the logs of the tasks that failed."""
         with self.api() as api:
-            failed = [task for task in api.tasks(DAG, run).values() if task.state == "failed"]
-            return "\n".join(api.log(DAG, run, task.name, task.tries)[-3000:] for task in failed)
+            failed = [task for task in api.tasks(dag, run).values() if task.state == "failed"]
+            return "\n".join(api.log(dag, run, task.name, task.tries)[-3000:] for task in failed)
 
     def steps(self, step="", day=""):
         """The processes of steps of this installation that run now."""

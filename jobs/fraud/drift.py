@@ -1,0 +1,56 @@
+"""What is watched of a transaction for drift.
+
+Of each family of windows one is watched: the others move with it. What rests on 30 days of history or on labels grows
+while the history is short, so it is held against the holdout, which is younger than the training days.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.core.watched import Watched
+from jobs.fraud.columns import FEATURES as MODELLED
+from jobs.fraud.features import KEY
+from jobs.fraud.model import Model, score
+
+FEATURES = (
+    Watched("amount", "number", 0.25, "fail"),
+    Watched("hour", "number", 0.25, "fail"),
+    Watched("weekend", "number", 0.5, scopes=("window",)),  # one day is all of it or nothing
+    Watched("currency", "category", 0.1),
+    Watched("country", "category", 0.1),
+    Watched("device_type", "category", 0.1),
+    Watched("seconds_since_previous", "number", 0.25),
+    Watched("customer_today_count", "number", 0.25),
+    Watched("customer_count_7", "number", 0.25, against="holdout"),
+    Watched("customer_mean_7", "number", 0.25, against="holdout"),
+    Watched("amount_over_mean", "number", 0.25, against="holdout"),
+    Watched("amount_z", "number", 0.25, against="holdout"),
+    Watched("merchant_count_7", "number", 0.25, against="holdout"),
+    Watched("merchant_mean_7", "number", 0.25, against="holdout"),
+    Watched("merchant_risk_30", "number", 0.5, against="holdout"),
+    # Nobody knows yet that it ever had a genuine transaction.
+    Watched("merchant_unproven", "number", 0.5, "fail", against="holdout"),
+)
+PREDICTIONS = (Watched("score", "number", 0.25, "fail", against="holdout"),)
+LABEL = Watched("is_fraud", "number", 0.2, "fail", scopes=("labelled",))
+
+_MADE = "merchant_days_since_genuine"
+
+
+def examples(events: pa.Table, since: date) -> pa.Table:
+    """The transactions from `since` on with all features, the label where there is one, and `merchant_unproven`."""
+    rows = events.filter(pc.greater_equal(events["date"], pa.scalar(since, pa.date32())))
+    names = (*KEY, "date", *MODELLED, LABEL.name)
+    chosen = rows.select([name for name in names if name in rows.column_names])
+    if _MADE not in rows.column_names:
+        return chosen
+    return chosen.append_column("merchant_unproven", pc.is_null(rows[_MADE]))
+
+
+def predictions(model: Model, examples: pa.Table, events: pa.Table) -> pa.Table:
+    """The examples with their `score`; DataError when they lack a feature of the model."""
+    return examples.append_column("score", pa.array(score(model, examples), pa.float64()))

@@ -1,0 +1,67 @@
+"""freshness: whether both stores serve D, or a later day, and all of it; read as a client reads."""
+
+from __future__ import annotations
+
+import time
+from datetime import date
+
+from jobs.core.checks import Check, failed
+from jobs.core.params import FreshnessParams
+from jobs.core.usecase import tables
+from jobs.steps.frame import Step
+from jobs.stores import redis
+from jobs.stores.serving import schema
+from jobs.stores.serving.freshness import BEHIND, Clients
+from jobs.stores.serving.publications import Served
+
+# It looks whatever is under way, and waits for nobody.
+LOCK = None
+
+# PostgreSQL's pointer moves first, Redis' at once after it; clients cache theirs for a second.
+_SETTLE_SECONDS = 2.0
+
+
+def run(step: Step) -> None:
+    pipeline, day, params = step.run.pipeline, step.run.date, step.params(FreshnessParams)
+    step.at("window")
+    step.at("read")
+    served, checks = _look(step, params)
+    if not all(check.passed for check in checks):
+        time.sleep(_SETTLE_SECONDS)  # the pointers may have moved in between
+        served, checks = _look(step, params)
+    step.at("compute")
+    step.facts |= {
+        "serves": served.version if served else None,
+        "date": str(served.date) if served else None,
+        "checks": len(checks),
+        "passed": sum(check.passed for check in checks),
+    }
+    step.at("stage")
+    step.at("check")
+    step.check(checks, remedy=_remedy(pipeline, day, checks))
+    step.at("swap")
+
+
+def _look(step: Step, params: FreshnessParams) -> tuple[Served | None, list[Check]]:
+    """In one snapshot of PostgreSQL; Redis may be a flip ahead of it."""
+    pipeline = step.run.pipeline
+    with (
+        schema.connect(step.settings.postgres, f"nightshift freshness {pipeline}") as session,
+        redis.connect(step.settings.redis, pipeline) as keys,
+        session,
+    ):
+        with session.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        clients = Clients(pipeline, tables(pipeline).PREDICTIONS, session, keys)
+        return clients.look(step.run.date, params.sample, params.severity)
+
+
+def _remedy(pipeline: str, day: date, checks: list[Check]) -> str:
+    if any(check.name == BEHIND for check in failed(checks)):
+        return (
+            f"look at the run of {day} in Airflow: mend and clear what is red, or trigger {day} where there is none "
+            "(docs/runbook.md#the-day-is-not-served)"
+        )
+    return (
+        f"nightshift reconcile --pipeline {pipeline} --date {day}; if that does not help, publish {day} again"
+    )

@@ -1,0 +1,44 @@
+"""Promotion in the DAG: `promote`, and before it `approve` where the parameters ask for a person's word."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseOperator
+
+from jobs.core.errors import ConfigError
+from jobs.core.params import PromoteParams, section
+from jobs.core.settings import load
+from nightshift_steps import StepOperator, step_task
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class PromoteOperator(StepOperator):
+    """Run promote, with what `approve` was answered."""
+
+    def options(self, context: Context) -> tuple[str, ...]:
+        given = context["ti"].xcom_pull(task_ids="approve") or {}
+        # Behind an equals sign a comment is a value, whatever it begins with.
+        return tuple(f"--{name}={value}" for name, value in given.items())
+
+
+def promote_tasks(pipeline: str) -> list[BaseOperator]:
+    """In their order."""
+    known = _params(pipeline)
+    if known.approval != "manual":
+        return [step_task(pipeline, "promote")]
+    from nightshift_approval import (
+        approve_task,
+    )  # and a dozen modules, which who asks nobody need not load
+
+    return [approve_task(pipeline, known), step_task(pipeline, "promote", PromoteOperator)]
+
+
+def _params(pipeline: str) -> PromoteParams:
+    """The defaults where the section is wrong: promote says what is wrong with it, which a DAG without tasks could not."""
+    with suppress(ConfigError):
+        return section(load().params_file, pipeline, "promote", PromoteParams)
+    return PromoteParams.model_validate({})

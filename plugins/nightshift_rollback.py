@@ -1,0 +1,99 @@
+"""Rollback as a DAG: its form, and its one task."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, timedelta
+from inspect import getdoc
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Param
+
+from nightshift_alerts import report_failure
+from nightshift_dates import day_of
+from nightshift_nights import date_field
+from nightshift_steps import RETRY_POLICY, TIMEOUTS, CommandOperator
+from nightshift_triage import runbook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+# A version of tables; the beginning of a model's digest; its number in MLflow.
+TARGET = r"^(\d{8}-[0-9a-f]{12}|[0-9a-f]{8,64}|\d{1,7})$"
+
+
+def on_demand(*pipelines: str) -> dict[str, Any]:
+    """The arguments of the DAG: only by hand, one run at a time, and at once where others wait for a slot."""
+    return {
+        "schedule": None,
+        "catchup": False,
+        "max_active_runs": 1,
+        "tags": ["rollback"],
+        "params": form(*pipelines),
+        "default_args": {
+            "owner": "nightshift",
+            "weight_rule": "absolute", "priority_weight": 1000,
+            "retries": 3,
+            "retry_delay": timedelta(seconds=5),  # somebody waits for it
+            "on_failure_callback": report_failure,
+        },
+    }  # fmt: skip
+
+
+def form(*pipelines: str) -> dict[str, Param]:
+    """What is asked of who rolls back."""
+    return {
+        "pipeline": Param(
+            pipelines[0], type="string", enum=[*pipelines], title="Pipeline", description="The use case."
+        ),
+        "what": Param(
+            "both", type="string", enum=["tables", "model", "both"], title="What",
+            description="`tables` leaves the model; `model` changes only what the next predict uses; `both` takes the "
+            "tables back, and the model to the one that made them.",
+        ),
+        "to": Param(
+            None, type=["null", "string"], pattern=TARGET, title="To",
+            description="A version of the tables, as 20180710-0123456789ab; a model by 8 digits or more of its digest, "
+            "or by its number in MLflow. Empty: the previous.",
+        ),
+        "reason": Param(type="string", minLength=3, maxLength=500, title="Reason", description="Why; stored with it."),
+        "date": date_field("The UTC day from which it counts, YYYY-MM-DD. Empty: the last that has ended."),
+        "dry_run": Param(
+            True, type="boolean", title="Dry run", description="Say what would be done, and change nothing.",
+        ),
+    }  # fmt: skip
+
+
+class RollbackOperator(CommandOperator):
+    """Take back the served tables, the model, or both, as the form says, in the name of who triggered it.
+
+    The log ends with what was done, or would be, and what is served. The same form twice changes nothing more.
+    """
+
+    ui_color = "#fce8e6"
+
+    def execute(self, context: Context) -> None:
+        """Raises StepFailed or MendFirst."""
+        asked, day = context["params"], since(context)
+        to = [f"--to={asked['to']}"] if asked["to"] else []
+        # The name and the reason are the user's: behind an equals sign they are a value, whatever they begin with.
+        self.command(f"{asked['pipeline']}/rollback {day}", [
+            "rollback", asked["pipeline"], "--date", str(day), "--what", asked["what"], *to,
+            f"--reason={asked['reason']}", f"--by={context['dag_run'].triggering_user_name or 'airflow'}",
+            *(["--dry-run"] if asked["dry_run"] else []),
+        ])  # fmt: skip
+        self.command(f"{asked['pipeline']} served", ["served", asked["pipeline"]])
+
+
+def rollback() -> RollbackOperator:
+    return RollbackOperator(
+        task_id="rollback", execution_timeout=TIMEOUTS["rollback"], retry_policy=RETRY_POLICY,
+        doc_md=f"{getdoc(RollbackOperator)}\n\n{runbook('rollback')}",
+    )  # fmt: skip
+
+
+def since(context: Context) -> date:
+    """The day of the form, or of the partition key; else the last that had ended when the run was triggered."""
+    run = context["dag_run"]
+    if run.partition_key or context["params"]["date"]:
+        return day_of(context)
+    return run.run_after.astimezone(UTC).date() - timedelta(days=1)

@@ -1,0 +1,92 @@
+"""What is watched of a transaction: the columns that there are, and which of them mean drift by themselves."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from jobs.core import reference
+from jobs.core.errors import DataError
+from jobs.fraud import drift, features, model
+from jobs.fraud.columns import CATEGORIES, FEATURES
+from jobs.fraud.params import TrainParams
+
+START, DAYS = date(2024, 3, 1), 12
+PARAMS = TrainParams(n_estimators=10, max_depth=3, validation_days=3, early_stopping_rounds=5, threads=1)
+
+
+def rows(seed=0, count=1200):
+    """Rows of a training set; frauds are many where amounts are high."""
+    chance = np.random.default_rng(seed)
+    numbers = {name: chance.normal(size=count) for name in FEATURES if name not in CATEGORIES}
+    categories = {name: chance.choice(["a", "b"], count) for name in CATEGORIES}
+    numbers["merchant_days_since_genuine"][::4] = np.nan
+    offsets = np.sort(chance.integers(0, DAYS, count))
+    table = numbers | categories | {
+        "transaction_id": [f"t{row:05}" for row in range(count)],
+        "date": [START + timedelta(days=int(day)) for day in offsets],
+        "is_fraud": chance.random(count) < 1 / (1 + np.exp(2 - 2 * numbers["amount"])),
+    }  # fmt: skip
+    return pa.table({name: pa.array(values, from_pandas=True) for name, values in table.items()})
+
+
+@pytest.fixture(scope="module")
+def table():
+    return rows()
+
+
+@pytest.fixture(scope="module")
+def fitted(table):
+    return model.fit(table, PARAMS)
+
+
+def test_every_watched_column_is_among_the_examples(table, fitted):
+    found = drift.predictions(fitted, drift.examples(table, START), table)
+    watched = (*drift.FEATURES, *drift.PREDICTIONS, drift.LABEL)
+    assert {each.name for each in watched} <= set(found.column_names)
+    assert len({each.name for each in watched}) == len(watched)
+
+
+def test_examples_are_those_since_the_day(table):
+    found = drift.examples(table, START + timedelta(days=10))
+    assert set(found["date"].to_pylist()) == {START + timedelta(days=10), START + timedelta(days=11)}
+
+
+def test_a_merchant_is_unproven_until_a_transaction_of_it_is_known_to_be_genuine(table):
+    found = drift.examples(table, START)
+    assert (
+        found["merchant_unproven"].to_pylist() == table["merchant_days_since_genuine"].is_null().to_pylist()
+    )
+
+
+def test_a_column_that_is_gone_is_left_out_and_scores_cannot_be_had(table, fitted):
+    found = drift.examples(table.drop_columns(["amount", "merchant_days_since_genuine"]), START)
+    assert not {"amount", "merchant_unproven"} & set(found.column_names)
+    with pytest.raises(DataError, match="fitted on amount"):
+        drift.predictions(fitted, found, table)
+
+
+def test_no_single_day_is_judged_by_its_weekday():
+    assert next(each for each in drift.FEATURES if each.name == "weekend").scopes == ("window",)
+
+
+def test_the_reference_has_a_sample_of_each_split_and_scores_of_the_holdout_alone(table, fitted):
+    train, holdout = table.slice(0, 900), table.slice(900)
+    made = reference.of(drift, features.KEY, fitted, train, holdout, {"roc_auc": 0.9, "none": float("nan")})
+    assert (made.of("train").num_rows, made.of("holdout").num_rows) == (900, 300)
+    assert made.of("train")["score"].null_count == 900 and made.of("holdout")["score"].null_count == 0
+    assert made.baseline == {"roc_auc": 0.9} and made.fitted_until == max(train["date"].to_pylist())
+    assert made.holdout_days == (START + timedelta(days=DAYS) - min(holdout["date"].to_pylist())).days
+    again = reference.of(
+        drift, features.KEY, fitted, train.take(pa.array(range(899, -1, -1))), holdout, {"roc_auc": 0.9}
+    )
+    assert again.to_bytes() == made.to_bytes()
+
+
+def test_the_reference_is_capped(table, fitted, monkeypatch):
+    monkeypatch.setattr(reference, "ROWS", 100)
+    made = reference.of(drift, features.KEY, fitted, table.slice(0, 900), table.slice(900), {})
+    assert (made.of("train").num_rows, made.of("holdout").num_rows) == (100, 100)

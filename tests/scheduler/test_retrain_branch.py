@@ -1,0 +1,88 @@
+"""Whether the night trains, by a real scheduler: the branch, and what on-call may press afterwards."""
+
+from __future__ import annotations
+
+import pytest
+from platform_under_test import DAG
+
+from jobs.steps.frame import NIGHTLY
+from nights import AFTER, DAY
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+WAITS = {"features_before", "scores_before"}
+ALL = {*NIGHTLY, *WAITS, "champion", "watcher"}
+TRAINING = {"train", "gate", "promote"}
+OTHER_DAY = {"policy": "weekly", "weekday": (DAY.weekday() + 1) % 7}  # of AFTER
+
+
+@pytest.fixture(scope="module")
+def platform(scheduled):
+    """One Airflow for all tests of this module, which run in order."""
+    with scheduled("extract") as platform:
+        yield platform
+
+
+@pytest.fixture(scope="module")
+def champion(platform):
+    """Of the days before."""
+    return platform.place.query("SELECT to_digest FROM promotions ORDER BY id DESC LIMIT 1")[0][0]
+
+
+@pytest.fixture(scope="module")
+def run(platform, champion):
+    """The run of a night whose policy asks for nothing, over."""
+    platform.place.set_params(retrain=OTHER_DAY)
+    return platform.night(DAY)
+
+
+def again(platform, run, task, **retrain):
+    """The states of the run after on-call has cleared the task with what comes after it."""
+    platform.place.set_params(retrain=retrain)
+    with platform.api("oncall") as api:
+        api.clear(DAG, run, task)
+    state, tasks = platform.finish(run)
+    assert state == "success", platform.logs(run)
+    return tasks
+
+
+def passed_by(tasks):
+    return {task for task, state in tasks.items() if state == "skipped"}
+
+
+def test_a_night_that_nothing_asks_to_train_publishes_by_the_champion_and_is_green(platform, run, champion):
+    state, tasks = platform.finish(run)
+    assert state == "success", platform.logs(run)
+    assert tasks == dict.fromkeys(ALL, "success") | dict.fromkeys(TRAINING, "skipped")
+    assert platform.place.manifest("predict").model_digest == champion
+    assert platform.place.serving()["served"][0].startswith(f"{DAY:%Y%m%d}")
+    with platform.api() as api:
+        path = f"dags/{DAG}/dagRuns/{run}/taskInstances/retrain/xcomEntries/return_value"
+        assert api.call("GET", path)["value"]["decision"] == "keep"
+
+
+def test_training_alone_is_passed_by_again_when_it_is_cleared(platform, run):
+    assert passed_by(again(platform, run, "train", **OTHER_DAY)) == TRAINING
+
+
+def test_a_decision_that_changed_trains_when_retrain_is_cleared(platform, run, champion):
+    tasks = again(platform, run, "retrain", policy="daily")
+    assert tasks == dict.fromkeys(ALL, "success")
+    assert platform.place.manifest("predict").model_digest not in (None, champion)
+
+
+def test_and_is_passed_by_once_more_when_it_changes_back(platform, run):
+    tasks = again(platform, run, "retrain", **OTHER_DAY)
+    assert tasks == dict.fromkeys(ALL, "success") | dict.fromkeys(TRAINING, "skipped")
+
+
+def test_without_a_word_on_drift_the_night_trains_publishes_and_is_red(platform, run):
+    platform.place.set_params(check_drift={"nobody_reads_this": 1}, retrain={"policy": "on_drift"})
+    red = platform.night(AFTER)
+    state, tasks = platform.finish(red)
+    assert state == "failed"
+    assert tasks == dict.fromkeys(ALL, "success") | {"check_drift": "failed", "watcher": "failed"}
+    with platform.api() as api:
+        said = api.log(DAG, red, "watcher")
+    assert f"check_drift failed. The tables of {AFTER} are published all the same" in said
+    assert "by the challenger of this night" in said
+    assert "did not end" in platform.place.manifest("retrain", AFTER).facts["reasons"]

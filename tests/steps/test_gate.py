@@ -1,0 +1,183 @@
+"""gate by the real step: who is rejected, who is promoted, and what is written down of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from jobs.core.digest import table_digest
+from jobs.core.errors import DataError
+from jobs.core.usecase import prediction
+from jobs.steps.models import model_path
+from jobs.steps.records import GATE_CHECKS
+from jobs.stores import clickhouse, promotions
+from nights import AFTER, BEFORE, DAY
+from prepared_night import BOTH
+
+STRICT = {"min_margin": 0.0, "floors": {"roc_auc": 0.5}}
+
+
+def shuffle_labels(place):
+    """The snapshot of DAY with the labels of its training rows dealt out anew; those of the holdout stay."""
+    manifest = place.manifest("snapshot")
+    table = place.lake.read_table(manifest.output("training_set"))
+    labels = table["is_fraud"].to_numpy().copy()
+    train = np.flatnonzero(table["split"].to_numpy() == "train")
+    labels[train] = np.random.default_rng(3).permutation(labels[train])
+    place_of = table.column_names.index("is_fraud")
+    dealt = table.set_column(place_of, "is_fraud", pa.array(labels, table["is_fraud"].type))
+    dataset = place.lake.write_table(manifest.name, "training_set", dealt, ("transaction_id",))
+    place.lake.commit(manifest.model_copy(update={"outputs": [dataset]}))
+
+
+def rows(place):
+    """The checks of DAY by name."""
+    with place.settings() as chosen, clickhouse.connect(chosen) as db:
+        found = db.read_partition(place.pipeline, GATE_CHECKS, DAY).to_pylist()
+    return {row["name"]: row for row in found}
+
+
+def champion_of(place, day=DAY):
+    return promotions.champion(place.postgres, place.pipeline, day, inclusive=True).digest
+
+
+def test_a_challenger_of_shuffled_labels_is_rejected_and_the_reasons_are_rows(at):
+    place = at("train")
+    before = champion_of(place)
+    shuffle_labels(place)
+    place.set_params(gate=STRICT)
+    place.run("train")
+    gate = place.run("gate")
+    place.run("promote")
+    checks = rows(place)
+    wrong = {name for name, row in checks.items() if row["severity"] == "fail" and not row["passed"]}
+    assert gate.facts["verdict"] == "rejected" and "margin.average_precision" in wrong
+    assert {row["verdict"] for row in checks.values()} == {"rejected"}
+    assert checks["margin.average_precision"]["value"] < -0.05, checks["margin.average_precision"]
+    assert champion_of(place) == before
+    last = promotions.history(place.postgres, "fraud")[-1]
+    assert last.to_digest is None and last.verdict == "rejected" and any("margin" in r for r in last.reasons)
+
+
+def test_a_better_challenger_is_promoted_with_its_card(at):
+    place = at("train")
+    place.set_params(gate=STRICT | {"min_margin": -0.02}, train={"n_estimators": 60})
+    place.run("train")
+    gate = place.run("gate")
+    assert gate.facts["verdict"] == "promoted", gate.facts["reasons"]
+    promoted = place.run("promote")
+    assert champion_of(place) == gate.model_digest == promoted.model_digest
+    card = place.lake.read_bytes(f"fraud/models/{gate.model_digest}.card.md").decode()
+    for said in (
+        str(gate.model_digest),
+        "Metrics on the holdout",
+        "average_precision",
+        "Slices",
+        "Limits",
+        "Approved by** gate",
+    ):
+        assert said in card
+
+
+def test_in_the_mode_warn_a_loser_is_promoted_and_the_mode_stands_beside_it(at):
+    place = at("train")
+    place.set_params(gate={"mode": "warn", "floors": {"roc_auc": 1.0}})
+    place.run("train")
+    gate = place.run("gate")
+    checks = rows(place)
+    assert gate.facts["verdict"] == "promoted" and not checks["floor.roc_auc"]["passed"]
+    assert {row["mode"] for row in checks.values()} == {"warn"}
+
+
+@BOTH
+def test_what_predict_saw_and_what_the_snapshot_sees_agree(at):
+    place = at("gate")
+    place.run("gate")
+    skew = rows(place)["skew"]
+    assert skew["passed"] and skew["value"] == 0
+    differing, _, compared, *_ = skew["message"].split()
+    assert differing == "0" and int(compared) > 50, skew["message"]
+
+
+@BOTH
+def test_what_predict_saw_otherwise_is_counted_and_rejects(at):
+    place = at("gate")
+    with place.settings() as chosen, clickhouse.connect(chosen) as db:
+        table, column, day = {  # the labels of fraud are known two days later
+            "fraud": ("transaction_scores", "score", BEFORE - timedelta(days=1)),
+            "movies": ("user_features", "total_interactions", BEFORE),
+        }[place.pipeline]
+        manifest = place.manifest("predict", day)
+        found = prediction(place.pipeline, table)
+        changed = db.read_partition(place.pipeline, found, day)
+        values = pc.add(changed[column], 1)
+        changed = changed.set_column(changed.column_names.index(column), column, values)
+        staging = db.stage(place.pipeline, found, day, "skewed", changed)
+        db.swap(place.pipeline, staging)
+    rewrite(place, manifest, table, changed, found.key)
+    gate = place.run("gate")
+    skew = rows(place)["skew"]
+    assert gate.facts["verdict"] == "rejected" and not skew["passed"] and skew["value"] > 0
+
+
+def rewrite(place, manifest, name, content, key):
+    """Have the manifest name the changed content, as if predict had computed it so."""
+    digest = table_digest(content, key)
+    outputs = [
+        each.model_copy(update={"digest": digest}) if each.name == name else each for each in manifest.outputs
+    ]
+    place.lake.commit(manifest.model_copy(update={"outputs": outputs}))
+
+
+def test_a_champion_whose_file_is_gone_is_met_by_nobody_and_is_replaced(at):
+    place = at("gate")
+    before = champion_of(place, BEFORE)
+    (place.home / "lake" / model_path("fraud", before)).unlink()
+    gate = place.run("gate")
+    gone = rows(place)["champion_gone"]
+    assert gate.facts["verdict"] == "promoted" and not gone["passed"] and before[:12] in gone["message"]
+    place.run("promote")
+    assert champion_of(place) == gate.model_digest
+
+
+def test_a_model_that_was_rolled_back_is_not_promoted_again_unless_it_wins_anew(at):
+    place = at("end")
+    rolled_back = champion_of(place)
+    place.run("rollback", what="model", reason="scores of merchants are off")
+    former = champion_of(place)
+    assert former != rolled_back
+    # The same snapshot and parameters on the next day: train finds the very same model again.
+    nxt = place.manifest("snapshot").model_copy(update={"date": AFTER})
+    place.lake.commit(nxt)
+    train = place.run("train", AFTER)
+    assert train.model_digest == rolled_back
+    gate = place.run("gate", AFTER)
+    reason = next(each for each in gate.facts["reasons"] if "rolled_back" in each)
+    assert "must win anew" in reason
+    assert (gate.facts["verdict"] == "promoted") == reason.startswith("ok")
+    place.run("promote", AFTER)
+    assert champion_of(place, AFTER) == (rolled_back if reason.startswith("ok") else former)
+
+
+@pytest.mark.parametrize("answer", ["approved", "declined", "expired", None])
+def test_promotion_waits_for_a_person_where_params_say_so(at, answer):
+    place = at("promote")
+    before = champion_of(place, BEFORE)
+    place.set_params(promote={"approval": "manual", "default": "Reject"})
+    if answer is None:
+        with pytest.raises(DataError, match="waits for a person's approval"):
+            place.run("promote")
+        assert champion_of(place) == before
+        return
+    done = place.run(
+        "promote", answer=answer, by="" if answer == "expired" else "ana", comment="seen the slices"
+    )
+    last = promotions.history(place.postgres, "fraud")[-1]
+    assert done.facts["verdict"] == last.verdict == {"approved": "promoted"}.get(answer, answer)
+    assert last.approved_by == ("nobody" if answer == "expired" else "ana")
+    assert (champion_of(place) != before) == (answer == "approved")
+    assert any("seen the slices" in r for r in last.reasons) == (answer != "expired")
