@@ -11,12 +11,14 @@ a version only when it is whole. *Clear* a failed task with downstream, or the w
 
 - Red `extract`, `validate` or `build_features`: nothing of D is published; readers have the day before. The end of the log says
   what is wrong. Data errors are not retried: mend them, then clear.
-- Red `snapshot`, `train`, `gate` or `promote`: the tables of D are published all the same, by the champion there was.
+- Red `snapshot`, `check_drift`, `retrain`, `train`, `gate` or `promote`: the tables of D are published all the same, by the
+  champion there was.
   `watcher` is red so that somebody looks; it says what is served.
 - Red `predict`, `publish` or `verify`: readers have the last whole version; `nightshift status movies` says which.
-- A rejected challenger is green: `gate` has the reasons.
+- `train` is passed by: `retrain` says why nothing asked for a challenger. A rejected challenger is green: `gate` has the reasons.
+- `approve` waits: a person is asked under *Required Actions*; the tables of D wait for the answer.
 - Nights are missing: `nightshift status movies` names the holes; a backfill runs them.
-- Bad tables are served: `nightshift rollback movies --date D --reason "..."`.
+- Bad tables are served: the DAG `rollback`.
 
 Trigger by hand with `date` in the form, or with the partition key.
 """

@@ -7,17 +7,10 @@ from http import HTTPStatus
 from inspect import getdoc
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import (
-    BaseOperator,
-    BaseSensorOperator,
-    CronPartitionTimetable,
-    DeadlineAlert,
-    DeadlineReference,
-    Param,
-    SyncCallback,
-    TriggerRule,
-)
+from airflow.sdk import BaseOperator, BaseSensorOperator, CronPartitionTimetable, Param, TriggerRule
 from airflow.sdk.api.datamodels._generated import DagRunState
+from airflow.sdk.definitions.callback import SyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
 from nightshift_alerts import known, report_failure, report_late

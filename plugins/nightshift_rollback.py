@@ -79,7 +79,7 @@ class RollbackOperator(CommandOperator):
         self.command(f"{asked['pipeline']}/rollback {day}", [
             "rollback", asked["pipeline"], "--date", str(day), "--what", asked["what"], *to,
             f"--reason={asked['reason']}", f"--by={context['dag_run'].triggering_user_name or 'airflow'}",
-            *(["--dry-run"] if asked["dry_run"] else []),
+            "--dry-run" if asked["dry_run"] else "--no-dry-run",
         ])  # fmt: skip
         self.command(f"{asked['pipeline']} served", ["served", asked["pipeline"]])
 

@@ -28,12 +28,12 @@ def rollback(
     ] = None,
     by: Annotated[str, typer.Option(envvar="USER", help="Who asks for it.")] = "unknown",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")
-    ] = False,
+        bool, typer.Option("--dry-run/--no-dry-run", help="Say what would happen; change nothing.")
+    ] = True,
 ) -> None:
     """Go back to the previous tables, model, or both. What is left is withdrawn: publishing it again does not undo this.
 
-    Example: nightshift rollback fraud --date 2018-07-10 --what tables --reason "scores of merchants are off" --dry-run
+    Example: nightshift rollback fraud --date 2018-07-10 --what tables --reason "scores of merchants are off" --no-dry-run
     """
     from jobs.core import log, settings
     from jobs.core.identity import Run

@@ -62,7 +62,7 @@ def predictions(model: Model, examples: pa.Table, events: pa.Table) -> pa.Table:
     """
     first = pc.min(examples["date"]).as_py()
     history = events.filter(pc.less(events["date"], pa.scalar(first, pa.date32())))
-    told = pd.DataFrame({"user_id": [], "recommended_genre": [], "recommended_score": []})
+    told = pd.DataFrame(columns=["user_id", "recommended_genre", "recommended_score"], dtype=object)
     if history.num_rows:
         there = sorted({*examples["user_id"].to_pylist()} & {*history["user_id"].to_pylist()})
         chosen = sample(pa.table({"user_id": pa.array(there, pa.string())}), ["user_id"], USERS)

@@ -44,6 +44,11 @@ def described(dag):
     facts |= {
         "doc_md": dag.doc_md or "",
         "defaults": dag.params.dump(),  # none of what a form insists on
+        "labels": {
+            f"{above} {below}": edge["label"]
+            for above, edges in dag.edge_info.items()
+            for below, edge in edges.items()
+        },
         "schedule": DagSerialization.serialize_dag(dag)["timetable"]["__var"],
     }
     for name, task in dag.task_dict.items():
@@ -51,6 +56,7 @@ def described(dag):
             "doc_md": task.doc_md or "",
             "operator": type(task).__name__,
             "failure_callbacks": [each.__name__ for each in task.on_failure_callback or ()],
+            "priority": task.priority_weight,
             "has_retry_policy": task.retry_policy is not None,
         }
     return facts

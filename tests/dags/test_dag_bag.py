@@ -7,6 +7,7 @@ import json
 import sys
 
 import pytest
+import yaml
 
 import dag_bag
 from jobs.core.settings import PROJECT
@@ -63,3 +64,27 @@ def test_a_dag_file_imports_airflows_sdk_and_ours_alone(path):
     ours = {name for name in names if name.startswith("nightshift_")}
     assert ours
     assert names - ours - set(sys.stdlib_module_names) <= {"airflow.sdk"}
+
+
+def test_where_a_person_has_to_approve_the_night_waits_between_gate_and_promote(bag, tmp_path, monkeypatch):
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    params["fraud"]["promote"] = {"approval": "manual", "timeout_hours": 2}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.setenv("NIGHTSHIFT_PARAMS", str(tmp_path / "params.yaml"))
+    asking = dag_bag.parse()
+    assert asking["import_errors"] == {}
+    assert dag_bag.snapshot(asking)["movie_recommendations"] == dag_bag.snapshot(bag)["movie_recommendations"]
+    tasks, others = (each["dags"]["fraud_scores"]["tasks"] for each in (asking, bag))
+    assert tasks.keys() - others.keys() == {"approve"} and "approve" not in others
+    assert tasks["gate"]["downstream"] == ["approve", "watcher"]
+    assert tasks["approve"]["downstream"] == ["promote", "watcher"]
+    assert tasks["approve"]["has_retry_policy"] and 0 < tasks["approve"]["timeout_s"] <= 600
+    assert "docs/runbook.md#an-approval-is-awaited" in tasks["approve"]["doc_md"]
+
+
+def test_a_wrong_section_costs_its_step_not_the_whole_dag(bag, tmp_path, monkeypatch):
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    params["fraud"]["promote"] = {"approval": "perhaps"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.setenv("NIGHTSHIFT_PARAMS", str(tmp_path / "params.yaml"))
+    assert dag_bag.snapshot(dag_bag.parse()) == dag_bag.snapshot(bag)

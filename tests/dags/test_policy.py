@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
+
+import pytest
 
 from jobs.core.settings import PROJECT
 from jobs.core.usecase import PIPELINES
 from jobs.steps.frame import NIGHTLY
+from jobs.stores.serving.rollback import WHAT
 
 POOLS = {"default_pool", *json.loads((PROJECT / "plugins" / "nightshift_pools.json").read_text())}
-TAGS = {"nightly", "housekeeping", *PIPELINES}
-STEP_OPERATORS = {"StepOperator", "HousekeepingOperator"}
+TAGS = {"nightly", "housekeeping", "rollback", *PIPELINES}
+NIGHT_OPERATORS = {"StepOperator", "RetrainOperator", "PromoteOperator"}
+STEP_OPERATORS = {*NIGHT_OPERATORS, "HousekeepingOperator", "RollbackOperator"}
 
 
 def offenders(facts, holds):
@@ -77,7 +82,7 @@ def test_housekeeping_has_a_task_for_each_pipeline_and_none_waits_for_another(ho
 
 def test_every_step_of_the_night_is_a_task_called_like_it(nightly):
     for dag in nightly.values():
-        steps = {name for name, task in dag["tasks"].items() if task["operator"] == "StepOperator"}
+        steps = {name for name, task in dag["tasks"].items() if task["operator"] in NIGHT_OPERATORS}
         assert steps == set(NIGHTLY)
 
 
@@ -85,6 +90,35 @@ def test_the_steps_follow_the_order_of_the_night(nightly):
     for dag in nightly.values():
         for earlier, later in pairwise(NIGHTLY):
             assert later in downstream(dag["tasks"], earlier), f"{later} does not wait for {earlier}"
+
+
+def test_the_two_ways_of_retrain_meet_at_the_champion_before_the_day_is_scored(nightly):
+    for dag in nightly.values():
+        tasks = dag["tasks"]
+        assert set(tasks["retrain"]["downstream"]) == {"train", "champion", "watcher"}
+        assert {"train", "gate", "promote", "champion"} <= {"train", *downstream(tasks, "train")}
+        assert set(tasks["champion"]["downstream"]) == {"predict", "watcher"}
+        assert tasks["champion"]["trigger_rule"] == "all_done", (
+            "passed by or failed, training costs no tables"
+        )
+        assert tasks["predict"]["trigger_rule"] == "all_success", "but no day is scored without its features"
+
+
+def test_the_ways_of_retrain_say_when_they_are_taken(nightly):
+    ways = {"retrain train": "drift, decay, age or policy", "retrain champion": "nothing asks for it"}
+    assert offenders(nightly, lambda dag: dag["labels"] == ways) == []
+
+
+def test_drift_that_is_not_known_holds_up_nothing_but_a_failed_snapshot_does(nightly):
+    for dag in nightly.values():
+        before = {name for name, task in dag["tasks"].items() if "retrain" in task["downstream"]}
+        assert before == {"snapshot", "check_drift"}
+        assert dag["tasks"]["retrain"]["trigger_rule"] == "all_done_min_one_success"
+
+
+def test_what_compares_with_the_champion_waits_for_the_day_before(nightly):
+    for dag in nightly.values():
+        assert {"check_drift", "gate", "champion"} <= set(dag["tasks"]["scores_before"]["downstream"])
 
 
 def test_the_watcher_is_the_only_leaf_and_waits_for_every_task(nightly):
@@ -125,9 +159,37 @@ def test_every_task_says_when_it_has_failed(tasks):
     assert offenders(tasks, lambda task: task["failure_callbacks"] == ["report_failure"]) == []
 
 
+def test_rollback_is_asked_for_by_hand_one_at_a_time_and_dry_unless_told_otherwise(bag):
+    dag = bag["dags"]["rollback"]
+    assert dag["schedule"] == {} and dag["max_active_runs"] == 1 and dag["tags"] == ["rollback"]
+    assert dag["defaults"] == {
+        "pipeline": "fraud", "what": "both", "to": None, "reason": None, "date": None, "dry_run": True,
+    }  # fmt: skip
+    assert dag["params"]["pipeline"]["enum"] == list(PIPELINES)
+    assert dag["params"]["what"]["enum"] == list(WHAT)
+    assert "null" not in dag["params"]["reason"]["type"] and dag["params"]["reason"]["minLength"] == 3
+
+
+@pytest.mark.parametrize(
+    ("to", "taken"),
+    [
+        ("20180710-0123456789ab", True), ("0123abcd", True), ("a" * 64, True), ("7", True),
+        ("0123abc", False), ("20180710-0123456789AB", False), ("the one before", False), ("", False), ("7; id", False),
+    ],
+)  # fmt: skip
+def test_rollback_goes_to_a_version_or_a_model_and_to_nothing_else(bag, to, taken):
+    assert bool(re.search(bag["dags"]["rollback"]["params"]["to"]["pattern"], to)) is taken
+
+
+def test_rollback_waits_for_no_pool_of_the_night_and_is_tried_again_within_seconds(bag):
+    (task,) = bag["dags"]["rollback"]["tasks"].values()
+    assert task["pool"] == "default_pool" and task["priority"] > 100
+    assert task["retries"] * task["retry_delay_s"] <= 30 and task["backoff"] <= 1
+
+
 def test_all_but_the_watcher_are_tried_again_at_growing_distance(tasks):
     watchers = {name: task for name, task in tasks.items() if task["operator"] == "Watcher"}
-    others = {name: task for name, task in tasks.items() if name not in watchers}
+    others = {name: task for name, task in tasks.items() if name not in {*watchers, "rollback.rollback"}}
     assert offenders(watchers, lambda task: task["retries"] == 0) == []
     assert offenders(others, lambda task: task["retries"] == 3) == []
     assert offenders(others, lambda task: task["backoff"] == 2 and task["retry_delay_s"] == 30) == []

@@ -22,7 +22,10 @@ def test_the_runbook_speaks_of_every_task():
         *NIGHTLY,
         "features_before",
         "scores_before",
+        "approve",
+        "champion",
         "watcher",
+        "rollback",
         "housekeeping",
         "orphan_pods",
     }

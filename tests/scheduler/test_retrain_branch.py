@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from platform_under_test import DAG
 
 from jobs.steps.frame import NIGHTLY
 from nights import AFTER, DAY
+from platform_under_test import DAG
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 WAITS = {"features_before", "scores_before"}

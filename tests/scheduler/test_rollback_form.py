@@ -19,7 +19,8 @@ def platform(scheduled):
     """An Airflow over an installation that has published two days; the pool of ClickHouse has no slot free."""
     with scheduled("end") as platform:
         with platform.api() as api:
-            api.call("PATCH", "pools/clickhouse", {"name": "clickhouse", "slots": 0}, update_mask="slots")
+            pool = {"pool": "clickhouse", "slots": 0, "include_deferred": False}
+            api.call("PATCH", "pools/clickhouse", pool, update_mask="slots")
         yield platform
 
 
@@ -75,7 +76,9 @@ def test_both_go_back_in_seconds_though_clickhouse_is_busy(platform):
     assert now["served"][0] == served[1] and now["redis"][0] == served[1]
     assert said.splitlines()[-1].startswith('{"pipeline": "fraud"') or f'"version": "{served[1]}"' in said
     assert seconds < 60
-    kind, by, reasons = platform.place.query("SELECT kind, approved_by, reasons FROM promotions ORDER BY id DESC LIMIT 1")[0]
+    kind, by, reasons = platform.place.query(
+        "SELECT kind, approved_by, reasons FROM promotions ORDER BY id DESC LIMIT 1"
+    )[0]
     assert (kind, by, reasons) == ("rollback", "oncall", ["scores are off"])
 
 

@@ -59,8 +59,8 @@ class Clients:
         """A day before the served one: the event tables hold it, as far as retention keeps it."""
         current = next((each for each in known if (each.date, each.state) == (day, "current")), None)
         yield equal(f"{day}.published", float(current is not None), 1, f"no version of {day} is current")
-        for table in self.tables:
-            rows = current.row_counts.get(table.name) if current and table.kind == "event" else None
+        for table in self.tables if current else ():
+            rows = current.row_counts.get(table.name) if table.kind == "event" else None
             if rows and current.version in partitions.attached(self.session, self.pipeline, table):
                 yield self._rows(table, day, rows)
 
