@@ -6,13 +6,13 @@ SETUP := $(VENV)/.nightshift-setup
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	--use-pep517 --no-build-isolation
 # As root, or where sudo asks for no password; elsewhere `setup` ends with the line that says what to install.
-INSTALL_JAVA = command -v apt-get >/dev/null && \
+APT_INSTALL = command -v apt-get >/dev/null && \
 	{ test "$$(id -u)" = 0 && root= || { sudo -n true 2>/dev/null && root="sudo -n"; }; } && \
 	export DEBIAN_FRONTEND=noninteractive && $$root apt-get update -qq && \
-	$$root apt-get install -qq --no-install-recommends openjdk-17-jre-headless
+	$$root apt-get install -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo test test-slow test-kubernetes test-chaos lint docs bench lock images clean
+.PHONY: help setup up down demo test test-slow test-kubernetes test-chaos test-browser lint docs bench lock images clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,7 +31,7 @@ demo: setup ## From nothing to served tables (DATA=<folder>: on your own files)
 	@$(BIN)/nightshift demo $(if $(DATA),--data $(DATA))
 
 test: setup ## Run the tests, but for the slow ones and the kills
-	@$(BIN)/pytest -m "not slow and not chaos and not kubernetes"
+	@$(BIN)/pytest -m "not slow and not chaos and not kubernetes and not browser"
 
 test-slow: setup ## Run the slow tests
 	@$(BIN)/pytest -m slow
@@ -41,6 +41,10 @@ test-kubernetes: setup ## Run every test of steps as pods, against a double of t
 
 test-chaos: setup ## Kill everything while the scheduler runs nights; writes docs/reliability.md
 	@$(BIN)/pytest -m chaos --reliability docs/reliability.md
+
+test-browser: setup ## Approve and roll back in Airflow's UI by a real browser (Chromium)
+	@$(BIN)/python tests/browser/chromium.py 2>/dev/null || { $(APT_INSTALL) chromium; } || true
+	@$(BIN)/pytest tests/browser
 
 lint: setup ## Check style and types
 	@$(BIN)/ruff check
@@ -89,5 +93,5 @@ $(SETUP): requirements.lock pyproject.toml
 	@$(INSTALL) --require-hashes --no-deps -r requirements.lock
 	@$(INSTALL) --no-deps --editable .
 	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true  # on all cores, which pip does not
-	@$(BIN)/python -m jobs.stores.embedded.java 2>/dev/null || { $(INSTALL_JAVA); } || true
+	@$(BIN)/python -m jobs.stores.embedded.java 2>/dev/null || { $(APT_INSTALL) openjdk-17-jre-headless; } || true
 	@touch $@

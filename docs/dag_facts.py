@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,10 @@ def _dag(dag: DAG) -> dict[str, Any]:
         "owner": dag.owner,
         "params": {name: dag.params.get_param(name).dump() for name in dag.params},
         "retries": dag.default_args["retries"],
-        "retry_delay_s": conf.getint("core", "default_task_retry_delay"),
+        "retry_delay_s": _seconds(dag.default_args.get("retry_delay"))
+        or conf.getint("core", "default_task_retry_delay"),
         "max_retry_delay_s": conf.getint("core", "max_task_retry_delay"),
-        "backoff": dag.default_args["retry_exponential_backoff"],
+        "backoff": dag.default_args.get("retry_exponential_backoff", 1.0),
         "tasks": [_task(task) for task in dag.task_dict.values()],
     }
 
@@ -46,12 +48,16 @@ def _task(task: BaseOperator) -> dict[str, Any]:
         "trigger_rule": TriggerRule(task.trigger_rule).value,
         "pool": task.pool,
         "retries": task.retries,
-        "timeout_s": task.execution_timeout.total_seconds() if task.execution_timeout else None,
+        "timeout_s": _seconds(task.execution_timeout),
         "waits_s": getattr(
             task, "timeout", None
         ),  # of a sensor: how long it waits, over all its tries to look
         "doc": task.doc_md or "",
     }
+
+
+def _seconds(span: timedelta | None) -> float | None:
+    return span.total_seconds() if span else None
 
 
 if __name__ == "__main__":

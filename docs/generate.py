@@ -283,6 +283,8 @@ def _params() -> Iterator[str]:
         for step, section in parameters(pipeline).items():
             yield f"### `{pipeline}.{step}`\n"
             yield from _section(section, given.get(step) or {})
+    yield "## alerts\n\nOf all pipelines: [where alerts go](deployment.md#alerts), and when the tables are late.\n"
+    yield from _section(params.AlertParams, params.load(file)["alerts"])
     yield "## kubernetes\n\nHow steps run as pods, with `NIGHTSHIFT_RUNNER=kubernetes`.\n"
     yield from _section(pods.KubernetesParams, params.load(file)[pods.KUBERNETES])
     yield "A size, one of `kubernetes.sizes`:\n"
@@ -379,18 +381,16 @@ def _facts() -> dict[str, Any]:
 
 
 def _nightly(dag: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    plan = dag["schedule"]
-    days = {0: "the day it starts", -1: "the day before"}[plan["run_offset"]]
-    yield "schedule", f"`{plan['expression']}` {plan['timezone']}"
-    yield "partition key", f"{days}, as `{plan['key_format']}`"
-    yield "nights slept through", "made up" if dag["catchup"] else "left alone (no catch-up)"
+    if plan := dag["schedule"]:
+        days = {0: "the day it starts", -1: "the day before"}[plan["run_offset"]]
+        yield "schedule", f"`{plan['expression']}` {plan['timezone']}"
+        yield "partition key", f"{days}, as `{plan['key_format']}`"
+        yield "nights slept through", "made up" if dag["catchup"] else "left alone (no catch-up)"
+    else:
+        yield "schedule", "none: by hand"
     yield "runs at once", str(dag["max_active_runs"])
-    yield (
-        "between tries",
-        (
-            f"{dag['retry_delay_s']} s, each time {dag['backoff']:g} times as long, at most {dag['max_retry_delay_s']} s"
-        ),
-    )
+    growing = f", each time {dag['backoff']:g} times as long, at most {dag['max_retry_delay_s']} s"
+    yield "between tries", f"{dag['retry_delay_s']:g} s{growing if dag['backoff'] > 1 else ''}"
     yield "owner, tags", f"{dag['owner']}; {', '.join(dag['tags'])}"
 
 
@@ -398,7 +398,7 @@ def _field(schema: dict[str, Any]) -> str:
     return (
         " or ".join(f"`{each}`" for each in schema.get("enum", ()))
         or schema.get("format")
-        or str(schema["type"])
+        or (f"`{schema['pattern']}`" if "pattern" in schema else str(schema["type"]))
     )
 
 

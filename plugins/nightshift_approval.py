@@ -32,15 +32,8 @@ class Approval(HITLOperator):
     template_fields = ()  # what checks say is text, not a template
     ui_color = "#fef7e0"
 
-    def __init__(self, *, pipeline: str, known: PromoteParams, **kwargs: Any) -> None:
-        comment = Param(
-            "", type="string", format="multiline", maxLength=500, title="Comment",
-            description="Why; stored with the promotion.",
-        )  # fmt: skip
-        super().__init__(
-            subject=f"Promote the challenger of {pipeline}?", options=[APPROVE, REJECT], defaults=known.default,
-            response_timeout=timedelta(hours=known.timeout_hours), params={"comment": comment}, **kwargs,
-        )  # fmt: skip
+    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.pipeline = pipeline
 
     def execute(self, context: Context) -> None:
@@ -70,8 +63,14 @@ class Approval(HITLOperator):
 
 def approve_task(pipeline: str, known: PromoteParams) -> Approval:
     """The task; tried again, it asks anew."""
+    comment = Param(
+        "", type="string", format="multiline", maxLength=500, title="Comment",
+        description="Why; stored with the promotion.",
+    )  # fmt: skip
     return Approval(
-        pipeline=pipeline, known=known, task_id="approve", execution_timeout=timedelta(minutes=5),
+        pipeline=pipeline, task_id="approve", subject=f"Promote the challenger of {pipeline}?",
+        options=[APPROVE, REJECT], defaults=known.default, params={"comment": comment},
+        response_timeout=timedelta(hours=known.timeout_hours), execution_timeout=timedelta(minutes=5),
         retry_policy=RETRY_POLICY, doc_md=f"{getdoc(Approval)}\n\n{runbook('approve')}",
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from inspect import getdoc
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,6 @@ def retrain_task(pipeline: str) -> BaseOperator:
 
 def champion_task() -> Champion:
     return Champion(
-        task_id=CHAMPION, trigger_rule=TriggerRule.ALL_DONE,
+        task_id=CHAMPION, trigger_rule=TriggerRule.ALL_DONE, execution_timeout=timedelta(minutes=5),
         doc_md=f"{getdoc(Champion)}\n\n{runbook(CHAMPION)}",
     )  # fmt: skip

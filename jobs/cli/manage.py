@@ -93,4 +93,7 @@ def params(pipeline: Annotated[str, typer.Argument(help="The use case.")] = "fra
         values: Any = params.section(chosen.params_file, pipeline, step, model)
         for name, field in model.model_fields.items():
             table.add_row(f"{pipeline}.{step}.{name}", str(getattr(values, name)), field.description or "")
+    alerts = params.alerts(chosen.params_file)
+    for name, field in params.AlertParams.model_fields.items():
+        table.add_row(f"alerts.{name}", str(getattr(alerts, name)), field.description or "")
     Console().print(table)

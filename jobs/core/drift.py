@@ -15,6 +15,8 @@ from jobs.core.params import CheckDriftParams
 from jobs.core.reference import Reference
 from jobs.core.watched import About, Outcome, Pair, Scope, Watched
 
+NEARLY_CONSTANT = 0.95  # share of one value in the reference from which a constant is no news
+
 
 def compare(
     wanted: Iterable[tuple[Scope, About, Watched]],
@@ -78,7 +80,7 @@ def gates(pair: Pair, params: CheckDriftParams) -> Iterator[Outcome]:
         yield pair.outcome(infinite, 0, not infinite, "left out of the distance", "infinite")
     now, then = known(pair.now), known(pair.then)
     if len(now) >= params.min_rows and len(then):
-        constant = now.nunique() == 1 < then.nunique()
+        constant = now.nunique() == 1 and then.value_counts(normalize=True).iloc[0] < NEARLY_CONSTANT
         message = f"always {now.iloc[0]}" if constant else ""
         yield pair.outcome(float(constant), 0, not constant, message, "constant")
     if pair.watched.holds == "category" and len(now) and len(then):

@@ -102,6 +102,11 @@ def test_a_constant_fails_where_the_reference_is_none():
     assert compared(AMOUNT, {"amount": [3.0] * 100}, {"amount": [4.0] * 100})[0]["amount.constant"].passed
 
 
+def test_a_constant_is_no_news_where_the_reference_was_nearly_one():
+    then = {"amount": [0.0] * 98 + [1.0] * 2}
+    assert compared(AMOUNT, {"amount": [0.0] * 100}, then)[0]["amount.constant"].passed
+
+
 def test_infinite_values_are_counted_and_left_out_of_the_distance():
     found, pairs = compared(AMOUNT, {"amount": [np.inf, -np.inf, *normal()]}, {"amount": normal()})
     assert found["amount.infinite"].value == 2 and not found["amount.infinite"].passed

@@ -43,6 +43,7 @@ def described(dag):
     facts = structure(dag)
     facts |= {
         "doc_md": dag.doc_md or "",
+        "deadlines_s": [each.interval.total_seconds() for each in dag.deadline or ()],
         "defaults": dag.params.dump(),  # none of what a form insists on
         "labels": {
             f"{above} {below}": edge["label"]
@@ -54,6 +55,7 @@ def described(dag):
     for name, task in dag.task_dict.items():
         facts["tasks"][name] |= {
             "doc_md": task.doc_md or "",
+            "outlets": [asset.name for asset in task.outlets],
             "operator": type(task).__name__,
             "failure_callbacks": [each.__name__ for each in task.on_failure_callback or ()],
             "priority": task.priority_weight,

@@ -8,13 +8,18 @@ from itertools import pairwise
 
 import pytest
 
+from jobs.core.params import alerts
 from jobs.core.settings import PROJECT
 from jobs.core.usecase import PIPELINES
 from jobs.steps.frame import NIGHTLY
 from jobs.stores.serving.rollback import WHAT
 
 POOLS = {"default_pool", *json.loads((PROJECT / "plugins" / "nightshift_pools.json").read_text())}
-TAGS = {"nightly", "housekeeping", "rollback", *PIPELINES}
+EVENTS = {
+    "validate": "data.ingested", "build_features": "features.computed", "train": "model.trained",
+    "promote": "model.promoted", "publish": "predictions.published",
+}  # fmt: skip
+TAGS = {"nightly", "freshness", "housekeeping", "rollback", *PIPELINES}
 NIGHT_OPERATORS = {"StepOperator", "RetrainOperator", "PromoteOperator"}
 STEP_OPERATORS = {*NIGHT_OPERATORS, "HousekeepingOperator", "RollbackOperator"}
 
@@ -58,6 +63,28 @@ def test_housekeeping_comes_when_the_nights_are_over_one_run_at_a_time(housekeep
     wanted = {"expression": "30 5 * * *", "timezone": "UTC", "run_offset": -1, "key_format": "%Y-%m-%d"}
     assert wanted.items() <= housekeeping["schedule"].items()
     assert housekeeping["tags"] == ["housekeeping"] and housekeeping["max_active_runs"] == 1
+
+
+def test_freshness_is_looked_at_every_day_for_each_pipeline_by_itself(bag):
+    dag = bag["dags"]["freshness"]
+    hour = alerts(PROJECT / "params.yaml").published_by_hour
+    wanted = {"expression": f"0 {hour} * * *", "timezone": "UTC", "run_offset": -1, "key_format": "%Y-%m-%d"}
+    assert wanted.items() <= dag["schedule"].items() and dag["max_active_runs"] == 1
+    assert set(dag["tasks"]) == {f"{pipeline}.freshness" for pipeline in PIPELINES}
+    # Not in ClickHouse's pool: it must not wait for what it looks after.
+    assert offenders(dag["tasks"], lambda t: t["downstream"] == [] and t["pool"] == "default_pool") == []
+
+
+def test_every_nightly_dag_has_a_deadline(nightly):
+    hours = alerts(PROJECT / "params.yaml").published_by_hour - 2
+    assert offenders(nightly, lambda dag: dag["deadlines_s"] == [hours * 3600]) == []
+
+
+def test_every_event_is_an_outlet_of_its_step_alone(nightly):
+    for dag in nightly.values():
+        (pipeline,) = set(dag["tags"]) & set(PIPELINES)
+        said = {name: task["outlets"] for name, task in dag["tasks"].items() if task["outlets"]}
+        assert said == {step: [f"{pipeline}.{event}"] for step, event in EVENTS.items()}
 
 
 def test_housekeeping_by_hand_removes_nothing_unless_told_to(housekeeping):

@@ -75,7 +75,7 @@ def test_a_step_gets_the_environment_without_what_is_airflows(steps):
 
 
 def test_every_step_that_airflow_runs_has_a_time_limit(steps):
-    assert steps.TIMEOUTS.keys() == {*NIGHTLY, "housekeeping"}
+    assert steps.TIMEOUTS.keys() == {*NIGHTLY, "freshness", "rollback", "housekeeping"}
     assert {*steps.INGEST, *steps.CLICKHOUSE} <= {*NIGHTLY, "housekeeping"}
     assert NIGHTLY[: len(steps.INGEST)] == steps.INGEST
 

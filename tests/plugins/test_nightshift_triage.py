@@ -26,6 +26,7 @@ def test_the_runbook_speaks_of_every_task():
         "champion",
         "watcher",
         "rollback",
+        "freshness",
         "housekeeping",
         "orphan_pods",
     }
@@ -41,7 +42,7 @@ def test_a_task_of_a_group_has_the_same_sections():
     assert runbook("movies.housekeeping") == runbook("housekeeping")
 
 
-@pytest.mark.parametrize("step", [*NIGHTLY, "housekeeping"])
+@pytest.mark.parametrize("step", [*NIGHTLY, "freshness", "housekeeping"])
 def test_a_step_says_what_it_does_and_how_to_run_it_by_hand(step):
     purpose, *_, by_hand = step_doc("fraud", step).split("\n\n")
     assert purpose[0].isupper()
