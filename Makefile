@@ -12,7 +12,7 @@ APT_INSTALL = command -v apt-get >/dev/null && \
 	$$root apt-get install -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo test test-slow test-kubernetes test-chaos test-browser lint docs bench lock images clean
+.PHONY: help setup up down demo test test-slow test-drift test-kubernetes test-chaos test-browser lint docs bench lock images clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,10 +31,13 @@ demo: setup ## From nothing to served tables (DATA=<folder>: on your own files)
 	@$(BIN)/nightshift demo $(if $(DATA),--data $(DATA))
 
 test: setup ## Run the tests, but for the slow ones and the kills
-	@$(BIN)/pytest -m "not slow and not chaos and not kubernetes and not browser"
+	@$(BIN)/pytest -m "not slow and not drift and not chaos and not kubernetes and not browser"
 
 test-slow: setup ## Run the slow tests
 	@$(BIN)/pytest -m slow
+
+test-drift: setup ## Play drift, gate and approval over simulated weeks, and print them as a table
+	@$(BIN)/pytest -m drift
 
 test-kubernetes: setup ## Run every test of steps as pods, against a double of the Kubernetes API
 	@$(BIN)/pytest tests/pods tests/scheduler/test_night_in_pods.py

@@ -64,7 +64,7 @@ class Approval(HITLOperator):
 def approve_task(pipeline: str, known: PromoteParams) -> Approval:
     """The task; tried again, it asks anew."""
     comment = Param(
-        "", type="string", format="multiline", maxLength=500, title="Comment",
+        None, type=["null", "string"], format="multiline", maxLength=500, title="Comment",
         description="Why; stored with the promotion.",
     )  # fmt: skip
     return Approval(
@@ -83,15 +83,16 @@ def question(gate: Mapping[str, Any], report: str) -> str:
         (name, _number(value), _number(champion.get(name))) for name, value in facts["metrics"].items()
     )
     checks = (
-        (each["name"], _number(each["value"]), _number(each["threshold"]), _outcome(each), each["message"])
+        (each["name"], _outcome(each), _number(each["value"]), _number(each["threshold"]), each["message"])
         for each in gate["checks"]
+        if not each["name"].startswith("gate_checks.")  # of the table that they are stored in
     )
     return "\n".join([
         f"The gate says **{facts['verdict']}** (mode `{facts['mode']}`) of model version {facts['model_version']}; "
         f"the champion is version {facts['champion_version'] or 'none'}. "
         + (f"[Drift report]({report})" if report else "There is no drift report."),
         "", *_grid(("metric", "challenger", "champion"), metrics),
-        "", *_grid(("check", "value", "threshold", "outcome", "says"), checks),
+        "", *_grid(("check", "outcome", "value", "threshold", "says"), checks),
     ])  # fmt: skip
 
 
@@ -112,4 +113,6 @@ def _outcome(check: Mapping[str, Any]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    if value is None:
+        return ""
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.4g}"

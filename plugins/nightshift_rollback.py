@@ -47,8 +47,8 @@ def form(*pipelines: str) -> dict[str, Param]:
         ),
         "what": Param(
             "both", type="string", enum=["tables", "model", "both"], title="What",
-            description="`tables` leaves the model; `model` changes only what the next predict uses; `both` takes the "
-            "tables back, and the model to the one that made them.",
+            description="Tables: the model stays. Model: changes only what the next predict uses. Both: the tables, and "
+            "the model to the one that made them.",
         ),
         "to": Param(
             None, type=["null", "string"], pattern=TARGET, title="To",

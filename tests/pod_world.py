@@ -69,7 +69,9 @@ class Task:
     """One task instance: its tries share what Airflow keeps between them."""
 
     def __init__(self, steps, step="train", day=DAY):
-        self.steps, self.step, self.day = steps, step, day
+        from airflow.sdk.execution_time.context import OutletEventAccessors
+
+        self.steps, self.step, self.day, self.said = steps, step, day, OutletEventAccessors()
         self.kept, self.pushed, self.tries, self.operator = {}, {}, 0, None
 
     def attempt(self):
@@ -135,5 +137,5 @@ class Task:
         )
         return {
             "ti": ti, "run_id": run.run_id, "dag": SimpleNamespace(), "dag_run": run, "params": {"steps": "night"},
-            "task_state_store": store,
+            "task_state_store": store, "outlet_events": self.said,
         }  # fmt: skip

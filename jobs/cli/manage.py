@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -44,8 +45,22 @@ def rollback(
         Run(pipeline, "rollback", date.date()), settings.load(),
         what=what.value, to=to, reason=reason, by=by, dry_run=dry_run,
     )  # fmt: skip
-    for name, value in manifest.facts.items():
-        typer.echo(f"{name}: {value}")
+    for line in _told(manifest.facts):
+        typer.echo(line)
+
+
+def _told(facts: dict[str, Any]) -> Iterator[str]:
+    """What was done, or would be, a line each."""
+    yield "dry run, nothing was changed; it would be:" if facts["dry_run"] else "rolled back:"
+    yield f"  tables     {_move(facts['left_version'], facts['version'])}"
+    yield f"  model      {_move(facts['left_model'], facts['model'])}"
+    if not facts["dry_run"]:
+        yield f"  withdrawn  {', '.join(facts['withdrawn']) or 'nothing'}"
+    yield f"  reason     {facts['reason']}"
+
+
+def _move(left: str | None, to: str | None) -> str:
+    return f"{left or 'none'} -> {to}" if to else "as before"
 
 
 def restore(

@@ -80,7 +80,8 @@ class CheckDriftParams(Section):
     sample_rows: int = Field(5_000, ge=100, description="examples, at most, that are kept of D and compared")
     min_rows: int = Field(500, ge=2, description="values below which a column is too small to judge")
     thresholds: dict[str, float] = Field(
-        {}, description="distance from which a column has drifted, in place of the one of jobs/<pipeline>/drift.py"
+        {},
+        description="distance from which a column has drifted, in place of the one of jobs/<pipeline>/drift.py",
     )
     severities: dict[str, Severity] = Field(
         {}, description="what that means: `fail` is drift, `warn` is reported; in place of the one there"
@@ -95,7 +96,9 @@ class CheckDriftParams(Section):
     max_degradation: float = Field(
         0.05, ge=0, lt=1, description="loss of it, as a share of the baseline, above which it is decay"
     )
-    decay_days: int = Field(30, ge=1, description="latest labelled days on which the champion is judged again")
+    decay_days: int = Field(
+        30, ge=1, description="latest labelled days on which the champion is judged again"
+    )
     draws: int = Field(200, ge=50, description="resamples that tell decay from chance")
 
 
@@ -168,7 +171,9 @@ class PromoteParams(Section):
 
 class FreshnessParams(Section):
     severity: Severity = Field("fail", description="what it does when the day is not served")
-    sample: int = Field(50, ge=1, description="lookups a table that are made in both stores, as a client does")
+    sample: int = Field(
+        50, ge=1, description="lookups a table that are made in both stores, as a client does"
+    )
 
 
 class AlertParams(Section):

@@ -8,16 +8,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobs.core.checks import at_least
+from jobs.core.checks import at_least, equal
 from jobs.core.params import PromoteParams
 
 NOW = datetime(2018, 7, 11, 3, tzinfo=UTC)
 GATE = {
     "facts": {
         "verdict": "promoted", "mode": "enforce", "model_version": "8", "champion_version": "7",
-        "metrics": {"roc_auc": 0.912345, "average_precision": 0.5}, "champion_metrics": {"roc_auc": 0.9},
+        "metrics": {"roc_auc": 0.912345, "frauds": 123456}, "champion_metrics": {"roc_auc": 0.9},
     },
     "checks": [
+        equal("gate_checks.rows", 2, 2).as_row(),
         at_least("floor.roc_auc", 0.912345, 0.7).as_row(),
         at_least("slice|age", -0.2, -0.1, "warn", "a | b").as_row(),
     ],
@@ -63,7 +64,7 @@ def test_nobody_is_asked_about_a_rejected_challenger(task):
     ],
 )
 def test_an_answer_is_a_persons_and_the_default_is_none(task, event, answer, by):
-    given = task.execute_complete({}, event | {"params_input": {"comment": ""}})
+    given = task.execute_complete({}, event | {"params_input": {"comment": None}})
     assert given == {"answer": answer, "by": by, "comment": ""}
 
 
@@ -83,9 +84,10 @@ def test_promote_is_told_nothing_where_nobody_was_asked(promotion):
 def test_the_question_has_both_models_every_check_and_the_drift_report(approval):
     said = approval.question(GATE, "http://mlflow/report")
     assert "**promoted** (mode `enforce`)" in said and "version 8" in said and "version 7" in said
-    assert "| roc_auc | 0.9123 | 0.9 |" in said and "| average_precision | 0.5 |  |" in said
-    assert "| floor.roc_auc | 0.9123 | 0.7 | passed |" in said
-    assert r"| slice\|age | -0.2 | -0.1 | **failed** (warn) | a \| b |" in said
+    assert "| roc_auc | 0.9123 | 0.9 |" in said and "| frauds | 123456 |  |" in said
+    assert "| floor.roc_auc | passed | 0.9123 | 0.7 |" in said
+    assert r"| slice\|age | **failed** (warn) | -0.2 | -0.1 | a \| b |" in said
+    assert "gate_checks.rows" not in said
     assert "[Drift report](http://mlflow/report)" in said
 
 

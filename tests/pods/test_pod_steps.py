@@ -49,6 +49,8 @@ def test_a_pod_leaves_what_a_process_leaves(pods, cluster, trained):
     found = trained(place, task)
     manifest = place.manifest("train")
     assert found == {"manifest": NAMED, "rows": found["rows"], "model": manifest.model_digest}
+    said = {asset.name: (event.partition_keys, event.extra["version"]) for asset, event in task.said.items()}
+    assert said == {"fraud.model.trained": ({str(DAY)}, manifest.model_digest)}
     (pod,) = cluster.pods
     assert pod.labels["nightshift/attempt"] == manifest.attempt
     assert pod.labels["nightshift/date"] == str(DAY)

@@ -54,7 +54,7 @@ def test_before_the_first_publish_nothing_is_served(at, serving_db):
 def test_a_day_that_was_rolled_back_is_not_served(at):
     place = at("end")
     place.run("rollback", what="tables", reason="scores are off")
-    with pytest.raises(DataError, match=r"withdrawn: .*scores are off"):
+    with pytest.raises(DataError, match=r"was withdrawn: .*scores are off"):
         place.run("freshness")
     assert place.run("freshness", BEFORE)
 

@@ -59,7 +59,9 @@ class Clients:
         """A day before the served one: the event tables hold it, as far as retention keeps it."""
         current = next((each for each in known if (each.date, each.state) == (day, "current")), None)
         yield equal(f"{day}.published", float(current is not None), 1, f"no version of {day} is current")
-        for table in self.tables if current else ():
+        if current is None:
+            return
+        for table in self.tables:
             rows = current.row_counts.get(table.name) if table.kind == "event" else None
             if rows and current.version in partitions.attached(self.session, self.pipeline, table):
                 yield self._rows(table, day, rows)
@@ -93,5 +95,6 @@ def _said(day: date, served: Served, known: list[Publication]) -> str:
     said = f"{served.version} of {served.date} is served, for {hours:.0f} h"
     if served.date >= day:
         return said
-    withdrawn = [each.version for each in known if (each.date, each.state) == (day, "withdrawn")]
-    return f"{said}; of {day} there is {f'{withdrawn[0]}, withdrawn: {served.reason}' if withdrawn else 'nothing'}"
+    if withdrawn := [each.version for each in known if (each.date, each.state) == (day, "withdrawn")]:
+        return f"{said}; {withdrawn[0]} was withdrawn: {served.reason}"
+    return f"{said}; of {day} there is nothing"

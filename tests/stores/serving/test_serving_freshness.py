@@ -51,7 +51,7 @@ def test_a_late_day_only_warns_where_that_is_asked_for(both, published):
 def test_a_withdrawn_day_is_said_to_be(both, published, serving_db):
     go_back(both, serving_db, Request(day(2), "scores are off", "tables"), NOON + 3 * HOUR)
     assert (
-        f"{published[2].version}, withdrawn: rollback 2018-07-03: scores are off"
+        f"{published[2].version} was withdrawn: rollback 2018-07-03: scores are off"
         in wrong(both, 2)["days_behind"]
     )
 

@@ -1,0 +1,30 @@
+"""The table of scenarios, printed when they are done: what was played, what was to be seen, what was."""
+
+from __future__ import annotations
+
+import pytest
+
+_SCENARIOS = pytest.StashKey()
+
+
+@pytest.fixture(scope="session")
+def scenario(request):
+    """`scenario(name, what, expected, found)`: one row of the table; fails where the two differ."""
+    rows = request.config.stash.setdefault(_SCENARIOS, [])
+
+    def record(name, what, expected, found):
+        rows.append((name, what, str(expected), str(found), "ok" if found == expected else "FAILED"))
+        assert found == expected, f"{name}: {what}"
+
+    return record
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    rows = config.stash.get(_SCENARIOS, [])
+    if not rows:
+        return
+    cells = [("scenario", "what", "expected", "found", ""), *rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    terminalreporter.section("scenarios")
+    for row in cells:
+        terminalreporter.write_line("  ".join(map(str.ljust, row, widths)).rstrip())
