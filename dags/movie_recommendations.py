@@ -11,22 +11,21 @@ a version only when it is whole. *Clear* a failed task with downstream, or the w
 
 - Red `extract`, `validate` or `build_features`: nothing of D is published; readers have the day before. The end of the log says
   what is wrong. Data errors are not retried: mend them, then clear.
-- Red `snapshot`, `check_drift`, `retrain`, `train`, `gate` or `promote`: the tables of D are published all the same, by the
-  champion there was.
-  `watcher` is red so that somebody looks; it says what is served.
+- Red `snapshot`, `check_drift`, `retrain`, `train`, `gate` or `promote`: the tables of D are published all the same,
+  by the champion there was. `watcher` is red so that somebody looks; it says what is served.
 - Red `predict`, `publish` or `verify`: readers have the last whole version; `nightshift status movies` says which.
 - `train` is passed by: `retrain` says why nothing asked for a challenger. A rejected challenger is green: `gate` has the reasons.
-- `approve` waits: a person is asked under *Required Actions*; the tables of D wait for the answer.
+- `approve` waits: a person is asked under *Required Actions*; the tables of D are published meanwhile, by the champion there was.
 - Nights are missing: `nightshift status movies` names the holes; a backfill runs them.
 - Bad tables are served: the DAG `rollback`.
 
 Trigger by hand with `date` in the form, or with the partition key.
 """
 
-from airflow.sdk import DAG, Label, TaskGroup, chain
+from airflow.sdk import DAG, Label, TaskGroup
 
 from nightshift_nights import day_before, nightly, watcher
-from nightshift_promotion import promote_tasks
+from nightshift_promotion import promote_after
 from nightshift_retrain import champion_task, retrain_task
 from nightshift_steps import step_task
 
@@ -48,7 +47,7 @@ with DAG("movie_recommendations", doc_md=__doc__, **nightly("movies")) as dag:
 
     with TaskGroup("gate_group", group_display_name="gate", prefix_group_id=False):
         gate = step_task("movies", "gate")
-        promote = promote_tasks("movies")
+        judged = promote_after(gate, "movies")
         champion = champion_task()
 
     with TaskGroup("publish_group", group_display_name="publish", prefix_group_id=False):
@@ -62,7 +61,7 @@ with DAG("movie_recommendations", doc_md=__doc__, **nightly("movies")) as dag:
     [snapshot, check_drift] >> retrain
     retrain.set_downstream(train, Label("drift, decay, age or policy"))
     retrain.set_downstream(champion, Label("nothing asks for it"))  # between groups >> would label the groups
-    chain([train, scores_before], gate, *promote, champion)
-    scores_before >> champion
+    [train, scores_before] >> gate
+    [scores_before, judged] >> champion
     [build_features, champion] >> predict >> publish >> verify
     dag.tasks >> watcher()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import subprocess
@@ -41,8 +42,15 @@ def report_failure(context: Context) -> None:
     )  # fmt: skip
 
 
-def report_late(pipeline: str, context: dict[str, Any]) -> None:
-    """The callback of the deadline: silent when the day, or a later one, is served, or was only to be ingested."""
+async def report_late(pipeline: str, context: dict[str, Any]) -> None:
+    """The callback of the deadline: silent when the day, or a later one, is served, or was only to be ingested.
+
+    For the triggerer: Airflow 3.3.2 gives a callback on the executor no connection (403, its token is no task's).
+    """
+    await asyncio.to_thread(_report_late, pipeline, context)
+
+
+def _report_late(pipeline: str, context: dict[str, Any]) -> None:
     run = context["dag_run"]
     form = run["conf"] or {}
     day, now = run["partition_key"] or form.get("date"), served(pipeline)

@@ -26,7 +26,7 @@ ANSWERS = {APPROVE: "approved", REJECT: "declined"}
 class Approval(HITLOperator):
     """Ask a person whether the challenger that passed the gate becomes champion; nobody is asked about a rejected one.
 
-    Until somebody answers, or the time is over, no slot is taken, and the day's tables wait.
+    Until somebody answers, or the time is over, no slot is taken; the day is published meanwhile, by the champion there is.
     """
 
     template_fields = ()  # what checks say is text, not a template
@@ -38,7 +38,7 @@ class Approval(HITLOperator):
 
     def execute(self, context: Context) -> None:
         """Asks, and ends the process; returns where there is nothing to ask. Raises StepFailed or MendFirst."""
-        if context["ti"].xcom_pull(task_ids="gate")["verdict"] != "promoted":
+        if (context["ti"].xcom_pull(task_ids="gate") or {}).get("verdict") == "rejected":
             self.log.info("the gate rejected the challenger: nobody is asked, promote records it")
             return
         day = day_of(context)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseSensorOperator, CronPartitionTimetable, Param, TriggerRule
 from airflow.sdk.api.datamodels._generated import DagRunState
-from airflow.sdk.definitions.callback import SyncCallback
+from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
@@ -65,7 +65,7 @@ def deadline(pipeline: str, interval: timedelta) -> DeadlineAlert:
     """An alert when a run is under way for so long and its day is not served; a run that has ended is not looked at."""
     return DeadlineAlert(
         name="published", reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=interval,
-        callback=SyncCallback(report_late, kwargs={"pipeline": pipeline}),
+        callback=AsyncCallback(report_late, kwargs={"pipeline": pipeline}),
     )  # fmt: skip
 
 
@@ -133,9 +133,9 @@ def _served(context: Context, states: dict[str, Any]) -> str:
         return f"The tables of {day} were not published; readers still have the version before."
     ti = context["ti"]
     model = (ti.xcom_pull(task_ids="publish") or {}).get("model") or ""
-    verdict = (ti.xcom_pull(task_ids="promote") or {}).get("verdict")
-    promoted = "the challenger of this night" if verdict == "promoted" else "the champion there was"
-    return f"The tables of {day} are published all the same, scored by {promoted} (model {model[:12]})."
+    trained = (ti.xcom_pull(task_ids="train") or {}).get("model")
+    scorer = "the challenger of this night" if model and model == trained else "the champion there was"
+    return f"The tables of {day} are published all the same, scored by {scorer} (model {model[:12]})."
 
 
 def _state(context: Context, run_id: str) -> str:

@@ -25,16 +25,19 @@ class PromoteOperator(StepOperator):
         return tuple(f"--{name}={value}" for name, value in given.items())
 
 
-def promote_tasks(pipeline: str) -> list[BaseOperator]:
-    """In their order."""
+def promote_after(gate: BaseOperator, pipeline: str) -> BaseOperator:
+    """Put `promote` after `gate`, and `approve` between them where a person is asked. Returns what the day's scores
+    wait for: promote; but only gate where a person is asked, who may be asleep.
+    """
     known = _params(pipeline)
     if known.approval != "manual":
-        return [step_task(pipeline, "promote")]
-    from nightshift_approval import (
-        approve_task,
-    )  # and a dozen modules, which who asks nobody need not load
+        promote = step_task(pipeline, "promote")
+        gate >> promote
+        return promote
+    from nightshift_approval import approve_task  # and a dozen modules, which who asks nobody need not load
 
-    return [approve_task(pipeline, known), step_task(pipeline, "promote", PromoteOperator)]
+    gate >> approve_task(pipeline, known) >> step_task(pipeline, "promote", PromoteOperator)
+    return gate
 
 
 def _params(pipeline: str) -> PromoteParams:

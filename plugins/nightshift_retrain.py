@@ -35,7 +35,7 @@ class RetrainOperator(StepOperator, BranchMixIn):
 class Champion(EmptyOperator):
     """The model that scores the day: the challenger of this night if it was promoted, else the champion there was.
 
-    It waits until training is over, however it ended, or was passed by.
+    It waits until training is over, however it ended, or was passed by; for no person's approval.
     """
 
 

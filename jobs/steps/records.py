@@ -24,8 +24,8 @@ def _table(
 DRIFT_METRICS = _table(
     "drift_metrics",
     ("scope", "kind", "name"),
-    "one row a day, scope (the day, or the window that ends with it) and check: of a feature, the prediction, the label "
-    "or the champion's own performance",
+    "one row a day, scope (the day, the window that ends with it, or the latest labelled days) and check: of the data, a "
+    "feature, the prediction, the label or the champion's own performance",
     ("value", "threshold", "champion"),
     scope=pa.string(), kind=pa.string(), name=pa.string(), method=pa.string(), value=pa.float64(),
     threshold=pa.float64(), severity=pa.string(), passed=pa.bool_(), rows=pa.int64(), reference_rows=pa.int64(),

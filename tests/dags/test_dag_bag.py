@@ -76,8 +76,9 @@ def test_where_a_person_has_to_approve_the_night_waits_between_gate_and_promote(
     assert dag_bag.snapshot(asking)["movie_recommendations"] == dag_bag.snapshot(bag)["movie_recommendations"]
     tasks, others = (each["dags"]["fraud_scores"]["tasks"] for each in (asking, bag))
     assert tasks.keys() - others.keys() == {"approve"} and "approve" not in others
-    assert tasks["gate"]["downstream"] == ["approve", "watcher"]
+    assert tasks["gate"]["downstream"] == ["approve", "champion", "watcher"]
     assert tasks["approve"]["downstream"] == ["promote", "watcher"]
+    assert tasks["promote"]["downstream"] == ["watcher"], "the day's tables wait for nobody"
     assert tasks["approve"]["has_retry_policy"] and 0 < tasks["approve"]["timeout_s"] <= 600
     assert "docs/runbook.md#an-approval-is-awaited" in tasks["approve"]["doc_md"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import logging
@@ -183,7 +184,7 @@ def test_a_task_of_all_pipelines_is_named_by_its_dag(alerts, monkeypatch):
 
 
 def test_a_deadline_says_what_is_late(alerts, connected, serving):
-    alerts.report_late("fraud", late("2018-07-11"))
+    asyncio.run(alerts.report_late("fraud", late("2018-07-11")))
     (posted,) = connected.posted
     assert posted["title"] == "fraud 2018-07-11: its tables are not served"
     for words in ("due at 2018-07-11T06:00:00Z", f"Served now: {serving}", "/dags/fraud_scores/runs/a%20run",
@@ -197,7 +198,7 @@ def test_a_deadline_says_what_is_late(alerts, connected, serving):
     ids=["served", "a later day is", "by the form", "no day", "only ingested"],
 )
 def test_a_deadline_is_silent_when_nothing_is_late(alerts, connected, serving, context):
-    alerts.report_late("fraud", context)
+    asyncio.run(alerts.report_late("fraud", context))
     assert connected.posted == []
 
 

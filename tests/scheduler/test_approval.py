@@ -76,17 +76,23 @@ def last_promotion(platform):
     return dict(zip(names, row, strict=True))
 
 
-def test_the_question_has_the_metrics_the_verdict_every_check_and_waits_without_a_slot(platform, run):
+def test_the_question_has_the_metrics_the_verdict_and_every_check(platform, run):
     body, gate = question(platform, run)["body"], platform.place.manifest("gate")
     assert "**promoted** (mode `enforce`)" in body
     assert all(f"| {name} |" in body for name in gate.facts["metrics"])
-    assert gate.checks and all(f"| {check['name']} |" in body for check in gate.checks)
+    checks = {check["name"] for check in gate.checks if not check["name"].startswith("gate_checks.")}
+    assert checks >= {"floor.roc_auc", "margin.average_precision"}
+    assert all(f"| {name} |" in body for name in checks)
     report = platform.place.manifest("check_drift").facts["report_url"]
     assert (f"[Drift report]({report})" if report else "There is no drift report") in body
-    assert platform.place.serving()["served"][0] < f"{DAY:%Y%m%d}", (
-        "the tables of the day wait for the answer"
-    )
+
+
+def test_the_day_is_published_meanwhile_by_the_champion_there_is(platform, run, champion):
+    platform.await_task(run, "verify", "success")
+    assert platform.place.serving()["served"][0].startswith(f"{DAY:%Y%m%d}")
+    assert platform.place.manifest("publish").model_digest == champion
     with platform.api() as api:
+        assert api.state(DAG, run) == "running" and api.tasks(DAG, run)["approve"].state == "awaiting_input"
         assert api.call("GET", "pools/default_pool")["occupied_slots"] == 0
 
 
@@ -102,7 +108,14 @@ def test_an_approved_challenger_becomes_champion_in_the_name_of_who_approved(pla
     assert (found["date"], found["verdict"], found["approved_by"]) == (DAY, "promoted", "oncall")
     assert found["to_digest"] == challenger != champion
     assert any("looks right; --answer=declined" in reason for reason in found["reasons"])
-    assert platform.place.manifest("predict").model_digest == challenger
+    assert platform.place.manifest("predict").model_digest == champion
+
+
+def test_what_was_approved_scores_the_day_once_predict_is_cleared(platform, run):
+    with platform.api("oncall") as api:
+        api.clear(DAG, run, "predict")
+    ended_well(platform, run)
+    assert platform.place.manifest("publish").model_digest == platform.place.manifest("train").model_digest
 
 
 def test_a_second_answer_is_refused_and_changes_nothing(platform, run):
@@ -122,7 +135,7 @@ def test_a_cleared_question_is_asked_anew_and_a_declined_challenger_leaves_the_c
     found = last_promotion(platform)
     assert (found["date"], found["verdict"], found["approved_by"]) == (DAY, "declined", "oncall")
     assert found["to_digest"] is None and any("not on a Friday" in reason for reason in found["reasons"])
-    assert platform.place.manifest("predict").model_digest == champion
+    assert platform.place.manifest("promote").facts["champion"] == champion
 
 
 def test_without_an_answer_in_time_the_default_counts_and_a_late_answer_is_refused(platform, run, champion):
@@ -131,7 +144,7 @@ def test_without_an_answer_in_time_the_default_counts_and_a_late_answer_is_refus
     ended_well(platform, run)
     found = last_promotion(platform)
     assert (found["date"], found["verdict"], found["to_digest"]) == (DAY, "expired", None)
-    assert platform.place.manifest("predict").model_digest == champion
+    assert platform.place.manifest("promote").facts["champion"] == champion
     before = platform.place.digests()
     with pytest.raises(StoreError, match=r"409.*not allowed to write again"):
         answer(platform, run, "Approve")
@@ -150,4 +163,4 @@ def test_nobody_is_asked_about_a_challenger_that_the_gate_rejects(platform, run,
     assert last_promotion(platform)["verdict"] == "rejected"
     with platform.api() as api:
         assert "nobody is asked" in api.log(DAG, run, "approve", api.tasks(DAG, run)["approve"].tries)
-    assert platform.place.manifest("predict").model_digest == champion
+    assert platform.place.manifest("publish").model_digest == champion

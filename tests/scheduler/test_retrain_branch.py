@@ -12,7 +12,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 WAITS = {"features_before", "scores_before"}
 ALL = {*NIGHTLY, *WAITS, "champion", "watcher"}
 TRAINING = {"train", "gate", "promote"}
-OTHER_DAY = {"policy": "weekly", "weekday": (DAY.weekday() + 1) % 7}  # of AFTER
+ON_DRIFT, DAILY = {"policy": "on_drift"}, {"policy": "daily"}
+BLIND = {"min_rows": 1_000_000, "max_degradation": 0.99}  # days so small that nothing is held against them
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +31,12 @@ def champion(platform):
 
 @pytest.fixture(scope="module")
 def run(platform, champion):
-    """The run of a night whose policy asks for nothing, over."""
-    platform.place.set_params(retrain=OTHER_DAY)
+    """The run of a night without drift, over."""
+    platform.place.set_params(retrain=ON_DRIFT, check_drift=BLIND)
     return platform.night(DAY)
 
 
-def again(platform, run, task, **retrain):
+def again(platform, run, task, retrain):
     """The states of the run after on-call has cleared the task with what comes after it."""
     platform.place.set_params(retrain=retrain)
     with platform.api("oncall") as api:
@@ -49,9 +50,12 @@ def passed_by(tasks):
     return {task for task, state in tasks.items() if state == "skipped"}
 
 
-def test_a_night_that_nothing_asks_to_train_publishes_by_the_champion_and_is_green(platform, run, champion):
+def test_a_night_without_drift_passes_training_by_publishes_by_the_champion_and_is_green(
+    platform, run, champion
+):
     state, tasks = platform.finish(run)
     assert state == "success", platform.logs(run)
+    assert platform.place.manifest("check_drift").facts["judged"]
     assert tasks == dict.fromkeys(ALL, "success") | dict.fromkeys(TRAINING, "skipped")
     assert platform.place.manifest("predict").model_digest == champion
     assert platform.place.serving()["served"][0].startswith(f"{DAY:%Y%m%d}")
@@ -61,22 +65,22 @@ def test_a_night_that_nothing_asks_to_train_publishes_by_the_champion_and_is_gre
 
 
 def test_training_alone_is_passed_by_again_when_it_is_cleared(platform, run):
-    assert passed_by(again(platform, run, "train", **OTHER_DAY)) == TRAINING
+    assert passed_by(again(platform, run, "train", ON_DRIFT)) == TRAINING
 
 
 def test_a_decision_that_changed_trains_when_retrain_is_cleared(platform, run, champion):
-    tasks = again(platform, run, "retrain", policy="daily")
+    tasks = again(platform, run, "retrain", DAILY)
     assert tasks == dict.fromkeys(ALL, "success")
     assert platform.place.manifest("predict").model_digest not in (None, champion)
 
 
 def test_and_is_passed_by_once_more_when_it_changes_back(platform, run):
-    tasks = again(platform, run, "retrain", **OTHER_DAY)
+    tasks = again(platform, run, "retrain", ON_DRIFT)
     assert tasks == dict.fromkeys(ALL, "success") | dict.fromkeys(TRAINING, "skipped")
 
 
 def test_without_a_word_on_drift_the_night_trains_publishes_and_is_red(platform, run):
-    platform.place.set_params(check_drift={"nobody_reads_this": 1}, retrain={"policy": "on_drift"})
+    platform.place.set_params(check_drift={"nobody_reads_this": 1}, retrain=ON_DRIFT)
     red = platform.night(AFTER)
     state, tasks = platform.finish(red)
     assert state == "failed"
