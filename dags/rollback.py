@@ -13,9 +13,9 @@ is stored with the name of who triggered it.
 
 - Red, and the log says what there is to go back to: choose one of those with `to`.
 - Red, and a store does not answer, or somebody publishes just now: nothing was changed; it is tried again within seconds.
-- It must go faster, or Airflow is down: `nightshift rollback fraud --date D --reason "..." --no-dry-run` does the same.
+- It must go faster, or Airflow is down: `nightshift rollback fraud --reason "..." --no-dry-run` does the same.
 
-Trigger by hand; nothing else starts it. `date` is the day from which it counts; leave it empty for the last day that has ended.
+Trigger by hand; nothing else starts it. `date` is the day from which it counts; leave it empty for that of the newest night.
 """
 
 from airflow.sdk import DAG

@@ -89,7 +89,7 @@ MEANINGS = {
     "customer_risk.flagged": "of those, how many were flagged",
     "merchant_risk.flagged": "of those, how many were flagged",
     "gate_checks.name": "the check: `floor.<metric>`, `ceiling.<metric>`, `margin.<metric>`, `low.<metric>`, `slice.<name>`, "
-    "`null_growth`, `skew`, `size`, `latency`, `rolled_back`, `first_run` or `champion_gone`",
+    "`null_growth`, `skew`, `size`, `latency`, `rolled_back`, `first_run` or `champion_unfit`",
     "drift_metrics.name": "the feature; of other kinds what was checked",
     "scope": "`day`, or `window`: the days up to D that params name",
     "drift_metrics.kind": "`data`, `feature`, `prediction`, `label` or `target` (the champion's own performance)",
@@ -109,7 +109,8 @@ MEANINGS = {
     "severity": "`fail` rejects the challenger, `warn` only says so",
     "message": "what it means",
     "verdict": "`promoted` or `rejected`",
-    "promotions.verdict": "`promoted`, `rejected` (by the gate), `declined` (by a person), `expired` (nobody answered) or `rollback`",
+    "promotions.verdict": "`promoted`, `rejected` (by the gate), `declined` (by a person), `expired` (nobody answered)"
+    " or `rollback`",
     "challenger": "digest of the model that was judged",
     "champion": "digest of the model it met; null on the first run",
     "drift_metrics.champion": "digest of the model whose reference it was held against; null without one",

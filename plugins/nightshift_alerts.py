@@ -34,9 +34,9 @@ _LINES, _CHARACTERS = 5, 1_000
 def report_failure(context: Context) -> None:
     """For whoever is on call: what failed, on which try, why, what is served meanwhile, and where to read on."""
     ti, pipeline = context["ti"], _pipeline(context)
-    day = context["dag_run"].partition_key or context["params"].get("date")
+    day = context["dag_run"].partition_key or context["params"].get("date") or ""
     _say(
-        f"{pipeline or ti.dag_id} {day}: {ti.task_id.rpartition('.')[2]} failed on try {ti.try_number}",
+        f"{pipeline or ti.dag_id} {day}".rstrip() + f": {ti.task_id.rpartition('.')[2]} failed on try {ti.try_number}",
         _brief(context.get("exception")), _served(pipeline, served(pipeline)) if pipeline else "",
         f"Log: {ti.log_url}", runbook(ti.task_id),
     )  # fmt: skip

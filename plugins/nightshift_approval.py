@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 APPROVE, REJECT = "Approve", "Reject"
+ASKED = "asked"  # the XCom with the digest of the model in question
 ANSWERS = {APPROVE: "approved", REJECT: "declined"}
 
 
@@ -48,16 +49,20 @@ class Approval(HITLOperator):
             report = _manifest(self.pipeline, "check_drift", day)["facts"].get("report_url", "")
         self.subject = f"Promote the challenger of {self.pipeline}, {day}?"
         self.body = question(gate, report)
+        # The gate may have judged another challenger by the time that somebody answers.
+        context["ti"].xcom_push(key=ASKED, value=gate["model_digest"])
         super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, str]:
-        """What promote is told: the answer (approved, declined; expired without one), by whom, and the comment."""
+        """What promote is told: the answer (approved, declined; expired without one), by whom, the comment, and about which
+        model."""
         given = super().execute_complete(context, event)
         who = given["responded_by_user"]
         return {
             "answer": ANSWERS[given["chosen_options"][0]] if who else "expired",
             "by": who["name"] if who else "nobody",
             "comment": str(given["params_input"].get("comment") or ""),
+            "model": context["ti"].xcom_pull(task_ids=self.task_id, key=ASKED),
         }
 
 

@@ -63,5 +63,6 @@ def emit(pipeline: str, step: str, context: Context, left: dict[str, Any]) -> No
 def _happened(step: str, left: dict[str, Any]) -> bool:
     """A rejected challenger is not promoted, and tables of an older day, or withdrawn ones, are not served."""
     if step == "promote":
-        return left.get("verdict") == "promoted"
-    return step != "publish" or "served_version" in left
+        return bool(left.get("promoted"))
+    # A publish also says what is served where that is another version than its own.
+    return step != "publish" or left.get("served_version") == left["version"]

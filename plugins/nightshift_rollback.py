@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, timedelta
+from datetime import timedelta
 from inspect import getdoc
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,7 @@ def form(*pipelines: str) -> dict[str, Param]:
             "or by its number in MLflow. Empty: the previous.",
         ),
         "reason": Param(type="string", minLength=3, maxLength=500, title="Reason", description="Why; stored with it."),
-        "date": date_field("The UTC day from which it counts, YYYY-MM-DD. Empty: the last that has ended."),
+        "date": date_field("The UTC day from which it counts, YYYY-MM-DD. Empty: that of the newest night."),
         "dry_run": Param(
             True, type="boolean", title="Dry run", description="Say what would be done, and change nothing.",
         ),
@@ -73,12 +73,13 @@ class RollbackOperator(CommandOperator):
 
     def execute(self, context: Context) -> None:
         """Raises StepFailed or MendFirst."""
-        asked, day = context["params"], since(context)
+        asked, run = context["params"], context["dag_run"]
+        day = str(day_of(context)) if run.partition_key or asked["date"] else ""
         to = [f"--to={asked['to']}"] if asked["to"] else []
         # The name and the reason are the user's: behind an equals sign they are a value, whatever they begin with.
-        self.command(f"{asked['pipeline']}/rollback {day}", [
-            "rollback", asked["pipeline"], "--date", str(day), "--what", asked["what"], *to,
-            f"--reason={asked['reason']}", f"--by={context['dag_run'].triggering_user_name or 'airflow'}",
+        self.command(f"{asked['pipeline']}/rollback {day}".rstrip(), [
+            "rollback", asked["pipeline"], *(["--date", day] if day else []), "--what", asked["what"], *to,
+            f"--reason={asked['reason']}", f"--by={run.triggering_user_name or 'airflow'}",
             "--dry-run" if asked["dry_run"] else "--no-dry-run",
         ])  # fmt: skip
         self.command(f"{asked['pipeline']} served", ["served", asked["pipeline"]])
@@ -89,11 +90,3 @@ def rollback() -> RollbackOperator:
         task_id="rollback", execution_timeout=TIMEOUTS["rollback"], retry_policy=RETRY_POLICY,
         doc_md=f"{getdoc(RollbackOperator)}\n\n{runbook('rollback')}",
     )  # fmt: skip
-
-
-def since(context: Context) -> date:
-    """The day of the form, or of the partition key; else the last that had ended when the run was triggered."""
-    run = context["dag_run"]
-    if run.partition_key or context["params"]["date"]:
-        return day_of(context)
-    return run.run_after.astimezone(UTC).date() - timedelta(days=1)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date as Day
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from jobs.core.settings import Settings
 
 
 class What(StrEnum):
@@ -19,13 +23,16 @@ class What(StrEnum):
 
 def rollback(
     pipeline: Annotated[str, typer.Argument(help="The use case.")],
-    date: Annotated[
-        datetime, typer.Option(formats=["%Y-%m-%d"], help="The day from which the rollback counts.")
-    ],
     reason: Annotated[str, typer.Option(help="Why; stored with it.")],
     what: Annotated[What, typer.Option(help="What to take back.")] = What.both,
     to: Annotated[
         str | None, typer.Option(help="A version, or a model by digest or number. Default: the previous.")
+    ] = None,
+    date: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="The day from which it counts. Default: that of the newest night."
+        ),
     ] = None,
     by: Annotated[str, typer.Option(envvar="USER", help="Who asks for it.")] = "unknown",
     dry_run: Annotated[
@@ -34,15 +41,16 @@ def rollback(
 ) -> None:
     """Go back to the previous tables, model, or both. What is left is withdrawn: publishing it again does not undo this.
 
-    Example: nightshift rollback fraud --date 2018-07-10 --what tables --reason "scores of merchants are off" --no-dry-run
+    Example: nightshift rollback fraud --what tables --reason "scores of merchants are off" --no-dry-run
     """
     from jobs.core import log, settings
     from jobs.core.identity import Run
     from jobs.steps import frame
 
     log.set_up()
+    chosen = settings.load()
     manifest = frame.execute(
-        Run(pipeline, "rollback", date.date()), settings.load(),
+        Run(pipeline, "rollback", date.date() if date else _newest(chosen, pipeline)), chosen,
         what=what.value, to=to, reason=reason, by=by, dry_run=dry_run,
     )  # fmt: skip
     for line in _told(manifest.facts):
@@ -61,6 +69,20 @@ def _told(facts: dict[str, Any]) -> Iterator[str]:
 
 def _move(left: str | None, to: str | None) -> str:
     return f"{left or 'none'} -> {to}" if to else "as before"
+
+
+def _newest(chosen: Settings, pipeline: str) -> Day:
+    """The day of the newest night: nothing that is there outranks a rollback dated so, and no night before it changes."""
+    from jobs.core.errors import DataError
+    from jobs.stores import promotions
+    from jobs.stores.serving import publications, schema
+
+    with schema.connect(chosen.postgres) as session:
+        served = publications.served(session, pipeline)
+    days = [promotions.newest_date(chosen.postgres, pipeline), served.date if served else None]
+    if known := [day for day in days if day]:
+        return max(known)
+    raise DataError(f"{pipeline} has neither a model nor tables", remedy="there is nothing to go back to yet")
 
 
 def restore(

@@ -41,6 +41,6 @@ def _line(pipeline: str, now: Served | None, known: Publication | None) -> dict[
         "pipeline": pipeline,
         "version": now.version if now else None,
         "date": str(now.date) if now else None,
-        "age": age(now.at) if now else None,
+        "age": age(known.created_at) if known else None,
         "model": known.model_version if known else None,
     }

@@ -19,7 +19,7 @@ PARENT = "NIGHTSHIFT_PARENT"
 ATTEMPT = "NIGHTSHIFT_ATTEMPT"  # of a pod, which carries it as a label
 
 # Facts by which a DAG, or who schedules on its events, goes on.
-DECISIONS = ("decision", "verdict", "version", "served_version")
+DECISIONS = ("decision", "verdict", "promoted", "version", "served_version")
 
 Pipeline = Annotated[str, typer.Option(help="The use case, a folder of jobs/.")]
 Dates = Annotated[
@@ -95,8 +95,9 @@ def _command(step: str) -> Callable[..., None]:
         answer: Annotated[Answer | None, typer.Option(help="Where promotion waits for a person: what they said.")] = None,
         by: Annotated[str, typer.Option(help="Who said it.")] = "",
         comment: Annotated[str, typer.Option(help="And why.")] = "",
+        model: Annotated[str, typer.Option(help="The digest that they were asked about.")] = "",
     ) -> None:  # fmt: skip
-        given = {"answer": answer.value, "by": by, "comment": comment} if answer else {}
+        given = {"answer": answer.value, "by": by, "comment": comment, "model": model} if answer else {}
         execute(step, pipeline, date, receipt, **given)
 
     special: dict[str, Callable[..., None]] = {

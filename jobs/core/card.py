@@ -39,18 +39,20 @@ class Card:
         )
 
     def _metrics(self) -> Iterator[str]:
-        theirs: Mapping[str, float] = self.gate.facts["champion_metrics"] or {}
+        theirs: Mapping[str, float] = self.gate.facts.get("champion_metrics") or {}
         head = ("metric", "this model", "the champion before")
         known = [(name, value) for name, value in self.gate.facts["metrics"].items() if "." not in name]
         rows = [(name, _number(value), _number(theirs.get(name))) for name, value in known]
         yield from _table("Metrics on the holdout", head, rows)
 
     def _slices(self) -> Iterator[str]:
-        rows = [(name, _number(value), f"{n:,}") for name, (value, n) in self.gate.facts["slices"].items()]
+        rows = [
+            (name, _number(value), f"{n:,}") for name, (value, n) in self.gate.facts.get("slices", {}).items()
+        ]
         yield from _table("Slices", ("slice", "metric of the gate", "positives or users"), rows)
 
     def _gate(self) -> Iterator[str]:
-        verdict = f"Gate: {self.gate.facts['verdict']} (mode {self.gate.facts['mode']})"
+        verdict = f"Gate: {self.gate.facts['verdict']} (mode {self.gate.facts.get('mode', 'enforce')})"
         yield from ("", f"## {verdict}", "", *(f"- {reason}" for reason in self.gate.facts["reasons"]))
 
     def _drift(self) -> Iterator[str]:

@@ -34,8 +34,10 @@ class Pooled:
         """The mean over windows, each with the weight of its units; NaN where none has the metric."""
         every = np.ones(self.units) if weights is None else weights
         parts = np.split(every, np.cumsum([each.units for each in self.windows])[:-1])
-        values = [each.value(metric, part) for each, part in zip(self.windows, parts, strict=True)]
-        pairs = [(value, part.sum()) for value, part in zip(values, parts, strict=True) if value == value]
+        # A small window of which no unit was drawn has no metric.
+        drawn = [(each, part) for each, part in zip(self.windows, parts, strict=True) if part.sum()]
+        pairs = [(each.value(metric, part), part.sum()) for each, part in drawn]
+        pairs = [(value, weight) for value, weight in pairs if value == value]
         total = sum(weight for _, weight in pairs)
         return float(sum(value * weight for value, weight in pairs) / total) if total else float("nan")
 
@@ -60,7 +62,7 @@ def windows(table: pa.Table, after: date, days: int, length: int) -> Iterator[tu
 def check(judged: Pooled, known: Reference, params: CheckDriftParams, rows: int) -> Outcome:
     """The metric on `rows` of all windows against what it was on the holdout of the reference.
 
-    Decay is a loss of more than `max_degradation` of it that chance does not explain: the upper end of the 95 % interval
+    Decay is a loss of more than `max_degradation` of it that chance does not explain: the upper end of the 99 % interval
     over units is below the limit, too. Not judged without labels, or where they are of one class.
     """
     metric, baseline = params.metric, known.baseline.get(params.metric)
@@ -101,5 +103,8 @@ def _outcome(
 
 
 def explained_by_chance(judged: Pooled, metric: str, limit: float, draws: int) -> bool:
-    """Whether the upper end of the metric's 95 % interval over units reaches the limit."""
-    return not metric_interval(cast("Judged", judged), None, metric, draws)[1] < limit
+    """Whether the upper end of the metric's 99 % interval over units reaches the limit.
+
+    Wider than usual: the baseline is an estimate as well, and the same windows are looked at night after night.
+    """
+    return not metric_interval(cast("Judged", judged), None, metric, draws, level=0.99)[1] < limit

@@ -66,7 +66,10 @@ def pair(
 
 def gates(pair: Pair, params: CheckDriftParams) -> Iterator[Outcome]:
     """Nulls, infinities, constants and unseen categories, each a check of its own."""
-    if not len(pair.now):
+    if pair.watched.holds == "number":
+        infinite = int(np.isinf(pair.now).sum())
+        yield pair.outcome(infinite, 0, not infinite, "left out of the distance", "infinite")
+    if len(pair.now) < params.min_rows:  # the shares of a few rows say nothing
         return
     growth = float(pair.now.isna().mean() - (pair.then.isna().mean() if len(pair.then) else 0.0))
     message = "every value is null" if pair.now.isna().all() else ""
@@ -75,9 +78,6 @@ def gates(pair: Pair, params: CheckDriftParams) -> Iterator[Outcome]:
         yield pair.outcome(
             growth, limit, growth <= limit and not (message and growth), message, "null_growth"
         )
-    if pair.watched.holds == "number":
-        infinite = int(np.isinf(pair.now).sum())
-        yield pair.outcome(infinite, 0, not infinite, "left out of the distance", "infinite")
     now, then = known(pair.now), known(pair.then)
     if len(now) >= params.min_rows and len(then):
         constant = now.nunique() == 1 and then.value_counts(normalize=True).iloc[0] < NEARLY_CONSTANT

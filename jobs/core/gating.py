@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -47,16 +47,16 @@ def _slices(ours: Judged, theirs: Judged, params: GateParams) -> Iterator[Check]
     champions, least = theirs.slices(params.metric), params.min_slice_evidence
     for name, (mine, evidence) in ours.slices(params.metric).items():
         if evidence < least:
-            message = f"{evidence} positives are too few to judge"
+            message = f"{evidence} are too few to judge"
             yield Check(f"slice.{name}", True, evidence, least, "warn", message)
             continue
         message = f"{params.metric} {mine:.4f} against the champion's {champions[name][0]:.4f}"
         yield at_least(f"slice.{name}", mine - champions[name][0], -params.max_slice_loss, message=message)
 
 
-def null_growth(train: pa.Table, holdout: pa.Table, params: GateParams) -> Check:
-    """By how much the column that grew most is null more often in the holdout than it was in training."""
-    shares = {name: (_null_share(train, name), _null_share(holdout, name)) for name in holdout.column_names}
+def null_growth(train: pa.Table, holdout: pa.Table, columns: Sequence[str], params: GateParams) -> Check:
+    """By how much that of `columns` which grew most is null more often in the holdout than it was in training."""
+    shares = {name: (_null_share(train, name), _null_share(holdout, name)) for name in columns}
     name, (before, now) = max(shares.items(), key=lambda item: item[1][1] - item[1][0])
     message = f"{name} is null in {now:.1%} of the holdout, in {before:.1%} of training"
     return at_most("null_growth", now - before, params.max_null_growth, message=message)

@@ -76,7 +76,6 @@ class HousekeepingParams(Section):
 
 class CheckDriftParams(Section):
     window_days: int = Field(7, ge=2, description="days of the trailing window, D included")
-    max_missing_days: int = Field(6, ge=0, description="days of the window without a check that are let pass")
     sample_rows: int = Field(5_000, ge=100, description="examples, at most, that are kept of D and compared")
     min_rows: int = Field(500, ge=2, description="values below which a column is too small to judge")
     thresholds: dict[str, float] = Field(
@@ -165,7 +164,12 @@ class PromoteParams(Section):
     approval: Literal["auto", "manual"] = Field(
         "auto", description="`manual`: whoever passes the gate waits for a person's approval"
     )
-    timeout_hours: float = Field(8, gt=0, description="hours until an unanswered request counts as `default`")
+    timeout_hours: float = Field(
+        8,
+        gt=0,
+        le=20,
+        description="hours until an unanswered request counts as `default`; the next night begins then",
+    )
     default: Literal["Approve", "Reject"] = Field("Reject", description="what no answer means")
 
 

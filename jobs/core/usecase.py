@@ -140,7 +140,8 @@ class Model(Protocol):
     `booster` is an XGBoost model that is all of it, or None: then `_load_pyfunc` of this module loads the bytes.
 
     NAME is that of the registered model, REQUIREMENTS what it takes to load it elsewhere, GPU_LIBRARIES what `fit`
-    needs on a GPU, LIMITS what its model card warns of. `fit` takes the good
+    needs on a GPU, LIMITS what its model card warns of, FILLED the columns of a training set in which nulls must not
+    become more. `fit` takes the good
     rows that D has of each source in BESIDE, and goes on at `checkpoints` where boosting had come further. `judge` judges on
     `holdout`; `train` is what was known before. `chosen` is what training decided by itself.
     """
@@ -149,6 +150,7 @@ class Model(Protocol):
     REQUIREMENTS: tuple[str, ...]
     GPU_LIBRARIES: tuple[str, ...]
     LIMITS: tuple[str, ...]
+    FILLED: tuple[str, ...]
     BESIDE: tuple[str, ...]
 
     def fit(

@@ -34,6 +34,7 @@ LIMITS = (
     "A customer or merchant without history has no windows; their features are missing, and the score rests on the rest.",
     "Scores are calibrated on the holdout's share of frauds; where that moves, so do they.",
 )
+FILLED = FEATURES
 BESIDE = ()  # a row of the training set says all that there is to learn
 REQUIREMENTS = (f"xgboost=={xgb.__version__}", f"numpy=={np.__version__}")  # to load it elsewhere
 

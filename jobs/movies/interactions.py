@@ -50,6 +50,13 @@ def deduplicate(table: pa.Table) -> tuple[pa.Table, int]:
     return table.take(pa.array(kept)), table.num_rows - len(kept)
 
 
+def counts(table: pa.Table, users: np.ndarray) -> np.ndarray:
+    """How many movies each of `users` did something with."""
+    rows, _ = deduplicate(table)
+    found = rows.select(["user_id"]).to_pandas()["user_id"].value_counts()
+    return np.asarray(found.reindex(users, fill_value=0))
+
+
 def unseen(late: pa.Table, early: pa.Table) -> pa.Table:
     """The last interaction of each pair of user and movie in `late` that is not in `early`."""
     late, _ = deduplicate(late)

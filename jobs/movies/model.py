@@ -39,6 +39,11 @@ LIMITS = (
     "A movie with few interactions is recommended by content and popularity alone.",
     "Whoever did nothing in the window gets no row.",
 )
+FILLED = (
+    "title",
+    "genres",
+    "year",
+)  # a catalogue that lacks what users take; a view has no rating by its nature
 BESIDE = ("movies",)  # the catalogue: what nobody has seen yet can be recommended too
 REQUIREMENTS = tuple(
     f"{name}=={library.__version__}"
@@ -153,9 +158,11 @@ def judge(model: Model, history: pa.Table, holdout: pa.Table) -> Judged:
     model = refreshed(model, history)
     known = interactions.read(history, model.scorers.catalogue, model.params)
     taken = interactions.unseen(holdout, history)
-    return evaluation.judge(
+    judged = evaluation.judge(
         model.scorers, model.hybrid, known, taken, model.params.candidates, model.params.threads
     )
+    # By what they did, not by what this model's catalogue knows of it: two models judge the same slices.
+    return replace(judged, activity=interactions.counts(history, judged.users))
 
 
 def chosen(model: Model) -> dict[str, Any]:

@@ -27,6 +27,11 @@ class SnapshotParams(Section):
 GPU_LIBRARIES = ("cupy",)  # what the model needs to use a GPU
 
 
+class CheckDriftParams(params.CheckDriftParams):
+    min_rows: int = Field(200, ge=2, description="values below which a column is too small to judge")
+    metric: str = Field("ndcg_at_10", description="the metric of the champion whose loss is decay")
+
+
 class TrainParams(params.TrainParams):
     rating_scale: float = Field(10, gt=0, description="the best rating there is; strength is its square root")
     view_strength: float = Field(0.5, gt=0, le=1, description="strength of a view, the best rating being 1")
@@ -81,7 +86,7 @@ PARAMS: dict[str, type[Section]] = {
     "validate": MoviesValidateParams,
     "build_features": Empty,
     "snapshot": SnapshotParams,
-    "check_drift": params.CheckDriftParams,
+    "check_drift": CheckDriftParams,
     "retrain": params.RetrainParams,
     "train": TrainParams,
     "gate": params.GateParams,

@@ -95,9 +95,9 @@ def _events(step: Step) -> pa.Table:
 
 
 def _window(step: Step, today: pa.Table, chosen: CheckDriftParams) -> pa.Table:
-    """A sample of the examples of the window's days; days whose columns were other ones are left out."""
+    """A sample of the examples of the window's days; days without a check, or with other columns, are left out."""
     days = [step.run.date - timedelta(days=n) for n in range(chosen.window_days - 1, 0, -1)]
-    manifests = step.look_back("check_drift", days, chosen.max_missing_days)
+    manifests = step.look_back("check_drift", days, len(days))
     datasets = [manifest.output("examples") for manifest in manifests]
     step.inputs += datasets
     tables = [step.lake.read_table(dataset) for dataset in datasets]
@@ -132,6 +132,7 @@ def _compare(
         return [], []
     examples = _predicted(step, champion, examples, events)
     newest = labelled.filter(pc.equal(labelled["split"], "holdout"))
+    newest = sample(newest, features(step.run.pipeline).KEY, chosen.sample_rows)
     if {"model", "prediction"} & champion.troubles.keys():
         wanted = [each for each in wanted if each[1] != "prediction"]
     return drift.compare(wanted, {**examples, "labelled": newest}, champion.reference, chosen)

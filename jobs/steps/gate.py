@@ -44,11 +44,12 @@ def run(step: Step) -> None:
     started = time.monotonic()
     ours = usecase.judge(usecase.load(data), *examples)
     seconds = time.monotonic() - started
-    metrics, theirs = ours.summary(), _judged(step, champion, examples)
+    theirs, trouble = _judged(step, champion, examples)
+    metrics = ours.summary()
     checks = [
         *gating.absolute(metrics, params),
-        *_against(step, ours, theirs, champion, digest),
-        gating.null_growth(*examples, params),
+        *_against(step, ours, theirs, trouble, digest),
+        gating.null_growth(*examples, usecase.FILLED, params),
         skew.check(step, table, params.max_skew),
         *gating.footprint(len(data), seconds, examples[1].num_rows, params),
     ]
@@ -63,27 +64,30 @@ def run(step: Step) -> None:
         "verdict": verdict, "mode": params.mode, "model_version": train.facts["model_version"], "metrics": metrics,
         "slices": ours.slices(params.metric), "champion": champion and champion.digest,
         "champion_version": champion and champion.version, "champion_metrics": theirs and theirs.summary(),
-        "reasons": [str(check) for check in checks],
+        "reasons": [str(check) for check in checks if check.name != gating.LATENCY],
     }  # fmt: skip
 
 
-def _judged(step: Step, champion: Champion | None, examples: tuple[Any, Any]) -> Judged | None:
-    """The champion on the same holdout; None where there is none, or its file is gone."""
-    if champion is None or not step.lake.exists(model_path(step.run.pipeline, champion.digest)):
-        return None
-    return model_module(step.run.pipeline).judge(load(step, champion.digest), *examples)
+def _judged(step: Step, champion: Champion | None, examples: tuple[Any, Any]) -> tuple[Judged | None, str]:
+    """The champion on the same holdout, or why there is nothing to compare with; "" where there is no champion.
+
+    A champion whose file is gone, or that knows other features than there are today, must not block its successor.
+    """
+    if champion is None:
+        return None, ""
+    try:
+        return model_module(step.run.pipeline).judge(load(step, champion.digest), *examples), ""
+    except DataError as error:
+        return None, f"the champion {champion.digest[:12]} cannot be judged: {error.what}"
 
 
-def _against(
-    step: Step, ours: Judged, theirs: Judged | None, champion: Champion | None, digest: str
-) -> Iterator[Check]:
+def _against(step: Step, ours: Judged, theirs: Judged | None, trouble: str, digest: str) -> Iterator[Check]:
     """The checks against the champion; without one the absolute checks alone decide, and a check says so."""
     if theirs:
         again = digest in promotions.rolled_back(step.settings.postgres, step.run.pipeline, step.run.date)
         yield from gating.against(ours, theirs, step.params(GateParams), again)
-    elif champion:
-        message = f"the champion's file is gone ({champion.digest[:12]}): the absolute checks alone decide"
-        yield Check("champion_gone", False, 0, 1, "warn", message)
+    elif trouble:
+        yield Check("champion_unfit", False, 0, 1, "warn", f"{trouble}; the absolute checks alone decide")
     else:
         yield Check("first_run", True, 1, 0, "warn", "no champion: the absolute checks alone decide")
 

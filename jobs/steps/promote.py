@@ -1,6 +1,7 @@
 """promote: write the gate's verdict into `promotions`, the truth, and then have the MLflow aliases follow it.
 
-Options, where `approval` is manual: answer (approved, declined, expired), by (who answered), comment.
+Options: answer (approved, declined, expired; needed where `approval` is manual), by (who answered), comment, and model (the
+digest that was asked about).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def run(step: Step) -> None:
     step.at("read")
     facts = gate.facts
     step.at("compute")
-    outcome = decide(facts["verdict"], step.params(PromoteParams), **step.options)
+    outcome = _outcome(step, gate)
     won = outcome.verdict == PROMOTED
     card = _card(step, gate, outcome.by) if won else ""
     step.at("stage")
@@ -54,18 +55,43 @@ def run(step: Step) -> None:
     )  # fmt: skip
     champion = promotions.champion(dsn, pipeline, day, inclusive=True)
     step.model_digest = champion.digest if champion else None
-    step.facts |= {"verdict": outcome.verdict, "approved_by": outcome.by, "champion": step.model_digest}
+    step.facts |= {
+        "verdict": outcome.verdict, "approved_by": outcome.by, "champion": step.model_digest,
+        # Not where a rollback of the same date outranks it, or a later night has its own champion.
+        "promoted": won and promotions.pair(dsn, pipeline)[0] == gate.model_digest,
+    }  # fmt: skip
     move_aliases(step, gate, outcome.verdict)
+
+
+def _outcome(step: Step, gate: Manifest) -> Outcome:
+    """The outcome, and two guards: the answer is about this challenger, and does not come after a later night's."""
+    answered = dict(step.options)
+    if (shown := answered.pop("model", "")) and shown != gate.model_digest:
+        raise DataError(
+            f"the answer is about another challenger ({shown[:12]}) than the gate's ({str(gate.model_digest)[:12]})",
+            remedy="clear approve, so that it is asked about this one",
+        )
+    outcome = decide(gate.facts["verdict"], step.params(PromoteParams), **answered)
+    rows = [
+        row
+        for row in promotions.history(step.settings.postgres, step.run.pipeline)
+        if row.kind == "promotion"
+    ]
+    late = bool(answered) and bool(rows) and rows[-1].date > step.run.date
+    late = late and step.run.date not in {row.date for row in rows}
+    if late and outcome.verdict == PROMOTED:
+        return Outcome(EXPIRED, outcome.by, (*outcome.said, f"answered after the night of {rows[-1].date}"))
+    return outcome
 
 
 def decide(
     verdict: str, params: PromoteParams, answer: str | None = None, by: str = "", comment: str = ""
 ) -> Outcome:
-    """What the gate's verdict comes to, with the answer of a person where params ask for one.
+    """What the gate's verdict comes to, with the answer of a person where params ask for one, or somebody gave one.
 
     DataError when the answer is still missing. Nobody is asked about a rejected challenger.
     """
-    if verdict != PROMOTED or params.approval == "auto":
+    if verdict != PROMOTED or (params.approval == "auto" and answer is None):
         return Outcome(verdict, "gate")
     said = (f"{by}: {comment}",) if comment else ()
     if answer == EXPIRED:
@@ -96,11 +122,17 @@ def move_aliases(step: Step, gate: Manifest | None = None, verdict: str = "") ->
             registry.tag(step.settings, pipeline, challenger, "verdict", verdict)
         if gate is None or promotions.newest_date(dsn, pipeline) == step.run.date:
             registry.project_aliases(step.settings, pipeline, champion, previous, challenger)
-        if champion and step.lake.exists(path := card_path(pipeline, champion)):
-            registry.describe(step.settings, pipeline, champion, step.lake.read_bytes(path).decode())
     except StoreError as error:
         step.log.warning("aliases not moved", error=str(error))
         step.facts["aliases"] = "not moved: MLflow did not answer; the next reconcile moves them"
+        return
+    try:
+        if champion and step.lake.exists(path := card_path(pipeline, champion)):
+            registry.describe(step.settings, pipeline, champion, step.lake.read_bytes(path).decode())
+    except StoreError as error:
+        step.log.warning(
+            "the model card is in the lake alone; the next reconcile tries again", error=str(error)
+        )
 
 
 def _card(step: Step, gate: Manifest, approved_by: str) -> str:

@@ -55,7 +55,7 @@ def connect(settings: Settings) -> Iterator[MlflowClient]:
     mlflow.set_tracking_uri(settings.mlflow)
     try:
         yield mlflow.MlflowClient(settings.mlflow)
-    except MlflowException as error:
+    except (MlflowException, OSError) as error:  # the latter of requests, for artifacts
         raise StoreError(
             f"MLflow at {settings.mlflow.rpartition('@')[2]}: {str(error)[:500]}",
             remedy="see that the server is up (`nightshift up`), then run the step again",
@@ -130,7 +130,9 @@ def log_report(
 
         found = mlflow.set_experiment(experiment).experiment_id
         runs = client.search_runs([found], f"tags.date = '{day}'", max_results=1)
-        run = runs[0] if runs else client.create_run(found, tags={"date": day}, run_name=f"{experiment} {day}")
+        run = (
+            runs[0] if runs else client.create_run(found, tags={"date": day}, run_name=f"{experiment} {day}")
+        )
         for name, data in files.items():
             (Path(folder) / name).write_bytes(data)
         client.log_artifacts(run.info.run_id, folder)
@@ -201,8 +203,8 @@ def describe(settings: Settings, model: str, digest: str, card: str) -> None:
     with connect(settings) as client:
         version = version_of(client, model, digest)
         if version and (found := client.get_model_version(model, version)).description != text:
-            client.log_text(found.run_id, card, CARD)
             client.update_model_version(model, version, description=text)
+            client.log_text(found.run_id, card, CARD)
 
 
 def _ensure_registered(client: MlflowClient, model: str) -> None:

@@ -45,6 +45,13 @@ def context(**left):
     return {"ti": SimpleNamespace(xcom_pull=lambda task_ids: left.get(task_ids))}
 
 
+def asked(digest):
+    """Of approve, which has asked about this model."""
+    return {
+        "ti": SimpleNamespace(xcom_pull=lambda task_ids, key: {("approve", "asked"): digest}[task_ids, key])
+    }
+
+
 def response(chosen, user="oncall", **given):
     who = user and {"id": user, "name": user}
     return {"chosen_options": [chosen], "params_input": given, "responded_at": NOW, "responded_by_user": who}
@@ -64,15 +71,15 @@ def test_nobody_is_asked_about_a_rejected_challenger(task):
     ],
 )
 def test_an_answer_is_a_persons_and_the_default_is_none(task, event, answer, by):
-    given = task.execute_complete({}, event | {"params_input": {"comment": None}})
-    assert given == {"answer": answer, "by": by, "comment": ""}
+    given = task.execute_complete(asked("a" * 64), event | {"params_input": {"comment": None}})
+    assert given == {"answer": answer, "by": by, "comment": "", "model": "a" * 64}
 
 
 def test_promote_is_told_the_answer_and_no_comment_becomes_an_option(task, promotion):
-    given = task.execute_complete({}, response("Approve", comment="--answer=declined; $(id)"))
+    given = task.execute_complete(asked("a" * 64), response("Approve", comment="--answer=declined; $(id)"))
     promote = promotion.PromoteOperator(task_id="promote", pipeline="fraud", step="promote")
     assert promote.options(context(approve=given)) == (
-        "--answer=approved", "--by=oncall", "--comment=--answer=declined; $(id)",
+        "--answer=approved", "--by=oncall", "--comment=--answer=declined; $(id)", f"--model={'a' * 64}",
     )  # fmt: skip
 
 

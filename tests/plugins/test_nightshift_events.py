@@ -43,7 +43,7 @@ def emitted(events):
         ("validate", {}, "data.ingested", None),
         ("build_features", {}, "features.computed", None),
         ("train", {}, "model.trained", "a" * 64),
-        ("promote", {"verdict": "promoted"}, "model.promoted", "a" * 64),
+        ("promote", {"verdict": "promoted", "promoted": True}, "model.promoted", "a" * 64),
         (
             "publish",
             {"version": "20180710-x", "served_version": "20180710-x"},
@@ -63,7 +63,16 @@ def test_the_day_of_the_form_is_the_partition_key_too(emitted):
 
 @pytest.mark.parametrize(
     ("step", "more"),
-    [("promote", {"verdict": "rejected"}), ("publish", {"version": "20180710-x"}), ("verify", {})],
+    [
+        ("promote", {"verdict": "rejected", "promoted": False}),
+        ("promote", {"verdict": "promoted", "promoted": False}),  # a rollback of the same date outranks it
+        (
+            "publish",
+            {"version": "20180710-x", "served_version": "20180711-y"},
+        ),  # an older day, or a withdrawn one
+        ("publish", {"version": "20180710-x", "served_version": None}),
+        ("verify", {}),
+    ],
 )
 def test_what_did_not_happen_is_not_said(emitted, step, more):
     assert emitted(step, **more) == {}

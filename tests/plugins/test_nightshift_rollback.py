@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from datetime import UTC, date, datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 FORM = {"pipeline": "fraud", "what": "both", "to": None, "reason": "bad", "date": None, "dry_run": True}
-AT = datetime(2018, 7, 11, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -31,15 +29,15 @@ def commands(rollback, monkeypatch):
     return run
 
 
-def context(user="oncall", key=None, at=AT, **form):
-    run = SimpleNamespace(partition_key=key, run_after=at, triggering_user_name=user)
+def context(user="oncall", key=None, **form):
+    run = SimpleNamespace(partition_key=key, triggering_user_name=user)
     return {"dag_run": run, "params": FORM | form}
 
 
 def test_the_form_becomes_words_of_a_command_and_what_is_served_is_said_last(commands):
     assert commands(context(to="7", what="model", dry_run=False)) == [
         [
-            "rollback", "fraud", "--date", "2018-07-10", "--what", "model", "--to=7", "--reason=bad", "--by=oncall",
+            "rollback", "fraud", "--what", "model", "--to=7", "--reason=bad", "--by=oncall",
             "--no-dry-run",
         ],
         ["served", "fraud"],
@@ -58,20 +56,18 @@ def test_a_reason_is_one_word_whatever_is_in_it(commands, reason):
 
 
 @pytest.mark.parametrize(
-    ("given", "day"),
+    ("given", "said"),
     [
-        ({}, date(2018, 7, 10)),
-        ({"at": datetime(2018, 7, 11, 1, tzinfo=timezone(timedelta(hours=3)))}, date(2018, 7, 9)),
-        ({"date": "2018-07-03"}, date(2018, 7, 3)),
-        ({"key": "2018-07-03"}, date(2018, 7, 3)),
+        ({}, []),
+        ({"date": "2018-07-03"}, ["--date", "2018-07-03"]),
+        ({"key": "2018-07-03"}, ["--date", "2018-07-03"]),
     ],
 )
-def test_the_day_is_that_of_the_form_or_the_last_that_had_ended_when_the_run_was_triggered(
-    rollback, given, day
-):
-    assert rollback.since(context(**given)) == day
+def test_the_day_is_that_of_the_form_else_the_command_takes_that_of_the_newest_night(commands, given, said):
+    words, _ = commands(context(**given))
+    assert words[2 : words.index("--what")] == said
 
 
-def test_a_day_that_is_not_over_is_refused(rollback):
+def test_a_day_that_is_not_over_is_refused(commands):
     with pytest.raises(AirflowFailException, match="not over yet"):
-        rollback.since(context(date="2999-01-01"))
+        commands(context(date="2999-01-01"))

@@ -10,6 +10,10 @@ from nights import AFTER, BEFORE, DAY
 from platform_under_test import DAG
 
 WAITS = {"features_before", "scores_before"}
+DECIDED = {
+    "retrain": ("decision",), "gate": ("verdict",), "promote": ("verdict",),
+    "publish": ("version", "served_version"), "verify": ("version",),
+}  # fmt: skip
 ALL = {*NIGHTLY, *WAITS, "champion", "watcher"}
 
 
@@ -34,14 +38,16 @@ def test_the_night_ends_as_an_undisturbed_one(platform, run, night):
     assert platform.leftovers() == []
 
 
-def test_xcom_carries_names_and_counts_alone(platform, run):
+def test_xcom_carries_names_counts_and_what_was_decided_alone(platform, run):
     with platform.api() as api:
         path = f"dags/{DAG}/dagRuns/{run}/taskInstances"
         found = {
             step: api.call("GET", f"{path}/{step}/xcomEntries/return_value")["value"] for step in NIGHTLY
         }
     for step, value in found.items():
-        assert value["manifest"] == f"fraud/{step}/{DAY}" and set(value) == {"manifest", "rows", "model"}
+        assert value["manifest"] == f"fraud/{step}/{DAY}"
+        assert set(value) == {"manifest", "rows", "model", *DECIDED.get(step, ())}
+    assert found["retrain"]["decision"] == "train" and found["promote"]["verdict"] == "promoted"
     assert found["publish"]["model"] == platform.place.manifest("publish").model_digest
 
 

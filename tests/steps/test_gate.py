@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from jobs.core.digest import table_digest
 from jobs.core.errors import DataError
 from jobs.core.usecase import prediction
+from jobs.fraud.model import load, score
 from jobs.steps.models import model_path
 from jobs.steps.records import GATE_CHECKS
 from jobs.stores import clickhouse, promotions
@@ -138,29 +140,70 @@ def test_a_champion_whose_file_is_gone_is_met_by_nobody_and_is_replaced(at):
     before = champion_of(place, BEFORE)
     (place.home / "lake" / model_path("fraud", before)).unlink()
     gate = place.run("gate")
-    gone = rows(place)["champion_gone"]
+    gone = rows(place)["champion_unfit"]
     assert gate.facts["verdict"] == "promoted" and not gone["passed"] and before[:12] in gone["message"]
     place.run("promote")
     assert champion_of(place) == gate.model_digest
 
 
+def test_a_champion_of_other_features_is_met_by_nobody_and_is_replaced(at):
+    place = at("gate")
+    before = champion_of(place, BEFORE)
+    model = load(place.lake.read_bytes(model_path("fraud", before)))
+    told = json.loads(model.booster.attr("nightshift"))
+    model.booster.set_attr(nightshift=json.dumps(told | {"features": [*told["features"], "gone_since"]}))
+    place.lake.write_bytes(model_path("fraud", before), model.to_bytes())
+    gate = place.run("gate")
+    checks = rows(place)
+    assert "fitted on gone_since, which these features lack" in checks["champion_unfit"]["message"]
+    assert gate.facts["verdict"] == "promoted" and checks["skew"]["passed"]
+
+
+def test_late_data_is_no_skew(at):
+    place = at("gate")
+    day = BEFORE - timedelta(days=1)
+    late = place.manifest("validate", day)
+    outputs = [each.model_copy(update={"rows": each.rows + 1}) for each in late.outputs]
+    place.lake.commit(late.model_copy(update={"outputs": outputs}))
+    place.run("gate")
+    assert rows(place)["skew"]["message"] == "no rows in common"
+
+
 def test_a_model_that_was_rolled_back_is_not_promoted_again_unless_it_wins_anew(at):
     place = at("end")
     rolled_back = champion_of(place)
+    place.set_params(gate={"floors": {}, "max_slice_loss": 1.0})
     place.run("rollback", what="model", reason="scores of merchants are off")
     former = champion_of(place)
     assert former != rolled_back
     # The same snapshot and parameters on the next day: train finds the very same model again.
-    nxt = place.manifest("snapshot").model_copy(update={"date": AFTER})
-    place.lake.commit(nxt)
-    train = place.run("train", AFTER)
-    assert train.model_digest == rolled_back
-    gate = place.run("gate", AFTER)
-    reason = next(each for each in gate.facts["reasons"] if "rolled_back" in each)
-    assert "must win anew" in reason
-    assert (gate.facts["verdict"] == "promoted") == reason.startswith("ok")
+    place.lake.commit(place.manifest("snapshot").model_copy(update={"date": AFTER}))
+    assert place.run("train", AFTER).model_digest == rolled_back
+    for draws_say, verdict in ((1.0, "rejected"), (-1.0, "promoted")):
+        # Worse or better than the champion by so much that no draw says otherwise: the holdout is told so.
+        favour(place, former if draws_say > 0 else rolled_back)
+        gate = place.run("gate", AFTER)
+        reason = next(each for each in gate.facts["reasons"] if "rolled_back" in each)
+        assert gate.facts["verdict"] == verdict and "must win anew" in reason, gate.facts["reasons"]
     place.run("promote", AFTER)
-    assert champion_of(place, AFTER) == (rolled_back if reason.startswith("ok") else former)
+    assert champion_of(place, AFTER) == rolled_back
+
+
+def favour(place, digest):
+    """Deal out the labels of AFTER's holdout anew, so that the model with this digest is right about them."""
+    manifest = place.manifest("snapshot", AFTER)
+    table = place.lake.read_table(manifest.output("training_set"))
+    holdout = np.flatnonzero(table["split"].to_numpy() == "holdout")
+    scores = score(load(place.lake.read_bytes(model_path("fraud", digest))), table.take(holdout))
+    labels = table["is_fraud"].to_numpy().copy()
+    labels[holdout] = scores >= np.quantile(scores, 0.98)
+    column = table.column_names.index("is_fraud")
+    dealt = table.set_column(column, "is_fraud", pa.array(labels, table["is_fraud"].type))
+    dataset = place.lake.write_table(manifest.name, "training_set", dealt, ("transaction_id",))
+    changed = manifest.model_copy(update={"outputs": [dataset]})
+    place.lake.commit(changed)
+    train = place.manifest("train", AFTER)
+    place.lake.commit(train.model_copy(update={"reads": train.reads | {changed.name: changed.content}}))
 
 
 @pytest.mark.parametrize("answer", ["approved", "declined", "expired", None])
@@ -181,3 +224,31 @@ def test_promotion_waits_for_a_person_where_params_say_so(at, answer):
     assert last.approved_by == ("nobody" if answer == "expired" else "ana")
     assert (champion_of(place) != before) == (answer == "approved")
     assert any("seen the slices" in r for r in last.reasons) == (answer != "expired")
+
+
+def test_an_answer_about_another_challenger_promotes_nobody(at):
+    place = at("promote")
+    before = champion_of(place, BEFORE)
+    with pytest.raises(DataError, match="the answer is about another challenger"):
+        place.run("promote", answer="approved", by="ana", model="f" * 64)
+    assert champion_of(place) == before
+
+
+def test_who_declines_is_heard_though_nobody_was_asked(at):
+    place = at("promote")
+    before = champion_of(place, BEFORE)
+    done = place.run("promote", answer="declined", by="ana")
+    assert done.facts["verdict"] == "declined" and not done.facts["promoted"] and champion_of(place) == before
+
+
+def test_an_answer_after_a_later_night_comes_too_late(at):
+    place = at("promote")
+    before = champion_of(place, BEFORE)
+    place.query(
+        "INSERT INTO promotions (pipeline, date, kind, verdict, metrics, reasons, approved_by)"
+        f" VALUES ('fraud', '{AFTER}', 'promotion', 'rejected', '{{}}', '[]', 'gate')"
+    )
+    done = place.run("promote", answer="approved", by="ana", comment="good")
+    assert done.facts["verdict"] == "expired" and champion_of(place) == before
+    (row,) = [row for row in promotions.history(place.postgres, "fraud") if row.date == DAY]
+    assert row.approved_by == "ana" and f"answered after the night of {AFTER}" in row.reasons
