@@ -15,8 +15,9 @@ from airflow.sdk.log import mask_secret
 
 from nightshift_steps import environment
 
-# A task is not over before its callbacks are, and Airflow ends these after 20 s: so long for asking, so long for sending.
-LIMIT_S = 8
+# A task is not over before its callbacks are, and Airflow ends these after 60 s (`task_success_overtime`): so long for
+# asking what is served, so long for sending.
+LIMIT_S = 20
 
 log = logging.getLogger(__name__)
 

@@ -32,8 +32,8 @@ FEATURES = (
     Watched("merchant_count_7", "number", 0.25, against="holdout"),
     Watched("merchant_mean_7", "number", 0.25, against="holdout"),
     Watched("merchant_risk_30", "number", 0.5, against="holdout"),
-    # Nobody knows of a genuine transaction of it yet: a new merchant, or one that frauds alone are known of. They are
-    # few, and from about 2 % on they are a drift.
+    # Nobody knows of a genuine transaction of it yet: a new merchant, or one that frauds alone are known of. One in some
+    # hundred transactions is with such a one; from 3 % on it is a drift.
     Watched("merchant_unproven", "category", 0.08, "fail", against="holdout"),
 )
 PREDICTIONS = (Watched("score", "number", 0.25, "fail", against="holdout"),)

@@ -94,14 +94,14 @@ def test_trebled_amounts_are_drift_on_their_first_day(turned, scenario):
 
 
 def test_a_new_ring_of_merchants_is_drift_on_its_first_day(turned, scenario):
-    """Its 5 % of transactions are with merchants that nothing is known of; ordinarily one in a thousand is."""
+    """Its 5 % of transactions are with merchants that nothing is known of; ordinarily some in a thousand are."""
     day, found = detected(turned("fraud", RING), TURN, TURN + timedelta(days=6))
     scenario("fraud: a ring of 20 new merchants, 5 %", "first day detected", 1, day)
     assert "day merchant_unproven" in found
 
 
 def test_a_genre_that_takes_over_is_drift_on_its_first_day(turned, scenario):
-    """Half of some hundred interactions are of one genre, which had a tenth."""
+    """Half of 1,400 interactions are with movies of one genre, which had an eighth."""
     day, found = detected(turned("movies", GENRE), TURN, TURN + timedelta(days=6))
     scenario("movies: a genre takes half", "first day detected", 1, day)
     assert "day genre" in found
