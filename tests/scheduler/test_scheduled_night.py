@@ -11,7 +11,7 @@ from platform_under_test import DAG
 
 WAITS = {"features_before", "scores_before"}
 DECIDED = {
-    "retrain": ("decision",), "gate": ("verdict",), "promote": ("verdict",),
+    "retrain": ("decision",), "gate": ("verdict",), "promote": ("verdict", "promoted"),
     "publish": ("version", "served_version"), "verify": ("version",),
 }  # fmt: skip
 ALL = {*NIGHTLY, *WAITS, "champion", "watcher"}
