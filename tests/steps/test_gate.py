@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from dealt_labels import favour, shuffle_labels
 from jobs.core.digest import table_digest
 from jobs.core.errors import DataError
 from jobs.core.usecase import prediction
-from jobs.fraud.model import load, score
+from jobs.fraud.model import load
 from jobs.steps.models import model_path
 from jobs.steps.records import GATE_CHECKS
 from jobs.stores import clickhouse, promotions
@@ -21,19 +20,6 @@ from nights import AFTER, BEFORE, DAY
 from prepared_night import BOTH
 
 STRICT = {"min_margin": 0.0, "floors": {"roc_auc": 0.5}}
-
-
-def shuffle_labels(place):
-    """The snapshot of DAY with the labels of its training rows dealt out anew; those of the holdout stay."""
-    manifest = place.manifest("snapshot")
-    table = place.lake.read_table(manifest.output("training_set"))
-    labels = table["is_fraud"].to_numpy().copy()
-    train = np.flatnonzero(table["split"].to_numpy() == "train")
-    labels[train] = np.random.default_rng(3).permutation(labels[train])
-    place_of = table.column_names.index("is_fraud")
-    dealt = table.set_column(place_of, "is_fraud", pa.array(labels, table["is_fraud"].type))
-    dataset = place.lake.write_table(manifest.name, "training_set", dealt, ("transaction_id",))
-    place.lake.commit(manifest.model_copy(update={"outputs": [dataset]}))
 
 
 def rows(place):
@@ -181,29 +167,12 @@ def test_a_model_that_was_rolled_back_is_not_promoted_again_unless_it_wins_anew(
     assert place.run("train", AFTER).model_digest == rolled_back
     for draws_say, verdict in ((1.0, "rejected"), (-1.0, "promoted")):
         # Worse or better than the champion by so much that no draw says otherwise: the holdout is told so.
-        favour(place, former if draws_say > 0 else rolled_back)
+        favour(place, AFTER, former if draws_say > 0 else rolled_back)
         gate = place.run("gate", AFTER)
         reason = next(each for each in gate.facts["reasons"] if "rolled_back" in each)
         assert gate.facts["verdict"] == verdict and "must win anew" in reason, gate.facts["reasons"]
     place.run("promote", AFTER)
     assert champion_of(place, AFTER) == rolled_back
-
-
-def favour(place, digest):
-    """Deal out the labels of AFTER's holdout anew, so that the model with this digest is right about them."""
-    manifest = place.manifest("snapshot", AFTER)
-    table = place.lake.read_table(manifest.output("training_set"))
-    holdout = np.flatnonzero(table["split"].to_numpy() == "holdout")
-    scores = score(load(place.lake.read_bytes(model_path("fraud", digest))), table.take(holdout))
-    labels = table["is_fraud"].to_numpy().copy()
-    labels[holdout] = scores >= np.quantile(scores, 0.98)
-    column = table.column_names.index("is_fraud")
-    dealt = table.set_column(column, "is_fraud", pa.array(labels, table["is_fraud"].type))
-    dataset = place.lake.write_table(manifest.name, "training_set", dealt, ("transaction_id",))
-    changed = manifest.model_copy(update={"outputs": [dataset]})
-    place.lake.commit(changed)
-    train = place.manifest("train", AFTER)
-    place.lake.commit(train.model_copy(update={"reads": train.reads | {changed.name: changed.content}}))
 
 
 @pytest.mark.parametrize("answer", ["approved", "declined", "expired", None])
