@@ -16,10 +16,14 @@ def test_it_changes_nothing_until_it_is_told_to_and_counts_from_the_newest_night
     with place.settings():
         manage.rollback("fraud", "scores are off", by="ana")
         said = capsys.readouterr().out
-        assert "dry_run: True" in said and place.serving() == before and place.manifest("rollback") is None
+        assert (
+            "dry run, nothing was changed" in said
+            and place.serving() == before
+            and place.manifest("rollback") is None
+        )
         manage.rollback("fraud", "scores are off", by="ana", dry_run=False)
     left, former = before["served"]
-    assert place.serving()["served"] == (former, None) and f"left_version: {left}" in said
+    assert place.serving()["served"] == (former, None) and f"{left} -> {former}" in said
     last = promotions.history(place.postgres, "fraud")[-1]
     assert (last.kind, last.date, last.approved_by) == ("rollback", DAY, "ana")
 

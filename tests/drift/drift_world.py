@@ -25,15 +25,10 @@ def check(place, day):
     return place.run("check_drift", day).facts
 
 
-def alarms(facts):
-    """What the facts call drift or decay."""
-    return [*facts["drifted"], *(["decay"] if facts["decayed"] else [])]
-
-
 def detected(place, first, last):
     """(the number of the first day on which something is called drift, what is), counted from 1; (None, []) by `last`."""
     for number, day in enumerate(days(first, last), start=1):
-        if found := alarms(check(place, day)):
+        if found := check(place, day)["drifted"]:
             return number, found
     return None, []
 

@@ -84,6 +84,7 @@ def test_in_the_mode_warn_a_loser_is_promoted_and_the_mode_stands_beside_it(at):
 @BOTH
 def test_what_predict_saw_and_what_the_snapshot_sees_agree(at):
     place = at("gate")
+    place.run("snapshot", BEFORE)  # which the prepared night has not, and movies is compared with
     place.run("gate")
     skew = rows(place)["skew"]
     assert skew["passed"] and skew["value"] == 0
@@ -94,6 +95,7 @@ def test_what_predict_saw_and_what_the_snapshot_sees_agree(at):
 @BOTH
 def test_what_predict_saw_otherwise_is_counted_and_rejects(at):
     place = at("gate")
+    place.run("snapshot", BEFORE)
     with place.settings() as chosen, clickhouse.connect(chosen) as db:
         table, column, day = {  # the labels of fraud are known two days later
             "fraud": ("transaction_scores", "score", BEFORE - timedelta(days=1)),
