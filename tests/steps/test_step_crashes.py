@@ -13,10 +13,10 @@ from nights import BEFORE, DAY
 from prepared_night import BOTH, EACH
 
 CHEAP = ("train", "gate", "promote", "publish")
-SPARK = ("build_features", "snapshot", "predict")
+SPARK = ("build_features", "snapshot", "check_drift", "predict")
 # A minute together; `make test-chaos` kills them under the scheduler, too.
 SLOWLY = [pytest.param(step, marks=pytest.mark.slow) for step in SPARK]
-ALSO = [pytest.param(step, marks=pytest.mark.slow) for step in ("extract", "validate", "verify")]
+ALSO = [pytest.param(step, marks=pytest.mark.slow) for step in ("extract", "validate", "retrain", "verify")]
 FIRST_POINTS = (
     "swap",
     "manifest",
