@@ -73,7 +73,7 @@ def test_the_window_is_made_of_what_earlier_checks_kept(at):
     assert set(day["date"].to_pylist()) == {DAY} and set(both["date"].to_pylist()) == {CHECKED}
     name = {"fraud": "amount", "movies": "value"}[place.pipeline]
     found = rows(place)
-    assert found["window", f"{name}.null_growth"]["rows"] == day.num_rows + both.num_rows
+    assert found["window", f"{name}.infinite"]["rows"] == day.num_rows + both.num_rows
 
 
 def test_the_champions_reference_is_what_it_was_fitted_and_judged_on(at):

@@ -55,7 +55,9 @@ def test_refreshed_the_day_takes_the_new_catalogue_and_marks_what_used_the_old(p
     assert all(row["genres"] == "Musical" for row in found if row["movie_id"] != "arrived")
     assert place.stale() == {("validate", DAY)}
     place.run("validate")
-    assert place.stale() == {(step, DAY) for step in ("build_features", "snapshot", "train", "predict")}
+    assert place.stale() == {
+        (step, DAY) for step in ("build_features", "snapshot", "check_drift", "train", "predict")
+    }
     assert place.manifest("extract", BEFORE).content == of_the_day_before
 
 
