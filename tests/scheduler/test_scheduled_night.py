@@ -120,8 +120,8 @@ def test_an_old_date_again_does_not_take_the_served_one_away(platform, run):
     ("key", "form", "said"),
     [
         (None, {}, "This run names no day"),
-        (DAY, {"date": str(BEFORE)}, "The partition key says"),
-        (None, {"date": "2999-01-01"}, "2999-01-01 is not over yet"),
+        pytest.param(DAY, {"date": str(BEFORE)}, "The partition key says", marks=pytest.mark.slow),
+        pytest.param(None, {"date": "2999-01-01"}, "2999-01-01 is not over yet", marks=pytest.mark.slow),
     ],
 )
 def test_a_run_without_a_usable_day_fails_at_once_and_says_how(platform, key, form, said):
@@ -134,6 +134,7 @@ def test_a_run_without_a_usable_day_fails_at_once_and_says_how(platform, key, fo
         assert api.tasks(DAG, run)["extract"].tries == 1
 
 
+@pytest.mark.slow
 def test_the_form_names_the_day_and_can_ask_for_ingest_alone(platform):
     with platform.api("oncall") as api:
         body = {"logical_date": None, "conf": {"date": str(BEFORE), "steps": "ingest"}}

@@ -14,7 +14,7 @@ from jobs.steps.records import DRIFT_METRICS
 from jobs.stores import clickhouse, leftovers, promotions
 from jobs.stores.lake import File
 from nights import BEFORE, DAY
-from prepared_night import BOTH
+from prepared_night import EACH
 
 CHECKED = BEFORE - timedelta(days=1)  # the only earlier day that was
 
@@ -62,7 +62,7 @@ def test_a_quiet_day_is_silent_and_amounts_that_treble_are_drift(at):
     assert loud.facts["report_url"].endswith("/artifacts/drift.html")
 
 
-@BOTH
+@EACH
 def test_the_window_is_made_of_what_earlier_checks_kept(at):
     place = at("retrain")
     manifest = place.manifest("check_drift")

@@ -32,6 +32,7 @@ def test_without_mlflow_the_day_is_published_with_the_champion_there_is(at):
     assert served == place.manifest("publish").facts["version"] and served.startswith(f"{DAY:%Y%m%d}")
 
 
+@pytest.mark.slow
 def test_without_any_champion_there_is_nothing_to_publish_and_that_is_said(at):
     place = at("train")
     before = place.serving()["rows"]

@@ -12,11 +12,14 @@ from jobs.stores.serving import publish, rollback
 from nights import BEFORE, DAY
 from prepared_night import BOTH, EACH
 
-CHEAP = ("train", "gate", "promote", "publish")
+CHEAP = ("train", "publish")
 SPARK = ("build_features", "snapshot", "check_drift", "predict")
 # A minute together; `make test-chaos` kills them under the scheduler, too.
 SLOWLY = [pytest.param(step, marks=pytest.mark.slow) for step in SPARK]
-ALSO = [pytest.param(step, marks=pytest.mark.slow) for step in ("extract", "validate", "retrain", "verify")]
+ALSO = [
+    pytest.param(step, marks=pytest.mark.slow)
+    for step in ("extract", "validate", "retrain", "gate", "promote", "verify")
+]
 FIRST_POINTS = (
     "swap",
     "manifest",
