@@ -96,17 +96,18 @@ def night(
     outcomes = catch_up(console, chosen, pipeline, day) if ingest_first else []
     if any(outcome.code for outcome in outcomes):
         return outcomes
-    skipped: set[str] = set()
+    trains = True
     for step in steps:
-        if step in skipped:
+        if step in TRAINING and not trains:
             continue
         outcomes.append(_step(console, chosen, pipeline, step, [day], day))
         failed = outcomes[-1].code != 0
         if failed and step not in TRAINING:
             break
-        lost = failed and step != "check_drift"  # without it, retrain trains
-        if lost or (step == "retrain" and not _trains(chosen, pipeline, day)):
-            skipped |= {*TRAINING}
+        if failed and step != "check_drift":  # without it, retrain trains
+            trains = False
+        elif step == "retrain":
+            trains = _trains(chosen, pipeline, day)
     return outcomes
 
 

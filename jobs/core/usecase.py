@@ -178,7 +178,9 @@ class Predictions(Protocol):
         self, model: Any, events: pa.Table, past: pa.Table | None,
         seen: Mapping[str, pa.Table], day: date, params: Any,
     ) -> dict[str, pa.Table]: ...  # fmt: skip
-    def disagreement(self, model: Any, examples: pa.Table, predicted: pa.Table) -> tuple[int, int]: ...
+    def disagreement(
+        self, model: Callable[[], Any], examples: pa.Table, predicted: pa.Table
+    ) -> tuple[int, int]: ...
 
 
 class Drift(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 
 import numpy as np
@@ -41,9 +41,9 @@ def build(
     )
 
 
-def disagreement(model: Model, examples: pa.Table, predicted: pa.Table) -> tuple[int, int]:
+def disagreement(model: Callable[[], Model], examples: pa.Table, predicted: pa.Table) -> tuple[int, int]:
     """(transactions in both, how many of them the model scores otherwise from `examples` than it was `predicted`)."""
-    ours = pa.table({"transaction_id": examples["transaction_id"], "ours": score(model, examples)})
+    ours = pa.table({"transaction_id": examples["transaction_id"], "ours": score(model(), examples)})
     both = predicted.select(["transaction_id", "score"]).join(ours, "transaction_id", join_type="inner")
     apart = np.abs(both["score"].to_numpy() - both["ours"].to_numpy())
     return both.num_rows, int((apart > TOLERANCE).sum())

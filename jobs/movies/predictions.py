@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 
 import numpy as np
@@ -47,7 +47,7 @@ def build(
     }
 
 
-def disagreement(model: Model, examples: pa.Table, predicted: pa.Table) -> tuple[int, int]:
+def disagreement(model: Callable[[], Model], examples: pa.Table, predicted: pa.Table) -> tuple[int, int]:
     """(users in either, how many of them did by `examples` something else than their published features say)."""
     empty = pa.table({name: pa.array([], pa.string()) for name in ("user_id", "genre")})
     none = empty.append_column("total_interactions", pa.array([], pa.int64()))

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.core import decay, distances, drift, params, reference
+from jobs.core import decay, distances, drift, reference
 from jobs.core.digest import bytes_digest
 from jobs.core.errors import DataError, StoreError
 from jobs.core.manifest import Dataset
@@ -22,14 +22,14 @@ from jobs.core.params import CheckDriftParams
 from jobs.core.reference import Reference
 from jobs.core.sampling import sample
 from jobs.core.usecase import drift as drift_module
-from jobs.core.usecase import features, parameters
+from jobs.core.usecase import features
 from jobs.core.usecase import model as model_module
 from jobs.core.watched import About, Outcome, Pair, Scope, Watched, configured
 from jobs.steps.frame import Step
-from jobs.steps.inputs import frames
-from jobs.steps.models import load, reference_path
+from jobs.steps.inputs import scoring
+from jobs.steps.models import load, opponent, reference_path
 from jobs.steps.records import DRIFT_METRICS, store
-from jobs.stores import promotions, registry, spark
+from jobs.stores import registry
 
 LOCK = "date"
 
@@ -53,7 +53,7 @@ def run(step: Step) -> None:
     champion = _champion(step)
     step.inputs.append(training_set)
     labelled = step.lake.read_table(training_set)
-    events = _events(step)
+    events, _ = scoring(step, step.section_of("predict"))
     every = drift_module(pipeline).examples(events, step.run.date)
     today = sample(every, features(pipeline).KEY, chosen.sample_rows)
     examples: dict[Scope, pa.Table] = {"day": today, "window": _window(step, today, chosen)}
@@ -67,8 +67,7 @@ def run(step: Step) -> None:
 
 
 def _champion(step: Step) -> Champion:
-    """The one that gate meets: a re-run of D judges what D judged, not the winner of D."""
-    found = promotions.champion(step.settings.postgres, step.run.pipeline, step.run.date, inclusive=False)
+    found = opponent(step)
     if found is None:
         return Champion(None, troubles={"champion": "there is none: no model was promoted before this day"})
     champion = Champion(found.digest)
@@ -83,15 +82,6 @@ def _champion(step: Step) -> Champion:
     except DataError as error:
         champion.troubles["model"] = error.what
     return champion
-
-
-def _events(step: Step) -> pa.Table:
-    """The scoring set of D, as predict makes it."""
-    pipeline, day = step.run.pipeline, step.run.date
-    section = params.section(step.settings.params_file, pipeline, "predict", parameters(pipeline)["predict"])
-    session = spark.session(step.settings)
-    with frames(step, session, features(pipeline).scoring_days(day, section)) as read:
-        return features(pipeline).scoring_set(read, day, section).toArrow()
 
 
 def _window(step: Step, today: pa.Table, chosen: CheckDriftParams) -> pa.Table:

@@ -91,6 +91,11 @@ class Step:
         assert isinstance(self.section, model)
         return self.section
 
+    def section_of(self, step: str) -> Section:
+        """The section of another step, which is made anew here as that step makes it."""
+        known = parameters(self.run.pipeline)[step]
+        return params.section(self.settings.params_file, self.run.pipeline, step, known)
+
     def check(self, checks: Sequence[Check], remedy: str, input: str = "") -> None:
         """Record the checks and stop here if one of severity `fail` did not pass."""
         self.checks.extend(checks)

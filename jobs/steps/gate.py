@@ -14,7 +14,7 @@ from jobs.core.usecase import Judged
 from jobs.core.usecase import model as model_module
 from jobs.steps import skew
 from jobs.steps.frame import Step
-from jobs.steps.models import load, model_path, split
+from jobs.steps.models import load, model_path, opponent, split
 from jobs.steps.records import GATE_CHECKS, store
 from jobs.stores import promotions
 from jobs.stores.promotions import Champion
@@ -28,8 +28,7 @@ def run(step: Step) -> None:
     step.at("window")
     step.wait_for_day_before()
     train, snapshot = step.manifest("train"), step.manifest("snapshot")
-    # Yesterday's champion: a re-run of D must meet the opponent that D met, not D's own winner.
-    champion = promotions.champion(step.settings.postgres, pipeline, step.run.date, inclusive=False)
+    champion = opponent(step)
     step.at("read")
     if train.reads.get(snapshot.name) != snapshot.content:
         raise DataError(

@@ -15,7 +15,8 @@ import pyarrow as pa
 from jobs.core.digest import table_digest
 from jobs.core.errors import DataError
 from jobs.core.manifest import Dataset, Manifest
-from jobs.core.usecase import Days, Frames, Table, sources, tables
+from jobs.core.params import Section
+from jobs.core.usecase import Days, Frames, Table, features, sources, tables
 from jobs.steps.frame import Step
 from jobs.stores import clickhouse, spark
 
@@ -45,6 +46,14 @@ def _frame(step: Step, session: SparkSession, name: str, needed: Days, scratch: 
     if not datasets:
         return spark.frame(session, schema.empty_table(), scratch / f"{name}.parquet")
     return spark.read(session, step.lake, datasets, schema)
+
+
+def scoring(step: Step, section: Section, seen: Sequence[str] = ()) -> tuple[pa.Table, dict[str, pa.Table]]:
+    """The scoring set of D by predict's `section`, and those of the inputs that `seen` names; by Spark."""
+    usecase, day = features(step.run.pipeline), step.run.date
+    with frames(step, spark.session(step.settings), usecase.scoring_days(day, section)) as read:
+        events = usecase.scoring_set(read, day, section).toArrow()
+        return events, {name: read[name].toArrow() for name in seen}
 
 
 def good_rows(step: Step, source: str, days: Sequence[date]) -> list[Dataset]:

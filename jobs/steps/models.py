@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 
 from jobs.core.usecase import model
 from jobs.steps.frame import Step
+from jobs.stores import promotions
+from jobs.stores.promotions import Champion
 
 
 def split(table: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -30,6 +32,11 @@ def reference_path(pipeline: str, digest: str) -> str:
 def card_path(pipeline: str, digest: str) -> str:
     """Where the lake keeps the model card of a model that was promoted."""
     return f"{pipeline}/models/{digest}.card.md"
+
+
+def opponent(step: Step) -> Champion | None:
+    """The champion as of the day before: a re-run of D meets the one that D met, not D's own winner."""
+    return promotions.champion(step.settings.postgres, step.run.pipeline, step.run.date, inclusive=False)
 
 
 def load(step: Step, digest: str) -> Any:

@@ -10,10 +10,10 @@ from jobs.core.digest import table_digest
 from jobs.core.errors import DataError
 from jobs.core.usecase import features, predictions, tables
 from jobs.steps.frame import Step
-from jobs.steps.inputs import frames, good_rows, read_table
+from jobs.steps.inputs import good_rows, read_table, scoring
 from jobs.steps.models import load
 from jobs.steps.records import clickhouse_dataset
-from jobs.stores import clickhouse, promotions, spark
+from jobs.stores import clickhouse, promotions
 
 LOCK = "date"
 
@@ -29,13 +29,9 @@ def run(step: Step) -> None:
             "there is no champion: no model has passed the gate up to this date",
             remedy="read the gate's reasons (`nightshift status`), mend training, then run train, gate and promote",
         )
-    needed = features(pipeline).scoring_days(day, step.section)
     step.at("read")
     model = load(step, champion.digest)
-    session = spark.session(step.settings)
-    with frames(step, session, needed) as read:
-        events = features(pipeline).scoring_set(read, day, step.section).toArrow()
-        seen = {name: read[name].toArrow() for name in usecase.SEEN}
+    events, seen = scoring(step, step.section, usecase.SEEN)
     past = _past(step)
     step.at("compute")
     content = usecase.build(model, events, past, seen, day, step.section)

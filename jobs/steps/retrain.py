@@ -7,8 +7,8 @@ from datetime import date
 from jobs.core.manifest import Manifest
 from jobs.core.params import RetrainParams
 from jobs.steps.frame import Step
+from jobs.steps.models import opponent
 from jobs.steps.records import RETRAIN_DECISIONS, store
-from jobs.stores import promotions
 from jobs.stores.promotions import Champion
 
 LOCK = "date"
@@ -19,7 +19,7 @@ def run(step: Step) -> None:
     params = step.params(RetrainParams)
     step.at("window")
     step.wait_for_day_before()
-    champion = promotions.champion(step.settings.postgres, step.run.pipeline, step.run.date, inclusive=False)
+    champion = opponent(step)
     step.at("read")
     drift = _drift(step)
     step.at("compute")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.core import params
 from jobs.core.checks import Check, Severity, at_most
 from jobs.core.digest import table_digest
 from jobs.core.errors import DataError
 from jobs.core.manifest import Manifest, manifest_name
-from jobs.core.usecase import Table, features, parameters, prediction, predictions
+from jobs.core.usecase import Table, features, prediction, predictions
 from jobs.steps.frame import Step, code_version
 from jobs.steps.models import load
 from jobs.stores import clickhouse
@@ -28,7 +28,7 @@ def check(step: Step, table: pa.Table, limit: float) -> Check:
     usecase, compared, wrong, severe = predictions(step.run.pipeline), 0, 0, 0
     for manifest, examples, predicted in _pairs(step, table, prediction(step.run.pipeline, usecase.COMPARED)):
         try:
-            model = load(step, str(manifest.model_digest))
+            model = partial(load, step, str(manifest.model_digest))
             rows, differing = usecase.disagreement(model, examples, predicted)
         except DataError as error:  # the model is gone, or knows other features
             step.log.warning("not compared with what was served", day=manifest.date, error=error.what)
@@ -73,12 +73,9 @@ def _done(step: Step, name: str, day: date) -> Manifest | None:
 
 def _same_window(step: Step, day: date) -> bool:
     """Whether snapshot and predict look back on the same days, so that their sums can be equal."""
-    usecase, known = features(step.run.pipeline), parameters(step.run.pipeline)
-    sections = [
-        params.section(step.settings.params_file, step.run.pipeline, name, known[name])
-        for name in ("snapshot", "predict")
-    ]
-    trained, served = usecase.training_days(day, sections[0]), usecase.scoring_days(day, sections[1])
+    usecase = features(step.run.pipeline)
+    trained = usecase.training_days(day, step.section_of("snapshot"))
+    served = usecase.scoring_days(day, step.section_of("predict"))
     return trained[usecase.EXAMPLES] == served[usecase.EXAMPLES]
 
 
