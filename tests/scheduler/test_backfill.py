@@ -6,11 +6,11 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from platform_under_test import DAG
 
 from jobs.core.identity import days
 from jobs.steps.frame import NIGHTLY
 from nights import DAY
+from platform_under_test import DAG
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 LAST = DAY + timedelta(days=2)

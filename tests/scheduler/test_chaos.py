@@ -10,7 +10,6 @@ import time
 
 import psutil
 import pytest
-from platform_under_test import DAG, gone, kill
 
 from jobs.core import settings
 from jobs.steps.frame import NIGHTLY
@@ -18,6 +17,7 @@ from jobs.stores import embedded
 from jobs.stores.embedded import mlflow, postgres, redis
 from jobs.stores.embedded.state import State
 from nights import DAY
+from platform_under_test import DAG, gone, kill
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1500)]
 

@@ -7,11 +7,11 @@ import signal
 import time
 
 import pytest
-from platform_under_test import DAG, gone, kill
 
 from cluster_double import Cluster
 from jobs.core.settings import PROJECT
 from nights import DAY
+from platform_under_test import DAG, gone, kill
 from pod_world import connect, image
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
