@@ -1,0 +1,28 @@
+"""Text from data, made safe to show on a terminal, in a log line or in a page."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# Cc: control characters. Cf: invisible ones that reorder or hide text. Cs: halves of a pair. Zl, Zp: line ends.
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_JOINERS = "\u200c\u200d"  # Cf, but part of the spelling of Persian and Indian languages and of emoji
+
+
+def printable(text: str, keep: str = "") -> str:
+    """`text` with every control character as its escape (`\\x1b`), so that no terminal acts on it.
+
+    Returns one line, unless `keep` has `\\n`: the characters of `keep` stay as they are.
+    """
+    return "".join(
+        character if character in keep or not _unprintable(character) else _escape(character)
+        for character in text
+    )
+
+
+def _unprintable(character: str) -> bool:
+    return unicodedata.category(character) in _UNPRINTABLE and character not in _JOINERS
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode()
