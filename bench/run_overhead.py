@@ -16,9 +16,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from rich.console import Console
-
-from jobs.cli import demo, night, nights
+from jobs.cli import demo, night, nights, show
 from jobs.core import params, settings
 from jobs.core.settings import Settings
 from jobs.stores import embedded
@@ -44,7 +42,7 @@ def compare(chosen: Settings) -> None:
     first = params.first_date(chosen.params_file, PIPELINE)
     day = first + timedelta(days=demo.DAYS["fraud"] - 1)
     demo.fill(chosen, PIPELINE, None)
-    night.catch_up(Console(stderr=True), chosen, PIPELINE, day)
+    night.catch_up(show.Screen(stderr=True), chosen, PIPELINE, day)
     rounds = []
     with demo.scheduler(chosen) as api:
         nights.await_dag(api, DAG)

@@ -30,7 +30,9 @@ def main() -> None:
         _mount()
         app()
     except NightshiftError as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
+        from jobs.cli.show import Screen
+
+        Screen(stderr=True).say(f"error: {error}", "red")
         sys.exit(error.exit_code)
 
 

@@ -45,26 +45,23 @@ def fraud(
 
     Example: nightshift backtest fraud --start 2018-06-24 --folds 4 --train-days 7 --delay-days 7 --test-days 7
     """
-    from rich.console import Console
-
+    from jobs.cli.show import Screen
     from jobs.core import params, settings
     from jobs.fraud import backtest
     from jobs.fraud.params import TrainParams
 
-    chosen, console = settings.load(), Console()
+    chosen, screen = settings.load(), Screen()
     plan = backtest.Plan(start.date(), folds, train_days, delay_days, test_days)
     section = params.section(chosen.params_file, "fraud", "train", TrainParams)
-    with console.status("reading the source and making features"):
+    with screen.status("reading the source and making features"):
         table = _features(chosen, plan)
     done: list[dict[str, Any]] = []
-    with console.status("fitting"):
+    with screen.status("fitting"):
         for fold in backtest.run(table, plan, section):
             done.append(fold)
-            console.print(
-                f"fold {len(done)} of {folds}: tested {fold['test'][0]} to {fold['test'][1]}", highlight=False
-            )
+            screen.say(f"fold {len(done)} of {folds}: tested {fold['test'][0]} to {fold['test'][1]}")
     summary = backtest.summarise(done)
-    console.print(_table(summary))
+    screen.table(*_table(summary))
     if json_:
         json_.write_text(json.dumps(summary, indent=1) + "\n")
 
@@ -127,21 +124,18 @@ def _good_rows(chosen: Settings, wanted: list[Any], folder: Path) -> dict[str, P
     return {source.name: folder / source.name for source in sources("fraud")}
 
 
-def _table(summary: dict[str, Any]) -> Any:
-    from rich.table import Table
-
+def _table(summary: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows: each fold, then the mean and the baseline's, with their standard deviations."""
     from jobs.fraud.backtest import METRICS
 
-    table = Table(box=None)
-    for name in ("", *METRICS):
-        table.add_column(name, no_wrap=True)
-    for fold in summary["folds"]:
-        table.add_row(" to ".join(fold["test"]), *(f"{fold[name]:.3f}" for name in METRICS))
+    rows = [
+        [" to ".join(fold["test"]), *(f"{fold[name]:.3f}" for name in METRICS)] for fold in summary["folds"]
+    ]
     for label, mean, deviation in (
         ("mean", "mean", "std"),
         ("Handbook baseline", "baseline", "baseline_std"),
     ):
-        table.add_row(
-            label, *(f"{summary[mean][name]:.3f} ± {summary[deviation][name]:.3f}" for name in METRICS)
+        rows.append(
+            [label, *(f"{summary[mean][name]:.3f} ± {summary[deviation][name]:.3f}" for name in METRICS)]
         )
-    return table
+    return ["", *METRICS], rows

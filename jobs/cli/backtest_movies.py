@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from jobs.core.settings import Settings
 
 EXPERIMENT = "movies-backtest"
@@ -36,41 +34,41 @@ def movies(
 
     Example: nightshift backtest movies --split time --ratio 0.75 --seed 0 --k 10
     """
-    from rich.console import Console
-
     from jobs.cli.movie_rows import read
+    from jobs.cli.show import Screen
     from jobs.core import params, settings
     from jobs.movies import backtest
     from jobs.movies.params import TrainParams
 
-    chosen, console = settings.load(), Console()
+    chosen, screen = settings.load(), Screen()
     plan = backtest.Plan(split.value, ratio, seed, k)
     section = params.section(chosen.params_file, "movies", "train", TrainParams)
-    with console.status("reading the source"):
+    with screen.status("reading the source"):
         found = read(chosen)
     if found.left_out:
-        console.print(f"left out: {found.left_out}", highlight=False)
-    with console.status("fitting"):
+        screen.say(f"left out: {found.left_out}")
+    with screen.status("fitting"):
         summary = backtest.run(found.interactions, plan, section, found.movies)
-    console.print(_table(summary["rows"], k), *_differences(summary["rows"]), sep="\n", highlight=False)
-    console.print(f"{summary['users']:,} users, {summary['cold_users']:,} without history", highlight=False)
+    screen.table(*_table(summary["rows"], k))
+    screen.say("\n".join(_differences(summary["rows"])))
+    screen.say(f"{summary['users']:,} users, {summary['cold_users']:,} without history")
     if json_:
         json_.write_text(json.dumps(summary, indent=1) + "\n")
     _log(chosen, summary, {**section.model_dump(mode="json"), **asdict(plan), "validation": plan.split})
 
 
-def _table(rows: list[dict[str, Any]], k: int) -> Table:
-    from rich.table import Table
-
+def _table(rows: list[dict[str, Any]], k: int) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows: each algorithm's measures, with the half width of their intervals."""
     from jobs.movies.evaluation import MEASURES
 
-    table = Table(box=None)
-    for name in ("", *(f"{measure}@{k}" for measure in MEASURES)):
-        table.add_column(name, no_wrap=True)
-    for row in rows:
-        names = (f"{each}_at_{k}" for each in MEASURES)
-        table.add_row(row["algorithm"], *(_cell(row[name], *row[f"{name}_interval"]) for name in names))
-    return table
+    cells = [
+        [
+            row["algorithm"],
+            *(_cell(row[name], *row[f"{name}_interval"]) for name in (f"{m}_at_{k}" for m in MEASURES)),
+        ]
+        for row in rows
+    ]
+    return ["", *(f"{measure}@{k}" for measure in MEASURES)], cells
 
 
 def _cell(mean: float, low: float, high: float) -> str:

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from jobs.cli.nights import Night
+    from jobs.cli.show import Screen
     from jobs.core.settings import Settings
     from jobs.core.usecase import Table
     from jobs.stores.scheduler import Scheduler
@@ -56,43 +55,42 @@ def demo(
 
     Example: nightshift demo
     """
-    from rich.console import Console
-
     from jobs.cli import night
     from jobs.cli.nights import Night
+    from jobs.cli.show import Screen
     from jobs.core import settings
     from jobs.stores.lake import Lake
 
-    chosen, console = settings.load(), Console()
+    chosen, screen = settings.load(), Screen()
     names = _pipelines(data)
     nights = [Night(name, DAGS[name], day) for name in names for day in _days(chosen, name, data)]
-    with _services(chosen, console) as services:
+    with _services(chosen, screen) as services:
         lake = Lake(chosen.lake)
         done = [each for each in nights if lake.manifest(f"{each.pipeline}/verify/{each.day}")]
         for name in names:
             if not any(each.pipeline == name for each in done):
                 fill(chosen, name, data)
-                night.catch_up(console, chosen, name, _days(chosen, name, data)[0])
+                night.catch_up(screen, chosen, name, _days(chosen, name, data)[0])
         services.result()
-    ended = _run(console, chosen, [each for each in nights if each not in done])
+    ended = _run(screen, chosen, [each for each in nights if each not in done])
     agree = True
     for name in names:
-        _metrics(console, chosen, name, _days(chosen, name, data)[-1])
-        agree = _answers(console, chosen, name) and agree
-    _where(console, chosen)
+        _metrics(screen, chosen, name, _days(chosen, name, data)[-1])
+        agree = _answers(screen, chosen, name) and agree
+    _where(screen, chosen)
     if not agree or "failed" in ended.values():
         raise typer.Exit(1)
 
 
 @contextmanager
-def _services(chosen: Settings, console: Console) -> Iterator[Future[Any]]:
+def _services(chosen: Settings, screen: Screen) -> Iterator[Future[Any]]:
     """The services, starting: MLflow and Airflow take half a minute, and the ingest needs neither."""
     from jobs.stores import embedded
 
     databases = Event()
 
     def show(service: str, doing: str) -> None:
-        console.print(f"{service:13} {doing}", highlight=False)
+        screen.say(f"{service:13} {doing}")
         if (service, doing) == ("redis", "ready"):
             databases.set()
 
@@ -125,12 +123,12 @@ def _days(chosen: Settings, pipeline: str, data: Path | None) -> list[date]:
     return [last - timedelta(days=n) for n in range(_NIGHTS - 1, -1, -1)]
 
 
-def _run(console: Console, chosen: Settings, wanted: Sequence[Night]) -> dict[Night, str]:
+def _run(screen: Screen, chosen: Settings, wanted: Sequence[Night]) -> dict[Night, str]:
     """Start the nights, in order, and follow them; the state in which each ended."""
     from jobs.cli import nights
 
     if not wanted:
-        console.print("the nights have been published")
+        screen.say("the nights have been published")
         return {}
     with scheduler(chosen) as api:
         for dag in {each.dag for each in wanted}:
@@ -138,12 +136,11 @@ def _run(console: Console, chosen: Settings, wanted: Sequence[Night]) -> dict[Ni
         runs = {
             each: nights.start(api, each.dag, each.day) for each in sorted(wanted, key=lambda each: each.day)
         }
-        ended = nights.follow(console, api, runs)
+        ended = nights.follow(screen, api, runs)
         for each in (each for each, state in ended.items() if state == "failed"):
             said = api.log(each.dag, runs[each], "watcher").splitlines()
-            console.print(
-                f"[red]{each} failed[/red]", *[line for line in said if "failed" in line][:1], sep="\n"
-            )
+            screen.say(f"{each} failed", "red")
+            screen.say("\n".join([line for line in said if "failed" in line][:1]))
     return ended
 
 
@@ -157,15 +154,14 @@ def scheduler(chosen: Settings) -> AbstractContextManager[Scheduler]:
     return scheduler.connect(airflow.url(state), "admin", airflow.logins(state)["admin"])
 
 
-def _where(console: Console, chosen: Settings) -> None:
+def _where(screen: Screen, chosen: Settings) -> None:
     from jobs.stores.embedded import airflow
     from jobs.stores.embedded.state import State
 
     state = State(chosen.home)
-    console.print(f"\nAirflow {airflow.url(state)}   MLflow {chosen.mlflow}", highlight=False)
-    for user, password in airflow.logins(state).items():
-        console.print(f"  {user:8} {password}", highlight=False, markup=False)
-    console.print('nightshift status   psql "$(nightshift dsn postgres)"   make down', markup=False)
+    screen.say(f"\nAirflow {airflow.url(state)}   MLflow {chosen.mlflow}")
+    screen.say(f"  logins {airflow.logins_file(state)}")
+    screen.say('nightshift status   psql "$(nightshift dsn postgres)"   make down')
 
 
 def fill(chosen: Settings, pipeline: str, data: Path | None) -> None:
@@ -189,36 +185,36 @@ def fill(chosen: Settings, pipeline: str, data: Path | None) -> None:
         source_movies.load_ratings(files=[str(data / "ratings" / "ratings.dat")])
 
 
-def _metrics(console: Console, chosen: Settings, pipeline: str, day: date) -> None:
+def _metrics(screen: Screen, chosen: Settings, pipeline: str, day: date) -> None:
     from jobs.core.usecase import model
     from jobs.stores.lake import Lake
 
     if manifest := Lake(chosen.lake).manifest(f"{pipeline}/train/{day}"):
         metrics, version = manifest.facts["metrics"], manifest.facts["model_version"]
-        console.print(f"\n{model(pipeline).NAME} version {version}, holdout of {day}:")
+        screen.say(f"\n{model(pipeline).NAME} version {version}, holdout of {day}:")
         shown = "  ".join(f"{key} {metrics[key]:.3f}" for key in _METRICS[pipeline])
-        console.print(f"  {shown}", highlight=False)
+        screen.say(f"  {shown}")
 
 
-def _answers(console: Console, chosen: Settings, pipeline: str) -> bool:
+def _answers(screen: Screen, chosen: Settings, pipeline: str) -> bool:
     """Look up one of each table in both stores; whether they agree."""
+    from jobs.core.text import printable_json
     from jobs.core.usecase import tables
     from jobs.stores import client
 
     agree = True
     for table in tables(pipeline).PREDICTIONS:
         if (key := _most(chosen, table)) is None:
-            console.print(f"{table.name} is empty")
+            screen.say(f"{table.name} is empty")
             agree = False
             continue
         answers = [client.lookup(chosen, pipeline, table, key, store) for store in ("redis", "postgres")]
         same = answers[0] is not None and answers[0] == answers[1]
         agree = agree and same
         said = "Redis and PostgreSQL agree" if same else "THE STORES DIFFER"
-        console.print(f"\n{table.name} {' '.join(key)} ({said}):", highlight=False)
+        screen.say(f"\n{table.name} {' '.join(key)} ({said}):")
         for row in _rows(answers[0]):
-            text = json.dumps(row, default=str, ensure_ascii=False)
-            console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
+            screen.say(f"  {printable_json(json.dumps(row, default=str, ensure_ascii=False))}")
     return agree
 
 

@@ -80,31 +80,39 @@ def run_load(
 
 
 def _tell(summary: Summary) -> None:
+    from jobs.cli.show import echo
+
     rejected = sum(summary.rejected.values())
-    typer.echo(
+    echo(
         f"read {summary.read:,} rows of {summary.files} file{'s' if summary.files > 1 else ''}"
         f" = {summary.loaded:,} loaded + {summary.duplicates:,} duplicates + {rejected:,} rejected"
     )
     labels = "" if summary.labels is None else f", {summary.labels:,} labels new or changed"
-    typer.echo(f"written: {summary.written:,} rows new or changed{labels}")
+    echo(f"written: {summary.written:,} rows new or changed{labels}")
     for reason, count in sorted(summary.rejected.items()):
-        typer.echo(f"rejected: {count:,} × {reason}")
+        echo(f"rejected: {count:,} × {reason}")
     if summary.rejects:
-        typer.echo(f"rejected rows: {summary.rejects}")
+        echo(f"rejected rows: {summary.rejects}")
     for text, count in summary.remarks.items():
-        typer.echo(f"note: {count:,} {text}")
+        echo(f"note: {count:,} {text}")
     if summary.ignored:
-        typer.echo(f"columns not loaded: {', '.join(summary.ignored)}")
+        echo(f"columns not loaded: {', '.join(summary.ignored)}")
 
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, float], None]]:
     """A bar on standard error while it is a terminal: call what it yields with a stage and the share done."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    from jobs.cli.show import Screen
+
+    screen = Screen(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("starting", total=1.0)
         yield lambda stage, share: bar.update(task, description=stage, completed=share)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -46,7 +47,9 @@ def lookup(
 
     Example: nightshift lookup fraud customer 596 --store postgres; nightshift lookup movies user 17 --algorithm hybrid
     """
+    from jobs.cli import show
     from jobs.core import settings
+    from jobs.core.text import printable_json
     from jobs.core.usecase import prediction
     from jobs.stores import client
 
@@ -57,9 +60,9 @@ def lookup(
     key = (id_, algorithm)[: len(table.lookup_key)]
     found = client.lookup(settings.load(), pipeline, table, key, store.value)
     if found is None:
-        typer.echo(f"{store.value} serves no {entity} {id_} of {pipeline}", err=True)
+        show.echo(f"{store.value} serves no {entity} {id_} of {pipeline}", err=True)
         raise typer.Exit(1)
-    typer.echo(json.dumps(found, indent=1, ensure_ascii=False, default=str))
+    typer.echo(printable_json(json.dumps(found, indent=1, ensure_ascii=False, default=str)))
 
 
 def manifest(
@@ -78,6 +81,7 @@ def manifest(
     """
     from jobs.cli.steps import write_receipt
     from jobs.core import params, settings
+    from jobs.core.text import printable_json
     from jobs.core.usecase import parameters
     from jobs.stores.lake import Lake
 
@@ -86,7 +90,7 @@ def manifest(
     found = Lake(chosen.lake).result(pipeline, step, date.date(), section.digest, attempt)
     if receipt:
         write_receipt(found, receipt)
-    typer.echo(found.to_bytes().decode())
+    typer.echo(printable_json(found.to_bytes().decode()))
 
 
 def dsn(store: Annotated[Address, typer.Argument(help="Which store.")]) -> None:
@@ -99,29 +103,48 @@ def dsn(store: Annotated[Address, typer.Argument(help="Which store.")]) -> None:
     typer.echo(getattr(settings.load(), store.value))
 
 
+class Form(StrEnum):
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+# The formats of ClickHouse that these are, each with a header if it has one.
+_FORMS = {Form.table: "TabSeparatedWithNames", Form.csv: "CSVWithNames", Form.json: "JSONEachRow"}
+_ESCAPED = {"b": "\b", "f": "\f", "r": "\r", "n": "\n", "t": "\t", "0": "\0"}
+
+
 def sql(
     query: Annotated[
-        str, typer.Argument(help="One ClickHouse statement; tables are named <pipeline>.<table>.")
+        str, typer.Argument(help="One query in ClickHouse's SQL. Tables are named <pipeline>.<table>.")
     ],
-    format_: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--format",
+            help="table for people; csv, with a header, or json, one object per line, for programs.",
+        ),
+    ] = Form.table,
 ) -> None:
-    """Run a read-only query on ClickHouse, where the long history of aggregates and predictions is.
+    """Query ClickHouse, where the long history of aggregates and predictions is. Only reads.
 
     Example: nightshift sql "SELECT date, count(), avg(score) FROM fraud.transaction_scores GROUP BY date ORDER BY date"
     """
-    from rich.console import Console
-    from rich.table import Table
-
+    from jobs.cli import show
     from jobs.core import settings
-    from jobs.stores import clickhouse
+    from jobs.stores import reading
 
-    with clickhouse.connect(settings.load()) as db:
-        found = db.client.query(query, settings={"readonly": "2"})
-    if format_ == "json":
-        for row in found.result_rows:
-            typer.echo(json.dumps(dict(zip(found.column_names, row, strict=True)), default=str))
+    answer = reading.read(settings.load(), query, _FORMS[form])
+    if form is not Form.table:
+        show.raw(answer)
         return
-    table = Table(*found.column_names, box=None)
-    for row in found.result_rows:
-        table.add_row(*map(str, row))
-    Console().print(table)
+    columns, *rows = [
+        [_value(cell) for cell in line.split("\t")]
+        for line in answer.decode(errors="surrogateescape").removesuffix("\n").split("\n")
+    ]
+    show.Screen().table(columns, rows)
+
+
+def _value(cell: str) -> str:
+    """The value of a cell of ClickHouse's TabSeparated."""
+    return "NULL" if cell == r"\N" else re.sub(r"\\(.)", lambda pair: _ESCAPED.get(pair[1], pair[1]), cell)

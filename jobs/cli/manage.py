@@ -43,6 +43,7 @@ def rollback(
 
     Example: nightshift rollback fraud --what tables --reason "scores of merchants are off" --no-dry-run
     """
+    from jobs.cli import show
     from jobs.core import log, settings
     from jobs.core.identity import Run
     from jobs.steps import frame
@@ -54,7 +55,7 @@ def rollback(
         what=what.value, to=to, reason=reason, by=by, dry_run=dry_run,
     )  # fmt: skip
     for line in _told(manifest.facts):
-        typer.echo(line)
+        show.echo(line)
 
 
 def _told(facts: dict[str, Any]) -> Iterator[str]:
@@ -112,25 +113,26 @@ def params(pipeline: Annotated[str, typer.Argument(help="The use case.")] = "fra
 
     Example: nightshift params fraud
     """
-    from rich.console import Console
-    from rich.table import Table
-
+    from jobs.cli.show import Screen
     from jobs.core import params, settings
     from jobs.core.usecase import parameters
 
     chosen = settings.load()
     params.check_sections(chosen.params_file, pipeline, parameters(pipeline))
-    table = Table("key", "value", "meaning", box=None)
-    table.add_row(
-        f"{pipeline}.first_date",
-        str(params.first_date(chosen.params_file, pipeline)),
-        "the source's first day",
-    )
-    for step, model in parameters(pipeline).items():
-        values: Any = params.section(chosen.params_file, pipeline, step, model)
-        for name, field in model.model_fields.items():
-            table.add_row(f"{pipeline}.{step}.{name}", str(getattr(values, name)), field.description or "")
-    alerts = params.alerts(chosen.params_file)
-    for name, field in params.AlertParams.model_fields.items():
-        table.add_row(f"alerts.{name}", str(getattr(alerts, name)), field.description or "")
-    Console().print(table)
+    Screen().table(("key", "value", "meaning"), _keys(chosen, pipeline))
+
+
+def _keys(chosen: Settings, pipeline: str) -> Iterator[tuple[str, object, str]]:
+    """Every key of params.yaml that the pipeline has, its value and its meaning."""
+    from jobs.core import params
+    from jobs.core.usecase import parameters
+
+    first = params.first_date(chosen.params_file, pipeline)
+    yield f"{pipeline}.first_date", first, "the source's first day"
+    sections: dict[str, Any] = {
+        f"{pipeline}.{step}": params.section(chosen.params_file, pipeline, step, model)
+        for step, model in parameters(pipeline).items()
+    }
+    for prefix, values in (sections | {"alerts": params.alerts(chosen.params_file)}).items():
+        for name, field in type(values).model_fields.items():
+            yield f"{prefix}.{name}", getattr(values, name), field.description or ""

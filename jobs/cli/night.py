@@ -16,9 +16,8 @@ from typing import Annotated
 
 import psutil
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from jobs.cli.show import Screen
 from jobs.cli.steps import PARENT
 from jobs.core import locks, params, settings
 from jobs.core.manifest import manifest_name
@@ -60,24 +59,20 @@ def run(
 
     Example: nightshift run fraud --date 2018-07-10 --from train
     """
-    console, chosen = Console(stderr=True), settings.load()
+    screen, chosen = Screen(stderr=True), settings.load()
     steps = between(NIGHTLY, from_, to)
     with locks.hold(
         chosen.postgres, run_lock(pipeline, date.date()), f"nightshift run {pipeline} {date.date()}"
     ):
-        outcomes = night(console, chosen, pipeline, date.date(), steps, ingest_first)
-    console.print(_table(outcomes))
+        outcomes = night(screen, chosen, pipeline, date.date(), steps, ingest_first)
+    screen.table(("step", "seconds", "peak MiB", ""), _table(outcomes))
     if failed := [outcome.step for outcome in outcomes if outcome.code]:
         published = any(outcome.step == "publish" and not outcome.code for outcome in outcomes)
-        console.print(
-            f"[red]{', '.join(failed)} failed.[/red] "
-            + (
-                "The day was published with the champion there is."
-                if published
-                else "Nothing new was published."
-            )
-            + f" Log: {log_file(chosen, pipeline, date.date())}"
+        screen.say(f"{', '.join(failed)} failed.", "red")
+        screen.say(
+            "The day was published with the current champion." if published else "Nothing new was published."
         )
+        screen.say(f"Log: {log_file(chosen, pipeline, date.date())}")
         raise typer.Exit(next(outcome.code for outcome in outcomes if outcome.code))
 
 
@@ -90,17 +85,17 @@ def between(steps: Sequence[str], first: str | None, last: str | None) -> list[s
 
 
 def night(
-    console: Console, chosen: Settings, pipeline: str, day: date, steps: Sequence[str], ingest_first: bool
+    screen: Screen, chosen: Settings, pipeline: str, day: date, steps: Sequence[str], ingest_first: bool
 ) -> list[Outcome]:
     """Run `steps` for `day`; what a failure costs follows the way of the data."""
-    outcomes = catch_up(console, chosen, pipeline, day) if ingest_first else []
+    outcomes = catch_up(screen, chosen, pipeline, day) if ingest_first else []
     if any(outcome.code for outcome in outcomes):
         return outcomes
     trains = True
     for step in steps:
         if step in TRAINING and not trains:
             continue
-        outcomes.append(_step(console, chosen, pipeline, step, [day], day))
+        outcomes.append(_step(screen, chosen, pipeline, step, [day], day))
         failed = outcomes[-1].code != 0
         if failed and step not in TRAINING:
             break
@@ -117,13 +112,13 @@ def _trains(chosen: Settings, pipeline: str, day: date) -> bool:
     return found is None or found.facts["decision"] == "train"
 
 
-def catch_up(console: Console, chosen: Settings, pipeline: str, day: date) -> list[Outcome]:
+def catch_up(screen: Screen, chosen: Settings, pipeline: str, day: date) -> list[Outcome]:
     """Ingest the days of the look-back of D that are missing, all of them in one process a step."""
     outcomes: list[Outcome] = []
     if missing := missing_days(chosen, pipeline, day):
-        console.print(f"catching up {len(missing)} days from {missing[0]} to {missing[-1]}")
+        screen.say(f"catching up {len(missing)} days from {missing[0]} to {missing[-1]}")
         for step in INGEST:
-            outcomes.append(_step(console, chosen, pipeline, step, missing, day))
+            outcomes.append(_step(screen, chosen, pipeline, step, missing, day))
             if outcomes[-1].code:
                 break
     return outcomes
@@ -152,13 +147,13 @@ def log_file(chosen: Settings, pipeline: str, day: date) -> Path:
 
 
 def _step(
-    console: Console, chosen: Settings, pipeline: str, step: str, days: Sequence[date], night_of: date
+    screen: Screen, chosen: Settings, pipeline: str, step: str, days: Sequence[date], night_of: date
 ) -> Outcome:
     dates = [argument for day in days for argument in ("--date", str(day))]
     log = log_file(chosen, pipeline, night_of)
     log.parent.mkdir(parents=True, exist_ok=True)
     label = f"{step} ({len(days)} days)" if len(days) > 1 else step
-    with log.open("ab") as sink, console.status(f"{pipeline} {night_of}: {label}"):
+    with log.open("ab") as sink, screen.status(f"{pipeline} {night_of}: {label}"):
         start, end = time.monotonic(), sink.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "jobs", step, "--pipeline", pipeline, *dates],
@@ -169,10 +164,8 @@ def _step(
     if outcome.code:
         with log.open("rb") as source:
             source.seek(end)
-            console.print(source.read().decode(errors="replace")[-4000:], markup=False, highlight=False)
-    console.print(
-        f"  {'failed' if outcome.code else 'done  '} {label} {outcome.seconds:.1f} s", highlight=False
-    )
+            screen.say(source.read().decode(errors="replace")[-4000:])
+    screen.say(f"  {'failed' if outcome.code else 'done  '} {label} {outcome.seconds:.1f} s")
     return outcome
 
 
@@ -199,14 +192,9 @@ def _watch(process: subprocess.Popen[bytes]) -> float:
     return peak
 
 
-def _table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table("step", "seconds", "peak MiB", "", box=None)
-    for outcome in outcomes:
-        table.add_row(
-            outcome.step,
-            f"{outcome.seconds:.1f}",
-            f"{outcome.peak_mib:.0f}",
-            "failed" if outcome.code else "",
-        )
-    table.add_row("total", f"{sum(outcome.seconds for outcome in outcomes):.1f}", "", "")
-    return table
+def _table(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str, str]]:
+    rows = [
+        (each.step, f"{each.seconds:.1f}", f"{each.peak_mib:.0f}", "failed" if each.code else "")
+        for each in outcomes
+    ]
+    return [*rows, ("total", f"{sum(each.seconds for each in outcomes):.1f}", "", "")]

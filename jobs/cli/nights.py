@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from jobs.stores.scheduler import OVER, Scheduler, Task
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from jobs.cli.show import Screen
 
 _WAITING = (None, "scheduled", "queued", "up_for_reschedule")
 
@@ -38,7 +38,7 @@ def start(api: Scheduler, dag: str, day: date) -> str:
     return api.trigger(dag, day)
 
 
-def follow(console: Console, api: Scheduler, runs: Mapping[Night, str]) -> dict[Night, str]:
+def follow(screen: Screen, api: Scheduler, runs: Mapping[Night, str]) -> dict[Night, str]:
     """Show the runs until all are over: on a terminal a bar each, elsewhere a line for each task that ended.
 
     Returns the state in which each ended.
@@ -46,10 +46,10 @@ def follow(console: Console, api: Scheduler, runs: Mapping[Night, str]) -> dict[
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-               TextColumn("{task.fields[doing]}"))  # fmt: skip
+               TextColumn("{task.fields[doing]}", markup=False))  # fmt: skip
     states = dict.fromkeys(runs, "queued")
     said: dict[Night, set[str]] = {night: set() for night in runs}
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
         bars = {night: progress.add_task(str(night), total=None, doing="") for night in runs}
         while any(state not in OVER for state in states.values()):
             for night, run in runs.items():
@@ -58,8 +58,8 @@ def follow(console: Console, api: Scheduler, runs: Mapping[Night, str]) -> dict[
                 states[night], tasks = api.state(night.dag, run), list(api.tasks(night.dag, run).values())
                 ended = [task for task in tasks if task.end and task.state not in _WAITING]
                 progress.update(bars[night], total=len(tasks), completed=len(ended), doing=_doing(tasks))
-                if not console.is_terminal:
-                    _say(console, night, [task for task in ended if task.name not in said[night]])
+                if not screen.is_terminal:
+                    _say(screen, night, [task for task in ended if task.name not in said[night]])
                 said[night] |= {task.name for task in ended}
                 if states[night] in OVER:
                     progress.stop_task(bars[night])
@@ -78,7 +78,7 @@ def _doing(tasks: Sequence[Task]) -> str:
     """What runs now and for how long, or what failed."""
     now = datetime.now(UTC)
     if failed := [task.name for task in tasks if task.state == "failed"]:
-        return f"[red]{', '.join(failed)} failed[/red]"
+        return f"{', '.join(failed)} failed"
     running = [
         f"{task.name} {(now - task.start).seconds} s"
         for task in tasks
@@ -88,9 +88,9 @@ def _doing(tasks: Sequence[Task]) -> str:
     return ", ".join(running) or ("waits for the day before" if waits else "")
 
 
-def _say(console: Console, night: Night, ended: Sequence[Task]) -> None:
+def _say(screen: Screen, night: Night, ended: Sequence[Task]) -> None:
     for task in sorted(ended, key=lambda task: task.end or datetime.max.replace(tzinfo=UTC)):
         seconds = ""
         with suppress(TypeError):
             seconds = f"{(task.end - task.start).total_seconds():.1f} s"  # type: ignore[operator]
-        console.print(f"  {night} {task.name:15} {task.state:15} {seconds}".rstrip(), highlight=False)
+        screen.say(f"  {night} {task.name:15} {task.state:15} {seconds}".rstrip())

@@ -12,7 +12,7 @@ import typer
 from jobs.core import settings
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from jobs.cli.show import Screen
 
 
 def up(
@@ -26,25 +26,20 @@ def up(
 
     Example: nightshift up
     """
-    from rich.console import Console
-
+    from jobs.cli.show import Screen
     from jobs.stores import embedded
     from jobs.stores.embedded import airflow
     from jobs.stores.embedded.state import State
 
-    console, chosen = Console(), settings.load()
-    new = not airflow.logins_file(State(chosen.home)).exists()
-    with _Board(console, "waiting for the services") as board:
+    screen, chosen = Screen(), settings.load()
+    with _Board(screen, "waiting for the services") as board:
         endpoints = embedded.up(chosen, board.show, scheduler=not stores)
     for name, url in endpoints.items():
-        console.print(f"{name:24} {_without_password(url)}", highlight=False)
+        screen.say(f"{name:24} {_without_password(url)}")
     if not stores:
         state = State(chosen.home)
-        console.print(f"{'Airflow':24} {airflow.url(state)}", highlight=False)
-        if new:
-            for user, password in airflow.logins(state).items():
-                console.print(f"{'  login':24} {user} {password}", highlight=False, markup=False)
-        console.print(f"{'  logins are kept in':24} {airflow.logins_file(state)}", highlight=False)
+        screen.say(f"{'Airflow':24} {airflow.url(state)}")
+        screen.say(f"{'  logins':24} {airflow.logins_file(state)}")
 
 
 def call_airflow(context: typer.Context) -> None:
@@ -70,28 +65,27 @@ def down(
 
     Example: nightshift down
     """
-    from rich.console import Console
-
+    from jobs.cli.show import Screen
     from jobs.stores import embedded
 
-    with _Board(Console(), "stopping the services") as board:
+    with _Board(Screen(), "stopping the services") as board:
         embedded.down(settings.load(), purge=purge, progress=board.show)
 
 
 class _Board:
-    """One line a change on the way; on a terminal also a clock that shows that something goes on."""
+    """One line per change; on a terminal also a clock that shows that work goes on."""
 
-    def __init__(self, console: Console, waiting_for: str) -> None:
+    def __init__(self, screen: Screen, waiting_for: str) -> None:
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        self._console = console
+        self._screen = screen
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             TimeElapsedColumn(),
-            console=console,
+            console=screen,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not screen.is_terminal,
         )
         self._progress.add_task(waiting_for, total=None)
 
@@ -103,7 +97,7 @@ class _Board:
         self._progress.stop()
 
     def show(self, service: str, doing: str) -> None:
-        self._console.print(f"{service:13} {doing}", highlight=False)
+        self._screen.say(f"{service:13} {doing}")
 
 
 def _without_password(url: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.cli.served import age
+from jobs.cli.show import echo
 
 if TYPE_CHECKING:
     from jobs.core.settings import Settings
@@ -36,7 +37,7 @@ def status(
     chosen = settings.load()
     if digests:
         for line in sorted(_digests(chosen, pipeline)):
-            typer.echo(line)
+            echo(line)
         return
     _served(chosen, pipeline)
     _history(chosen, pipeline, *_range(range_))
@@ -70,7 +71,7 @@ def _served(chosen: Settings, pipeline: str) -> None:
         typer.echo(f"  previous  {served.previous or 'none'}")
     rows = promotions.history(chosen.postgres, pipeline)
     for row in rows[-3:]:
-        typer.echo(f"  {row.date} {row.kind}: {row.verdict}; {'; '.join(row.reasons)}")
+        echo(f"  {row.date} {row.kind}: {row.verdict}; {'; '.join(row.reasons)}")
 
 
 def _history(chosen: Settings, pipeline: str, start: date | None, end: date | None) -> None:

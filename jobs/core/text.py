@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 # Cc: control characters. Cf: invisible ones that reorder or hide text. Cs: halves of a pair. Zl, Zp: line ends.
@@ -17,6 +18,14 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(
         character if character in keep or not _unprintable(character) else _escape(character)
         for character in text
+    )
+
+
+def printable_json(document: str) -> str:
+    """A JSON document in which control characters are JSON's escapes (`\\u001b`): the same values, safe to show."""
+    return "".join(
+        character if character == "\n" or not _unprintable(character) else json.dumps(character)[1:-1]
+        for character in document
     )
 
 

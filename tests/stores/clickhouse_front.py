@@ -120,7 +120,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if database := params.get("database"):
                 handle.query("USE {}".format(_quoted(database, "`")))
-            for name, value in settings.items():
+            # A server takes all of them at once; here readonly would refuse those after it.
+            for name, value in sorted(settings.items(), key=lambda setting: setting[0] == "readonly"):
                 handle.query(f"SET {_identifier(name)} = {_quoted(value)}")
             if insert := INSERT.match(statement):
                 written = _insert(handle, *insert.groups())

@@ -1,0 +1,59 @@
+"""What the commands print: on a terminal fitted to it, in a pipe whole; text of data is never an instruction to either.
+
+Data holds what strangers typed. Rich would read `[red]` as markup and `:bomb:` as a picture, a terminal obeys control
+characters; here both come out as they are spelled.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import IO
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jobs.core.text import printable
+
+_WHOLE = 1_000_000  # columns: no line is cut or wrapped
+
+
+class Screen(Console):
+    """A console that shows text of any origin; bars and clocks of Rich work on it as usual."""
+
+    def __init__(self, stderr: bool = False, file: IO[str] | None = None, width: int | None = None) -> None:
+        stream = file or (sys.stderr if stderr else sys.stdout)
+        width = width if width or stream.isatty() else _WHOLE
+        super().__init__(stderr=stderr, file=file, width=width, markup=False, emoji=False, highlight=False)
+
+    def say(self, text: str = "", style: str = "") -> None:
+        """Print lines of text."""
+        self.print(Text(_shown(text), style), soft_wrap=True)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Print rows under their columns. What is too long for a terminal goes on in the next line of its column."""
+        table = Table(box=None, pad_edge=False)
+        for name in columns:
+            table.add_column(Text(printable(name)), overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(printable(str(value))) for value in row))
+        self.print(table)
+
+
+def echo(text: str, err: bool = False) -> None:
+    """Print lines of text on standard output, or on standard error."""
+    typer.echo(_shown(text), err=err)
+
+
+def raw(answer: bytes) -> None:
+    """Print a store's own bytes: as they are into a pipe, readable on a terminal."""
+    if sys.stdout.isatty():
+        echo(answer.decode(errors="surrogateescape").removesuffix("\n"))
+    else:
+        typer.echo(answer, nl=False)
+
+
+def _shown(text: str) -> str:
+    return printable(text.expandtabs(), keep="\n")

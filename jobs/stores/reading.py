@@ -1,0 +1,100 @@
+"""SQL that a person types, run on ClickHouse so that it can only read ClickHouse's own tables.
+
+Two guards, because neither is enough alone. The engine runs the query with `readonly = 1`, which refuses writes,
+DDL, settings and most table functions; but it lets a SELECT write INTO OUTFILE, the scalar function `file` read any
+file, DESCRIBE read a URL, and KILL stop other queries. So the engine's own parser first writes the query in its
+canonical form: one statement, no comment, no heredoc, no quotes around names that need none. That form is checked
+word by word, and that form is what runs.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from jobs.core.errors import DataError, StoreError
+from jobs.core.settings import Settings
+from jobs.stores import clickhouse
+
+_STATEMENTS = ("SELECT", "WITH", "(", "SHOW", "DESCRIBE", "EXISTS", "EXPLAIN")
+# Every other table function of the engine reads outside its tables, or runs text that nobody has checked.
+_OWN_TABLE_FUNCTIONS = frozenset(
+    {
+        "format", "generate_series", "generaterandom", "generateseries", "merge", "null", "numbers", "numbers_mt",
+        "primes", "sqlstandardvalues", "values", "view", "zeros", "zeros_mt",
+    }
+)  # fmt: skip
+# Words that leave ClickHouse without being table functions.
+_LEAVE = frozenset(
+    {
+        "outfile", "file", "catboostevaluate", "aiclassify", "aiembed", "aiextract", "aifilter", "aigenerate", "airedact",
+        "aisimilarity", "aitranslate",
+    }
+)  # fmt: skip
+_TOKEN = re.compile(r"'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.|``)*`|\w+", re.DOTALL)
+_NOISE = re.compile(
+    r"Code: \d+\. DB::Exception: |: In scope SELECT formatQuerySingleLine.*|\(version .*", re.DOTALL
+)
+_READ_ONLY = "only queries that read ClickHouse's tables are run"
+
+
+def read(settings: Settings, query: str, form: str) -> bytes:
+    """The answer to `query` in ClickHouse's output format `form` (`CSVWithNames`, `JSONEachRow`, …).
+
+    DataError for a query that is wrong, or that does anything but read; StoreError when ClickHouse does not answer.
+    """
+    with clickhouse.connect(settings) as store:
+        try:
+            statement = _checked(store.client, query)
+            return _run(store.client, statement, form, embedded=settings.clickhouse.startswith("chdb://"))
+        except ClickHouseError as error:
+            raise _refusal(error, query) from None
+
+
+def _checked(client: Any, query: str) -> str:
+    """The query in canonical form; DataError names what is in it that does not only read."""
+    rows = client.query(
+        "SELECT formatQuerySingleLine({query:String})", parameters={"query": query}
+    ).result_rows
+    statement: str = rows[0][0]
+    if not statement.startswith(_STATEMENTS):
+        raise _denied(query, f"{statement.split()[0]} is not a query that reads")
+    if re.search(r"\bFORMAT \w+$", statement):
+        raise DataError("the query names a format", input=query, remedy="leave FORMAT out and give --format")
+    names = client.query("SELECT lower(name) FROM system.table_functions").result_rows
+    outside = ({name for (name,) in names} | _LEAVE) - _OWN_TABLE_FUNCTIONS
+    for word in _words(statement):
+        if word.lower() in outside:
+            raise _denied(query, f"{word} reads or writes outside ClickHouse's tables")
+    return statement
+
+
+def _words(statement: str) -> list[str]:
+    """Names and keywords of a canonical statement, without its texts."""
+    return [token.strip("`") for token in _TOKEN.findall(statement) if not token.startswith("'")]
+
+
+def _run(client: Any, statement: str, form: str, embedded: bool) -> bytes:
+    if not embedded:
+        answer: bytes = client.raw_query(statement, settings={"readonly": "1"}, fmt=form)
+        return answer
+    # chDB applies the settings of one query by SET and takes them back afterwards, which readonly refuses.
+    client.command("SET readonly = 1")
+    answer = client.raw_query(statement, fmt=form)
+    return answer
+
+
+def _denied(query: str, why: str) -> DataError:
+    return DataError(f"{_READ_ONLY}; {why}", input=query, remedy="ask for the same rows with SELECT")
+
+
+def _refusal(error: ClickHouseError, query: str) -> DataError | StoreError:
+    """What the engine says of the query, without codes and versions, as our error."""
+    text = _NOISE.sub("", str(error)).strip()
+    if getattr(error, "code", None) is None:  # it did not come from the engine
+        return StoreError(
+            f"ClickHouse did not answer: {text}", remedy="start it, then query again", input=query
+        )
+    return DataError(f"ClickHouse refuses the query: {text}", remedy="correct the query", input=query)
