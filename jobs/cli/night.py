@@ -68,10 +68,10 @@ def run(
     screen.table(("step", "seconds", "peak MiB", ""), _table(outcomes))
     if failed := [outcome.step for outcome in outcomes if outcome.code]:
         published = any(outcome.step == "publish" and not outcome.code for outcome in outcomes)
-        screen.say(f"{', '.join(failed)} failed.", "red")
-        screen.say(
+        what = (
             "The day was published with the current champion." if published else "Nothing new was published."
         )
+        screen.say(f"{', '.join(failed)} failed. {what}", "red")
         screen.say(f"Log: {log_file(chosen, pipeline, date.date())}")
         raise typer.Exit(next(outcome.code for outcome in outcomes if outcome.code))
 

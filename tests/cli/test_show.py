@@ -59,7 +59,9 @@ def test_on_a_terminal_nothing_is_wider_than_it_and_nothing_is_lost(width, cell)
 
 @given(TEXT)
 def test_a_line_is_spelled_out_whatever_is_in_it(text):
-    assert printed(None, lambda screen: screen.say(text)) == show.printable(text.expandtabs(), keep="\n") + "\n"
+    assert (
+        printed(None, lambda screen: screen.say(text)) == show.printable(text.expandtabs(), keep="\n") + "\n"
+    )
 
 
 def test_only_one_module_prints_tables_and_markup():
