@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 # What an address of a store has before its host, and what libpq takes for a password.
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/]+(?=@)|(?<=password=)\S+", re.IGNORECASE)
+ENDED = ("success", "failed")  # of a run
 _LINES, _CHARACTERS = 5, 1_000
 
 
@@ -43,7 +44,8 @@ def report_failure(context: Context) -> None:
 
 
 async def report_late(pipeline: str, context: dict[str, Any]) -> None:
-    """The callback of the deadline: silent when the day, or a later one, is served, or was only to be ingested.
+    """The callback of the deadline: silent when the run has ended, which its tasks' alerts and `freshness` speak of, when
+    the day, or a later one, is served, or when it was only to be ingested.
 
     For the triggerer: Airflow 3.3.2 gives a callback on the executor no connection (403, its token is no task's).
     """
@@ -54,7 +56,8 @@ def _report_late(pipeline: str, context: dict[str, Any]) -> None:
     run = context["dag_run"]
     form = run["conf"] or {}
     day, now = run["partition_key"] or form.get("date"), served(pipeline)
-    if form.get("steps") == "ingest" or not day or (now and (now["date"] or "") >= day):
+    done = run["state"] in ENDED or form.get("steps") == "ingest"
+    if done or not day or (now and (now["date"] or "") >= day):
         log.info("nothing is late: %s, %s, %s", day, form, now)
         return
     base = conf.get("api", "base_url", fallback="http://localhost:8080/")  # as Airflow's own links

@@ -1,4 +1,4 @@
-"""Which day a run is for: resolved here, once, for every task."""
+"""Which day a run is for: resolved here, once, for every task, and shown as the partition key of every run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from airflow.listeners import hookimpl
 from airflow.sdk.exceptions import AirflowFailException
 
 if TYPE_CHECKING:
+    from airflow.models import DagRun
     from airflow.sdk import Context
 
 _HOW = "Trigger again with the form's `date`, or with the partition key, as YYYY-MM-DD."
@@ -30,6 +32,18 @@ def day_of(context: Context) -> date:
     if day >= datetime.now(UTC).date():
         raise AirflowFailException(f"{day} is not over yet. {_HOW}")
     return day
+
+
+class DayIsKey:
+    """A run by the form's `date` gets that day as its partition key when it starts, as a run of the schedule has it."""
+
+    @hookimpl
+    def on_dag_run_running(self, dag_run: DagRun, msg: str) -> None:
+        """In the scheduler, whose session stores it. A key that the run has stays: `day_of` compares the two."""
+        del msg
+        day, timetable = (dag_run.conf or {}).get("date"), dag_run.get_dag().timetable
+        if day and timetable.partitioned and not dag_run.partition_key:
+            dag_run.partition_key, dag_run.partition_date = day, timetable.resolve_partition_date(day)
 
 
 def _parsed(text: str) -> date | None:

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, BaseSensorOperator, CronPartitionTimetable, Param, TriggerRule
 from airflow.sdk.api.datamodels._generated import DagRunState
 from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.definitions.deadline import DeadlineAlert
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
+from jobs.core import schedule
+from jobs.core.settings import load
 from nightshift_alerts import known, report_failure, report_late
 from nightshift_dates import day_of
+from nightshift_deadlines import RunCreated
 from nightshift_steps import nights
+from nightshift_timetable import ByHand
 from nightshift_triage import runbook
 
 if TYPE_CHECKING:
@@ -47,7 +51,7 @@ def nightly(pipeline: str) -> dict[str, Any]:
 def daily(at: str) -> dict[str, Any]:
     """What every DAG has: runs at this time (cron, UTC), each with the day that has just ended as its partition key."""
     return {
-        "schedule": CronPartitionTimetable(at, timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"),
+        "schedule": timetable(at),
         # No start date: the first night is the next 02:00, not the one before the platform was set up.
         # Nights that were slept through are a decision, not a reflex: docs/runbook.md#nights-are-missing.
         "catchup": False,
@@ -61,10 +65,16 @@ def daily(at: str) -> dict[str, Any]:
     }
 
 
+def timetable(at: str) -> CronPartitionTimetable | ByHand:
+    """A partition for each day that has ended, run at this time; by hand alone where the schedule of this home is off."""
+    kind = ByHand if schedule.off(load()) else CronPartitionTimetable
+    return kind(at, timezone="UTC", run_offset=-1, key_format="%Y-%m-%d")
+
+
 def deadline(pipeline: str, interval: timedelta) -> DeadlineAlert:
-    """An alert when a run is under way for so long and its day is not served; a run that has ended is not looked at."""
+    """An alert when a run is still under way after this interval and its day is not served."""
     return DeadlineAlert(
-        name="published", reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=interval,
+        name="published", reference=RunCreated(), interval=interval,
         callback=AsyncCallback(report_late, kwargs={"pipeline": pipeline}),
     )  # fmt: skip
 

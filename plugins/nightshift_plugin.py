@@ -1,4 +1,4 @@
-"""What Airflow loads of this folder: the rule that no process of a component outlives it."""
+"""What Airflow loads of this folder: listeners, the reference of the deadline, the timetable of a schedule that is off."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
 from jobs.core.process import die_with_parent
+from nightshift_dates import DayIsKey
+from nightshift_deadlines import ClearableRuns, RunCreated
+from nightshift_timetable import ByHand
 
 
 class DieTogether:
@@ -34,4 +37,6 @@ class NightshiftPlugin(AirflowPlugin):
     """The plugin's entry."""
 
     name = "nightshift"
-    listeners = [DieTogether()]  # noqa: RUF012
+    listeners = [DieTogether(), ClearableRuns(), DayIsKey()]  # noqa: RUF012
+    deadline_references = [RunCreated]  # noqa: RUF012
+    timetables = [ByHand]  # noqa: RUF012

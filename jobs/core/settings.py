@@ -39,6 +39,11 @@ class Settings:
         """URLs of the embedded services while they run; mode 0600, because they hold passwords."""
         return self.home / "endpoints.json"
 
+    @property
+    def schedule_file(self) -> Path:
+        """Why no night starts by itself; there while the schedule is off."""
+        return self.home / "schedule_off.txt"
+
     def url(self, name: str, default: str | None = None) -> str:
         """The URL called `name`: environment, then the embedded services, then `default`."""
         if found := os.environ.get(name) or self._endpoints().get(name) or default:
