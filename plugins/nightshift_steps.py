@@ -25,6 +25,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from jobs.core import pods
 from jobs.core.errors import ConfigError, DataError
+from jobs.core.pg_variables import restored
 from jobs.core.settings import PROJECT, load
 from nightshift_dates import day_of
 from nightshift_events import emit, outlets
@@ -166,7 +167,8 @@ def asked(run: str, *words: str, limit_s: float | None = None) -> Any:
 
 def environment(known: Mapping[str, str]) -> dict[str, str]:
     """What a step's process gets: all but Airflow's own settings and secrets, and whose death ends it."""
-    mine = {name: value for name, value in known.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))}
+    outside = restored(known)
+    mine = {name: value for name, value in outside.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))}
     mine = {name: value for name, value in mine.items() if not name.startswith("NIGHTSHIFT_AIRFLOW")}
     return mine | {"NIGHTSHIFT_PARENT": str(os.getpid()), "PYTHONUNBUFFERED": "1"}
 

@@ -36,6 +36,7 @@ ORDER = (*NIGHTLY[:_PUBLISH], "reconcile", *NIGHTLY[_PUBLISH:], "freshness", "ro
 
 # Who may import a store's library outside jobs/stores, and why.
 EXCEPTIONS = {
+    "jobs.core.libpq": {"psycopg2"},  # how every session on PostgreSQL is opened
     "jobs.core.locks": {"psycopg2"},  # a lock is what a step holds before it talks to any store
     "jobs.source": {"psycopg2"},  # it plays the operational database's owner, whom no step may be
 }

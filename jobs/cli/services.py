@@ -48,11 +48,12 @@ def call_airflow(context: typer.Context) -> None:
     Example: nightshift airflow backfill list --dag-id fraud_scores
     """
     from jobs.stores.embedded import airflow
+    from jobs.stores.embedded.services import inherited
     from jobs.stores.embedded.state import State
 
     chosen = settings.load()
     chosen.url(settings.AIRFLOW_DB)  # an error that says how to start it, where nothing runs
-    environment = os.environ | airflow.environment(State(chosen.home))
+    environment = inherited() | airflow.environment(State(chosen.home))
     os.execve(sys.executable, airflow.command(*context.args), environment)
 
 
@@ -102,4 +103,4 @@ class _Board:
 
 def _without_password(url: str) -> str:
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

@@ -17,6 +17,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import connection
 
+from jobs.core import libpq
 from jobs.core.errors import StoreError
 
 WAIT_SECONDS = 900.0
@@ -72,9 +73,7 @@ def holder(dsn: str, name: str) -> str | None:
 
 def _session(dsn: str, application: str) -> connection:
     try:
-        # Keepalives: a holder whose machine vanished must not hold the night up for hours.
-        session = psycopg2.connect(dsn, application_name=application[:63], connect_timeout=10,
-                                   keepalives_idle=30, keepalives_interval=10, keepalives_count=3)  # fmt: skip
+        session = libpq.session(dsn, application)
     except psycopg2.OperationalError as error:
         raise StoreError(
             f"PostgreSQL does not answer: {error}".strip(), remedy="start it (`make up`), then run again"

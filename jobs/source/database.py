@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
 
+from jobs.core import libpq
 from jobs.core.errors import StoreError
 from jobs.source.schema import TABLES, Table, create, index
 
@@ -23,8 +24,12 @@ def writing(dsn: str) -> Iterator[Cursor]:
     Raises StoreError when the database does not answer.
     """
     try:
-        with closing(psycopg2.connect(dsn)) as connection, connection, connection.cursor() as cursor:
-            cursor.execute("SET LOCAL timezone = 'UTC'; SET LOCAL work_mem = '256MB'")
+        with (
+            closing(libpq.session(dsn, "nightshift source")) as connection,
+            connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("SET LOCAL work_mem = '256MB'")
             cursor.execute("SET LOCAL maintenance_work_mem = '256MB'")
             cursor.execute("SET LOCAL client_min_messages = warning")
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITERS,))

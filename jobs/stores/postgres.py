@@ -12,6 +12,7 @@ from psycopg2.extensions import connection, cursor
 from psycopg2.sql import SQL, Composable, Identifier
 from pyarrow import csv
 
+from jobs.core import libpq
 from jobs.core.errors import ConfigError, StoreError
 
 _SPOOL_BYTES = 64 * 1024 * 1024
@@ -24,18 +25,22 @@ _TYPES = {
     pa.date32(): "date",
     pa.timestamp("us", "UTC"): "timestamptz",
 }
-# The server looks for its client while a statement runs: what a killed step left undone ends with it.
-_SESSION = "SET timezone = 'UTC'; SET datestyle = 'ISO'; SET client_connection_check_interval = '1s'"
+_SETTINGS = {
+    # Here are the bookkeeping tables and the views that clients read, whatever a role has as its path.
+    "search_path": "public",
+    # The server looks for its client while a statement runs: what a killed step left undone ends with it.
+    "client_connection_check_interval": "1s",
+}
 
 
 @contextmanager
 def connect(dsn: str, application: str = "nightshift") -> Iterator[connection]:
-    """A session in UTC; each statement commits by itself, `with session:` makes one transaction.
+    """A session in UTF-8 and UTC; each statement commits by itself, `with session:` makes one transaction.
 
     StoreError when the server does not answer or a statement fails.
     """
     try:
-        session = psycopg2.connect(dsn, application_name=application, connect_timeout=10)
+        session = libpq.session(dsn, application, **_SETTINGS)
     except psycopg2.OperationalError as error:
         raise StoreError(
             f"PostgreSQL does not answer: {error}".strip(), remedy="start it (`make up`), then run again"
@@ -43,8 +48,6 @@ def connect(dsn: str, application: str = "nightshift") -> Iterator[connection]:
     with closing(session):
         session.autocommit = True
         try:
-            with session.cursor() as first:
-                first.execute(_SESSION)
             yield session
         except psycopg2.Error as error:
             raise StoreError(

@@ -13,6 +13,7 @@ import pyarrow as pa
 from psycopg2.extensions import connection
 from pyarrow import csv
 
+from jobs.core import libpq
 from jobs.core.errors import DataError, StoreError
 from jobs.core.usecase import Source
 
@@ -24,12 +25,7 @@ _TIME_TYPES = ("timestamp with time zone", "timestamp without time zone", "date"
 def connect(dsn: str) -> Iterator[connection]:
     """A read-only transaction in UTC that sees one state of the database; StoreError when it is not to be had."""
     try:
-        session = psycopg2.connect(
-            dsn,
-            application_name="nightshift extract",
-            client_encoding="UTF8",
-            options="-c timezone=UTC -c datestyle=ISO",
-        )
+        session = libpq.session(dsn, "nightshift extract")
     except psycopg2.OperationalError as error:
         raise StoreError(
             f"the source does not answer: {error}".strip(), remedy="check NIGHTSHIFT_SOURCE_DSN"

@@ -17,6 +17,7 @@ from process_watch import alive, end, wait_until
 
 from jobs.core import locks, settings
 from jobs.core.manifest import manifest_name
+from jobs.core.pg_variables import set_aside
 from jobs.steps.frame import NIGHTLY
 
 DAY = date(2018, 7, 10)
@@ -72,6 +73,12 @@ def test_a_step_gets_the_environment_without_what_is_airflows(steps):
     }
     added = {"NIGHTSHIFT_PARENT": str(os.getpid()), "PYTHONUNBUFFERED": "1"}
     assert steps.environment(theirs | ours | {"NIGHTSHIFT_PARENT": "1"}) == ours | added
+
+
+def test_a_step_gets_the_libpq_variables_that_airflow_itself_does_not(steps):
+    service = set_aside({"PATH": "/bin", "PGSSLROOTCERT": "/ca.pem"})
+    assert "PGSSLROOTCERT" not in service
+    assert steps.environment(service)["PGSSLROOTCERT"] == "/ca.pem"
 
 
 def test_every_step_that_airflow_runs_has_a_time_limit(steps):

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from types import ModuleType
 
 from jobs.core import settings as names
+from jobs.core.errors import StoreError
 from jobs.core.settings import Settings
 from jobs.stores.embedded import airflow, mlflow, postgres, redis
+from jobs.stores.embedded.refill import refill
 from jobs.stores.embedded.services import Service, start, stop, wait
 from jobs.stores.embedded.state import State, write
 
@@ -32,13 +34,15 @@ def up(
     state = State(settings.home)
     state.prepare()
     with state.lock():
-        _launch(state, redis, progress)
+        restarted = _launch(state, redis, progress)
         _launch(state, postgres, progress)
         _await(postgres.service(state), progress)
         postgres.make_databases(state)
         _launch(state, mlflow, progress)
         write(settings.endpoints_file, found := _endpoints(state))
-        _await(redis.service(state), progress)
+        _await_redis(state, progress)
+        if restarted:
+            refill(postgres.dsn(state, "serving"), redis.url(state), progress)
         if scheduler:
             start_airflow(state, progress)
         _await(mlflow.service(state), progress)  # last: it takes longest, and no step but train needs it
@@ -93,15 +97,32 @@ def _services(state: State) -> list[Service]:
     ]  # fmt: skip
 
 
-def _launch(state: State, kind: ModuleType, progress: Progress) -> None:
+def _launch(state: State, kind: ModuleType, progress: Progress) -> bool:
+    """Start it unless it runs; whether it was started."""
     service: Service = kind.service(state)
     if service.current:
-        return
+        return False
     progress(service.name, "starting")
     stop(service)
     state.move(service.name)
     kind.prepare(state)
     start(kind.service(state))
+    return True
+
+
+def _await_redis(state: State, progress: Progress) -> None:
+    """As `_await`; once more without its file when that is damaged."""
+    service = redis.service(state)
+    try:
+        wait(service)
+    except StoreError:
+        if not redis.is_damaged(service):
+            raise
+        progress(
+            "redis", f"could not read its file, which is kept as {redis.set_aside(state)}; starting without"
+        )
+        start(service)
+    _await(service, progress)
 
 
 def _await(service: Service, progress: Progress) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 from jobs.core.errors import StoreError
 from jobs.core.settings import AIRFLOW_DB, PROJECT
 from jobs.stores.embedded import postgres
-from jobs.stores.embedded.services import Service
+from jobs.stores.embedded.services import Service, inherited
 from jobs.stores.embedded.state import HOST, State, read, write
 
 # Component and the name that the health page has for it.
@@ -68,7 +68,10 @@ def environment(state: State) -> dict[str, str]:
         "NIGHTSHIFT_PROJECT": str(PROJECT),
         "NIGHTSHIFT_HOME": str(state.home),
         "NIGHTSHIFT_AIRFLOW_PORT": str(state.port("airflow")),
-        "NIGHTSHIFT_AIRFLOW_DB": _database(state).replace("postgresql:", "postgresql+psycopg2:", 1),
+        # Without `sslmode`, which the other driver of Airflow, asyncpg, does not know.
+        "NIGHTSHIFT_AIRFLOW_DB": _database(state)
+        .removesuffix(postgres.PLAIN)
+        .replace("postgresql:", "postgresql+psycopg2:", 1),
         # A Fernet key is 32 bytes in base64, padding included.
         "NIGHTSHIFT_AIRFLOW_FERNET_KEY": state.secret("airflow_fernet_key", 32) + "=",
         "NIGHTSHIFT_AIRFLOW_API_SECRET": state.secret("airflow_api_secret"),
@@ -128,10 +131,10 @@ def _database_since(state: State) -> float:
 
 
 def _ask(state: State, question: str) -> Any:
-    import psycopg2
+    from jobs.core import libpq
 
     with (
-        closing(psycopg2.connect(_database(state), connect_timeout=10)) as session,
+        closing(libpq.session(_database(state), "nightshift up")) as session,
         session.cursor() as cursor,
     ):
         cursor.execute(question)
@@ -177,7 +180,7 @@ def _health(state: State) -> Mapping[str, Any]:
 
 def _call(state: State, *arguments: str) -> None:
     done = subprocess.run(
-        command(*arguments), env={**os.environ, **environment(state)}, cwd=state.home / "airflow",
+        command(*arguments), env=inherited() | environment(state), cwd=state.home / "airflow",
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:

