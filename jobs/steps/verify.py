@@ -37,6 +37,7 @@ def run(step: Step) -> None:
     }
     step.model_digest = predict.model_digest
     step.check(
-        checks, remedy=f"nightshift reconcile --pipeline {pipeline} --date {day}; then publish {day} again"
+        checks,
+        remedy=f"nightshift publish --pipeline {pipeline} --date {day}: it loads again, into both stores, what differs",
     )
     step.at("swap")

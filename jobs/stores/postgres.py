@@ -65,10 +65,11 @@ def column_type(field: pa.Field) -> str:
     return _TYPES[field.type]
 
 
-def copy_in(target: cursor, table: Composable, rows: pa.Table) -> None:
-    """Append `rows` to a table that this transaction created; columns go by name."""
+def copy_in(target: cursor, table: Composable, rows: pa.Table, *, created: bool = True) -> None:
+    """Append `rows` to a table, which this transaction created unless told otherwise; columns go by name."""
     # FREEZE leaves nothing for a later vacuum to do; it needs the table to be this transaction's own.
-    command = SQL("COPY {} ({}) FROM STDIN (FORMAT csv, FREEZE)").format(table, names(rows.schema))
+    how = SQL("FORMAT csv, FREEZE" if created else "FORMAT csv")
+    command = SQL("COPY {} ({}) FROM STDIN ({})").format(table, names(rows.schema), how)
     with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
         csv.write_csv(rows, spool, csv.WriteOptions(include_header=False))
         spool.seek(0)

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import redis
 
 from jobs.core.checks import Check, equal
-from jobs.core.errors import StoreError
+from jobs.core.errors import ConfigError, StoreError
 from jobs.core.failpoint import failpoint
 from jobs.core.usecase import Table
 from jobs.stores.documents import entries, sampled
@@ -61,6 +61,7 @@ class Redis:
         Returns the checks; one that failed leaves the version incomplete. What a killed load left is
         written over: a version has one content.
         """
+        self.refuse_eviction()
         self.client.sadd(self._name("versions"), version)
         self.client.delete(self._name(version))
         checks = [
@@ -73,6 +74,19 @@ class Redis:
             counts = {table.name: rows.num_rows for table, rows in contents.items()}
             self.client.hset(self._name(version), mapping=cast("dict[Any, Any]", _meta(counts, digests)))
         return checks
+
+    def refuse_eviction(self) -> None:
+        """ConfigError when the server, once its memory is full, would drop keys that are served.
+
+        Ours never expire, so that the policies `volatile-*` leave them alone.
+        """
+        memory = self.client.info("memory")
+        policy = str(memory.get("maxmemory_policy", ""))
+        if memory.get("maxmemory") and policy.startswith("allkeys"):
+            raise ConfigError(
+                f"Redis would drop served rows once its memory is full: its maxmemory-policy is {policy}",
+                remedy="set it to noeviction: redis-cli CONFIG SET maxmemory-policy noeviction, and in redis.conf",
+            )
 
     def missing(self, version: str, table: Table, rows: pa.Table, batch: int = BATCH) -> int:
         """How many of the documents that the rows make have no key."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 from psycopg2.extensions import connection, cursor
 from psycopg2.sql import SQL, Identifier, Literal
 
-from jobs.core.checks import Check, equal
+from jobs.core.checks import Check, enforce, equal
 from jobs.core.digest import table_digest
 from jobs.core.usecase import Table
 from jobs.stores import postgres
@@ -41,11 +41,38 @@ def load(session: connection, pipeline: str, table: Table, version: str, rows: p
         cursor.execute(SQL("ANALYZE {}").format(name))
 
 
+def replace(session: connection, pipeline: str, contents: Mapping[Table, pa.Table], version: str) -> None:
+    """Replace the rows of attached tables, in one transaction: readers see all of the old rows or all of the new.
+
+    DataError, and no change, when what was written does not read back.
+    """
+    with session, session.cursor() as cursor:
+        for table, rows in contents.items():
+            name = partition(pipeline, table, version)
+            cursor.execute(
+                SQL("DELETE FROM {}").format(name)
+            )  # unlike TRUNCATE, it leaves readers their rows
+            postgres.copy_in(cursor, name, rows.select(table.schema.names), created=False)
+            enforce(
+                check(session, pipeline, table, version, rows.num_rows, table_digest(rows, table.key)),
+                remedy="read what the check names; the table is as it was",
+                input=partition_name(table, version),
+            )
+    with session.cursor() as cursor:
+        for table in contents:
+            cursor.execute(SQL("VACUUM (ANALYZE) {}").format(partition(pipeline, table, version)))
+
+
 def read(session: connection, pipeline: str, table: Table, version: str) -> pa.Table:
     """The rows of one version, in no order."""
     query = SQL("SELECT {} FROM {}").format(postgres.names(table.schema), partition(pipeline, table, version))
     with session.cursor() as cursor:
         return postgres.copy_out(cursor, query, table.schema)
+
+
+def holds(session: connection, pipeline: str, table: Table, version: str, digest: str) -> bool:
+    """Whether the rows of one version are what they were when it was published."""
+    return table_digest(read(session, pipeline, table, version), table.key) == digest
 
 
 def check(

@@ -18,11 +18,12 @@ from jobs.core.checks import Check, enforce
 from jobs.core.digest import table_digest
 from jobs.core.errors import StoreError
 from jobs.core.failpoint import failpoint
+from jobs.core.log import logger
 from jobs.core.params import PublishParams
 from jobs.core.usecase import Table
 from jobs.stores.serving import partitions, publications, retention
 from jobs.stores.serving.publications import Publication, State
-from jobs.stores.serving.stores import Serving, bring_redis_to_postgres, load_redis
+from jobs.stores.serving.stores import Serving, bring_redis_to_postgres, prepare_redis
 
 Chapter = Callable[[Literal["stage", "check", "swap"]], None]
 FAILPOINTS = (
@@ -87,17 +88,20 @@ def publish(
     """Publish an edition and clear away what is expired; `at` hears which chapter begins.
 
     Served moves only when the date is not before the served one. A version that a rollback withdrew is not
-    touched. A version that exists is only flipped again; what retention dropped of it is loaded again.
+    touched. A version that exists is only flipped again; what retention dropped of it, and what is not its
+    content any more, is loaded again.
     The caller has reconciled before (`clean_up`, `bring_redis_to_postgres`).
     """
     session, pipeline, version = serving.session, serving.pipeline, edition.version
     at("stage")
-    missing = [] if _withdrawn(serving, version) else _load(serving, edition, now)
+    withdrawn = _withdrawn(serving, version)
+    missing = [] if withdrawn else _load(serving, edition, now)
     at("check")
     checks = _verify_and_attach(serving, edition, missing)
+    mended = [] if withdrawn else _mend(serving, edition, [t for t in edition.contents if t not in missing])
     failpoint("publish.attached")
     if _will_be_served(serving, edition):
-        _prepare_redis(serving, version, params.redis_batch)
+        prepare_redis(serving, _published(serving, version), params.redis_batch)
         partitions.settle(session, pipeline, serving.tables)
     at("swap")
     model = edition.model_digest, edition.model_version
@@ -108,7 +112,7 @@ def publish(
     served = publications.served(session, pipeline)
     return Published(
         version, state, served is not None and served.version == version,
-        [table.name for table in missing], dropped, complete, checks,
+        [table.name for table in (*missing, *mended)], dropped, complete, checks,
     )  # fmt: skip
 
 
@@ -150,14 +154,32 @@ def _verify_and_attach(serving: Serving, edition: Edition, tables: list[Table]) 
     return checks
 
 
+def _mend(serving: Serving, edition: Edition, tables: list[Table]) -> list[Table]:
+    """Load again those of the attached `tables` whose content is not that of the version any more; returns them."""
+    damaged = {
+        table: edition.contents[table]
+        for table in tables
+        if not partitions.holds(
+            serving.session, serving.pipeline, table, edition.version, edition.digests[table.name]
+        )
+    }
+    if damaged:
+        names = [table.name for table in damaged]
+        logger(pipeline=serving.pipeline).warning(
+            "PostgreSQL does not hold what was published, loading it again",
+            version=edition.version,
+            tables=names,
+        )
+        partitions.replace(serving.session, serving.pipeline, damaged, edition.version)
+    return list(damaged)
+
+
 def _will_be_served(serving: Serving, edition: Edition) -> bool:
     served = publications.served(serving.session, serving.pipeline)
     return not _withdrawn(serving, edition.version) and (served is None or edition.date >= served.date)
 
 
-def _prepare_redis(serving: Serving, version: str, batch: int) -> None:
-    """Redis has the version whole before anything points to it."""
+def _published(serving: Serving, version: str) -> Publication:
     known = publications.find(serving.session, serving.pipeline, version)
     assert isinstance(known, Publication)
-    if not serving.redis.complete(version, known.row_counts, known.digests):
-        load_redis(serving, known, batch)
+    return known

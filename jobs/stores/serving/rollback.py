@@ -14,11 +14,12 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from jobs.core.errors import ConfigError, DataError
+from jobs.core.log import logger
 from jobs.stores import promotions
 from jobs.stores.promotions import Champion, Promotion
 from jobs.stores.serving import publications
 from jobs.stores.serving.publications import Publication, Served
-from jobs.stores.serving.stores import Serving
+from jobs.stores.serving.stores import Serving, prepare_redis
 
 What = Literal["tables", "model", "both"]
 WHAT: tuple[What, ...] = ("tables", "model", "both")
@@ -101,8 +102,14 @@ def plan(serving: Serving, dsn: str, request: Request) -> Plan:
 
 
 def carry_out(serving: Serving, request: Request, plan: Plan, now: datetime) -> list[str]:
-    """Move the pointer and record the model's rollback, in one transaction; returns the versions withdrawn."""
+    """Move the pointer and record the model's rollback, in one transaction; returns the versions withdrawn.
+
+    Both stores hold the version whole before anything moves: what Redis lacks of it is loaded. LostTables, and
+    no change, when PostgreSQL does not hold what was published.
+    """
     session, pipeline, withdrawn = serving.session, serving.pipeline, list[str]()
+    if plan.tables and prepare_redis(serving, plan.tables):
+        logger(pipeline=pipeline).info("loaded into Redis what it lacked", version=plan.tables.version)
     kept = {each.version for each in serving.kept()}
     with session, session.cursor() as cursor:
         if plan.tables:

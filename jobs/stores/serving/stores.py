@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +11,9 @@ import pyarrow as pa
 from psycopg2.extensions import connection
 
 from jobs.core.checks import enforce
+from jobs.core.digest import table_digest
 from jobs.core.errors import StoreError
+from jobs.core.log import logger
 from jobs.core.usecase import Table
 from jobs.stores import redis
 from jobs.stores.serving import partitions, publications, schema
@@ -24,7 +26,7 @@ CLIENT_GRACE = timedelta(seconds=5)
 
 
 class LostTables(StoreError):
-    """Somebody dropped the tables of the served version; publishing its date loads them anew."""
+    """Somebody dropped or altered the tables of a version; publishing its date loads them again."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,20 @@ class Serving:
         return [each for each in known if all(each.version in held.get(name, ()) for name in each.row_counts)]
 
     def contents(self, publication: Publication) -> dict[Table, pa.Table]:
-        """The rows of every table that a version has, from PostgreSQL."""
-        return {
+        """The rows of every table that a version has, from PostgreSQL; LostTables when they are not what was published."""
+        found = {
             table: partitions.read(self.session, self.pipeline, table, publication.version)
             for table in self.tables
             if table.name in publication.row_counts
         }
+        for table, rows in found.items():
+            if table_digest(rows, table.key) != publication.digests[table.name]:
+                raise LostTables(
+                    f"{table.name} of {publication.version} in PostgreSQL is not what was published: somebody altered it",
+                    remedy=f"publish {publication.date} again, which loads it again, or roll back to another version",
+                    input=f"{self.pipeline}.{schema.partition_name(table, publication.version)}",
+                )
+        return found
 
 
 @contextmanager
@@ -64,18 +74,22 @@ def bring_redis_to_postgres(
 ) -> list[str]:
     """Load into Redis what it lacks of the pair, point it to the served version, drop what has left the pair.
 
-    `thorough` looks for every single key instead of trusting the mark of a complete version. Returns the
-    versions that were loaded. While PostgreSQL serves nothing Redis is left as it is.
+    `thorough` compares every document instead of trusting the mark of a complete version. Returns the
+    versions that were loaded. While PostgreSQL serves nothing Redis is left as it is. LostTables when
+    PostgreSQL has lost the served version itself; a previous version that it has lost is passed over.
     """
     served = publications.served(serving.session, serving.pipeline)
     if served is None:
         return []
-    loaded = [
-        each.version for each in _pair(serving, served) if not _complete(serving, each, batch, thorough)
-    ]
-    known = {each.version: each for each in serving.kept()}
-    for version in loaded:
-        load_redis(serving, known[version], batch)
+    loaded = []
+    for each in _pair(serving, served):
+        try:
+            if prepare_redis(serving, each, batch) if thorough else _load_incomplete(serving, each, batch):
+                loaded.append(each.version)
+        except LostTables as error:
+            if each.version == served.version:
+                raise
+            logger(pipeline=serving.pipeline).warning("there is no going back", error=str(error))
     if serving.redis.served() != served.version:
         serving.redis.point(served.version)
     drop_left(serving, now)
@@ -106,11 +120,32 @@ def drop_left(serving: Serving, now: datetime) -> None:
         serving.redis.drop(version)
 
 
-def load_redis(serving: Serving, publication: Publication, batch: int = redis.BATCH) -> None:
-    """Load one version from PostgreSQL; DataError when Redis does not give back what it was given."""
-    checks = serving.redis.load(
-        publication.version, serving.contents(publication), publication.digests, batch
-    )
+def prepare_redis(serving: Serving, publication: Publication, batch: int = redis.BATCH) -> bool:
+    """Before a flip to a version: every document of it is in Redis; loads it again unless it is. Whether it did.
+
+    LostTables when PostgreSQL itself does not hold what was published.
+    """
+    contents = serving.contents(publication)
+    serving.redis.refuse_eviction()
+    if _marked(serving, publication) and not any(
+        serving.redis.differing(publication.version, table, rows, batch) for table, rows in contents.items()
+    ):
+        return False
+    _load(serving, publication, contents, batch)
+    return True
+
+
+def _load_incomplete(serving: Serving, publication: Publication, batch: int) -> bool:
+    """Load one version unless it is marked as complete; whether it was loaded."""
+    if _marked(serving, publication):
+        return False
+    _load(serving, publication, serving.contents(publication), batch)
+    return True
+
+
+def _load(serving: Serving, publication: Publication, contents: Mapping[Table, pa.Table], batch: int) -> None:
+    """DataError when Redis does not give back what it was given."""
+    checks = serving.redis.load(publication.version, contents, publication.digests, batch)
     enforce(
         checks, remedy="see that Redis evicts nothing (maxmemory-policy noeviction), then run the step again"
     )
@@ -127,11 +162,6 @@ def _pair(serving: Serving, served: Served) -> list[Publication]:
     return found
 
 
-def _complete(serving: Serving, publication: Publication, batch: int, thorough: bool) -> bool:
-    version = publication.version
-    if not serving.redis.complete(version, publication.row_counts, publication.digests):
-        return False
-    return not thorough or not any(
-        serving.redis.missing(version, table, rows, batch)
-        for table, rows in serving.contents(publication).items()
-    )
+def _marked(serving: Serving, publication: Publication) -> bool:
+    """Whether Redis was given the version to its end. Keys may have been lost since."""
+    return serving.redis.complete(publication.version, publication.row_counts, publication.digests)

@@ -115,6 +115,20 @@ def test_no_reader_sees_a_half_or_mixed_version(both, serving_db, redis_url, hou
         )
 
 
+def test_no_reader_sees_a_mixture_while_damaged_tables_are_loaded_again(both, serving_db):
+    """The damage keeps the number of rows and moves the stamp of them all, so that readers can tell the two contents."""
+    night(both, edition(day(0), 100), utc_now())
+    with readers((read_postgres, serving_db), (read_postgres, serving_db, True)):
+        for _ in range(6):
+            with both.session as session, session.cursor() as cursor:
+                for table in both.tables:
+                    cursor.execute(f"UPDATE demo.{table.name} SET stamp = stamp + 700")
+            done = night(both, edition(day(0), 100), utc_now())
+            assert done.loaded == [table.name for table in both.tables]
+    with both.session.cursor() as cursor:
+        assert postgres_shows(cursor)[1:3] == (100, 100)
+
+
 def test_two_publishers_of_one_pipeline_go_one_after_the_other(both, serving_db, redis_url):
     night(both, edition(day(0), 1), utc_now())
     errors = []
