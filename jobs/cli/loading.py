@@ -2,75 +2,195 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from jobs.core import settings
+from jobs.source import MAX_BAD_FRACTION
+from jobs.source.dialect import TimeUnit
 
 if TYPE_CHECKING:
     from jobs.source.load import Summary
     from jobs.source.request import LabelRule, Reading
     from jobs.source.schema import Table
 
-Files = Annotated[
-    list[str],
-    typer.Option("--files", help="CSV or parquet files, or a quoted pattern of them. May be repeated."),
-]
-MoreFiles = Annotated[list[str] | None, typer.Argument(help="More files: what the shell makes of a pattern.")]
-Map = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--map", help="table_column=FILE_COLUMN,… A column that is not named comes from its namesake, if any."
-    ),
-]
-Const = Annotated[list[str] | None, typer.Option("--const", help="table_column=VALUE,… for every row.")]
-MaxBadFraction = Annotated[
-    float,
-    typer.Option(min=0, max=1, help="Load nothing when more than this share of the rows cannot be read."),
-]
-Encoding = Annotated[str, typer.Option(help="Of files of text.")]
-Delimiter = Annotated[str, typer.Option(help=r"Of CSV files, one character; \t is the tab.")]
-Timezone = Annotated[str, typer.Option(help="Of times that name no zone of their own.")]
+_TEXT, _VALUES, _ROWS = "Files of text", "Values", "Columns and rows"
+_DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
-class Given(NamedTuple):
-    """The options that every load has."""
+@dataclass(frozen=True)
+class Given:
+    """What the options of every load say; the fields are the options, in the order of --help."""
 
-    columns: list[str] | None
-    constants: list[str] | None
-    max_bad_fraction: float
-    encoding: str
-    delimiter: str
-    timezone: str
+    files: Annotated[
+        list[str],
+        typer.Option("--files", help="CSV or parquet files, or a quoted pattern of them. May be repeated."),
+    ]
+    more: Annotated[
+        list[str] | None, typer.Argument(help="More files: what the shell makes of a pattern.")
+    ] = None
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="table_column=FILE_COLUMN,… A column that is not named comes from its namesake, if any. FILE_COLUMN"
+            " may be composed of several, as in '{Year}-{Month:02}'; {@row} is the row's number, {@file} the"
+            " file's name.",
+            rich_help_panel=_ROWS,
+        ),
+    ] = None
+    constants: Annotated[
+        list[str] | None,
+        typer.Option("--const", help="table_column=VALUE,… for every row.", rich_help_panel=_ROWS),
+    ] = None
+    max_bad_fraction: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Load nothing when more than this share of the rows cannot be read.",
+            rich_help_panel=_ROWS,
+        ),
+    ] = MAX_BAD_FRACTION
+    allow_missing_columns: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing-columns",
+            help="A file may lack columns that another one has: they stay as they are.",
+            rich_help_panel=_ROWS,
+        ),
+    ] = False
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            help="utf-8 unless given or named by a byte order mark; u.item latin-1.", rich_help_panel=_TEXT
+        ),
+    ] = None
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            help=r"One character; \t is the tab. Default: tab for .tsv, else comma.", rich_help_panel=_TEXT
+        ),
+    ] = None
+    quotes: Annotated[
+        bool | None,
+        typer.Option(
+            "--quotes/--no-quotes",
+            help='Whether values may be in "quotes". Default: yes, but not between tabs.',
+            rich_help_panel=_TEXT,
+        ),
+    ] = None
+    escape: Annotated[
+        str | None,
+        typer.Option(help=r"Character before a quote in a value, such as \.", rich_help_panel=_TEXT),
+    ] = None
+    names: Annotated[
+        str | None,
+        typer.Option(
+            "--columns", help="NAME,NAME,… The columns of files without a header.", rich_help_panel=_TEXT
+        ),
+    ] = None
+    null: Annotated[
+        list[str] | None,
+        typer.Option(help="A text that means a missing value. May be repeated.", rich_help_panel=_VALUES),
+    ] = None
+    integer_ids: Annotated[
+        bool, typer.Option("--integer-ids", help="Read the id 596.0 as 596.", rich_help_panel=_VALUES)
+    ] = False
+    strip: Annotated[
+        str, typer.Option(help="Characters to leave out of numbers, such as $.", rich_help_panel=_VALUES)
+    ] = ""
+    decimal: Annotated[str, typer.Option(help="The decimal point: . or ,", rich_help_panel=_VALUES)] = "."
+    timezone: Annotated[
+        str, typer.Option(help="Of times that name no zone of their own.", rich_help_panel=_VALUES)
+    ] = "UTC"
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            help="Of times that are not ISO 8601: strptime's, such as '%d/%m/%Y %H:%M'.",
+            rich_help_panel=_VALUES,
+        ),
+    ] = None
+    time_unit: Annotated[
+        TimeUnit | None,
+        typer.Option(help="What numbers count that are times. Default: s.", rich_help_panel=_VALUES),
+    ] = None
+    epoch: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=_DATES,
+            help="The time that the number 0 stands for. Default: 1970-01-01.",
+            rich_help_panel=_VALUES,
+        ),
+    ] = None
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """`command`, whose first argument is a Given, as a command with the options of Given around its own."""
+
+    def run(**options: Any) -> None:
+        given = Given(**{name: options.pop(name) for name in Given.__dataclass_fields__})
+        command(given, **options)
+
+    shared, own = _parameters(Given), _parameters(command)[1:]
+    parameters = [*shared[:2], *own, *shared[2:]]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    return run
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    hints = get_type_hints(function, include_extras=True)
+    parameters = inspect.signature(function).parameters.values()
+    return [
+        parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in parameters
+    ]
 
 
 def run_load(
-    table: Table,
-    files: tuple[str, ...],
-    given: Given,
-    label: LabelRule | None = None,
-    reading: Reading | None = None,
+    table: Table, given: Given, label: LabelRule | None = None, reading: Reading | None = None
 ) -> None:
-    """Load `files` into `table` as the options say, and tell what happened."""
+    """Load the files into `table` as the options say, and report what happened."""
     from jobs.source.csv_file import CsvFormat
+    from jobs.source.dialect import Dialect
     from jobs.source.load import load
     from jobs.source.mapping import parse_pairs
     from jobs.source.request import Request
 
     request = Request(
         table=table,
-        patterns=files,
+        patterns=(*given.files, *(given.more or ())),
         columns=parse_pairs(given.columns or (), "--map"),
         constants=parse_pairs(given.constants or (), "--const"),
         label=label,
         reading=reading,
-        csv=CsvFormat(given.encoding, "\t" if given.delimiter == r"\t" else given.delimiter),
-        timezone=given.timezone,
+        csv=CsvFormat(
+            encoding=given.encoding or "utf-8",
+            delimiter="\t" if given.delimiter == r"\t" else given.delimiter,
+            names=tuple(name.strip() for name in given.names.split(",")) if given.names else None,
+            quoted=given.quotes,
+            escape=given.escape,
+        ),
+        dialect=Dialect(
+            timezone=given.timezone,
+            nulls=tuple(given.null or ()),
+            integer_ids=given.integer_ids,
+            strip=given.strip,
+            decimal=given.decimal,
+            time_format=given.time_format,
+            unit=given.time_unit,
+            epoch=given.epoch,
+        ),
         max_bad_fraction=given.max_bad_fraction,
+        missing_columns=given.allow_missing_columns,
     )
     here = settings.load()
     rejects = here.home / "rejects" / f"{table.name}-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}.csv"
@@ -95,6 +215,8 @@ def _tell(summary: Summary) -> None:
         echo(f"rejected rows: {summary.rejects}")
     for text, count in summary.remarks.items():
         echo(f"note: {count:,} {text}")
+    for name, cost in summary.unsupplied.items():
+        echo(f"warning: no column for {name}: {cost}")
     if summary.ignored:
         echo(f"columns not loaded: {', '.join(summary.ignored)}")
 

@@ -10,21 +10,8 @@ from typing import Annotated
 import typer
 
 from jobs.cli import source_movies
-from jobs.cli.loading import (
-    Const,
-    Delimiter,
-    Encoding,
-    Files,
-    Given,
-    Map,
-    MaxBadFraction,
-    MoreFiles,
-    Timezone,
-    progress_bar,
-    run_load,
-)
+from jobs.cli.loading import Given, progress_bar, run_load, with_options
 from jobs.core import settings
-from jobs.source import MAX_BAD_FRACTION
 
 app = typer.Typer(help="Simulate operational data, or load it from files.", no_args_is_help=True)
 load_app = typer.Typer(
@@ -87,11 +74,9 @@ def simulate(
 
 
 @load_app.command()
+@with_options
 def transactions(
-    files: Files,
-    more: MoreFiles = None,
-    columns: Map = None,
-    constants: Const = None,
+    given: Given,
     label_column: Annotated[
         str | None, typer.Option(help="The file's column that says fraud or not.")
     ] = None,
@@ -102,10 +87,6 @@ def transactions(
             help="Rows of fraud_labels: of frauds only (without a label, an older event is genuine), or of all."
         ),
     ] = Labels.frauds,
-    max_bad_fraction: MaxBadFraction = MAX_BAD_FRACTION,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = ",",
-    timezone: Timezone = "UTC",
 ) -> None:
     """Load transactions, and their labels if the files hold them.
 
@@ -124,20 +105,13 @@ def transactions(
         if label_column
         else None
     )
-    given = Given(columns, constants, max_bad_fraction, encoding, delimiter, timezone)
-    run_load(TRANSACTIONS, (*files, *(more or ())), given, rule)
+    run_load(TRANSACTIONS, given, rule)
 
 
 @load_app.command("labels")
+@with_options
 def load_labels(
-    files: Files,
-    more: MoreFiles = None,
-    columns: Map = None,
-    constants: Const = None,
-    max_bad_fraction: MaxBadFraction = MAX_BAD_FRACTION,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = ",",
-    timezone: Timezone = "UTC",
+    given: Given,
 ) -> None:
     """Load fraud labels: transaction_id, is_fraud and reported_at, all required.
 
@@ -148,8 +122,7 @@ def load_labels(
     """
     from jobs.source.schema import FRAUD_LABELS
 
-    given = Given(columns, constants, max_bad_fraction, encoding, delimiter, timezone)
-    run_load(FRAUD_LABELS, (*files, *(more or ())), given)
+    run_load(FRAUD_LABELS, given)
 
 
 app.command("simulate-ratings")(source_movies.simulate_ratings)

@@ -8,21 +8,8 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli.loading import (
-    Const,
-    Delimiter,
-    Encoding,
-    Files,
-    Given,
-    Map,
-    MaxBadFraction,
-    MoreFiles,
-    Timezone,
-    progress_bar,
-    run_load,
-)
+from jobs.cli.loading import Given, progress_bar, run_load, with_options
 from jobs.core import settings
-from jobs.source import MAX_BAD_FRACTION
 from jobs.source.formats import Format
 
 Form = Annotated[
@@ -36,9 +23,9 @@ Form = Annotated[
 _START = datetime(2018, 4, 1)
 
 
+@with_options
 def load_ratings(
-    files: Files,
-    more: MoreFiles = None,
+    given: Given,
     form: Form = Format.auto,
     scale: Annotated[str, typer.Option(metavar="MIN..MAX", help="A rating outside is rejected.")] = "0..10",
     since: Annotated[
@@ -47,12 +34,6 @@ def load_ratings(
             formats=["%Y-%m-%d"], help="A rating before this day, or more than a day ahead, is rejected."
         ),
     ] = datetime(1990, 1, 1),
-    columns: Map = None,
-    constants: Const = None,
-    max_bad_fraction: MaxBadFraction = MAX_BAD_FRACTION,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = ",",
-    timezone: Timezone = "UTC",
 ) -> None:
     """Load ratings of movies, from the files of MovieLens or MovieTweetings or others, into user_interactions.
 
@@ -66,21 +47,13 @@ def load_ratings(
     from jobs.source.schema import USER_INTERACTIONS
 
     reading = ratings(Opener(RATINGS, form), parse_scale(scale), since.replace(tzinfo=UTC))
-    given = Given(columns, constants, max_bad_fraction, encoding, delimiter, timezone)
-    run_load(USER_INTERACTIONS, (*files, *(more or ())), given, reading=reading)
+    run_load(USER_INTERACTIONS, given, reading=reading)
 
 
+@with_options
 def load_movies(
-    files: Files,
-    more: MoreFiles = None,
+    given: Given,
     form: Form = Format.auto,
-    columns: Map = None,
-    constants: Const = None,
-    max_bad_fraction: MaxBadFraction = MAX_BAD_FRACTION,
-    encoding: Annotated[
-        str | None, typer.Option(help="Of files of text: utf-8 unless given, u.item latin-1.")
-    ] = None,
-    delimiter: Delimiter = ",",
 ) -> None:
     """Load movies, from the files of MovieLens or MovieTweetings or others.
 
@@ -94,20 +67,13 @@ def load_movies(
     from jobs.source.movies import movies
     from jobs.source.schema import MOVIES
 
-    reading = movies(Opener(LINES, form, item=encoding or "latin-1"))
-    given = Given(columns, constants, max_bad_fraction, encoding or "utf-8", delimiter, "UTC")
-    run_load(MOVIES, (*files, *(more or ())), given, reading=reading)
+    reading = movies(Opener(LINES, form, item=given.encoding or "latin-1"))
+    run_load(MOVIES, given, reading=reading)
 
 
+@with_options
 def load_interactions(
-    files: Files,
-    more: MoreFiles = None,
-    columns: Map = None,
-    constants: Const = None,
-    max_bad_fraction: MaxBadFraction = MAX_BAD_FRACTION,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = ",",
-    timezone: Timezone = "UTC",
+    given: Given,
 ) -> None:
     """Load interactions of any type, with ids of their own, from CSV or parquet.
 
@@ -119,8 +85,7 @@ def load_interactions(
     from jobs.source.movies import interactions
     from jobs.source.schema import USER_INTERACTIONS
 
-    given = Given(columns, constants, max_bad_fraction, encoding, delimiter, timezone)
-    run_load(USER_INTERACTIONS, (*files, *(more or ())), given, reading=interactions())
+    run_load(USER_INTERACTIONS, given, reading=interactions())
 
 
 def simulate_ratings(

@@ -23,15 +23,17 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Batch:
-    """`data`, the number of each of its rows in the file (from 1), and the share of the file read so far.
+    """`data`, the number of each of its rows in the file, and the share of the file read so far.
 
-    `malformed` are the lines met on the way that are no rows.
+    In a file of text a row has the number of its line, elsewhere its place; both from 1. `malformed` are the lines
+    met on the way that are no rows, `notes` counts what is odd, by what is to be said of it.
     """
 
     data: Any
     rows: npt.NDArray[np.int64]
     share: float
     malformed: list[Rejected] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)
 
 
 class File(Protocol):

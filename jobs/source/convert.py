@@ -11,54 +11,85 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.source import numeric, times
-from jobs.source.converted import Converted, as_text, mask, without
+from jobs.source.converted import Converted, as_text, is_text, mask, plain, without
+from jobs.source.dialect import Dialect
 from jobs.source.schema import Kind
 
 _TRUE, _FALSE = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n")
+_TIMES: tuple[Kind, ...] = ("time", "unix", "report")
+_TEXTS: tuple[Kind, ...] = ("text", "id")
+_EXACT = {16: 2.0**11, 32: 2.0**24, 64: 2.0**53}
+"""From here on a float of so many bits skips whole numbers."""
 
 
-def convert(kind: Kind, values: Any, zone: str) -> Converted:
-    """An Arrow array as a column of `kind`; a time without a zone of its own is a local time of `zone`.
+def convert(kind: Kind, values: Any, dialect: Dialect) -> Converted:
+    """An Arrow array as a column of `kind`, written as `dialect` says.
 
-    Digits alone are seconds since 1970 to the kind `unix`, and no time to `time`.
+    Digits alone are a time to the kind `unix`, to other kinds of times only if the dialect counts.
     """
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    if kind == "time":
-        return times.from_text(values, zone)
-    if kind == "unix":
-        return times.from_seconds(values, zone)
-    return _CONVERSIONS[kind](values)
+    exact = _exact(values.type)
+    values = _without_nulls(plain(values), dialect)
+    if kind in _TIMES:
+        numbers = kind == "unix" or dialect.counts
+        return times.instants(values, dialect, numbers=numbers, day_ends=kind == "report")
+    if kind in _TEXTS:
+        return _text(values, exact, integers=dialect.integer_ids and kind == "id")
+    return _CONVERSIONS[kind](values, dialect)
 
 
-def readable(kind: Kind, given: Any) -> bool:
+def readable(kind: Kind, given: Any, dialect: Dialect) -> bool:
     """Whether a column of the Arrow type `given` can be read as `kind` at all."""
     types = pa.types
-    if types.is_dictionary(given):
+    if types.is_dictionary(given) or types.is_run_end_encoded(given):
         given = given.value_type
-    if types.is_null(given) or types.is_string(given) or types.is_large_string(given):
+    if types.is_null(given) or is_text(given):
         return True
     if types.is_date(given) or types.is_timestamp(given):
-        return kind in ("text", "time", "unix")
-    number = types.is_integer(given) or types.is_floating(given) or types.is_decimal(given)
+        return kind in _TEXTS + _TIMES
     if types.is_boolean(given):
-        return kind in ("text", "flag")
-    return bool(number) and kind not in ("time", "json")
+        return kind in (*_TEXTS, "flag")
+    number = types.is_integer(given) or types.is_floating(given) or types.is_decimal(given)
+    return bool(number) and (kind in ("unix", *_TEXTS, *_CONVERSIONS) or dialect.counts) and kind != "json"
 
 
-def _text(values: Any) -> Converted:
+def _exact(given: Any) -> float | None:
+    if pa.types.is_dictionary(given) or pa.types.is_run_end_encoded(given):
+        return _exact(given.value_type)
+    return _EXACT[given.bit_width] if pa.types.is_floating(given) else None
+
+
+def _without_nulls(values: Any, dialect: Dialect) -> Any:
+    if not dialect.nulls or not is_text(values.type):
+        return values
+    missing = pc.is_in(pc.utf8_trim_whitespace(values), pa.array(dialect.nulls))
+    return pc.if_else(missing, None, values)
+
+
+def _text(values: Any, exact: float | None, *, integers: bool) -> Converted:
     text = as_text(values)
-    return without(text, {"holds a NUL character": mask(pc.match_substring(text, "\0"))})
+    if integers:
+        text = pc.replace_substring_regex(text, r"^([+-]?\d+)\.0*$", r"\1")
+    problems = {
+        "holds a NUL character": mask(pc.match_substring(text, "\0")),
+        "holds a line break": mask(pc.match_substring_regex(text, r"[\r\n]")),
+    }
+    if exact is not None:
+        size = pc.abs(values)
+        problems["is infinite"] = mask(pc.is_inf(values))
+        whole = pc.and_(pc.equal(values, pc.floor(values)), pc.is_finite(values))
+        inexact = pc.and_(whole, pc.greater_equal(size, exact))
+        problems["is a float, which cannot hold an id of this size: write integers or text"] = mask(inexact)
+    return without(text, problems)
 
 
-def _flag(values: Any) -> Converted:
-    text = pc.utf8_lower(as_text(values))
+def _flag(values: Any, dialect: Dialect) -> Converted:
+    text = pc.replace_substring_regex(pc.utf8_lower(as_text(values)), r"^\+?([01])(\.0*)?$", r"\1")
     true, false = (pc.is_in(text, pa.array(words)) for words in (_TRUE, _FALSE))
     unknown = mask(pc.and_(pc.is_valid(text), pc.invert(pc.or_(true, false))))
     return without(pc.if_else(pc.is_valid(text), true, None), {"is neither true nor false": unknown})
 
 
-def _json(values: Any) -> Converted:
+def _json(values: Any, dialect: Dialect) -> Converted:
     text = as_text(values)
     wrong = [value is not None and not _is_json(value) for value in text.to_pylist()]
     return without(text, {"is not JSON that a database holds": np.array(wrong, dtype=bool)})
@@ -74,8 +105,7 @@ def _is_json(text: str) -> bool:
     return "\\u0000" not in plain
 
 
-_CONVERSIONS: dict[Kind, Callable[[Any], Converted]] = {
-    "text": _text,
+_CONVERSIONS: dict[Kind, Callable[[Any, Dialect], Converted]] = {
     "flag": _flag,
     "money": numeric.money,
     "number": numeric.number,

@@ -27,6 +27,22 @@ class Converted:
     problems: dict[str, Mask] = field(default_factory=dict)
 
 
+def plain(values: Any) -> Any:
+    """`values` without dictionary, run-end encoding or views: text as string, half floats as floats."""
+    types, given = pa.types, values.type
+    if types.is_dictionary(given) or types.is_run_end_encoded(given):
+        return plain(values.dictionary_decode() if types.is_dictionary(given) else pc.run_end_decode(values))
+    if is_text(given):
+        return values.cast(pa.string())
+    return values.cast(pa.float32()) if types.is_float16(given) else values
+
+
+def is_text(given: Any) -> bool:
+    """Whether `given` is an Arrow type of text."""
+    types = pa.types
+    return bool(types.is_string(given) or types.is_large_string(given) or types.is_string_view(given))
+
+
 def as_text(values: Any) -> Any:
     """Any scalar Arrow array as trimmed strings, empty ones and NaN null; 7.0 reads 7, as an id in pandas does."""
     if pa.types.is_floating(values.type):
@@ -35,6 +51,8 @@ def as_text(values: Any) -> Any:
         integers = pc.if_else(whole, values, 0).cast(pa.int64(), safe=False)
         return pc.if_else(whole, integers.cast(pa.string()), values.cast(pa.string()))
     text = pc.utf8_trim_whitespace(values.cast(pa.string()))
+    if pa.types.is_decimal(values.type):
+        text = pc.replace_substring_regex(text, r"\.0+$", "")
     return pc.if_else(pc.equal(text, ""), None, text)
 
 

@@ -16,22 +16,26 @@ import pyarrow.csv as pa_csv
 
 from jobs.core.errors import ConfigError, DataError
 from jobs.source.batch import Batch, Rejected
+from jobs.source.records import Broken, Grammar, Split, carriage_returns, split
+from jobs.source.text import BLOCK, blocks, undecodable
 
-_BLOCK = 4 << 20
-_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
+_TAB_NAMES = (".tsv", ".tab")
 
 
 @dataclass(frozen=True)
 class CsvFormat:
     """How a CSV file is written. With `names`, the file has no header.
 
-    Raises ConfigError for an encoding that Python does not know and a delimiter of several characters.
+    Without a delimiter it is the tab in files named .tsv and .tab, else the comma. Unless `quoted` says so, quotes
+    are part of a value where the tab separates, as the programs that write such files mean it. Raises ConfigError
+    for an encoding that Python does not know, and for delimiters and escapes that are no ASCII character.
     """
 
     encoding: str = "utf-8"
-    delimiter: str = ","
+    delimiter: str | None = None
     names: tuple[str, ...] | None = None
-    quoted: bool = True
+    quoted: bool | None = None
+    escape: str | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -41,116 +45,148 @@ class CsvFormat:
                 f"there is no encoding {self.encoding!r}",
                 remedy="use --encoding utf-8, latin-1, cp1252, utf-16 or another one that Python knows",
             ) from None
-        if len(self.delimiter) != 1:
-            raise ConfigError(
-                f"the delimiter {self.delimiter!r} is not one character", remedy=r"use , ; | or \t"
-            )
+        _check_character("delimiter", self.delimiter, r"use , ; | or \t")
+        _check_character("escape", self.escape, "use \\")
+
+    def separator(self, path: Path) -> str:
+        """The delimiter of the file `path`."""
+        tabs = any(suffix.lower() in _TAB_NAMES for suffix in path.suffixes)
+        return self.delimiter or ("\t" if tabs else ",")
+
+    def grammar(self, path: Path) -> Grammar:
+        """How the lines of `path` are taken apart."""
+        separator = self.separator(path)
+        quoted = separator != "\t" if self.quoted is None else self.quoted
+        return Grammar(separator, quoted=quoted, escape=self.escape)
 
 
 class CsvFile:
-    """See batch.File. The first line is the header, if there is one; .gz, .bz2, .zst and .lz4 are decompressed.
+    """See batch.File. The first line is the header, if there is one; names are trimmed.
 
-    A line that has not as many columns as the header is malformed. Raises DataError when the file is empty,
-    its quotes do not match, or its bytes are no text of the given encoding.
+    Rows are numbered by their lines, from 1, the header included. A line that has not as many columns as the header,
+    and one with a quote that is still open at its end, is malformed; the lines after it are read. Empty lines are
+    none. Raises DataError when the file is empty, or its bytes are no text of the given encoding.
     """
 
-    def __init__(self, path: Path, form: CsvFormat, block: int = _BLOCK) -> None:
+    def __init__(self, path: Path, form: CsvFormat, block: int = BLOCK) -> None:
         self.path, self._form, self._block = path, form, block
-        if path.stat().st_size == 0:
-            lacks = "" if form.names else ", without even a header"
-            raise DataError(f"the file is empty{lacks}", input=str(path), remedy="export it again")
-        self._malformed: list[Rejected] = []
-        with self._readable(), self._open(pa.OSFile(str(path)), None) as reader:
-            self.schema = pa.schema([(name, pa.string()) for name in reader.schema.names])
+        self._grammar = form.grammar(path)
+        self._names, self._header = self._columns(self._start())
+        self.schema = pa.schema([(name, pa.string()) for name in self._names])
 
     def batches(self, columns: list[str]) -> Iterator[Batch]:
-        self._malformed.clear()
-        good, told, size = 0, 0, self.path.stat().st_size
-        with self._readable(), pa.OSFile(str(self.path)) as raw, self._open(raw, columns) as reader:
-            for data in reader:
-                malformed = self._malformed[told:]
-                yield Batch(data, self._numbers(good, len(data)), raw.tell() / size, malformed)
-                good, told = good + len(data), told + len(malformed)
-            if malformed := self._malformed[told:]:
-                nothing = reader.schema.empty_table()
-                yield Batch(nothing, self._numbers(good, 0), 1.0, malformed)
+        wanted = [self._names.index(name) for name in columns]
+        header = len(self._header)
+        line, rest, share = 1 + self._header.count(b"\n"), b"", 0.0
+        with self._readable():
+            for block in blocks(self.path, self._form.encoding, self._block):
+                data, share = block.data[header:], block.share
+                header = max(header - len(block.data), 0)
+                data = rest + carriage_returns(data, self._grammar, len(self._names))
+                parts = split(data, self._grammar, len(self._names), final=False)
+                yield from self._batches(parts, line, columns, wanted, share)
+                rest, line = data[parts.rest :], line + parts.count
+            parts = split(rest, self._grammar, len(self._names), final=True)
+            yield from self._batches(parts, line, columns, wanted, share)
 
-    def _open(self, raw: Any, columns: list[str] | None) -> Any:
-        form = self._form
-        return pa_csv.open_csv(
-            decompressed(raw, self.path),
-            # One thread: only then are malformed lines told with their numbers.
+    def _start(self) -> bytes:
+        """The first lines of the file: the header and the row after it, and what comes with them."""
+        start = b""
+        with self._readable():
+            for block in blocks(self.path, self._form.encoding, self._block):
+                start += block.data
+                if start.lstrip(b"\n").count(b"\n") > 1:
+                    break
+        if not start.strip():
+            lacks = "" if self._form.names else ", without even a header"
+            raise DataError(f"the file is empty{lacks}", input=str(self.path), remedy="export it again")
+        return start
+
+    def _columns(self, start: bytes) -> tuple[list[str], bytes]:
+        """The names of the columns, and the bytes of the header."""
+        begin = len(start) - len(start.lstrip(b"\n"))
+        names, end = list(self._form.names or ()), 0
+        if not names:
+            parsed = self._grammar.parse(start, begin)
+            if isinstance(parsed, Broken):
+                raise self._broken(f"its header {parsed.reason}", "check its quotes, or use --no-quotes")
+            with self._readable():
+                names, end = [value.decode().strip() for value in parsed[0]], parsed[1]
+            if any("\0" in name for name in names):
+                raise self._broken("its header holds NUL characters", "try --encoding utf-16-le")
+        return names + self._trailing(start, end, len(names)), start[:end]
+
+    def _trailing(self, start: bytes, end: int, count: int) -> list[str]:
+        """A column without a name where rows end with a delimiter and the header does not."""
+        begin = len(start) - len(start[end:].lstrip(b"\n"))
+        row = self._grammar.parse(start, begin) if begin < len(start) else Broken("")
+        ends = not isinstance(row, Broken) and len(row[0]) == count + 1 and row[0][-1] == b""
+        return [""] if ends else []
+
+    def _batches(
+        self, parts: Split, line: int, columns: list[str], wanted: list[int], share: float
+    ) -> Iterator[Batch]:
+        """The plain lines of a block as one batch, and the odd ones that are rows as another one."""
+        broken = [self._rejected(line + at, reason, text) for at, reason, text in parts.broken]
+        rows = line + parts.lines
+        if len(rows) or broken:
+            data, ragged = self._read(parts.plain, rows, wanted)
+            good = rows[~np.isin(rows, [row.row for row in ragged])]
+            yield Batch(data.rename_columns(columns), good, share, broken + ragged)
+        if parts.records:
+            values = [[fields[index].decode() for _, fields in parts.records] for index in wanted]
+            data = pa.table([pa.array(column, pa.string()) for column in values], names=columns)
+            yield Batch(data, np.array([line + at for at, _ in parts.records], dtype=np.int64), share)
+
+    def _read(
+        self, plain: bytes, rows: npt.NDArray[np.int64], wanted: list[int]
+    ) -> tuple[pa.Table, list[Rejected]]:
+        """The columns `wanted` of plain lines, whose numbers are `rows`, and those that are ragged."""
+        ragged: list[Rejected] = []
+
+        def skip(row: Any) -> str:
+            reason = f"has {row.actual_columns} columns"
+            ragged.append(self._rejected(int(rows[row.number - 1]), reason, row.text.encode()))
+            return "skip"
+
+        names = [str(index) for index in wanted]
+        if not len(rows):
+            return pa.table({name: pa.array([], pa.string()) for name in names}), ragged
+        table = pa_csv.read_csv(
+            pa.BufferReader(plain),
+            # One thread: only then are ragged lines numbered.
             pa_csv.ReadOptions(
-                encoding=form.encoding, block_size=self._block, use_threads=False, column_names=form.names
+                column_names=[str(index) for index in range(len(self._names))],
+                block_size=len(plain) + 1,
+                use_threads=False,
             ),
             pa_csv.ParseOptions(
-                delimiter=form.delimiter,
-                quote_char='"' if form.quoted else False,
-                newlines_in_values=form.quoted,
-                invalid_row_handler=self._skip,
+                delimiter=self._form.separator(self.path),
+                quote_char='"' if self._grammar.quoted else False,
+                invalid_row_handler=skip,
             ),
-            pa_csv.ConvertOptions(
-                include_columns=columns, column_types=dict.fromkeys(columns or [], pa.string())
-            ),
+            pa_csv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(names, pa.string())),
         )
+        return table, ragged
 
-    def _skip(self, line: Any) -> str:
-        header = self._form.names is None
-        wanted = (
-            f"the header has {line.expected_columns}"
-            if header
-            else f"there should be {line.expected_columns}"
-        )
-        reason = f"has {line.actual_columns} columns where {wanted}"
-        self._malformed.append(Rejected(line.number - header, reason, line.text))
-        return "skip"
-
-    def _numbers(self, good: int, count: int) -> npt.NDArray[np.int64]:
-        """The row numbers of the `count` rows after the first `good` ones, malformed lines counted too."""
-        malformed = np.array([line.row for line in self._malformed], dtype=np.int64)
-        index = np.arange(good, good + count)
-        before = np.searchsorted(malformed - 1 - np.arange(len(malformed)), index, side="right")
-        return index + 1 + before
+    def _rejected(self, row: int, reason: str, text: bytes) -> Rejected:
+        if reason.endswith("columns"):
+            wanted = "there should be" if self._form.names else "the header has"
+            reason = f"{reason} where {wanted} {len(self._names)}"
+        return Rejected(row, reason, text.decode(errors="replace"))
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
-            raise self._broken(error, "it may be cut short: copy it again and compare the sizes") from error
         except (pa.ArrowException, UnicodeError) as error:
-            broken = self._broken(error, "check its quotes, its header and --delimiter")
-            raise self._undecodable() or broken from error
+            broken = self._broken(str(error).splitlines()[0], "check its quotes, its header and --delimiter")
+            raise undecodable(self.path, self._form.encoding) or broken from error
 
-    def _broken(self, error: Exception, remedy: str) -> DataError:
-        what = f"it cannot be read as CSV: {str(error).splitlines()[0]}"
-        return DataError(what, input=str(self.path), remedy=remedy)
-
-    def _undecodable(self) -> DataError | None:
-        decoder = codecs.getincrementaldecoder(self._form.encoding)()
-        done = 0
-        with pa.OSFile(str(self.path)) as raw, decompressed(raw, self.path) as stream:
-            while True:
-                block = stream.read(_BLOCK)
-                pending = len(decoder.getstate()[0])
-                try:
-                    decoder.decode(block, final=not block)
-                except UnicodeDecodeError as error:
-                    return self._decode_error(done - pending + error.start, error)
-                if not block:
-                    return None
-                done += len(block)
-
-    def _decode_error(self, offset: int, error: UnicodeDecodeError) -> DataError:
-        wrong = error.object[error.start : error.end].hex(" ")
-        return DataError(
-            f"the bytes {wrong} at offset {offset} are no {self._form.encoding} text",
-            input=str(self.path),
-            remedy="name the encoding of the file, for example --encoding latin-1, cp1252 or utf-16",
-        )
+    def _broken(self, what: str, remedy: str) -> DataError:
+        return DataError(f"it cannot be read as CSV: {what}", input=str(self.path), remedy=remedy)
 
 
-def decompressed(raw: Any, path: Path) -> Any:
-    """The bytes of the open file `raw`, decompressed as the suffix of `path` says."""
-    codec = _CODECS.get(path.suffix)
-    return pa.CompressedInputStream(raw, codec) if codec else raw
+def _check_character(option: str, value: str | None, remedy: str) -> None:
+    if value is not None and not (len(value) == 1 and value.isascii() and value not in '"\r\n'):
+        raise ConfigError(f"the {option} {value!r} is not one character", remedy=remedy)

@@ -1,4 +1,4 @@
-"""Files to be loaded: found by pattern, opened by suffix."""
+"""Files to be loaded: found by pattern, opened by their content."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 
 from jobs.core.errors import DataError
 from jobs.source.batch import File
+from jobs.source.content import is_parquet
 from jobs.source.csv_file import CsvFile, CsvFormat
 from jobs.source.parquet_file import ParquetFile
-
-PARQUET = (".parquet", ".pq")
 
 
 def expand(patterns: Iterable[str]) -> list[Path]:
@@ -23,16 +22,18 @@ def expand(patterns: Iterable[str]) -> list[Path]:
     for pattern in patterns:
         matches = map(Path, sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207 - Path.glob takes no absolute pattern
         if not (files := [path for path in matches if path.is_file()]):
-            raise DataError("no file matches", input=pattern, remedy="check the path, and quote the pattern")
+            folder = Path(pattern).is_dir()
+            remedy = (
+                f"name the files in it: '{pattern}/*'" if folder else "check the path, and quote the pattern"
+            )
+            raise DataError("no file matches", input=pattern, remedy=remedy)
         found |= dict.fromkeys(files)
     return list(found)
 
 
 def open_file(path: Path, form: CsvFormat, parquet: bool | None = None) -> File:
-    """`path` opened as parquet or as CSV; unless told, by its suffix: .parquet or .pq, else CSV.
+    """`path` opened as parquet or as CSV; unless `parquet` says which, as its content does.
 
-    Raises DataError when it is not what it seems.
+    Raises DataError when it is neither.
     """
-    return (
-        ParquetFile(path) if parquet or (parquet is None and path.suffix in PARQUET) else CsvFile(path, form)
-    )
+    return ParquetFile(path) if (is_parquet(path) if parquet is None else parquet) else CsvFile(path, form)

@@ -14,6 +14,8 @@ def merge_labels(stage: Stage, *, genuine: bool) -> int:
     Unless `genuine`, a label that says "no fraud" is written only over one that is already there.
     """
     if genuine:
-        return stage.upsert(FRAUD_LABELS, sql.SQL("is_fraud IS NOT NULL"))
+        return stage.merge(FRAUD_LABELS, FRAUD_LABELS.names, sql.SQL("is_fraud IS NOT NULL"))
     known = "EXISTS (SELECT FROM fraud_labels known WHERE known.transaction_id = stage.transaction_id)"
-    return stage.upsert(FRAUD_LABELS, sql.SQL("is_fraud OR (NOT is_fraud AND " + known + ")"))
+    return stage.merge(
+        FRAUD_LABELS, FRAUD_LABELS.names, sql.SQL("is_fraud OR (NOT is_fraud AND " + known + ")")
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from jobs.source.batch import Batch, File, Rejected
 from jobs.source.database import writing
 from jobs.source.files import expand
 from jobs.source.labels import merge_labels
+from jobs.source.mapping import Source, file_columns
+from jobs.source.notes import notes
 from jobs.source.rejects import Rejects
 from jobs.source.request import Request
 from jobs.source.rows import read_rows
@@ -28,7 +31,8 @@ class Summary:
     """What a load did, in rows: read = loaded + duplicates + rejected.
 
     `written` of the loaded ones were new or changed; the others were there already. `remarks` counts what is
-    worth a word about them; nothing is wrong with those rows.
+    worth a word about them; nothing is wrong with those rows. `unsupplied` are the columns that no file has, each
+    with what that costs.
     """
 
     files: int = 0
@@ -41,26 +45,32 @@ class Summary:
     rejects: Path | None = None
     ignored: tuple[str, ...] = ()
     remarks: Mapping[str, int] = field(default_factory=dict)
+    unsupplied: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(dsn: str, request: Request, rejects: Path, progress: Progress) -> Summary:
-    """Load the files in one transaction: a row whose key is there already replaces that row.
+    """Load the files in one transaction: of a row whose key is there already, the columns that the files have change.
 
     Rows that cannot be read go to the file `rejects`, and so do all rows that share a key but differ.
-    Raises DataError, with nothing loaded, for a file that cannot be read and when more than
-    `max_bad_fraction` of the rows are rejected; StoreError when the database fails.
+    Raises DataError, with nothing loaded, for a file that cannot be read, for one that lacks a column which another
+    one has, and when more than `max_bad_fraction` of the rows are rejected; StoreError when the database fails.
     """
     files = [request.open(path) for path in expand(request.patterns)]
-    sources = [request.map.resolve(request.supplied, file.schema, str(file.path)) for file in files]
+    sources = [
+        request.map.resolve(request.supplied, file.schema, str(file.path), request.dialect) for file in files
+    ]
+    if not request.missing_columns:
+        _check_alike(files, sources)
     with Rejects(rejects) as bad, writing(dsn) as cursor:
         stage = Stage(cursor, request.staged)
-        read = _copy(stage, request, files, sources, bad, progress)
+        remarks: Counter[str] = Counter()
+        read, columns = _copy(stage, request, files, sources, bad, remarks, progress)
         progress("looking for repeated rows", 0.0)
         duplicates = _drop_repeats(stage, request.table, files, bad)
         _check(bad, read, request.max_bad_fraction)
         progress("writing", 0.0)
-        written, labels = _upsert(stage, request)
-        remarks = {remark.text: stage.count(remark.query) for remark in request.remarks}
+        written, labels = _upsert(stage, request, columns)
+        counted = {remark.text: stage.count(remark.query) for remark in request.remarks}
         failpoint("source.load.written")
     progress("writing", 1.0)
     rejected = sum(bad.counts.values())
@@ -74,38 +84,49 @@ def load(dsn: str, request: Request, rejects: Path, progress: Progress) -> Summa
         rejected=dict(bad.counts),
         rejects=bad.path if rejected else None,
         ignored=_ignored(files, sources),
-        remarks=remarks,
+        remarks=counted | remarks,
+        unsupplied=_unsupplied(request, sources),
     )
+
+
+Columns = dict[tuple[str, ...], list[int]]
+"""The numbers of the files, by the columns of the table that they supply."""
 
 
 def _copy(
     stage: Stage,
     request: Request,
     files: list[File],
-    sources: list[dict[str, str]],
+    sources: list[dict[str, Source]],
     bad: Rejects,
+    remarks: Counter[str],
     progress: Progress,
-) -> int:
-    """Stage the good rows of all files; how many rows were read, good and bad."""
+) -> tuple[int, Columns]:
+    """Stage the good rows of all files: how many rows were read, good and bad, and what the files supply."""
     sizes = [file.path.stat().st_size for file in files]
-    read = 0
+    read, supplied = 0, Columns()
     for number, (file, source) in enumerate(zip(files, sources, strict=True)):
-        for batch in file.batches(sorted(set(source.values()))):
-            rows, rejected = _read(batch, request, source, number)
-            stage.copy(rows)
+        names: tuple[str, ...] = ()
+        for batch in file.batches(file_columns(source.values())):
+            rows, rejected = _read(batch, file.path, request, source)
+            names = tuple(rows.column_names)
+            remarks.update(batch.notes)
+            remarks.update(notes(rows, request.staged, request.dialect))
+            stage.copy(rows, number)
             bad.add(file.path, rejected)
             read += len(rows) + len(rejected)
             progress("reading", (sum(sizes[:number]) + batch.share * sizes[number]) / sum(sizes))
-    return read
+        supplied.setdefault(names, []).append(number)
+    return read, supplied
 
 
 def _read(
-    batch: Batch, request: Request, source: dict[str, str], file: int
+    batch: Batch, path: Path, request: Request, source: dict[str, Source]
 ) -> tuple[pa.Table, list[Rejected]]:
-    rows, numbers, rejected = read_rows(batch, request.supplied, source, request.constants, request.timezone)
-    rows = request.derive(rows)
-    rows = rows.append_column("file", pa.repeat(file, len(rows))).append_column("row", numbers)
-    return rows, batch.malformed + rejected
+    rows, numbers, rejected = read_rows(
+        batch, path, request.supplied, source, request.constants, request.dialect
+    )
+    return request.derive(rows).append_column("row", numbers), batch.malformed + rejected
 
 
 def _drop_repeats(stage: Stage, table: Table, files: list[File], bad: Rejects) -> int:
@@ -131,14 +152,39 @@ def _check(bad: Rejects, read: int, limit: float) -> None:
     )
 
 
-def _upsert(stage: Stage, request: Request) -> tuple[int, int | None]:
+def _upsert(stage: Stage, request: Request, columns: Columns) -> tuple[int, int | None]:
     """Merge the staged rows; how many rows were written, and how many labels if there were to be any."""
-    written = stage.upsert(request.table)
+    written = sum(stage.upsert(request.table, names, files) for names, files in columns.items())
     return written, merge_labels(stage, genuine=request.label.genuine) if request.label else None
 
 
-def _ignored(files: list[File], sources: list[dict[str, str]]) -> tuple[str, ...]:
+def _check_alike(files: list[File], sources: list[dict[str, Source]]) -> None:
+    """Raises DataError where a file lacks a column that another one has: it may have been renamed in it."""
+    for file, source in zip(files, sources, strict=True):
+        for other, more in zip(files, sources, strict=True):
+            if lacks := sorted(set(more) - set(source)):
+                raise DataError(
+                    f"it has no column for {', '.join(lacks)}, which {other.path} has; "
+                    f"it has {', '.join(file.schema.names)}",
+                    input=str(file.path),
+                    remedy="rename the column, load the files one by one with a --map for each, "
+                    "or give --allow-missing-columns: what a file lacks stays as it is",
+                )
+
+
+def _unsupplied(request: Request, sources: list[dict[str, Source]]) -> dict[str, str]:
+    supplied = {name for source in sources for name in source}
+    return {column.name: column.cost for column in request.unsupplied(supplied)}
+
+
+def _ignored(files: list[File], sources: list[dict[str, Source]]) -> tuple[str, ...]:
     pairs = zip(files, sources, strict=True)
     return tuple(
-        sorted({name for file, source in pairs for name in set(file.schema.names) - set(source.values())})
+        sorted(
+            {
+                name
+                for file, source in pairs
+                for name in set(file.schema.names) - {"", *file_columns(source.values())}
+            }
+        )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -9,12 +10,21 @@ import pyarrow as pa
 
 from jobs.core.errors import ConfigError, DataError
 from jobs.source.convert import readable
+from jobs.source.dialect import Dialect
 from jobs.source.schema import Column
+from jobs.source.template import Template, template
+
+Source = str | Template
+"""Where a table column comes from: a column of the file, or several of them."""
+
+_PAIR = re.compile(
+    r'\s*(?P<name>[^=,]*?)\s*=\s*(?:"(?P<quoted>(?:[^"]|"")*)"\s*(?=,|$)|(?P<value>.*?)\s*(?=,\s*\w+\s*=|,?\s*$))'
+)
 
 
 @dataclass(frozen=True)
 class ColumnMap:
-    """`columns`: table column -> file column; `constants`: table column -> the value of every row.
+    """`columns`: table column -> file column, or a template of several; `constants`: table column -> every value.
 
     A column that neither names is taken from the file's column of the same name, or of another one that
     the column is known by, if there is one.
@@ -32,21 +42,32 @@ class ColumnMap:
         if both := sorted(set(self.columns) & set(self.constants)):
             raise ConfigError(f"both --map and --const name {', '.join(both)}", remedy="keep one of them")
 
-    def resolve(self, table: Iterable[Column], schema: pa.Schema, file: str) -> dict[str, str]:
-        """Table column -> file column, of those that the file supplies.
+    def resolve(
+        self, table: Iterable[Column], schema: pa.Schema, file: str, dialect: Dialect
+    ) -> dict[str, Source]:
+        """Table column -> its source in the file, of those that the file supplies.
 
         Raises DataError for a mapped or required column that is missing, twice there, or of a type that
         cannot be read as its table column.
         """
-        found: dict[str, str] = {}
+        sources: dict[str, Source] = {}
         for column in table:
-            source = self.columns.get(column.name) or _namesake(column, schema)
-            if source in schema.names and column.name not in self.constants:
-                _check_readable(column, schema, source, file)
-                found[column.name] = source
-            elif column.name in self.columns or (column.required and column.name not in self.constants):
-                raise _missing(column, source, schema, file)
-        return found
+            if column.name in self.constants:
+                continue
+            name = self.columns.get(column.name) or _namesake(column, schema)
+            source = name if name in schema.names else template(name) or name
+            if isinstance(source, Template) or source in schema.names:
+                _check(column, schema, source, file, dialect)
+                sources[column.name] = source
+            elif column.name in self.columns or column.required:
+                raise _missing(column, name, schema, file)
+        return sources
+
+
+def file_columns(sources: Iterable[Source]) -> list[str]:
+    """The columns of the file that `sources` need."""
+    names = [source.columns if isinstance(source, Template) else (source,) for source in sources]
+    return sorted({name for group in names for name in group})
 
 
 def _namesake(column: Column, schema: pa.Schema) -> str:
@@ -54,37 +75,66 @@ def _namesake(column: Column, schema: pa.Schema) -> str:
 
 
 def parse_pairs(options: Iterable[str], option: str) -> dict[str, str]:
-    """`["a=B,c=D", "e=F"]` as a dictionary. Raises ConfigError for an entry without `=` or given twice."""
+    """`["a=B,c=D", "e=F"]` as a dictionary; a value may hold commas, and in quotes anything.
+
+    Raises ConfigError for an entry without `=` or given twice.
+    """
     pairs: dict[str, str] = {}
-    for entry in (entry.strip() for text in options for entry in text.split(",") if entry.strip()):
-        name, equals, value = (part.strip() for part in entry.partition("="))
-        if not (name and equals and value):
-            raise ConfigError(
-                f"{option} {entry!r} is not name=value", remedy=f"for example {option} amount=TX_AMOUNT"
-            )
-        if name in pairs:
-            raise ConfigError(f"{option} gives {name} twice", remedy="keep one of them")
-        pairs[name] = value
+    for text in options:
+        for name, value in _pairs(text, option):
+            if name in pairs:
+                raise ConfigError(f"{option} gives {name} twice", remedy="keep one of them")
+            pairs[name] = value
     return pairs
 
 
+def _pairs(text: str, option: str) -> Iterable[tuple[str, str]]:
+    at = 0
+    while text[at:].strip(" ,"):
+        match = _PAIR.match(text, at)
+        quoted = match["quoted"] if match else None
+        value = quoted.replace('""', '"') if quoted is not None else match["value"] if match else ""
+        if not match or not match["name"] or not value:
+            raise ConfigError(
+                f"{option} {text[at:].strip()!r} is not name=value",
+                remedy=f"for example {option} amount=TX_AMOUNT",
+            )
+        yield match["name"], value
+        at = match.end() + 1
+
+
 def _missing(column: Column, source: str, schema: pa.Schema, file: str) -> DataError:
+    given = ", ".join(schema.names)
+    remedy = f"name the column that holds {column.name}: --map {column.name}=COLUMN"
+    if len(schema.names) == 1 and (other := next((mark for mark in ";|\t," if mark in given), None)):
+        remedy = f"name what separates the columns: --delimiter '{other}'".replace("\t", "\\t")
+    elif not any(name.isidentifier() for name in schema.names):
+        remedy = "where the file has no header, name its columns: --columns NAME,NAME,…"
     return DataError(
-        f"there is no column {source!r} for {column.name}; the file has {', '.join(schema.names)}",
-        input=file,
-        remedy=f"name the column that holds {column.name}",
+        f"there is no column {source!r} for {column.name}; the file has {given}", input=file, remedy=remedy
     )
 
 
-def _check_readable(column: Column, schema: pa.Schema, source: str, file: str) -> None:
-    if schema.names.count(source) > 1:
-        raise DataError(
-            f"the column {source!r} is there more than once", input=file, remedy="rename one of them"
-        )
-    given = schema.field(source).type
-    if not readable(column.kind, given):
-        raise DataError(
-            f"the column {source!r} is {given}, which cannot be read as {column.name} ({column.kind})",
-            input=file,
-            remedy=f"map another column to {column.name}, or convert the file",
-        )
+def _check(column: Column, schema: pa.Schema, source: Source, file: str, dialect: Dialect) -> None:
+    for name in file_columns([source]):
+        if name not in schema.names:
+            raise _missing(column, name, schema, file)
+        if schema.names.count(name) > 1:
+            raise DataError(
+                f"the column {name!r} is there more than once", input=file, remedy="rename one of them"
+            )
+        given = schema.field(name).type
+        kind = column.kind if name == source else "text"
+        if not readable(kind, given, dialect):
+            raise DataError(
+                f"the column {name!r} is {given}, which cannot be read as {column.name} ({column.kind})",
+                input=file,
+                remedy=_convert(column, given),
+            )
+
+
+def _convert(column: Column, given: pa.DataType) -> str:
+    numbers = pa.types.is_integer(given) or pa.types.is_floating(given) or pa.types.is_decimal(given)
+    if column.kind in ("time", "report") and numbers:
+        return "say what the numbers count, for example --time-unit s --epoch 2017-12-01"
+    return f"map another column to {column.name}, or convert the file"

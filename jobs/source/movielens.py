@@ -6,12 +6,11 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pyarrow as pa
-
 from jobs.core.errors import ConfigError
 from jobs.source.batch import File
-from jobs.source.csv_file import CsvFile, CsvFormat, decompressed
-from jobs.source.files import PARQUET, open_file
+from jobs.source.content import first_bytes, is_parquet
+from jobs.source.csv_file import CsvFile, CsvFormat
+from jobs.source.files import open_file
 from jobs.source.formats import Format
 from jobs.source.lines import LINE, Flagged, Lines
 
@@ -91,10 +90,9 @@ class Opener:
 
 
 def _told(layout: Layout, path: Path) -> Format:
-    if path.suffix in PARQUET:
+    if is_parquet(path):
         return Format.parquet
-    with pa.OSFile(str(path)) as raw, decompressed(raw, path) as stream:
-        first = stream.read(_START).decode("latin-1").partition("\n")[0]
+    first = first_bytes(path, _START).decode("latin-1").partition("\n")[0]
     if re.match(layout.known, first):
         return layout.plain
     return Format.colons if "::" in first else Format.csv

@@ -12,7 +12,7 @@ from jobs.source.converted import as_text
 from jobs.source.movielens import MOVIES as MOVIE_LINES
 from jobs.source.movielens import RATINGS, Opener
 from jobs.source.request import Reading, Remark
-from jobs.source.schema import USER_INTERACTIONS, Column, Range
+from jobs.source.schema import NO_GENRES, USER_INTERACTIONS, Column, Range
 
 SCALE = (0.0, 10.0)
 SINCE = datetime(1990, 1, 1, tzinfo=UTC)
@@ -57,12 +57,12 @@ def ratings(
     value = Range(low, high, f"is outside the scale {low:g}..{high:g}")
     return Reading(
         columns=(
-            Column("user_id", required=True, also=("userId", "user")),
-            Column("movie_id", required=True, also=("movieId", "item_id", "itemId")),
+            Column("user_id", "id", required=True, also=("userId", "user")),
+            Column("movie_id", "id", required=True, also=("movieId", "item_id", "itemId")),
             Column("value", "number", required=True, also=("rating",), within=value),
             Column("timestamp", "unix", required=True, within=times),
         ),
-        derived=(Column("id"), Column("interaction_type")),
+        derived=(Column("id", "id"), Column("interaction_type")),
         derive=_rated,
         open=opener or Opener(RATINGS),
         remarks=(
@@ -82,10 +82,14 @@ def interactions() -> Reading:
 
 def movies(opener: Opener | None = None) -> Reading:
     """Rows of movies: where files have no column year, it is taken out of the title, as in `Title (1999)`."""
-    title, year, genres = (Column("title", required=True), Column("year", "integer"), Column("genres"))
+    title, year, genres = (
+        Column("title", required=True),
+        Column("year", "integer"),
+        Column("genres", cost=NO_GENRES),
+    )
     return Reading(
         columns=(
-            Column("movie_id", required=True, also=("movieId", "item_id", "itemId")),
+            Column("movie_id", "id", required=True, also=("movieId", "item_id", "itemId")),
             title,
             year,
             genres,

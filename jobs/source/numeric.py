@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.source.converted import Converted, Floats, Mask, as_text, floats, mask, without
+from jobs.source.converted import Converted, Floats, Mask, as_text, floats, is_text, mask, without
+from jobs.source.dialect import Dialect
 
 MONEY_LIMIT = 1e12  # numeric(14,2): twelve digits before the point
 INTEGER_LIMIT = 2**31  # integer: four bytes
@@ -18,19 +20,19 @@ _NOT_FINITE = r"(?i)^[+-]?(nan|inf|infinity)$"
 _WHOLE = r"^[+-]?\d+(\.0*)?$"
 
 
-def money(values: Any) -> Converted:
-    text, size, problems = _finite(values)
+def money(values: Any, dialect: Dialect) -> Converted:
+    text, size, problems = _finite(_bare(values, dialect))
     return without(text, {**problems, "does not fit numeric(14,2)": np.abs(size) >= MONEY_LIMIT - 0.005})
 
 
-def number(values: Any) -> Converted:
-    _, size, problems = _finite(values)
+def number(values: Any, dialect: Dialect) -> Converted:
+    _, size, problems = _finite(_bare(values, dialect))
     problems["is NaN or infinite"] |= np.isinf(size)
     return without(pa.array(size, from_pandas=True), problems)
 
 
-def integer(values: Any) -> Converted:
-    text = as_text(values)
+def integer(values: Any, dialect: Dialect) -> Converted:
+    text = as_text(_bare(values, dialect))
     whole = mask(pc.match_substring_regex(text, _WHOLE))
     size = floats(text, whole)
     fits = whole & (np.abs(size) < INTEGER_LIMIT)
@@ -39,6 +41,15 @@ def integer(values: Any) -> Converted:
         "does not fit an integer": whole & ~fits,
     }
     return Converted(pa.array(np.where(fits, size, 0).astype(np.int64), mask=~fits), problems)
+
+
+def _bare(values: Any, dialect: Dialect) -> Any:
+    """`values` without what the dialect strips from numbers, and with a point where it has a comma."""
+    if not is_text(values.type):
+        return values
+    if dialect.strip:
+        values = pc.replace_substring_regex(values, f"[{re.escape(dialect.strip)}]", "")
+    return values if dialect.decimal == "." else pc.replace_substring(values, dialect.decimal, ".")
 
 
 def _finite(values: Any) -> tuple[Any, Floats, dict[str, Mask]]:

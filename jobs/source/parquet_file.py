@@ -10,36 +10,37 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.core.errors import DataError
 from jobs.source.batch import Batch
+from jobs.source.content import readable
 
 _ROWS = 1 << 16
 
 
 class ParquetFile:
-    """See batch.File. Raises DataError when the file is cut short or no parquet at all."""
+    """See batch.File; names are trimmed. Raises DataError when the file is cut short or no parquet at all."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _readable(path), pq.ParquetFile(path) as file:
-            self.schema = file.schema_arrow
+        with self._open() as file:
+            stored = file.schema_arrow
+        self.schema = pa.schema([field.with_name(field.name.strip()) for field in stored])
+        self._stored = dict(zip(self.schema.names, stored.names, strict=True))
 
     def batches(self, columns: list[str]) -> Iterator[Batch]:
         done = 0
-        with _readable(self.path), pq.ParquetFile(self.path) as file:
-            for data in file.iter_batches(_ROWS, columns=columns):
+        stored = [self._stored[name] for name in columns]
+        with self._open() as file:
+            for data in file.iter_batches(_ROWS, columns=stored):
                 rows = np.arange(done + 1, done + len(data) + 1)
                 done += len(data)
-                yield Batch(data, rows, done / file.metadata.num_rows)
+                named = pa.table([data[name] for name in stored], names=columns)
+                yield Batch(named, rows, done / file.metadata.num_rows)
 
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"it cannot be read as a parquet file: {str(error).splitlines()[0]}",
-            input=str(path),
-            remedy="it may be cut short: copy it again and compare the sizes",
-        ) from error
+    @contextmanager
+    def _open(self) -> Iterator[pq.ParquetFile]:
+        # Impala's and Hive's times: as nanoseconds those after 2262 would wrap around.
+        with (
+            readable(self.path, "a parquet file"),
+            pq.ParquetFile(self.path, coerce_int96_timestamp_unit="us") as file,
+        ):
+            yield file

@@ -13,7 +13,7 @@ from jobs.source.batch import Rejected
 
 
 class Rejects:
-    """A CSV file (file, row, reason, value) that comes into being with the first rejected row.
+    """A CSV file (file, line, reason, value; of parquet the row for the line) that comes into being with the first rejected row.
 
     `counts` is the number of rows by reason.
     """
@@ -32,7 +32,7 @@ class Rejects:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("x", encoding="utf-8", newline="")
-            csv.writer(self._file).writerow(("file", "row", "reason", "value"))
+            csv.writer(self._file).writerow(("file", "line", "reason", "value"))
         return csv.writer(self._file)
 
     def __enter__(self) -> Rejects:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.core.errors import ConfigError
 from jobs.source import MAX_BAD_FRACTION
 from jobs.source.batch import File
 from jobs.source.csv_file import CsvFormat
+from jobs.source.dialect import Dialect
 from jobs.source.files import open_file
 from jobs.source.mapping import ColumnMap
 from jobs.source.schema import Column, Table
@@ -57,7 +56,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Request:
-    """What to load: `table` from the files that `patterns` match, whose columns are its own unless `reading` says more."""
+    """What to load: `table` from the files that `patterns` match, whose columns are its own unless `reading` says more.
+
+    With `missing_columns`, a file may lack columns that another one has.
+    """
 
     table: Table
     patterns: tuple[str, ...]
@@ -66,17 +68,12 @@ class Request:
     label: LabelRule | None = None
     reading: Reading | None = None
     csv: CsvFormat = field(default_factory=CsvFormat)
-    timezone: str = "UTC"
+    dialect: Dialect = field(default_factory=Dialect)
     max_bad_fraction: float = MAX_BAD_FRACTION
+    missing_columns: bool = False
 
     def __post_init__(self) -> None:
         ColumnMap(self.columns, self.constants).check(self._read.columns)
-        try:
-            ZoneInfo(self.timezone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ConfigError(
-                f"there is no time zone {self.timezone!r}", remedy="use a name like UTC or Europe/Berlin"
-            ) from None
 
     @property
     def _read(self) -> Reading:
@@ -97,6 +94,11 @@ class Request:
     def staged(self) -> tuple[Column, ...]:
         reported = (Column("reported_at", "time"),) if self.label else ()
         return (*self.supplied, *self._read.derived, *reported)
+
+    def unsupplied(self, supplied: Collection[str]) -> tuple[Column, ...]:
+        """The columns that neither the files nor constants supply, where that costs something."""
+        given = {*supplied, *self.constants}
+        return tuple(column for column in self.supplied if column.cost and column.name not in given)
 
     @property
     def remarks(self) -> tuple[Remark, ...]:

@@ -8,11 +8,13 @@ from typing import Any, Literal
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-Kind = Literal["text", "time", "unix", "money", "number", "integer", "flag", "json"]
+Kind = Literal["text", "id", "time", "unix", "report", "money", "number", "integer", "flag", "json"]
 SQL_TYPE: dict[Kind, str] = {
     "text": "text",
+    "id": "text",  # a text that says who or what; --integer-ids and notes are about these
     "time": "timestamptz",
     "unix": "timestamptz",  # a time that files may give in seconds since 1970
+    "report": "timestamptz",  # a time by which something was reported: a date means the end of that day
     "money": "numeric(14,2)",
     "number": "double precision",
     "integer": "integer",
@@ -32,13 +34,17 @@ class Range:
 
 @dataclass(frozen=True)
 class Column:
-    """A column, and how it is read: `also` are the names that it has in files, `within` what is loaded."""
+    """A column, and how it is read: `also` are the names that it has in files, `within` what is loaded.
+
+    `cost` is what is lost where no file supplies it.
+    """
 
     name: str
     kind: Kind = "text"
     required: bool = False
     also: tuple[str, ...] = ()
     within: Range | None = None
+    cost: str = ""
 
     def ddl(self) -> sql.Composable:
         null = sql.SQL(" NOT NULL" if self.required else "")
@@ -62,18 +68,22 @@ class Table:
         return tuple(column.name for column in self.columns)
 
 
+_QUARANTINED = "validate quarantines new rows without it"
+_NO_FEATURE = "it is an empty feature of the fraud model"
+NO_GENRES = "users have no favourite genre, and movies are compared by their titles alone"
+
 TRANSACTIONS = Table(
     "transactions",
     (
-        Column("transaction_id", required=True),
+        Column("transaction_id", "id", required=True),
         Column("event_time", "time", required=True),
-        Column("customer_id"),
-        Column("merchant_id"),
-        Column("amount", "money"),
-        Column("currency"),
-        Column("country"),
-        Column("device_type"),
-        Column("card_last_4"),
+        Column("customer_id", "id", cost=_QUARANTINED),
+        Column("merchant_id", "id", cost=_QUARANTINED),
+        Column("amount", "money", cost=_QUARANTINED),
+        Column("currency", cost=_NO_FEATURE),
+        Column("country", cost=_NO_FEATURE),
+        Column("device_type", cost=_NO_FEATURE),
+        Column("card_last_4", "id"),
     ),
     time="event_time",
 )
@@ -81,9 +91,9 @@ TRANSACTIONS = Table(
 FRAUD_LABELS = Table(
     "fraud_labels",
     (
-        Column("transaction_id", required=True),
+        Column("transaction_id", "id", required=True),
         Column("is_fraud", "flag", required=True),
-        Column("reported_at", "time", required=True),
+        Column("reported_at", "report", required=True),
     ),
     time="reported_at",
 )
@@ -91,13 +101,13 @@ FRAUD_LABELS = Table(
 USER_INTERACTIONS = Table(
     "user_interactions",
     (
-        Column("id", required=True),
-        Column("user_id", required=True),
-        Column("movie_id", required=True),
+        Column("id", "id", required=True),
+        Column("user_id", "id", required=True),
+        Column("movie_id", "id", required=True),
         Column("interaction_type", required=True),
-        Column("value", "number"),
+        Column("value", "number", cost="validate quarantines ratings without it"),
         Column("timestamp", "time", required=True),
-        Column("metadata", "json"),
+        Column("metadata", "json", cost="the watch time of views is unknown"),
     ),
     time="timestamp",
 )
@@ -105,10 +115,10 @@ USER_INTERACTIONS = Table(
 MOVIES = Table(
     "movies",
     (
-        Column("movie_id", required=True),
+        Column("movie_id", "id", required=True),
         Column("title", required=True),
-        Column("year", "integer"),
-        Column("genres"),
+        Column("year", "integer", cost="movies are not compared by decade"),
+        Column("genres", cost=NO_GENRES),
     ),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -33,8 +33,9 @@ class Stage:
             sql.SQL("CREATE TEMP TABLE stage ({}, file int, row bigint) ON COMMIT DROP").format(_join(typed))
         )
 
-    def copy(self, rows: pa.Table) -> None:
-        """Append `rows`, whose column names say where each column goes; columns they lack are NULL."""
+    def copy(self, rows: pa.Table, file: int = 0) -> None:
+        """Append `rows` of the file number `file`: the columns say where they go; those that they lack are NULL."""
+        rows = rows.append_column("file", pa.repeat(file, len(rows)))
         buffer = pa.BufferOutputStream()
         pa_csv.write_csv(rows, buffer, _NO_HEADER)
         statement = sql.SQL("COPY stage ({}) FROM STDIN (FORMAT csv)").format(_identifiers(rows.column_names))
@@ -74,18 +75,27 @@ class Stage:
         )
         return self._cursor.rowcount
 
-    def upsert(self, table: Table, only: sql.Composable | None = None) -> int:
-        """Merge the staged rows (those for which `only` holds) into `table` by its key; how many it wrote.
+    def upsert(self, table: Table, columns: Iterable[str], files: Iterable[int] | None = None) -> int:
+        """Merge the staged rows of `files` into `table` by its key; how many rows were written. See merge."""
+        numbers = sql.SQL(", ").join(map(sql.Literal, files or ()))
+        only = sql.SQL("true") if files is None else sql.SQL("file IN ({})").format(numbers)
+        return self.merge(table, columns, only)
 
-        A row that is already there with the same content is not written. The staged keys are unique. Into a
-        table that has no key yet, because it is new, the rows go as they are, once.
+    def merge(self, table: Table, columns: Iterable[str], only: sql.Composable) -> int:
+        """Merge the staged rows for which `only` holds into `table` by its key; how many rows were written.
+
+        Of a row that is already there only `columns` change; with the same content it is not written. The staged
+        keys are unique. Into a table that has no key yet, because it is new, the rows go as they are, once.
         """
-        names = [name for name in table.names if name in self._names]
+        supplied = {*columns}
+        names = [name for name in table.names if name in supplied]
+        if not names:
+            return 0
         self._run(
             "INSERT INTO {table} AS present ({columns}) SELECT {columns} FROM stage WHERE {only} {merge}",
             table=sql.Identifier(table.name),
             columns=_identifiers(names),
-            only=only or sql.SQL("true"),
+            only=only,
             merge=_merge(table.key, names) if has_key(self._cursor, table) else sql.SQL(""),
         )
         return self._cursor.rowcount

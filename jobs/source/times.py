@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -10,53 +11,124 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.source.converted import Converted, Mask, as_text, floats, mask
+from jobs.source.dialect import NANOSECONDS, Dialect, TimeUnit
 
 TIME = pa.timestamp("us", "UTC")
-LAST_SECOND = 253_402_300_799  # of the year 9999
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799  # seconds: the years 1 to 9999
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_DAY = pd.Timedelta(days=1)
 
 _DATE = r"^\d{4}-\d{2}-\d{2}"
 _ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)$"
-_SECONDS = r"^[+-]?\d+(\.\d*)?$"
+_NUMBER = r"^[+-]?\d+(\.\d*)?$"
+_DIGITS = r"^[+-]?\d{1,18}(\.0*)?$"
+_HOURS = re.compile(r"%[-HIcXsfp]")
 
 
-def from_text(values: Any, zone: str) -> Converted:
-    """ISO 8601 text, or Arrow times; without a zone of their own they are local times of `zone`."""
-    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-        instants = values.cast(pa.timestamp("us", getattr(values.type, "tz", None)), safe=False).to_pandas()
-        known = instants if getattr(values.type, "tz", None) else _localize(instants, zone)
-        return _instants(known, {_clock(zone): (known.isna() & instants.notna()).to_numpy()})
+def instants(values: Any, dialect: Dialect, *, numbers: bool, day_ends: bool) -> Converted:
+    """Times of text or of Arrow's types; without a zone of their own they are local times of the dialect's.
+
+    With `numbers`, digits alone count the dialect's units since its epoch. With `day_ends`, a date without a clock
+    time is the last microsecond of that day, else its first.
+    """
+    if pa.types.is_temporal(values.type):
+        return _from_times(values, dialect.timezone, day_ends=day_ends)
     text = as_text(values)
-    dated = pc.if_else(pc.match_substring_regex(text, _DATE), text, None)
-    zoned = pc.match_substring_regex(dated, r"^.{11,}" + _ZONE)
-    absolute = _parse(pc.if_else(zoned, dated, None), utc=True)
-    naive = _parse(pc.if_else(zoned, None, dated), utc=False)
+    if not numbers:
+        return _from_text(text, dialect, day_ends=day_ends)
+    counted = mask(pc.match_substring_regex(text, _NUMBER))
+    from_numbers = _from_numbers(text, counted, dialect)
+    other = _from_text(pc.if_else(pa.array(counted), None, text), dialect, day_ends=day_ends)
+    values = pc.if_else(pa.array(counted), from_numbers.values, other.values)
+    return Converted(values, from_numbers.problems | other.problems)
+
+
+def _from_times(values: Any, zone: str, *, day_ends: bool) -> Converted:
+    if pa.types.is_date(values.type):
+        days = values.cast(pa.date32()).cast(pa.int32()).cast(pa.int64())
+        far, micros = _micros(days, 1, 86_400_000_000)
+        begins = micros.cast(pa.timestamp("us")).to_pandas()
+        local = _localize(begins, zone)
+        return _instants(_day_ends(begins, zone) if day_ends else local, _problems(begins, local, zone) | far)
+    far, micros = _micros(values.cast(pa.int64()), _PER_SECOND[values.type.unit], 10**6)
+    if values.type.tz:
+        return Converted(micros.cast(TIME), far)
+    naive = micros.cast(pa.timestamp("us")).to_pandas()
+    local = _localize(naive, zone)
+    return _instants(local, _problems(naive, local, zone) | far)
+
+
+def _micros(counts: Any, per: int, times: int) -> tuple[dict[str, Mask], Any]:
+    """`counts` × `times` / `per` as integers, null and a problem where that is no year of four digits."""
+    unit = per / times * 10**6  # counts in a second
+    near = pc.and_(
+        pc.greater_equal(counts, int(_FIRST * unit)), pc.less_equal(counts, int((_LAST + 1) * unit) - 1)
+    )
+    safe = pc.if_else(near, counts, None)
+    factor = times // per
+    micros = pc.multiply(safe, factor) if factor else pc.divide(safe, per // times)
+    return {"is not between the years 1 and 9999": mask(pc.invert(near))}, micros
+
+
+def _from_text(text: Any, dialect: Dialect, *, day_ends: bool) -> Converted:
+    zone = dialect.timezone
+    if dialect.time_format:
+        absolute, naive, dates = _formatted(text, dialect.time_format)
+        what = f"is not a time like --time-format {dialect.time_format}"
+    else:
+        absolute, naive, dates = _iso(text)
+        what = "is not an ISO 8601 time"
     local = _localize(naive, zone)
     unread = mask(pc.is_valid(text)) & (absolute.isna() & naive.isna()).to_numpy()
-    problems = {
-        "is not an ISO 8601 time": unread,
-        _clock(zone): (naive.notna() & local.isna()).to_numpy(),
-    }
+    problems = {what: unread} | _problems(naive, local, zone)
+    if day_ends and dates.any():
+        local = local.where(~dates, _day_ends(naive, zone))
     return _instants(absolute.fillna(local), problems)
 
 
-def from_seconds(values: Any, zone: str) -> Converted:
-    """Digits are seconds since 1970; anything else is read by from_text."""
-    if pa.types.is_temporal(values.type):
-        return from_text(values, zone)
-    text = as_text(values)
-    digits = mask(pc.match_substring_regex(text, _SECONDS))
-    seconds = floats(text, digits)
-    known = np.abs(seconds) <= LAST_SECOND
-    other = from_text(pc.if_else(pa.array(digits), None, text), zone)
-    micros = np.rint(np.where(known, seconds, 0) * 1e6).astype(np.int64)
-    problems = {"is beyond the year 9999, too many digits for seconds": digits & ~known}
-    return Converted(
-        pc.if_else(pa.array(known), pa.array(micros).cast(TIME), other.values), problems | other.problems
-    )
+def _iso(text: Any) -> tuple[pd.Series[Any], pd.Series[Any], Mask]:
+    """Times with a zone, times without one, and which of those are dates."""
+    dated = pc.if_else(pc.match_substring_regex(text, _DATE), text, None)
+    zoned = pc.match_substring_regex(dated, r"^.{11,}" + _ZONE)
+    absolute = _parse(pc.if_else(zoned, dated, None), "ISO8601", utc=True)
+    naive = _parse(pc.if_else(zoned, None, dated), "ISO8601", utc=False)
+    return absolute, naive, mask(pc.match_substring_regex(text, _DATE + "$"))
 
 
-def _parse(text: Any, *, utc: bool) -> pd.Series[Any]:
-    times = pd.to_datetime(text.to_pandas(), format="ISO8601", errors="coerce", utc=utc)
+def _formatted(text: Any, form: str) -> tuple[pd.Series[Any], pd.Series[Any], Mask]:
+    nothing = pa.nulls(len(text), pa.string())
+    dates = np.full(len(text), not _HOURS.search(form))
+    if "%z" in form:
+        return _parse(text, form, utc=True), _parse(nothing, form, utc=False), dates
+    return _parse(nothing, form, utc=True), _parse(text, form, utc=False), dates
+
+
+def _from_numbers(text: Any, counted: Mask, dialect: Dialect) -> Converted:
+    unit = dialect.unit or TimeUnit.s
+    nanos, start = NANOSECONDS[unit], round(dialect.start.timestamp() * 10**6)
+    size = floats(text, counted)
+    seconds = size * (nanos / 10**9) + start / 10**6
+    near = counted & (seconds >= _FIRST) & (seconds <= _LAST)
+    micros = np.rint(np.where(near, size, 0) * (nanos / 1000)).astype(np.int64)
+    # A float holds 15 digits, and nanoseconds have 19: whole numbers are counted as integers.
+    digits = near & mask(pc.match_substring_regex(text, _DIGITS))
+    whole = pc.if_else(pa.array(digits), pc.replace_substring_regex(text, r"\.0*$", ""), "0")
+    integers = pc.utf8_ltrim(whole, "+").cast(pa.int64()).to_numpy()
+    exact = integers * (nanos // 1000) if nanos >= 1000 else integers // 1000
+    known = np.where(digits, exact, micros) + start
+    far = f"is beyond the year 9999, too many digits for {_WORDS[unit]}"
+    values = pa.array(np.where(near, known, 0), mask=~near).cast(TIME)
+    return Converted(values, {far: counted & ~near})
+
+
+_WORDS = {
+    TimeUnit.ns: "nanoseconds", TimeUnit.us: "microseconds", TimeUnit.ms: "milliseconds", TimeUnit.s: "seconds",
+    TimeUnit.min: "minutes", TimeUnit.h: "hours", TimeUnit.d: "days",
+}  # fmt: skip
+
+
+def _parse(text: Any, form: str, *, utc: bool) -> pd.Series[Any]:
+    times = pd.to_datetime(text.to_pandas(), format=form, errors="coerce", utc=utc)
     return pd.Series(times.dt.as_unit("us"))
 
 
@@ -64,8 +136,15 @@ def _localize(times: pd.Series[Any], zone: str) -> pd.Series[Any]:
     return pd.Series(times.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC"))
 
 
-def _clock(zone: str) -> str:
-    return f"falls into a change of the clocks in {zone}"
+def _day_ends(begins: pd.Series[Any], zone: str) -> pd.Series[Any]:
+    """The last microsecond of each day, also where clocks change at midnight."""
+    first = np.ones(len(begins), dtype=bool)
+    midnight = (begins + _DAY).dt.tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
+    return pd.Series(midnight.dt.tz_convert("UTC") - pd.Timedelta(microseconds=1))
+
+
+def _problems(naive: pd.Series[Any], local: pd.Series[Any], zone: str) -> dict[str, Mask]:
+    return {f"falls into a change of the clocks in {zone}": (naive.notna() & local.isna()).to_numpy()}
 
 
 def _instants(times: pd.Series[Any], problems: dict[str, Mask]) -> Converted:

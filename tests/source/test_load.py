@@ -19,6 +19,7 @@ import pytest
 
 from jobs.core.errors import ConfigError, DataError, StoreError
 from jobs.source.csv_file import CsvFormat
+from jobs.source.dialect import Dialect
 from jobs.source.load import load
 from jobs.source.request import LabelRule, Request
 from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS
@@ -68,7 +69,7 @@ def run(source_db, tmp_path):
 def rejects(tmp_path):
     def read():
         with (tmp_path / "rejects" / "bad.csv").open(newline="") as stream:
-            return [(row["row"], row["reason"], row["value"]) for row in csv.DictReader(stream)]
+            return [(row["line"], row["reason"], row["value"]) for row in csv.DictReader(stream)]
 
     return read
 
@@ -134,7 +135,7 @@ def test_the_same_file_twice_leaves_the_same_rows_and_a_changed_one_replaces_the
 
 
 def test_local_times(source_db, run, file):
-    run(file("t1,2018-07-01 12:00:00,,,"), timezone="Europe/Berlin")
+    run(file("t1,2018-07-01 12:00:00,,,"), dialect=Dialect("Europe/Berlin"))
     assert rows(source_db)[0][1] == datetime(2018, 7, 1, 10, tzinfo=UTC)
 
 
@@ -301,7 +302,7 @@ def test_unknown_columns_and_zones_are_told_before_anything_is_read():
     with pytest.raises(ConfigError, match="both --map and --const name currency"):
         Request(TRANSACTIONS, ("x",), {"currency": "C"}, {"currency": "EUR"})
     with pytest.raises(ConfigError, match="no time zone 'Mars/Olympus'"):
-        Request(TRANSACTIONS, ("x",), timezone="Mars/Olympus")
+        Dialect("Mars/Olympus")
 
 
 def test_the_tables_have_their_keys_and_indexes_from_the_first_load_on(source_db, run, file):

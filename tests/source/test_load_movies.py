@@ -80,7 +80,7 @@ def run_movies(run):
 def rejects(tmp_path):
     def read():
         with (tmp_path / "rejects" / "bad.csv").open(newline="") as stream:
-            return [(int(row["row"]), row["reason"], row["value"]) for row in csv.DictReader(stream)]
+            return [(int(row["line"]), row["reason"], row["value"]) for row in csv.DictReader(stream)]
 
     return read
 

@@ -82,7 +82,7 @@ class Simulation:
     def merge(self, cursor: Cursor, rows: pa.Table) -> None:
         stage = Stage(cursor, _COLUMNS)
         stage.copy(rows)
-        stage.upsert(TRANSACTIONS)
+        stage.upsert(TRANSACTIONS, rows.column_names)
         merge_labels(stage, genuine=False)
 
     def nothing(self) -> Simulated:

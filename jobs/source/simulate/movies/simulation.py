@@ -56,7 +56,7 @@ class MovieSimulation:
         for table, part in self.parts(rows).items():
             stage = Stage(cursor, table.columns)
             stage.copy(part)
-            stage.upsert(table)
+            stage.upsert(table, part.column_names)
             stage.drop()
 
     def nothing(self) -> Made:

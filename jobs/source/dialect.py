@@ -1,0 +1,93 @@
+"""How the values of files are written, beyond what their types say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from jobs.core.errors import ConfigError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class TimeUnit(StrEnum):
+    """What a number counts that stands for a time."""
+
+    ns = "ns"
+    us = "us"
+    ms = "ms"
+    s = "s"
+    min = "min"
+    h = "h"
+    d = "d"
+
+
+NANOSECONDS = {
+    TimeUnit.ns: 1, TimeUnit.us: 10**3, TimeUnit.ms: 10**6, TimeUnit.s: 10**9,
+    TimeUnit.min: 60 * 10**9, TimeUnit.h: 3600 * 10**9, TimeUnit.d: 86_400 * 10**9,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How values are written.
+
+    `nulls` are texts that mean a missing value; `integer_ids` reads the id 596.0 as 596. Numbers lose the characters
+    `strip`, and their decimal point is `decimal`. A text that `time_format` describes is a time (strptime); one
+    without a zone of its own is of `timezone`. With `epoch` or `unit`, a number counts units since the epoch (default:
+    seconds since 1970) in any column of times. Raises ConfigError for an option that makes no sense.
+    """
+
+    timezone: str = "UTC"
+    nulls: tuple[str, ...] = ()
+    integer_ids: bool = False
+    strip: str = ""
+    decimal: str = "."
+    time_format: str | None = None
+    unit: TimeUnit | None = None
+    epoch: datetime | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ConfigError(
+                f"there is no time zone {self.timezone!r}", remedy="use a name like UTC or Europe/Berlin"
+            ) from None
+        if self.decimal not in (".", ","):
+            raise ConfigError(f"--decimal {self.decimal!r} is no decimal point", remedy="use . or ,")
+        if wrong := sorted(set(self.strip) & {*"0123456789+-", self.decimal}):
+            raise ConfigError(
+                f"--strip {self.strip!r} would change numbers: it holds {' '.join(wrong)}",
+                remedy="name only what is not part of the number, for example --strip '$'",
+            )
+        _check_format(self.time_format)
+
+    @property
+    def counts(self) -> bool:
+        """Whether numbers are times in every column of times."""
+        return self.unit is not None or self.epoch is not None
+
+    @property
+    def start(self) -> datetime:
+        """The time that the number 0 stands for."""
+        if self.epoch is None:
+            return EPOCH
+        zoned = self.epoch if self.epoch.tzinfo else self.epoch.replace(tzinfo=ZoneInfo(self.timezone))
+        return zoned.astimezone(UTC)
+
+
+def _check_format(text: str | None) -> None:
+    if text is None:
+        return
+    try:
+        datetime.strptime(EPOCH.strftime(text), text)
+        good = "%" in text
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigError(
+            f"--time-format {text!r} describes no time", remedy="for example --time-format '%d/%m/%Y %H:%M'"
+        )

@@ -1,0 +1,62 @@
+"""What is odd about texts that are loaded as they are, counted, with the option that reads them otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.source.dialect import Dialect
+from jobs.source.schema import Column
+
+_NULLS = (
+    "NULL",
+    "null",
+    "Null",
+    r"\N",
+    "nan",
+    "NaN",
+    "NAN",
+    "None",
+    "NONE",
+    "<NA>",
+    "N/A",
+    "n/a",
+    "#N/A",
+    "nil",
+)
+_FLOAT = r"^[+-]?\d+\.0+$"
+_SCIENTIFIC = r"^[+-]?\d(\.\d+)?[eE]\+\d+$"
+
+
+def notes(rows: pa.Table, columns: Iterable[Column], dialect: Dialect) -> dict[str, int]:
+    """How many values of `rows` are odd, by what is to be said of them."""
+    counts: dict[str, int] = {}
+    for column in columns:
+        if column.kind in ("text", "id") and column.name in rows.column_names:
+            counts |= _nulls(column.name, rows[column.name])
+        if column.kind == "id" and column.name in rows.column_names:
+            counts |= _floats(column.name, rows[column.name])
+    return counts
+
+
+def _nulls(name: str, texts: pa.ChunkedArray) -> dict[str, int]:
+    words = pc.unique(texts.filter(pc.is_in(texts, pa.array(_NULLS)))).to_pylist()
+    said = "values of {name} are the text {word}: --null '{word}' makes them missing"
+    return {said.format(name=name, word=word): _count(pc.equal(texts, word)) for word in words}
+
+
+def _floats(name: str, texts: pa.ChunkedArray) -> dict[str, int]:
+    if not _count(pc.match_substring_regex(texts, _FLOAT + "|" + _SCIENTIFIC)):
+        return {}
+    whole, scientific = (_count(pc.match_substring_regex(texts, form)) for form in (_FLOAT, _SCIENTIFIC))
+    said = {
+        f"values of {name} are written like 596.0, another id than 596: --integer-ids reads them as 596": whole,
+        f"values of {name} are written like 1.23e+18, which may have lost digits: export ids as text": scientific,
+    }
+    return {text: count for text, count in said.items() if count}
+
+
+def _count(flags: pa.ChunkedArray) -> int:
+    return int(pc.sum(flags).as_py() or 0)
