@@ -90,8 +90,8 @@ def transactions(
 ) -> None:
     """Load transactions, and their labels if the files hold them.
 
-    Rows replace those of the same transaction_id. Columns: transaction_id and event_time (both required),
-    customer_id, merchant_id, amount, currency, country, device_type, card_last_4.
+    Of a transaction_id that is there already, the columns that the files have change. Columns: transaction_id and
+    event_time (both required), customer_id, merchant_id, amount, currency, country, device_type, card_last_4.
 
     Example: nightshift source load transactions --files 'data/*.parquet' --const currency=EUR
     --map transaction_id=TRANSACTION_ID,event_time=TX_DATETIME,customer_id=CUSTOMER_ID,merchant_id=TERMINAL_ID,amount=TX_AMOUNT
@@ -110,19 +110,18 @@ def transactions(
 
 @load_app.command("labels")
 @with_options
-def load_labels(
-    given: Given,
-) -> None:
+def load_labels(given: Given) -> None:
     """Load fraud labels: transaction_id, is_fraud and reported_at, all required.
 
-    A row replaces the label of the same transaction_id.
+    A row replaces the label of the same transaction_id. A reported_at that is a date means the end of that day.
 
     Example: nightshift source load labels --files chargebacks.csv --map transaction_id=TX,reported_at=BOOKED
     --const is_fraud=true
     """
+    from jobs.source.labels import labels
     from jobs.source.schema import FRAUD_LABELS
 
-    run_load(FRAUD_LABELS, given)
+    run_load(FRAUD_LABELS, given, reading=labels())
 
 
 app.command("simulate-ratings")(source_movies.simulate_ratings)

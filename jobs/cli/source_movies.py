@@ -17,7 +17,7 @@ Form = Annotated[
     typer.Option(
         "--format",
         help="How the files are written: `::` between the columns (colons), MovieLens 100K's u.data or u.item,"
-        " CSV with a header, or parquet; auto tells by suffix and first line.",
+        " Netflix's, CSV, or parquet; auto decides by content and first line.",
     ),
 ]
 _START = datetime(2018, 4, 1)
@@ -58,7 +58,8 @@ def load_movies(
     """Load movies, from the files of MovieLens or MovieTweetings or others.
 
     Columns: movie_id and title (both required), year, genres (`Action|Drama`). Without a column year, it is taken
-    out of the title: `Heat (1995)` becomes Heat, 1995. Rows replace those of the same movie_id.
+    out of the title: `Heat (1995)` becomes Heat, 1995. Of a movie_id that is there already,
+    the columns that the files have change.
 
     Example: nightshift source load movies --files ml-1m/movies.dat --encoding latin-1
     """
@@ -72,13 +73,12 @@ def load_movies(
 
 
 @with_options
-def load_interactions(
-    given: Given,
-) -> None:
+def load_interactions(given: Given) -> None:
     """Load interactions of any type, with ids of their own, from CSV or parquet.
 
-    Rows replace those of the same id. Columns: id, user_id, movie_id, interaction_type (rating, view or like)
-    and timestamp, all required; value (of a rating), metadata (JSON, of a view with watch_time_s).
+    Of an id that is there already, the columns that the files have change. Columns: id, user_id, movie_id,
+    interaction_type (rating, view or like) and timestamp, all required; value (of a rating), metadata (JSON, of a
+    view with watch_time_s).
 
     Example: nightshift source load interactions --files 'out/user_interactions/*.parquet'
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from jobs.source.batch import Batch, Rejected
 from jobs.source.records import Broken, Grammar, Split, carriage_returns, split
 from jobs.source.text import BLOCK, blocks, undecodable
 
+_IN_QUOTES = re.compile(rb'^(?:[^\n]*\t)?"[^"\t\n]+"(?:\t[^\n]*)?$', re.MULTILINE)
+_START, _SAMPLE = 1 << 16, 1000  # bytes and rows that are looked at before the file is read
 _TAB_NAMES = (".tsv", ".tab")
 
 
@@ -90,12 +93,12 @@ class CsvFile:
             yield from self._batches(parts, line, columns, wanted, share)
 
     def _start(self) -> bytes:
-        """The first lines of the file: the header and the row after it, and what comes with them."""
+        """The first lines of the file: the header and some rows after it."""
         start = b""
         with self._readable():
             for block in blocks(self.path, self._form.encoding, self._block):
                 start += block.data
-                if start.lstrip(b"\n").count(b"\n") > 1:
+                if len(start) > _START and start.count(b"\n") > 1:
                     break
         if not start.strip():
             lacks = "" if self._form.names else ", without even a header"
@@ -117,11 +120,11 @@ class CsvFile:
         return names + self._trailing(start, end, len(names)), start[:end]
 
     def _trailing(self, start: bytes, end: int, count: int) -> list[str]:
-        """A column without a name where rows end with a delimiter and the header does not."""
-        begin = len(start) - len(start[end:].lstrip(b"\n"))
-        row = self._grammar.parse(start, begin) if begin < len(start) else Broken("")
-        ends = not isinstance(row, Broken) and len(row[0]) == count + 1 and row[0][-1] == b""
-        return [""] if ends else []
+        """A column without a name where the first rows all end with a delimiter and the header does not."""
+        rows = [self._grammar.parse(line + b"\n", 0) for line in start[end:].split(b"\n")[:_SAMPLE] if line]
+        fields = [row[0] for row in rows if not isinstance(row, Broken)]
+        longer = [row for row in fields if len(row) == count + 1 and not row[-1]]
+        return [""] if longer and all(len(row) != count for row in fields) else []
 
     def _batches(
         self, parts: Split, line: int, columns: list[str], wanted: list[int], share: float
@@ -132,7 +135,7 @@ class CsvFile:
         if len(rows) or broken:
             data, ragged = self._read(parts.plain, rows, wanted)
             good = rows[~np.isin(rows, [row.row for row in ragged])]
-            yield Batch(data.rename_columns(columns), good, share, broken + ragged)
+            yield Batch(data.rename_columns(columns), good, share, broken + ragged, self._notes(parts.plain))
         if parts.records:
             values = [[fields[index].decode() for _, fields in parts.records] for index in wanted]
             data = pa.table([pa.array(column, pa.string()) for column in values], names=columns)
@@ -168,6 +171,14 @@ class CsvFile:
             pa_csv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(names, pa.string())),
         )
         return table, ragged
+
+    def _notes(self, plain: bytes) -> dict[str, int]:
+        """Where nobody said whether values are quoted: the lines that look as if they were."""
+        if self._grammar.quoted or self._form.quoted is not None or b'"' not in plain:
+            return {}
+        count = len(_IN_QUOTES.findall(plain))
+        said = "lines hold a value in quotes, which are part of it: --quotes takes them off, --no-quotes ends this note"
+        return {said: count} if count else {}
 
     def _rejected(self, row: int, reason: str, text: bytes) -> Rejected:
         if reason.endswith("columns"):

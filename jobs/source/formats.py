@@ -6,11 +6,12 @@ from enum import StrEnum
 
 
 class Format(StrEnum):
-    """`auto` tells by a file's suffix and its first line."""
+    """`auto` says by a file's content and its first line."""
 
     auto = "auto"
     colons = "colons"
     u_data = "u.data"
     u_item = "u.item"
+    netflix = "netflix"
     csv = "csv"
     parquet = "parquet"

@@ -1,11 +1,23 @@
-"""Labels that come with their transactions."""
+"""Labels, in files of their own and with their transactions."""
 
 from __future__ import annotations
 
 from psycopg2 import sql
 
+from jobs.source.request import Reading, Remark
 from jobs.source.schema import FRAUD_LABELS
 from jobs.source.stage import Stage
+
+_TOO_EARLY = Remark(
+    "labels are reported before their transaction, and validate quarantines them: is --timezone right, and is a date"
+    " without a clock time written as a date?",
+    "SELECT count(*) FROM stage JOIN transactions USING (transaction_id) WHERE reported_at < event_time",
+)
+
+
+def labels() -> Reading:
+    """Rows of fraud_labels as the table has them."""
+    return Reading(FRAUD_LABELS.columns, remarks=(_TOO_EARLY,))
 
 
 def merge_labels(stage: Stage, *, genuine: bool) -> int:

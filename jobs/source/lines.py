@@ -38,6 +38,28 @@ class Lines:
             yield Batch(good, batch.rows[whole], batch.share, batch.malformed + malformed)
 
 
+class Headed:
+    """See batch.File: the lines of `file` that `header` matches give the column `name` of those after them."""
+
+    def __init__(self, file: CsvFile, header: str, pattern: str, name: str, told: str) -> None:
+        self.path = file.path
+        self._lines = Lines(file, f"{header}|{pattern}", told)
+        self.schema = self._lines.schema
+        self._name = name
+
+    def batches(self, columns: list[str]) -> Iterator[Batch]:
+        last = pa.scalar(None, pa.string())
+        for batch in self._lines.batches(self.schema.names):
+            given = batch.data[self._name].combine_chunks()
+            heads = mask(pc.not_equal(given, ""))
+            marked = pa.concat_arrays([pa.array([last.as_py()], pa.string()), pc.if_else(heads, given, None)])
+            filled = pc.fill_null_forward(marked)
+            last, rows = filled[-1], pa.array(~heads)
+            place = self.schema.get_field_index(self._name)
+            data = batch.data.set_column(place, self._name, filled.slice(1)).filter(rows).select(columns)
+            yield Batch(data, batch.rows[~heads], batch.share, batch.malformed)
+
+
 class Flagged:
     """See batch.File: the columns `flags` of `file`, each "1" or not, become one that lists those set: `A|B`."""
 

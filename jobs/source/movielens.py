@@ -1,8 +1,9 @@
-"""The files of MovieLens and MovieTweetings: ratings and movies, with a header and without."""
+"""The files of MovieLens, MovieTweetings and Netflix: ratings and movies, with a header and without."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from jobs.source.content import first_bytes, is_parquet
 from jobs.source.csv_file import CsvFile, CsvFormat
 from jobs.source.files import open_file
 from jobs.source.formats import Format
-from jobs.source.lines import LINE, Flagged, Lines
+from jobs.source.lines import LINE, Flagged, Headed, Lines
 
 _NEVER = "\x1f"  # separates nothing in a text: the whole line is one column
 _START = 1 << 16
@@ -32,13 +33,25 @@ class Layout:
     """What the lines of one kind of file look like.
 
     `colons` takes a line with `::` apart, of the shape `shape`; `plain` is the format of MovieLens 100K, and
-    `known` the start of a line of it.
+    `known` the start of a line of it. `netflix` opens a file of Netflix, whose first line is like `netflix_known`.
     """
 
     shape: str
     colons: str
     plain: Format
     known: str
+    netflix: Callable[[CsvFile], File]
+    netflix_known: str
+
+
+def _netflix_movies(file: CsvFile) -> File:
+    pattern = r"^(?P<movie_id>\d+),(?:(?P<year>\d{4})|NULL),(?P<title>.*)$"
+    return Lines(file, pattern, "is not movie,year,title")
+
+
+def _netflix_ratings(file: CsvFile) -> File:
+    pattern = r"^(?P<user_id>[^,]*),(?P<value>[^,]*),(?P<timestamp>[^,]*)$"
+    return Headed(file, r"^(?P<movie_id>\d+):\s*$", pattern, "movie_id", "is not user,rating,date")
 
 
 # From both ends, since a title may hold `::`: the first one and the last one separate.
@@ -47,12 +60,16 @@ MOVIES = Layout(
     colons=r"^(?P<movie_id>.*?)::(?P<title>.*)::(?P<genres>.*?)$",
     plain=Format.u_item,
     known=r"[^|]*(\|[^|]*){4}(\|[01]){19}\s*$",
+    netflix=_netflix_movies,
+    netflix_known=r"\d+,(\d{4}|NULL),",
 )
 RATINGS = Layout(
     shape="user::movie::rating::seconds",
     colons=r"^(?P<user_id>.*?)::(?P<movie_id>.*?)::(?P<value>.*?)::(?P<timestamp>.*?)$",
     plain=Format.u_data,
     known=r"[^\t]+\t[^\t]+\t[\d.]+\t\d+\s*$",
+    netflix=_netflix_ratings,
+    netflix_known=r"\d+:\s*$",
 )
 
 
@@ -72,14 +89,16 @@ class Opener:
         if self.form in plain - {self.layout.plain}:
             raise ConfigError(
                 f"--format {self.form} holds something else",
-                remedy=f"use --format {self.layout.plain}, colons, csv, parquet or auto",
+                remedy=f"use --format {self.layout.plain}, colons, netflix, csv, parquet or auto",
             )
 
     def __call__(self, path: Path, csv: CsvFormat) -> File:
-        form = _told(self.layout, path) if self.form is Format.auto else self.form
+        form = _told(self.layout, path, csv) if self.form is Format.auto else self.form
         bare = replace(csv, quoted=False)
-        if form is Format.colons:
+        if form in (Format.colons, Format.netflix):
             lines = CsvFile(path, replace(bare, delimiter=_NEVER, names=(LINE,)))
+            if form is Format.netflix:
+                return self.layout.netflix(lines)
             return Lines(lines, self.layout.colons, f"is not {self.layout.shape}")
         if form is Format.u_data:
             return CsvFile(path, replace(bare, delimiter="\t", names=_RATING))
@@ -89,10 +108,14 @@ class Opener:
         return open_file(path, csv, parquet=form is Format.parquet)
 
 
-def _told(layout: Layout, path: Path) -> Format:
+def _told(layout: Layout, path: Path, csv: CsvFormat) -> Format:
     if is_parquet(path):
         return Format.parquet
+    if csv.names:
+        return Format.csv
     first = first_bytes(path, _START).decode("latin-1").partition("\n")[0]
     if re.match(layout.known, first):
         return layout.plain
+    if re.match(layout.netflix_known, first):
+        return Format.netflix
     return Format.colons if "::" in first else Format.csv

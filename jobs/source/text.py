@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -40,7 +41,7 @@ def blocks(path: Path, encoding: str, size: int = BLOCK) -> Iterator[Block]:
         while content := bytes(stream.read(size)):
             decode = decode or _Decoder(content, encoding)
             data = rest + decode(content, False)
-            if old_mac is None and (b"\n" in data or b"\r" in data[:-1]):
+            if old_mac is None and (b"\n" in data or re.search(rb"\r[^\r]", data)):
                 old_mac = b"\n" not in data
             data, rest = _whole_lines(data, bool(old_mac))
             if len(rest) > _LONGEST_LINE:

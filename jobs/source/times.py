@@ -60,10 +60,9 @@ def _from_times(values: Any, zone: str, *, day_ends: bool) -> Converted:
 
 def _micros(counts: Any, per: int, times: int) -> tuple[dict[str, Mask], Any]:
     """`counts` × `times` / `per` as integers, null and a problem where that is no year of four digits."""
-    unit = per / times * 10**6  # counts in a second
-    near = pc.and_(
-        pc.greater_equal(counts, int(_FIRST * unit)), pc.less_equal(counts, int((_LAST + 1) * unit) - 1)
-    )
+    bounds = np.array([_FIRST, _LAST + 1]) * (per / times * 10**6)
+    low, high = np.clip(bounds, -(2.0**63), 2.0**63 - 1024).astype(np.int64).tolist()
+    near = pc.and_(pc.greater_equal(counts, low), pc.less(counts, high))
     safe = pc.if_else(near, counts, None)
     factor = times // per
     micros = pc.multiply(safe, factor) if factor else pc.divide(safe, per // times)
