@@ -20,7 +20,7 @@ _DAY = pd.Timedelta(days=1)
 
 _DATE = r"^\d{4}-\d{2}-\d{2}"
 _ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)$"
-_NUMBER = r"^[+-]?\d+(\.\d*)?$"
+_NUMBER = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d{1,3})?$"
 _DIGITS = r"^[+-]?\d{1,18}(\.0*)?$"
 _HOURS = re.compile(r"%[-HIcXsfp]")
 
