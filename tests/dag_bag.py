@@ -25,13 +25,14 @@ def airflow_environment(home: Path) -> dict[str, str]:
     return airflow.environment(state) | {"NIGHTSHIFT_AIRFLOW_DB": f"sqlite:///{folder / 'airflow.db'}"}
 
 
-def parse() -> dict:
-    """What tests/dags/parse.py says of the DAGs."""
+def parse(prepare=lambda home: None) -> dict:
+    """What tests/dags/parse.py says of the DAGs, over a new home that `prepare` has changed."""
     known = {
         name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))
     }
     with tempfile.TemporaryDirectory(prefix="nightshift-") as folder:
         facts = Path(folder) / "facts.json"
+        prepare(Path(folder))
         ended = subprocess.run(
             [sys.executable, PROJECT / "tests" / "dags" / "parse.py", facts],
             env=known | airflow_environment(Path(folder)),

@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _mount() -> None:
-    from jobs.cli import backtest, demo, look, manage, night, served, services, source, status
+    from jobs.cli import backtest, demo, look, manage, night, schedule, served, services, source, status
 
     app.command("up")(services.up)
     app.command("down")(services.down)
@@ -45,6 +45,7 @@ def _mount() -> None:
         "airflow",
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
     )(services.call_airflow)
+    app.command("schedule")(schedule.switch)
     app.command("demo")(demo.demo)
     app.add_typer(source.app, name="source")
     app.command("run")(night.run)

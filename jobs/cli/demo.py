@@ -58,15 +58,17 @@ def demo(
     from jobs.cli import night
     from jobs.cli.nights import Night
     from jobs.cli.show import Screen
-    from jobs.core import settings
+    from jobs.core import schedule, settings
     from jobs.stores.lake import Lake
 
     chosen, screen = settings.load(), Screen()
     names = _pipelines(data)
     nights = [Night(name, DAGS[name], day) for name in names for day in _days(chosen, name, data)]
+    lake = Lake(chosen.lake)
+    done = [each for each in nights if lake.manifest(f"{each.pipeline}/verify/{each.day}")]
+    if not done:
+        schedule.begin_off(chosen, schedule.DEMO)
     with _services(chosen, screen) as services:
-        lake = Lake(chosen.lake)
-        done = [each for each in nights if lake.manifest(f"{each.pipeline}/verify/{each.day}")]
         for name in names:
             if not any(each.pipeline == name for each in done):
                 fill(chosen, name, data)
@@ -155,12 +157,14 @@ def scheduler(chosen: Settings) -> AbstractContextManager[Scheduler]:
 
 
 def _where(screen: Screen, chosen: Settings) -> None:
+    from jobs.core import schedule
     from jobs.stores.embedded import airflow
     from jobs.stores.embedded.state import State
 
     state = State(chosen.home)
     screen.say(f"\nAirflow {airflow.url(state)}   MLflow {chosen.mlflow}")
     screen.say(f"  logins {airflow.logins_file(state)}")
+    screen.say(f"  schedule {schedule.described(chosen)}")
     screen.say('nightshift status   psql "$(nightshift dsn postgres)"   make down')
 
 

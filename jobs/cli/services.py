@@ -22,16 +22,19 @@ def up(
 ) -> None:
     """Start PostgreSQL, Redis, MLflow and Airflow on this machine, each where it does not run yet.
 
-    Their data, logs and passwords are kept under .nightshift, or where NIGHTSHIFT_HOME says.
+    Their data, logs and passwords are kept under .nightshift, or where NIGHTSHIFT_HOME says. The schedule of a new home is off.
 
     Example: nightshift up
     """
     from jobs.cli.show import Screen
+    from jobs.core import schedule
     from jobs.stores import embedded
     from jobs.stores.embedded import airflow
     from jobs.stores.embedded.state import State
 
     screen, chosen = Screen(), settings.load()
+    if not airflow.logins_file(State(chosen.home)).exists():
+        schedule.begin_off(chosen, schedule.NEW)
     with _Board(screen, "waiting for the services") as board:
         endpoints = embedded.up(chosen, board.show, scheduler=not stores)
     for name, url in endpoints.items():
@@ -40,6 +43,7 @@ def up(
         state = State(chosen.home)
         screen.say(f"{'Airflow':24} {airflow.url(state)}")
         screen.say(f"{'  logins':24} {airflow.logins_file(state)}")
+        screen.say(f"{'  schedule':24} {schedule.described(chosen)}")
 
 
 def call_airflow(context: typer.Context) -> None:

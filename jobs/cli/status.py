@@ -32,7 +32,7 @@ def status(
 
     Example: nightshift status fraud --range 2018-05-01..2018-05-31
     """
-    from jobs.core import settings
+    from jobs.core import schedule, settings
 
     chosen = settings.load()
     if digests:
@@ -40,6 +40,8 @@ def status(
             echo(line)
         return
     _served(chosen, pipeline)
+    if schedule.off(chosen):
+        echo(f"  schedule  {schedule.described(chosen)}")
     _history(chosen, pipeline, *_range(range_))
 
 

@@ -41,8 +41,8 @@ class Settings:
 
     @property
     def schedule_file(self) -> Path:
-        """Why no night starts by itself; there while the schedule is off."""
-        return self.home / "schedule_off.txt"
+        """Why no night starts by itself; empty where somebody switched the schedule on."""
+        return self.home / "schedule.txt"
 
     def url(self, name: str, default: str | None = None) -> str:
         """The URL called `name`: environment, then the embedded services, then `default`."""

@@ -12,6 +12,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.plugins_manager import ensure_plugins_loaded, get_import_errors, get_plugin_info
 from airflow.sdk import TriggerRule
 from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import TimeRestriction
 
 
 def main(target: Path) -> None:
@@ -50,6 +51,7 @@ def described(dag):
             for above, edges in dag.edge_info.items()
             for below, edge in edges.items()
         },
+        "starts_by_itself": next_run(round_trip(dag)) is not None,
         "schedule": DagSerialization.serialize_dag(dag)["timetable"]["__var"],
     }
     for name, task in dag.task_dict.items():
@@ -62,6 +64,12 @@ def described(dag):
             "has_retry_policy": task.retry_policy is not None,
         }
     return facts
+
+
+def next_run(dag):
+    """The first run that the scheduler would create."""
+    never = TimeRestriction(earliest=None, latest=None, catchup=False)
+    return dag.timetable.next_dagrun_info_v2(last_dagrun_info=None, restriction=never)
 
 
 def structure(dag):

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 import dag_bag
-from jobs.core.settings import PROJECT
+from jobs.core import schedule
+from jobs.core.settings import PROJECT, SOURCE, Settings
 
 HEAVY = frozenset(
     {
@@ -89,3 +90,11 @@ def test_a_wrong_section_costs_its_step_not_the_whole_dag(bag, tmp_path, monkeyp
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     monkeypatch.setenv("NIGHTSHIFT_PARAMS", str(tmp_path / "params.yaml"))
     assert dag_bag.snapshot(dag_bag.parse()) == dag_bag.snapshot(bag)
+
+
+def test_where_the_schedule_is_off_nothing_starts_by_itself(bag, monkeypatch):
+    monkeypatch.delenv(SOURCE, raising=False)
+    off = dag_bag.parse(lambda home: schedule.switch_off(Settings(home, home / "params.yaml"), "a test"))
+    assert {name for name, dag in bag["dags"].items() if not dag["starts_by_itself"]} == {"rollback"}
+    assert {name for name, dag in off["dags"].items() if dag["starts_by_itself"]} == set()
+    assert dag_bag.snapshot(off) == dag_bag.snapshot(bag)

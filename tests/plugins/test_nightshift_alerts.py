@@ -78,14 +78,14 @@ def failed(step="publish", error="fraud/publish 2018-07-10: no disk\n  Next: mak
     }  # fmt: skip
 
 
-def late(day=DAY, **conf):
+def late(day=DAY, state="running", **conf):
     """What a deadline that has passed says of its run."""
     run = {
         "partition_key": day,
         "conf": conf,
         "dag_id": "fraud_scores",
         "dag_run_id": "a run",
-        "state": "running",
+        "state": state,
     }
     return {"dag_run": run, "deadline": {"id": "1", "deadline_time": "2018-07-11T06:00:00Z"}}
 
@@ -203,8 +203,16 @@ def test_a_deadline_says_what_is_late(alerts, connected, serving):
 
 @pytest.mark.parametrize(
     "context",
-    [late(), late("2018-07-09"), late(None, date=DAY), late(None), late("2018-07-11", steps="ingest")],
-    ids=["served", "a later day is", "by the form", "no day", "only ingested"],
+    [
+        late(),
+        late("2018-07-09"),
+        late(None, date=DAY),
+        late(None),
+        late("2018-07-11", steps="ingest"),
+        late("2018-07-11", "failed"),
+        late("2018-07-11", "success"),
+    ],
+    ids=["served", "a later day is", "by the form", "no day", "only ingested", "failed before", "ended well"],
 )
 def test_a_deadline_is_silent_when_nothing_is_late(alerts, connected, serving, context):
     asyncio.run(alerts.report_late("fraud", context))
