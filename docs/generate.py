@@ -22,10 +22,10 @@ from jobs.core.usecase import PIPELINES, Source, Table, parameters, sources, tab
 from jobs.fraud.columns import DERIVED, FEATURES
 from jobs.source import schema as operational
 from jobs.steps.records import RECORDS
-from jobs.stores import clickhouse, postgres
+from jobs.stores import clickhouse, postgres, postgres_versions
 from jobs.stores.embedded import airflow
 from jobs.stores.embedded.state import State
-from jobs.stores.serving import schema as serving
+from jobs.stores.versions import Migration, migrations
 
 HERE = Path(__file__).parent
 NOTICE = "<!-- Written by docs/generate.py (`make docs`) from the code. Do not edit. -->"
@@ -63,7 +63,13 @@ MEANINGS = {
     "merchant_id": "the merchant",
     "amount": "in major units, as the operational system has it",
     "amount_minor": "in minor units (cents)",
-    "currency": "code of the currency",
+    "currency": "code of the currency of the amount; null where the source does not name it",
+    "transaction_scores.currency": "code of the currency of `amount_minor`; null where the source does not name it, and for a "
+    "day before this column was added whose rows the lake no longer had",
+    "store": "the store, `serving` or `source`",
+    "number": "of the migration; the largest is the schema version of the store",
+    "nightshift_migrations.name": "its file, without the ending",
+    "applied_at": "when it was applied",
     "country": "code of the country",
     "device_type": "how it was paid: at a till, on a phone, on the web",
     "card_last_4": "last digits of the card",
@@ -246,18 +252,26 @@ def _features() -> Iterator[str]:
 
 
 def _bookkeeping() -> Iterator[str]:
-    """The tables that all pipelines share, from the DDL that makes them."""
+    """The tables that all pipelines share, from the migrations that make them."""
     yield "## Bookkeeping of what is served (PostgreSQL)\n"
-    ddl = serving._BOOKKEEPING
+    ddl = "\n".join(
+        [postgres_versions.TABLE, *(each.file.read_text() for each in migrations("serving") if _is_sql(each))]
+    )
     comments = dict(re.findall(r"COMMENT ON (?:TABLE|COLUMN) (\S+) IS '([^']*)'", ddl))
-    for name, body in re.findall(r"CREATE TABLE (\w+) \((.*?)\n\);", ddl, re.DOTALL):
+    for name, body in re.findall(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*?)\n\);", ddl, re.DOTALL):
         yield f"### `{name}`\n\n{comments[name]}\n"
-        columns = re.findall(r"^    ([a-z_]+) (text|date|jsonb|timestamptz|bigint)(.*)$", body, re.MULTILINE)
+        columns = re.findall(
+            r"^    ([a-z_]+) (text|date|jsonb|timestamptz|bigint|integer)(.*)$", body, re.MULTILINE
+        )
         yield from _grid(("column", "PostgreSQL", "null", "meaning"), (
             (f"`{column}`", kind, "" if re.search("NOT NULL|PRIMARY KEY", rest) else "yes",
              comments.get(f"{name}.{column}") or _meaning(name, column))
             for column, kind, rest in columns
         ))  # fmt: skip
+
+
+def _is_sql(migration: Migration) -> bool:
+    return migration.file.suffix == ".sql"
 
 
 def _names(names: Iterable[str]) -> str:

@@ -22,6 +22,7 @@ ROOMS = {
     "core": set(),
     "stores": {"core"},
     "source": {"core", "stores"},
+    "migrations": {"core", "stores"},
     "steps": {"core", "stores", *PIPELINES},
     **{pipeline: {"core", "stores"} for pipeline in PIPELINES},
 }
@@ -38,6 +39,7 @@ ORDER = (*NIGHTLY[:_PUBLISH], "reconcile", *NIGHTLY[_PUBLISH:], "freshness", "ro
 EXCEPTIONS = {
     "jobs.core.libpq": {"psycopg2"},  # how every session on PostgreSQL is opened
     "jobs.core.locks": {"psycopg2"},  # a lock is what a step holds before it talks to any store
+    "jobs.migrations": {"psycopg2", "clickhouse_connect"},  # each speaks to the store that it changes
     "jobs.source": {"psycopg2"},  # it plays the operational database's owner, whom no step may be
 }
 

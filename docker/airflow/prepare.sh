@@ -1,7 +1,8 @@
 #!/bin/sh
-# Bring Airflow's database to this version and make the pools; LOGINS, where given, is what each user logs in with, as JSON.
+# Bring Airflow's database and Nightshift's stores to this version and make the pools; LOGINS, where given, is what each user logs in with, as JSON.
 set -eu
 airflow db migrate
+nightshift migrate
 airflow pools import "$NIGHTSHIFT_PROJECT/plugins/nightshift_pools.json"
 if [ -n "${LOGINS:-}" ]; then
     umask 077

@@ -37,10 +37,13 @@ def main() -> None:
 
 
 def _mount() -> None:
-    from jobs.cli import backtest, demo, look, manage, night, schedule, served, services, source, status
+    from jobs.cli import (
+        backtest, demo, look, manage, migrate, night, schedule, served, services, source, status,
+    )  # fmt: skip
 
     app.command("up")(services.up)
     app.command("down")(services.down)
+    app.command("migrate")(migrate.migrate)
     app.command(
         "airflow",
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},

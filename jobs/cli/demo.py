@@ -87,17 +87,20 @@ def demo(
 @contextmanager
 def _services(chosen: Settings, screen: Screen) -> Iterator[Future[Any]]:
     """The services, starting: MLflow and Airflow take half a minute, and the ingest needs neither."""
+    from jobs.migrations import run
     from jobs.stores import embedded
 
     databases = Event()
 
     def show(service: str, doing: str) -> None:
         screen.say(f"{service:13} {doing}")
-        if (service, doing) == ("redis", "ready"):
-            databases.set()
+
+    def migrate() -> None:
+        run.migrate(chosen, lambda line: show("migrate", line))
+        databases.set()
 
     with ThreadPoolExecutor(1) as beside:
-        services = beside.submit(embedded.up, chosen, show, scheduler=True)
+        services = beside.submit(embedded.up, chosen, show, scheduler=True, migrate=migrate)
         services.add_done_callback(lambda _: databases.set())
         databases.wait()
         if services.done():

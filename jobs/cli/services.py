@@ -20,7 +20,7 @@ def up(
         bool, typer.Option("--stores", help="Only PostgreSQL, Redis and MLflow, without Airflow.")
     ] = False,
 ) -> None:
-    """Start PostgreSQL, Redis, MLflow and Airflow on this machine, each where it does not run yet.
+    """Start PostgreSQL, Redis, MLflow and Airflow on this machine, each where it does not run yet; migrate the stores.
 
     Their data, logs and passwords are kept under .nightshift, or where NIGHTSHIFT_HOME says. The schedule of a new home is off.
 
@@ -28,6 +28,7 @@ def up(
     """
     from jobs.cli.show import Screen
     from jobs.core import schedule
+    from jobs.migrations import run
     from jobs.stores import embedded
     from jobs.stores.embedded import airflow
     from jobs.stores.embedded.state import State
@@ -36,7 +37,10 @@ def up(
     if not airflow.logins_file(State(chosen.home)).exists():
         schedule.begin_off(chosen, schedule.NEW)
     with _Board(screen, "waiting for the services") as board:
-        endpoints = embedded.up(chosen, board.show, scheduler=not stores)
+        endpoints = embedded.up(
+            chosen, board.show, scheduler=not stores,
+            migrate=lambda: run.migrate(chosen, lambda line: board.show("migrate", line)),
+        )  # fmt: skip
     for name, url in endpoints.items():
         screen.say(f"{name:24} {_without_password(url)}")
     if not stores:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import pyarrow as pa
 
+from jobs.core.digest import table_digest
 from jobs.core.errors import ConfigError
 from jobs.core.params import Section
 
@@ -65,6 +66,7 @@ class Table:
     """A table with one partition a day. Its grain is (date, *key).
 
     `ranked`: the key ends in a rank, and a lookup by the rest of it answers with all ranks, in order.
+    `added`: the last columns of the schema, which later releases added by a migration, oldest first.
     """
 
     name: str
@@ -73,6 +75,16 @@ class Table:
     grain: str
     kind: Literal["aggregate", "entity", "event"] = "aggregate"
     ranked: bool = False
+    added: tuple[str, ...] = ()
+
+    def matches(self, rows: pa.Table, digest: str) -> bool:
+        """Whether `digest` is that of `rows`, by the columns of this release or of an earlier one.
+
+        A digest covers the columns that the table had when it was made, and their names are part of it.
+        """
+        names = self.schema.names
+        releases = (names[: len(names) - later] for later in range(len(self.added) + 1))
+        return any(table_digest(rows.select(columns), self.key) == digest for columns in releases)
 
     @property
     def lookup_key(self) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ _DATE = pa.field("date", pa.date32(), nullable=False)
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
-    """Columns are not null, but for what somebody without a transaction cannot have."""
-    nullable = {"mean_score", "max_score", "last_event_time"}
+    """Columns are not null, except what somebody without a transaction cannot have, and what a source may lack."""
+    nullable = {"mean_score", "max_score", "last_event_time", "currency"}
     return pa.schema([_DATE, *(pa.field(name, kind, name in nullable) for name, kind in columns.items())])
 
 
@@ -72,7 +72,9 @@ PREDICTIONS = (
             amount_minor=pa.int64(),
             score=pa.float64(),
             flagged=pa.bool_(),
+            currency=pa.string(),  # of amount_minor
         ),
+        added=("currency",),
     ),
     Table(
         name="customer_risk",

@@ -11,6 +11,8 @@ from psycopg2.extensions import cursor as Cursor
 from jobs.core import libpq
 from jobs.core.errors import StoreError
 from jobs.source.schema import TABLES, Table, create, index
+from jobs.stores import postgres_versions
+from jobs.stores.versions import require
 
 _WRITERS = 0x6E73_0001  # the advisory lock of those who write here
 
@@ -21,7 +23,7 @@ def writing(dsn: str) -> Iterator[Cursor]:
 
     A table made here gets its key and index when the block is over; until then it has none and is empty.
     Writers wait for each other, so that two loads cannot deadlock over the order of their rows.
-    Raises StoreError when the database does not answer.
+    Raises StoreError when the database does not answer, ConfigError when its schema is of another release.
     """
     try:
         with (
@@ -33,6 +35,10 @@ def writing(dsn: str) -> Iterator[Cursor]:
             cursor.execute("SET LOCAL maintenance_work_mem = '256MB'")
             cursor.execute("SET LOCAL client_min_messages = warning")
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITERS,))
+            if (number := postgres_versions.version(connection, "source", TABLES[0].name)) is None:
+                postgres_versions.make(cursor, "source")
+            else:
+                require("source", number)
             new = [table for table in TABLES if create(cursor, table)]
             _index(cursor, set(TABLES) - set(new))
             yield cursor

@@ -165,7 +165,9 @@ def execute(run: Run, settings: Settings, **options: Any) -> Manifest:
     section = params.section(settings.params_file, run.pipeline, run.step, known[run.step])
     try:
         with _lock(run, settings, step_module.LOCK) as lock:
-            step = Step(run, settings, Lake(settings.lake), section, options, lock)
+            lake = Lake(settings.lake)
+            lake.require_schema_version()
+            step = Step(run, settings, lake, section, options, lock)
             step.at("lock")
             step_module.run(step)
             return step.finish()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from jobs.core.digest import table_digest
 from jobs.core.errors import DataError
 from jobs.core.manifest import Dataset, Manifest
 from jobs.core.params import Section
@@ -76,7 +75,7 @@ def _verify(found: pa.Table, table: Table, manifest: Manifest, dataset: Dataset)
     """A swap comes before its manifest: a step killed between the two leaves a table that no manifest describes."""
     days, day = found["date"].to_numpy(), np.datetime64(manifest.date)
     start, end = np.searchsorted(days, day, "left"), np.searchsorted(days, day, "right")
-    if table_digest(found.slice(start, end - start), table.key) != dataset.digest:
+    if not table.matches(found.slice(start, end - start), dataset.digest):
         raise DataError(
             f"{table.name} of {manifest.date} is not what {manifest.name} says it wrote",
             remedy=f"{manifest.step} of that day is under way or was killed: run it again",

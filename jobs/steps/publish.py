@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from jobs.core.digest import table_digest
 from jobs.core.errors import DataError
 from jobs.core.manifest import Dataset, Manifest, utc_now
 from jobs.core.params import PublishParams
@@ -33,7 +32,10 @@ def run(step: Step) -> None:
         step.at("read")
         contents = read_predictions(step, predict)
         step.at("compute")
-        edition = Edition(step.run.date, contents, predict.model_digest, predict.facts.get("model_version"))
+        edition = Edition(
+            step.run.date, contents, predict.model_digest, predict.facts.get("model_version"),
+            {table.name: predict.output(table.name).digest for table in contents},
+        )  # fmt: skip
         done = publish(both, edition, params, utc_now(), step.at)
     step.checks += done.checks
     step.model_digest = predict.model_digest
@@ -54,7 +56,7 @@ def read_predictions(step: Step, predict: Manifest) -> dict[Table, pa.Table]:
         for table in tables(step.run.pipeline).PREDICTIONS:
             dataset = predict.output(table.name)
             contents[table] = db.read_partition(step.run.pipeline, table, step.run.date)
-            if table_digest(contents[table], table.key) != dataset.digest:
+            if not table.matches(contents[table], dataset.digest):
                 raise DataError(
                     f"{table.name} of {step.run.date} is not what {predict.name} says it wrote",
                     remedy="predict of that day is under way or was killed: run it again",

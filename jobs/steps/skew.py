@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.core.checks import Check, Severity, at_most
-from jobs.core.digest import table_digest
 from jobs.core.errors import DataError
 from jobs.core.manifest import Manifest, manifest_name
 from jobs.core.usecase import Table, features, prediction, predictions
@@ -83,5 +82,5 @@ def _predicted(step: Step, table: Table, manifest: Manifest) -> pa.Table | None:
     """The predictions that the manifest names; None where they are no longer there."""
     with clickhouse.connect(step.settings) as db:
         found = db.read_partition(step.run.pipeline, table, manifest.date)
-    same = table_digest(found, table.key) == manifest.output(table.name).digest
+    same = table.matches(found, manifest.output(table.name).digest)
     return found if same and found.num_rows else None

@@ -24,9 +24,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from jobs.core.checks import Check, equal
 from jobs.core.errors import StoreError
 from jobs.core.settings import CLICKHOUSE, Settings
-from jobs.core.usecase import Table
+from jobs.core.usecase import PIPELINES, Table
+from jobs.stores.versions import Migration, migrations, require
 
 OPEN_SECONDS = 600.0
+_VERSIONS = ("nightshift", "migrations")
 _STAGE, _SWAP = "__stage_", "__swap_"
 # How chDB refuses a folder that another process has open; the reason itself it only writes to standard error.
 _BUSY = "Error initializing EmbeddedServer: . "
@@ -139,7 +141,28 @@ class ClickHouse:
         self.client.command(f"ALTER TABLE {_name(database, table)} {how}", parameters={"day": day})
         self.client.command(f"DROP TABLE {source} SYNC")
 
+    def schema_version(self) -> int | None:
+        """The schema version; 0 for tables of a release without versions, None while there are none."""
+        if self._exists(*_VERSIONS):
+            return int(self.client.query(f"SELECT max(number) FROM {_name(*_VERSIONS)}").result_rows[0][0])  # noqa: S608
+        query = "SELECT count() FROM system.tables WHERE database IN {pipelines:Array(String)}"
+        (tables,) = self.client.query(query, parameters={"pipelines": list(PIPELINES)}).result_rows[0]
+        return 0 if tables else None
+
+    def record(self, migration: Migration) -> None:
+        """Note that the store has a migration, after its change: there are no transactions here."""
+        self.client.command(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(_VERSIONS[0])}")
+        self.client.command(
+            f"CREATE TABLE IF NOT EXISTS {_name(*_VERSIONS)} (number UInt32, name String, applied_at DateTime)"
+            " ENGINE = ReplacingMergeTree ORDER BY number COMMENT 'one row a migration that this store has'"
+        )
+        row = [migration.number, migration.name, datetime.now(UTC)]
+        self.client.insert(_name(*_VERSIONS), [row], column_names=["number", "name", "applied_at"])
+
     def _create(self, database: str, table: Table) -> None:
+        if self.schema_version() is None:  # before the first table, which needs no migration
+            for migration in migrations("clickhouse"):
+                self.record(migration)
         columns = [f"{quote_identifier(field.name)} {_type(field)}" for field in table.schema]
         order = ", ".join(map(quote_identifier, table.key))
         self.client.command(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(database)}")
@@ -147,9 +170,6 @@ class ClickHouse:
             f"CREATE TABLE IF NOT EXISTS {_name(database, table.name)} ({', '.join(columns)}) ENGINE = MergeTree"
             f" PARTITION BY date ORDER BY ({order}) COMMENT {_text(table.grain)}"
         )
-        # For a table that was made before a column was added.
-        added = ", ".join(f"ADD COLUMN IF NOT EXISTS {column}" for column in columns)
-        self.client.command(f"ALTER TABLE {_name(database, table.name)} {added}")
 
     def _exists(self, database: str, name: str) -> bool:
         return name in self._tables(database, name)
@@ -161,14 +181,17 @@ class ClickHouse:
 
 
 @contextmanager
-def connect(settings: Settings, wait: float = OPEN_SECONDS) -> Iterator[ClickHouse]:
+def connect(settings: Settings, wait: float = OPEN_SECONDS, *, check: bool = True) -> Iterator[ClickHouse]:
     """An open ClickHouse; for chDB, waits with back-off while another process has the folder open.
 
-    StoreError when it cannot be had within `wait` seconds, or when a statement fails.
+    StoreError when it cannot be had within `wait` seconds, or when a statement fails; ConfigError when its schema is
+    older or newer than this code's, unless `check` is false (for migrations).
     """
     client = _open(settings.clickhouse, wait)
     store = ClickHouse(client)
     try:
+        if check and (number := store.schema_version()) is not None:
+            require("clickhouse", number)
         if _folder(settings.clickhouse):  # which is open to nobody else: whoever was swapping is dead
             store.finish_swaps()
         yield store

@@ -1,14 +1,15 @@
 """The lake: parquet files named by their content, and the manifests that make them exist.
 
 Layout: `<pipeline>/<step>/<date>/<name>-<digest>.parquet` beside `manifest.json`. A reader follows the
-manifest's file list; files that no manifest names are invisible and are swept later. Any file system that
-fsspec knows will do.
+manifest's file list; files that no manifest names are invisible and are swept later. `schema.json` holds the
+schema version. Any file system that fsspec knows will do.
 """
 
 from __future__ import annotations
 
 import glob
 import io
+import json
 import os
 import re
 import uuid
@@ -25,7 +26,9 @@ import pyarrow.parquet as pq
 from jobs.core.digest import table_digest
 from jobs.core.errors import DataError
 from jobs.core.manifest import Dataset, Manifest, manifest_name
+from jobs.stores.versions import needed, require
 
+_SCHEMA = "schema.json"
 _HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
@@ -185,6 +188,29 @@ class Lake:
                     f"{step} of {day} read {read}, which has changed since", remedy=remedy, input=name
                 )
         return found
+
+    def schema_version(self) -> int | None:
+        """The version of the layout and of the manifests; 0 of a release without versions, None of an empty lake."""
+        try:
+            return int(json.loads(self._fs.cat_file(f"{self._root}/{_SCHEMA}"))["number"])
+        except FileNotFoundError:
+            return 0 if self._fs.glob(f"{glob.escape(self._root)}/*/*/*/manifest.json") else None
+        except (ValueError, KeyError, TypeError):
+            raise DataError(
+                f"{_SCHEMA} of the lake does not name a schema version",
+                remedy=f"restore it from a backup; this code writes {needed('lake')}",
+                input=f"{self._root}/{_SCHEMA}",
+            ) from None
+
+    def set_schema_version(self, number: int) -> None:
+        self.write_bytes(_SCHEMA, json.dumps({"number": number}).encode())
+
+    def require_schema_version(self) -> None:
+        """Mark an empty lake with this code's version; ConfigError for a lake of another version."""
+        if (number := self.schema_version()) is None:
+            self.set_schema_version(needed("lake"))
+        else:
+            require("lake", number)
 
     def days(self, pipeline: str, step: str) -> list[date]:
         """The days of which `step` has a manifest, oldest first."""

@@ -4,6 +4,7 @@
     ns:<pipeline>:<version>:<table>:<id>    a row, or the ranked rows, as JSON (see documents.py)
     ns:<pipeline>:<version>                 hash table -> "<rows> <digest>", written last: the version is complete
     ns:<pipeline>:versions                  set of all versions of which keys may exist
+    ns:<pipeline>:schema                    number of the newest migration: the layout that the documents have
 
 Of an event table a version holds its own day. Failpoints: redis.loading, redis.loaded, redis.unlinking.
 """
@@ -48,6 +49,19 @@ class Redis:
     def versions(self) -> set[str]:
         """The versions of which there may be keys, complete or not."""
         return cast("set[str]", self.client.smembers(self._name("versions")))
+
+    def schema_version(self) -> int | None:
+        """The version of the layout; 0 where a release without versions loaded it, None while nothing is there."""
+        if (number := self.client.get(self._name("schema"))) is not None:
+            return int(cast(str, number))
+        return 0 if self.versions() else None
+
+    def set_schema_version(self, number: int) -> None:
+        self.client.set(self._name("schema"), number)
+
+    def reload_later(self, version: str) -> None:
+        """Take the mark of a complete version away, so that it is loaded again over what is there."""
+        self.client.delete(self._name(version))
 
     def complete(self, version: str, counts: Mapping[str, int], digests: Mapping[str, str]) -> bool:
         """Whether this very content was loaded to its end and not dropped since."""

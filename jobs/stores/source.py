@@ -16,6 +16,8 @@ from pyarrow import csv
 from jobs.core import libpq
 from jobs.core.errors import DataError, StoreError
 from jobs.core.usecase import Source
+from jobs.stores import postgres_versions
+from jobs.stores.versions import require
 
 _SPOOL_BYTES = 64 * 1024 * 1024
 _TIME_TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
@@ -23,7 +25,10 @@ _TIME_TYPES = ("timestamp with time zone", "timestamp without time zone", "date"
 
 @contextmanager
 def connect(dsn: str) -> Iterator[connection]:
-    """A read-only transaction in UTC that sees one state of the database; StoreError when it is not to be had."""
+    """A read-only transaction in UTC that sees one state of the database; StoreError when it is not to be had.
+
+    ConfigError when `nightshift source` made its tables by another release. A database that others made has no version.
+    """
     try:
         session = libpq.session(dsn, "nightshift extract")
     except psycopg2.OperationalError as error:
@@ -32,6 +37,8 @@ def connect(dsn: str) -> Iterator[connection]:
         ) from None
     with closing(session):
         session.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        if number := postgres_versions.version(session, "source", "nightshift_migrations"):
+            require("source", number)
         yield session
 
 

@@ -45,6 +45,7 @@ def events(rows):
             "customer_id": pa.array([row[1] for row in rows], pa.string()),
             "merchant_id": pa.array([row[2] for row in rows], pa.string()),
             "amount_minor": pa.array(range(len(rows)), pa.int64()),
+            "currency": pa.array([("EUR", "USD", None)[number % 3] for number in range(len(rows))], pa.string()),
             "amount": pa.array([1.0] * len(rows), pa.float64()),
         }
     )
@@ -103,6 +104,7 @@ def test_scores_are_one_row_a_transaction_by_id():
     made, scores, *_ = world()
     order = random.Random(1).sample(range(len(made)), len(made))
     shuffled = events(made).take(order)
+    money = {row["transaction_id"]: (row["amount_minor"], row["currency"]) for row in shuffled.to_pylist()}
     found = predictions.transaction_scores(shuffled, np.array(scores)[order], 0.5)
     assert found.schema == SCORES.schema
     rows = found.to_pylist()
@@ -110,6 +112,7 @@ def test_scores_are_one_row_a_transaction_by_id():
     for row, (key, customer, merchant), score in zip(rows, made, scores, strict=True):
         assert (row["transaction_id"], row["customer_id"], row["merchant_id"]) == (key, customer, merchant)
         assert (row["score"], row["flagged"], row["date"]) == (score, score >= 0.5, DAY)
+        assert (row["amount_minor"], row["currency"]) == money[row["transaction_id"]]
 
 
 def test_risk_equals_its_twin():

@@ -22,10 +22,12 @@ def up(
     progress: Progress = lambda service, doing: None,
     *,
     scheduler: bool = False,
+    migrate: Callable[[], object] = lambda: None,
 ) -> dict[str, str]:
     """Start what does not run, wait until all answer, and write and return the addresses by setting's name.
 
-    The stores always, Airflow where `scheduler` asks for it.
+    The stores always, Airflow where `scheduler` asks for it. `migrate` is called between the two: it finds
+    the stores' addresses in the settings, and a night may begin as soon as Airflow runs.
 
     Idempotent, and safe to call from several processes at once: what runs is left alone, what died is
     restarted on its data and, while it is free, on its port. `progress(service, doing)` hears each change.
@@ -41,6 +43,7 @@ def up(
         _launch(state, mlflow, progress)
         write(settings.endpoints_file, found := _endpoints(state))
         _await_redis(state, progress)
+        migrate()
         if restarted:
             refill(postgres.dsn(state, "serving"), redis.url(state), progress)
         if scheduler:

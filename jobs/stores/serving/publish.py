@@ -34,15 +34,22 @@ FAILPOINTS = (
 
 @dataclass(frozen=True)
 class Edition:
-    """What is to be published: the tables of one date, by name, and the model that made them."""
+    """What is to be published: the tables of one date, by name, and the model that made them.
+
+    `recorded` holds the digests that predict recorded: of a day that an earlier release predicted they cover that
+    release's columns, and publishing it again finds the version that is there.
+    """
 
     date: date
     contents: Mapping[Table, pa.Table]
     model_digest: str | None
     model_version: str | None
+    recorded: Mapping[str, str] | None = None
 
     @cached_property
     def digests(self) -> dict[str, str]:
+        if self.recorded is not None:
+            return dict(self.recorded)
         return {table.name: table_digest(rows, table.key) for table, rows in self.contents.items()}
 
     @property

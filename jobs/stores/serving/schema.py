@@ -10,58 +10,10 @@ from psycopg2.sql import SQL, Composable, Identifier, Literal
 
 from jobs.core.errors import ConfigError
 from jobs.core.usecase import Table
-from jobs.stores import postgres
+from jobs.stores import postgres, postgres_versions
+from jobs.stores.versions import require
 
 _DDL_LOCK = 7_203_559_114  # of all processes that make tables here
-
-_BOOKKEEPING = """
-CREATE TABLE publication (
-    pipeline text NOT NULL,
-    version text NOT NULL,
-    date date NOT NULL,
-    state text NOT NULL CHECK (state IN ('loading', 'ready', 'current', 'superseded', 'withdrawn')),
-    model_digest text,
-    model_version text,
-    row_counts jsonb NOT NULL,
-    digests jsonb NOT NULL,
-    created_at timestamptz NOT NULL,
-    served_until timestamptz,
-    left_at timestamptz,
-    PRIMARY KEY (pipeline, version)
-);
-COMMENT ON TABLE publication IS 'One row a version; grain (pipeline, version). A row outlives its tables.';
-COMMENT ON COLUMN publication.served_until IS 'when it last stopped being served';
-COMMENT ON COLUMN publication.left_at IS 'when it last ceased to be served or previous';
-CREATE UNIQUE INDEX publication_current ON publication (pipeline, date) WHERE state = 'current';
-CREATE TABLE served (
-    pipeline text PRIMARY KEY,
-    version text NOT NULL,
-    previous_version text,
-    reason text NOT NULL,
-    at timestamptz NOT NULL,
-    FOREIGN KEY (pipeline, version) REFERENCES publication,
-    FOREIGN KEY (pipeline, previous_version) REFERENCES publication
-);
-COMMENT ON TABLE served IS 'The one pointer of a pipeline: the version that is served, and where a rollback goes.';
-CREATE TABLE promotions (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    pipeline text NOT NULL,
-    date date NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('promotion', 'rollback')),
-    from_digest text,
-    to_digest text,
-    from_version text,
-    to_version text,
-    verdict text NOT NULL,
-    metrics jsonb NOT NULL,
-    reasons jsonb NOT NULL,
-    approved_by text NOT NULL,
-    at timestamptz NOT NULL DEFAULT now()
-);
-COMMENT ON TABLE promotions IS 'Which model is champion from which date on; to_digest is null where the challenger was rejected.';
-CREATE UNIQUE INDEX promotions_of_a_day ON promotions (pipeline, date) WHERE kind = 'promotion';
-CREATE INDEX promotions_by_date ON promotions (pipeline, date);
-"""
 
 _ENTITY = """
 CREATE VIEW {current} AS SELECT {columns} FROM {parent} AS t
@@ -77,7 +29,7 @@ WHERE t.version = ANY (ARRAY(
         WHERE served.pipeline = {pipeline})))
 """
 _HISTORY = """
-CREATE VIEW {history} AS SELECT {columns}, p.model_digest, p.model_version, p.state
+CREATE VIEW {history} AS SELECT {first_columns}, p.model_digest, p.model_version, p.state{added_columns}
 FROM {parent} AS t JOIN publication AS p ON p.pipeline = {pipeline} AND p.version = t.version
 WHERE p.state <> 'loading'
 """
@@ -85,16 +37,24 @@ WHERE p.state <> 'loading'
 
 @contextmanager
 def connect(dsn: str, application: str = "nightshift") -> Iterator[connection]:
-    """A session on a database that has the bookkeeping tables; makes them where they are missing."""
+    """A session on a database that has the bookkeeping tables; an empty database gets them first.
+
+    ConfigError when the schema is older or newer than this code's.
+    """
     with postgres.connect(dsn, application) as session:
-        with session.cursor() as cursor:
-            missing = _kind(cursor, Identifier("promotions")) is None
-        if missing:
+        if (number := version(session)) is None:
             with session, session.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_DDL_LOCK,))
-                if _kind(cursor, Identifier("promotions")) is None:
-                    cursor.execute(_BOOKKEEPING)
+                if version(session) is None:
+                    postgres_versions.make(cursor, "serving")
+        else:
+            require("serving", number)
         yield session
+
+
+def version(session: connection) -> int | None:
+    """The schema version of the serving database; None while it is empty."""
+    return postgres_versions.version(session, "serving", "promotions")
 
 
 def ensure(session: connection, pipeline: str, tables: Sequence[Table]) -> None:
@@ -135,7 +95,11 @@ def _create(cursor: cursor, pipeline: str, table: Table) -> None:
         )
     words: dict[str, Composable] = {
         "parent": parent(pipeline, table), "current": current(table), "history": history(table),
-        "pipeline": Literal(pipeline), "columns": _selected(table), "grain": Literal(f"{table.grain}, and version"),
+        "pipeline": Literal(pipeline), "columns": _selected("version", *table.schema.names),
+        "first_columns": _selected("version", *(name for name in table.schema.names if name not in table.added)),
+        # At the end, where a migration can put them: CREATE OR REPLACE VIEW keeps grants, and adds nowhere else.
+        "added_columns": SQL("").join(SQL(", {}").format(Identifier("t", name)) for name in table.added),
+        "grain": Literal(f"{table.grain}, and version"),
     }  # fmt: skip
     columns = SQL(", ").join(
         SQL("{} {}{}").format(
@@ -156,8 +120,8 @@ def _create(cursor: cursor, pipeline: str, table: Table) -> None:
     cursor.execute(SQL(_HISTORY).format(**words))
 
 
-def _selected(table: Table) -> Composable:
-    return SQL(", ").join(Identifier("t", name) for name in ("version", *table.schema.names))
+def _selected(*names: str) -> Composable:
+    return SQL(", ").join(Identifier("t", name) for name in names)
 
 
 def _same_columns(cursor: cursor, pipeline: str, table: Table) -> None:
@@ -170,7 +134,7 @@ def _same_columns(cursor: cursor, pipeline: str, table: Table) -> None:
     if found != (wanted := ["version", *table.schema.names]):
         raise ConfigError(
             f"{pipeline}.{table.name} in PostgreSQL has the columns {found}, tables.py says {wanted}",
-            remedy="alter the table and its views to what tables.py says, or give the new shape a new name",
+            remedy="write a migration that brings it to what tables.py says (jobs/migrations/README.md)",
         )
 
 

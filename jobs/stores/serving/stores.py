@@ -11,13 +11,13 @@ import pyarrow as pa
 from psycopg2.extensions import connection
 
 from jobs.core.checks import enforce
-from jobs.core.digest import table_digest
 from jobs.core.errors import StoreError
 from jobs.core.log import logger
 from jobs.core.usecase import Table
 from jobs.stores import redis
 from jobs.stores.serving import partitions, publications, schema
 from jobs.stores.serving.publications import Publication, Served
+from jobs.stores.versions import needed, require
 
 # Clients cache the pointer for a second. The version that a publish pushes out of the pair was read last
 # before the publish before it, so it goes at once; what a rollback leaves was served a moment ago and waits
@@ -52,7 +52,7 @@ class Serving:
             if table.name in publication.row_counts
         }
         for table, rows in found.items():
-            if table_digest(rows, table.key) != publication.digests[table.name]:
+            if not table.matches(rows, publication.digests[table.name]):
                 raise LostTables(
                     f"{table.name} of {publication.version} in PostgreSQL is not what was published: somebody altered it",
                     remedy=f"publish {publication.date} again, which loads it again, or roll back to another version",
@@ -63,9 +63,16 @@ class Serving:
 
 @contextmanager
 def connect(dsn: str, redis_url: str, pipeline: str, tables: tuple[Table, ...]) -> Iterator[Serving]:
-    """Both stores, with the tables and views of the pipeline made where they are missing."""
+    """Both stores, with the tables and views of the pipeline made where they are missing.
+
+    ConfigError when the schema of one is older or newer than this code's.
+    """
     with schema.connect(dsn) as session, redis.connect(redis_url, pipeline) as keys:
         schema.ensure(session, pipeline, tables)
+        if (number := keys.schema_version()) is None:
+            keys.set_schema_version(needed("redis"))
+        else:
+            require("redis", number)
         yield Serving(pipeline, tables, session, keys)
 
 

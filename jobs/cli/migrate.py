@@ -1,0 +1,40 @@
+"""`nightshift migrate`: bring the stores to the schema that this release reads and writes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def migrate(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the migrations; change nothing.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit with 78 when a store is behind.")
+    ] = False,
+) -> None:
+    """Migrate every store to this release: source, lake, ClickHouse, PostgreSQL and Redis.
+
+    What is served stays served. A second call at the same time waits, and finds nothing left to do; one that was
+    killed resumes. `nightshift up` migrates as well.
+
+    Example: nightshift migrate --dry-run
+    """
+    from jobs.core import settings
+    from jobs.core.errors import ConfigError
+    from jobs.migrations import run
+
+    chosen = settings.load()
+    changes = run.pending(chosen) if dry_run or check else run.migrate(chosen, typer.echo)
+    if not changes:
+        typer.echo("every store has the schema of this release")
+    elif check:
+        raise ConfigError(
+            f"the stores lack {len(changes)} migrations of this release: {', '.join(map(str, changes))}",
+            remedy="run `nightshift migrate`; what is served stays served meanwhile",
+        )
+    elif dry_run:
+        for change in changes:
+            typer.echo(f"would apply {change}")
+    else:
+        typer.echo(f"applied {len(changes)} migrations")

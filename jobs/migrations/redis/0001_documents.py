@@ -1,0 +1,10 @@
+"""The documents of release 0.1.0, which made them on first use and kept no version: nothing changes."""
+
+from __future__ import annotations
+
+from jobs.core.settings import Settings
+from jobs.migrations.types import Say
+
+
+def apply(settings: Settings, say: Say) -> None:
+    """Nothing to do."""

@@ -1,0 +1,180 @@
+"""Bring every store to the schema of this code: numbered migrations, in order, each noted in the store that it changed.
+
+Failpoints: `<store>.<name of the migration>.applied`, between a change and its note.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import cast
+
+from psycopg2.errors import LockNotAvailable
+
+from jobs.core import locks
+from jobs.core.errors import StoreError
+from jobs.core.failpoint import failpoint
+from jobs.core.settings import Settings
+from jobs.core.usecase import PIPELINES
+from jobs.migrations.types import Module, Say
+from jobs.stores import clickhouse, postgres, postgres_versions, redis
+from jobs.stores.lake import Lake
+from jobs.stores.serving import schema
+from jobs.stores.versions import STORES, Migration, Store, migrations, needed, require_not_newer
+
+_OWNER = "nightshift migrate"
+_TRIES, _PAUSE_SECONDS = 60, 1.0
+
+
+def versions(settings: Settings) -> dict[Store, int | None]:
+    """The schema version of each store; None for one that is empty or not ours. ConfigError when one is newer than this code."""
+    found = {store: _VERSION[store](settings) for store in STORES}
+    for store, number in found.items():
+        require_not_newer(store, number or 0)
+    return found
+
+
+def pending(settings: Settings) -> list[Migration]:
+    """What `migrate` would apply, in order; an empty store gets the newest schema when it is first written to."""
+    return [
+        migration
+        for store, number in versions(settings).items()
+        if number is not None
+        for migration in migrations(store)
+        if migration.number > number
+    ]
+
+
+def migrate(settings: Settings, say: Say) -> list[Migration]:
+    """Apply what is pending, and return it. One `migrate` at a time; one that is killed resumes where it was."""
+    if not pending(settings):
+        return []
+    with locks.hold(settings.postgres, "migrate", _OWNER):
+        applied = pending(settings)
+        for migration in applied:
+            say(str(migration))
+            with _writers_out(settings, migration.store):
+                _apply(settings, migration, say)
+    return applied
+
+
+def _apply(settings: Settings, migration: Migration, say: Say) -> None:
+    if migration.file.suffix == ".sql":
+        _patiently(lambda: _in_one_transaction(settings, migration))
+        return
+    module = importlib.import_module(f"jobs.migrations.{migration.store}.{migration.name}")
+    cast(Module, module).apply(settings, say)
+    failpoint(f"{migration.store}.{migration.name}.applied")
+    _RECORD[migration.store](settings, migration)
+
+
+def _in_one_transaction(settings: Settings, migration: Migration) -> None:
+    with (
+        postgres.connect(_dsn(settings, migration.store), _OWNER) as session,
+        session,
+        session.cursor() as cursor,
+    ):
+        # A statement that waits for a reader makes the readers after it wait as well.
+        cursor.execute("SET LOCAL lock_timeout = '1s'; SET LOCAL client_min_messages = warning")
+        cursor.execute(migration.file.read_text())
+        failpoint(f"{migration.store}.{migration.name}.applied")
+        postgres_versions.record(cursor, migration)
+
+
+def _patiently(change: Callable[[], None]) -> None:
+    """Make the change, again and again while a reader is in its way."""
+    for attempt in range(_TRIES):
+        try:
+            return change()
+        except StoreError as error:
+            if not isinstance(error.__cause__, LockNotAvailable) or attempt == _TRIES - 1:
+                raise
+        time.sleep(_PAUSE_SECONDS)
+
+
+@contextmanager
+def _writers_out(settings: Settings, store: Store) -> Iterator[None]:
+    """Keep out whoever publishes or rolls back, while a serving store changes."""
+    with ExitStack() as stack:
+        for pipeline in PIPELINES if store in ("serving", "redis") else ():
+            stack.enter_context(locks.hold(settings.postgres, pipeline, _OWNER))
+        yield
+
+
+def _dsn(settings: Settings, store: Store) -> str:
+    return settings.source if store == "source" else settings.postgres
+
+
+def _source_version(settings: Settings) -> int | None:
+    """None also for an operational database whose tables are not ours: whoever owns them changes them."""
+    with postgres.connect(settings.source, _OWNER) as session:
+        with session.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('transactions')"
+            )
+            (ours,) = cursor.fetchone() or (False,)
+        return postgres_versions.version(session, "source", "transactions") if ours else None
+
+
+def _clickhouse_version(settings: Settings) -> int | None:
+    folder = settings.clickhouse.removeprefix("chdb://")
+    if folder != settings.clickhouse and not Path(folder).exists():
+        return None
+    with clickhouse.connect(settings, check=False) as db:
+        return db.schema_version()
+
+
+def _serving_version(settings: Settings) -> int | None:
+    with postgres.connect(settings.postgres, _OWNER) as session:
+        return schema.version(session)
+
+
+def _redis_version(settings: Settings) -> int | None:
+    """The newest layout of any pipeline where that is newer than this code's, else the oldest."""
+    found = []
+    for pipeline in PIPELINES:
+        with redis.connect(settings.redis, pipeline) as keys:
+            found.append(keys.schema_version())
+    numbers = [number for number in found if number is not None]
+    if not numbers:
+        return None
+    return max(numbers) if max(numbers) > needed("redis") else min(numbers)
+
+
+def _record_in_postgres(settings: Settings, migration: Migration) -> None:
+    with (
+        postgres.connect(_dsn(settings, migration.store), _OWNER) as session,
+        session,
+        session.cursor() as cursor,
+    ):
+        postgres_versions.record(cursor, migration)
+
+
+def _record_in_clickhouse(settings: Settings, migration: Migration) -> None:
+    with clickhouse.connect(settings, check=False) as db:
+        db.record(migration)
+
+
+def _record_in_redis(settings: Settings, migration: Migration) -> None:
+    for pipeline in PIPELINES:
+        with redis.connect(settings.redis, pipeline) as keys:
+            keys.set_schema_version(migration.number)
+
+
+_VERSION: dict[Store, Callable[[Settings], int | None]] = {
+    "source": _source_version,
+    "lake": lambda settings: Lake(settings.lake).schema_version(),
+    "clickhouse": _clickhouse_version,
+    "serving": _serving_version,
+    "redis": _redis_version,
+}
+_RECORD: dict[Store, Callable[[Settings, Migration], None]] = {
+    "source": _record_in_postgres,
+    "lake": lambda settings, migration: Lake(settings.lake).set_schema_version(migration.number),
+    "clickhouse": _record_in_clickhouse,
+    "serving": _record_in_postgres,
+    "redis": _record_in_redis,
+}

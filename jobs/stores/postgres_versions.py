@@ -1,0 +1,52 @@
+"""The schema version of a PostgreSQL database: the table `nightshift_migrations`, one row a migration."""
+
+from __future__ import annotations
+
+from psycopg2.extensions import connection, cursor
+
+from jobs.stores.versions import Migration, Store, migrations
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS nightshift_migrations (
+    store text NOT NULL,
+    number integer NOT NULL,
+    name text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (store, number)
+);
+COMMENT ON TABLE nightshift_migrations IS 'One row a migration that this database has; grain (store, number).';
+"""
+
+
+def version(session: connection, store: Store, first_table: str) -> int | None:
+    """The version of `store`: 0 for tables of a release without versions, None while `first_table` is missing."""
+    with session.cursor() as cursor:
+        cursor.execute(
+            "SELECT has_table_privilege(to_regclass('nightshift_migrations'), 'SELECT'), to_regclass(%s) IS NOT NULL",
+            (first_table,),
+        )
+        versioned, made = cursor.fetchone() or (False, False)
+        if versioned:
+            cursor.execute("SELECT max(number) FROM nightshift_migrations WHERE store = %s", (store,))
+            (number,) = cursor.fetchone() or (None,)
+            if number is not None:
+                return int(number)
+    return 0 if made else None
+
+
+def record(cursor: cursor, migration: Migration) -> None:
+    """Note that the database has a migration, in the transaction of `cursor`."""
+    cursor.execute("SET LOCAL client_min_messages = warning")  # the table is usually there
+    cursor.execute(TABLE)
+    cursor.execute(
+        "INSERT INTO nightshift_migrations (store, number, name) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+        (migration.store, migration.number, migration.name),
+    )
+
+
+def make(cursor: cursor, store: Store) -> None:
+    """Give an empty database the newest schema of `store`, in the transaction of `cursor`."""
+    for migration in migrations(store):
+        if migration.file.suffix == ".sql":
+            cursor.execute(migration.file.read_text())
+        record(cursor, migration)
