@@ -38,7 +38,17 @@ def main() -> None:
 
 def _mount() -> None:
     from jobs.cli import (
-        backtest, demo, look, manage, migrate, night, schedule, served, services, source, status,
+        backtest,
+        demo,
+        look,
+        manage,
+        migrate,
+        night,
+        schedule,
+        served,
+        services,
+        source,
+        status,
     )  # fmt: skip
 
     app.command("up")(services.up)
