@@ -49,7 +49,7 @@ def _mount() -> None:
         services,
         source,
         status,
-    )  # fmt: skip
+    )
 
     app.command("up")(services.up)
     app.command("down")(services.down)

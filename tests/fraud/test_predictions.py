@@ -45,7 +45,9 @@ def events(rows):
             "customer_id": pa.array([row[1] for row in rows], pa.string()),
             "merchant_id": pa.array([row[2] for row in rows], pa.string()),
             "amount_minor": pa.array(range(len(rows)), pa.int64()),
-            "currency": pa.array([("EUR", "USD", None)[number % 3] for number in range(len(rows))], pa.string()),
+            "currency": pa.array(
+                [("EUR", "USD", None)[number % 3] for number in range(len(rows))], pa.string()
+            ),
             "amount": pa.array([1.0] * len(rows), pa.float64()),
         }
     )
