@@ -214,7 +214,8 @@ def _tell(summary: Summary) -> None:
     if summary.rejects:
         echo(f"rejected rows: {summary.rejects}")
     for text, count in summary.remarks.items():
-        echo(f"note: {count:,} {text}")
+        if count:
+            echo(f"note: {count:,} {text}")
     for name, cost in summary.unsupplied.items():
         echo(f"warning: no column for {name}: {cost}")
     if summary.ignored:

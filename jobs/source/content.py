@@ -36,7 +36,7 @@ _NOT_READ = (
     (rb"\x1f\x9d", "a file of the program compress (.Z)", _UNPACK),
     (rb"\xff\x06\x00\x00sNaPpY", "a Snappy file", _UNPACK),
     (rb"PARE", "an encrypted parquet file", "decrypt it"),
-    (rb"ORC[\x00-\x08\x0e-\x1f\x80-\xff]", "an ORC file", _AS_PARQUET),
+    (rb"""ORC[^\w ,;|\t"']""", "an ORC file", _AS_PARQUET),
     (rb"Obj\x01", "an Avro file", _AS_PARQUET),
     (rb"ARROW1|FEA1", "an Arrow IPC (Feather) file", _AS_PARQUET),
     (rb"\x89HDF", "an HDF5 file", _AS_PARQUET),
@@ -67,9 +67,8 @@ def text_bytes(path: Path) -> Iterator[tuple[Any, Any]]:
 
     Raises DataError for content that is no text, by its name, and for a file that cannot be decompressed.
     """
-    with pa.OSFile(str(path)) as raw, readable(path, "CSV"):
-        stream = _decompressed(raw, path)
-        yield raw, stream
+    with path.open("rb") as raw, readable(path, "CSV"):
+        yield raw, _decompressed(raw, path)
 
 
 def first_bytes(path: Path, size: int) -> bytes:
@@ -103,7 +102,7 @@ def _decompressed(raw: Any, path: Path) -> Any:
         _refuse(path, head, "")
         return raw
     # The decompressed content is looked at through a stream of its own: a stream cannot be turned back.
-    with pa.OSFile(str(path)) as again:
+    with path.open("rb") as again:
         _refuse(path, bytes(_stream(again, path, head).read(_HEAD)), "compressed ")
     return stream
 

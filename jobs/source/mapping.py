@@ -106,7 +106,7 @@ def _pairs(text: str, option: str) -> Iterable[tuple[str, str]]:
 def _missing(column: Column, source: str, schema: pa.Schema, file: str) -> DataError:
     given = ", ".join(schema.names)
     remedy = f"name the column that holds {column.name}: --map {column.name}=COLUMN"
-    if len(schema.names) == 1 and (other := next((mark for mark in ";|\t," if mark in given), None)):
+    if other := next((mark for mark in ";|\t" if mark in given), None):
         remedy = f"name what separates the columns: --delimiter '{other}'".replace("\t", "\\t")
     elif not any(name.isidentifier() for name in schema.names):
         remedy = "where the file has no header, name its columns: --columns NAME,NAME,…"

@@ -21,7 +21,7 @@ _DAY = pd.Timedelta(days=1)
 _DATE = r"^\d{4}-\d{2}-\d{2}"
 _ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)$"
 _NUMBER = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d{1,3})?$"
-_DIGITS = r"^[+-]?\d{1,18}(\.0*)?$"
+_DIGITS = r"^[+-]?\d{1,19}(\.0*)?$"
 _HOURS = re.compile(r"%[-HIcXsfp]")
 
 
@@ -110,7 +110,7 @@ def _from_numbers(text: Any, counted: Mask, dialect: Dialect) -> Converted:
     near = counted & (seconds >= _FIRST) & (seconds <= _LAST)
     micros = np.rint(np.where(near, size, 0) * (nanos / 1000)).astype(np.int64)
     # A float holds 15 digits, and nanoseconds have 19: whole numbers are counted as integers.
-    digits = near & mask(pc.match_substring_regex(text, _DIGITS))
+    digits = near & (np.abs(size) < 2.0**63) & mask(pc.match_substring_regex(text, _DIGITS))
     whole = pc.if_else(pa.array(digits), pc.replace_substring_regex(text, r"\.0*$", ""), "0")
     integers = pc.utf8_ltrim(whole, "+").cast(pa.int64()).to_numpy()
     exact = integers * (nanos // 1000) if nanos >= 1000 else integers // 1000
