@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
+from datetime import UTC, datetime
 
 import typer
 
@@ -23,17 +26,31 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line; an error that people are meant to read is printed as it is, without a traceback."""
-    from jobs.core.errors import NightshiftError
+    """Run the command line; an error is printed as one of ours, without secrets and without a traceback."""
+    from jobs.core import failures, masking
 
+    sys.stderr = masking.masked(sys.stderr)
     try:
         _mount()
         app()
-    except NightshiftError as error:
+    except Exception as error:
         from jobs.cli.show import Screen
 
-        Screen(stderr=True).say(f"error: {error}", "red")
-        sys.exit(error.exit_code)
+        ours = failures.explain(error)
+        if ours is not error:
+            ours.trace = _trace(error)
+        with suppress(OSError):  # a full disk under the log must not change the exit code
+            Screen(stderr=True).say(f"error: {ours}", "red")
+        sys.exit(ours.exit_code)
+
+
+def _trace(error: Exception) -> str:
+    """The file with the whole story of an error outside any step."""
+    from jobs.core import settings, traces
+
+    command = "-".join([word for word in sys.argv[1:3] if word.isidentifier()] or ["nightshift"])
+    name = f"{command}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
+    return traces.write(error, settings.load().home / "logs" / "errors", name)
 
 
 def _mount() -> None:

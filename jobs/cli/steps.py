@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
@@ -49,7 +50,7 @@ def execute(
     """Run a step for each date, in order, in this process."""
     # Before any library that brings OpenMP: threads that spin while they wait cost others of the night their processor.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from jobs.core import log, settings
+    from jobs.core import log, masking, settings
     from jobs.core.identity import Run
     from jobs.core.process import die_with_parent, end_when_told
     from jobs.steps import frame
@@ -57,6 +58,7 @@ def execute(
     if parent := os.environ.get(PARENT):
         die_with_parent(int(parent))
     end_when_told()
+    sys.stdout = masking.masked(sys.stdout)  # what a step prints is its log
     log.set_up()
     named = {"attempt": attempt} if (attempt := os.environ.get(ATTEMPT)) else {}
     for day in date:

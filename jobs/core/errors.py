@@ -1,8 +1,10 @@
-"""Errors that say the step, the date, the input, what is wrong and what to do next."""
+"""Errors that say the step, the date, what failed, on what input, why, and what to do next."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from jobs.core.masking import mask
 
 
 @dataclass(eq=False)
@@ -13,6 +15,8 @@ class NightshiftError(Exception):
     remedy: str = ""
     input: str = ""
     where: str = ""  # "<pipeline>/<step> <date>", filled in by the step that was running
+    why: str = ""  # the engine's own reason, where `what` is ours
+    trace: str = ""  # the file with the whole trace
 
     exit_code = 1
 
@@ -20,9 +24,13 @@ class NightshiftError(Exception):
         parts = [f"{self.where}: {self.what}" if self.where else self.what]
         if self.input:
             parts.append(f"Input: {self.input}.")
+        if self.why:
+            parts.append(f"Why: {self.why}")
         if self.remedy:
             parts.append(f"Next: {self.remedy}")
-        return "\n  ".join(parts)
+        if self.trace:
+            parts.append(f"Trace: {self.trace}")
+        return mask("\n  ".join(parts))
 
 
 class DataError(NightshiftError):

@@ -19,6 +19,7 @@ from psycopg2.extensions import connection
 
 from jobs.core import libpq
 from jobs.core.errors import StoreError
+from jobs.core.failures import explain
 
 WAIT_SECONDS = 900.0
 _POLL_SECONDS = 0.2
@@ -41,7 +42,11 @@ class Lock:
         """Raise StoreError unless the lock is still ours: its session may have died while we computed."""
         held = _row(self._session, self._name, _HOLDER, _halves(self._name))
         if not held or held[0] != self._session.info.backend_pid:
-            raise StoreError(f"the lock {self._name} was lost", remedy="run the step again")
+            raise StoreError(
+                f"the lock {self._name} was lost",
+                remedy="run the step again; what it computed was not published",
+                why=f"it is held by {held[1]}" if held else "PostgreSQL no longer has it",
+            )
 
 
 @contextmanager
@@ -74,10 +79,8 @@ def holder(dsn: str, name: str) -> str | None:
 def _session(dsn: str, application: str) -> connection:
     try:
         session = libpq.session(dsn, application)
-    except psycopg2.OperationalError as error:
-        raise StoreError(
-            f"PostgreSQL does not answer: {error}".strip(), remedy="start it (`make up`), then run again"
-        ) from None
+    except psycopg2.Error as error:
+        raise explain(error, dsn) from None
     session.autocommit = True
     return session
 
@@ -95,9 +98,8 @@ def _row(session: connection, name: str, query: str, values: tuple[int, ...]) ->
             cursor.execute(query, values)
             return cursor.fetchone()
     except psycopg2.Error as error:
-        raise StoreError(
-            f"the session of the lock {name} ended: {str(error).strip()}", remedy="run the step again"
-        ) from error
+        why = explain(error).why
+        raise StoreError(f"the session of the lock {name} ended", "run the step again", why=why) from error
 
 
 def _halves(name: str) -> tuple[int, int]:

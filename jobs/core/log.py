@@ -10,6 +10,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from jobs.core.masking import masked
+
 _FIELDS = ("pipeline", "step", "date", "attempt")
 
 
@@ -60,7 +62,7 @@ def logger(**run: object) -> Log:
 
 def set_up() -> None:
     """Send the events to standard error, in the form that `NIGHTSHIFT_LOG` names (human, json)."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(masked(sys.stderr))
     handler.setFormatter(_Json() if os.environ.get("NIGHTSHIFT_LOG") == "json" else _Human())
     root = logging.getLogger("nightshift")
     root.handlers[:] = [handler]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from jobs.core import masking
 from jobs.core.errors import ConfigError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -47,7 +48,7 @@ class Settings:
     def url(self, name: str, default: str | None = None) -> str:
         """The URL called `name`: environment, then the embedded services, then `default`."""
         if found := os.environ.get(name) or self._endpoints().get(name) or default:
-            return found
+            return _learned(name, found)
         raise ConfigError(
             f"{name} is not set and no embedded services run under {self.home}",
             remedy=f"start them with `make up` (or `nightshift up`), or set {name}",
@@ -99,6 +100,17 @@ class Settings:
         if found not in ("local", "kubernetes"):
             raise ConfigError(f"{RUNNER} is {found!r}", remedy="set it to local or kubernetes")
         return cast(Literal["local", "kubernetes"], found)
+
+
+def _learned(name: str, address: str) -> str:
+    """The address, its password masked from now on; ConfigError where libraries would read parts of it as a host."""
+    masking.learn(address)
+    if masking.ambiguous(address):
+        raise ConfigError(
+            f"the login in {name} holds a `/`, `?` or `#`",
+            remedy="write them percent-encoded, as %2F, %3F and %23",
+        )
+    return address
 
 
 def load() -> Settings:

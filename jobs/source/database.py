@@ -9,7 +9,7 @@ import psycopg2
 from psycopg2.extensions import cursor as Cursor
 
 from jobs.core import libpq
-from jobs.core.errors import StoreError
+from jobs.core.failures import explain
 from jobs.source.schema import TABLES, Table, create, index
 from jobs.stores import postgres_versions
 from jobs.stores.versions import require
@@ -23,7 +23,7 @@ def writing(dsn: str) -> Iterator[Cursor]:
 
     A table made here gets its key and index when the block is over; until then it has none and is empty.
     Writers wait for each other, so that two loads cannot deadlock over the order of their rows.
-    Raises StoreError when the database does not answer, ConfigError when its schema is of another release.
+    Its failures come out as those of `stores.postgres`; ConfigError when its schema is of another release.
     """
     try:
         with (
@@ -44,11 +44,8 @@ def writing(dsn: str) -> Iterator[Cursor]:
             yield cursor
             # A key built afterwards: a million rows take 5 s instead of 17 s.
             _index(cursor, new)
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        raise StoreError(
-            f"the operational database failed: {str(error).strip()}",
-            remedy="see that it runs (`make up`, or NIGHTSHIFT_SOURCE_DSN) and has room, then run this again",
-        ) from error
+    except psycopg2.Error as error:
+        raise explain(error, f"the operational database, {dsn}") from error
 
 
 def _index(cursor: Cursor, tables: Iterable[Table]) -> None:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from jobs.core import decay, distances, drift, reference
 from jobs.core.digest import bytes_digest
-from jobs.core.errors import DataError, StoreError
+from jobs.core.errors import DataError, NightshiftError
 from jobs.core.manifest import Dataset
 from jobs.core.params import CheckDriftParams
 from jobs.core.reference import Reference
@@ -182,7 +182,7 @@ def _in_mlflow(step: Step, measured: distances.Measured) -> str:
         return registry.log_report(
             step.settings, f"{step.run.pipeline}_drift", str(step.run.date), measured.values, files
         )
-    except StoreError as error:
+    except NightshiftError as error:
         step.log.warning("the report is in the lake alone", error=str(error))
         step.facts["mlflow"] = "did not answer: the report is in the lake alone"
         return ""

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 import jobs
-from jobs.core import locks, params, pods
+from jobs.core import failures, locks, params, pods, traces
 from jobs.core.checks import Check, enforce
 from jobs.core.errors import DataError, NightshiftError
 from jobs.core.failpoint import failpoint
@@ -172,8 +172,19 @@ def execute(run: Run, settings: Settings, **options: Any) -> Manifest:
             step_module.run(step)
             return step.finish()
     except NightshiftError as error:
-        error.where = error.where or str(run)
+        _located(error, error if error.__cause__ else None, run, settings)
         raise
+    except Exception as error:
+        raise _located(failures.explain(error), error, run, settings) from error
+
+
+def _located(ours: NightshiftError, story: Exception | None, run: Run, settings: Settings) -> NightshiftError:
+    """The error, naming the run; the story of the engine behind it, where there is one, goes to a file."""
+    ours.where = ours.where or str(run)
+    if story and not ours.trace:
+        name = f"{run.pipeline}-{run.step}-{run.date}-{run.attempt}"
+        ours.trace = traces.write(story, settings.home / "logs" / "errors", name)
+    return ours
 
 
 def module(step: str) -> StepModule:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobs.core.card import Card
-from jobs.core.errors import DataError, StoreError
+from jobs.core.errors import DataError, NightshiftError
 from jobs.core.manifest import Manifest, manifest_name
 from jobs.core.params import PromoteParams
 from jobs.core.usecase import model as model_module
@@ -122,14 +122,14 @@ def move_aliases(step: Step, gate: Manifest | None = None, verdict: str = "") ->
             registry.tag(step.settings, pipeline, challenger, "verdict", verdict)
         if gate is None or promotions.newest_date(dsn, pipeline) == step.run.date:
             registry.project_aliases(step.settings, pipeline, champion, previous, challenger)
-    except StoreError as error:
+    except NightshiftError as error:
         step.log.warning("aliases not moved", error=str(error))
         step.facts["aliases"] = "not moved: MLflow did not answer; the next reconcile moves them"
         return
     try:
         if champion and step.lake.exists(path := card_path(pipeline, champion)):
             registry.describe(step.settings, pipeline, champion, step.lake.read_bytes(path).decode())
-    except StoreError as error:
+    except NightshiftError as error:
         step.log.warning(
             "the model card is in the lake alone; the next reconcile tries again", error=str(error)
         )

@@ -23,7 +23,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from jobs.core.checks import Check, equal
 from jobs.core.errors import StoreError
-from jobs.core.settings import CLICKHOUSE, Settings
+from jobs.core.failures import explain
+from jobs.core.settings import Settings
 from jobs.core.usecase import PIPELINES, Table
 from jobs.stores.versions import Migration, migrations, require
 
@@ -184,8 +185,9 @@ class ClickHouse:
 def connect(settings: Settings, wait: float = OPEN_SECONDS, *, check: bool = True) -> Iterator[ClickHouse]:
     """An open ClickHouse; for chDB, waits with back-off while another process has the folder open.
 
-    StoreError when it cannot be had within `wait` seconds, or when a statement fails; ConfigError when its schema is
-    older or newer than this code's, unless `check` is false (for migrations).
+    StoreError when it cannot be had within `wait` seconds or a statement fails; DataError when a part is damaged;
+    ConfigError when it refuses the login, or its schema is older or newer than this code's, unless `check` is
+    false (for migrations).
     """
     client = _open(settings.clickhouse, wait)
     store = ClickHouse(client)
@@ -196,9 +198,7 @@ def connect(settings: Settings, wait: float = OPEN_SECONDS, *, check: bool = Tru
             store.finish_swaps()
         yield store
     except ClickHouseError as error:
-        raise StoreError(
-            f"ClickHouse: {error}", remedy="read its message, then run the step again"
-        ) from error
+        raise explain(error, settings.clickhouse) from error
     finally:
         client.close()
 
@@ -212,11 +212,7 @@ def _open(dsn: str, wait: float) -> Any:
             return clickhouse_connect.get_client(dsn=dsn)
         except ClickHouseError as error:
             if not folder or _BUSY not in str(error):
-                raise StoreError(
-                    f"ClickHouse cannot be opened: {str(error).partition(', Stack trace')[0].strip()}",
-                    remedy=f"start the server, or mend {CLICKHOUSE}, then run the step again",
-                    input=dsn.rpartition("@")[2],
-                ) from None
+                raise explain(error, dsn) from None
             if time.monotonic() >= deadline:
                 raise StoreError(
                     f"ClickHouse cannot be opened: waited {wait:g} s for {_holder(folder)}, which has it open",

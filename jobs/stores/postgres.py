@@ -13,7 +13,8 @@ from psycopg2.sql import SQL, Composable, Identifier
 from pyarrow import csv
 
 from jobs.core import libpq
-from jobs.core.errors import ConfigError, StoreError
+from jobs.core.errors import ConfigError
+from jobs.core.failures import explain
 
 _SPOOL_BYTES = 64 * 1024 * 1024
 _TYPES = {
@@ -37,22 +38,19 @@ _SETTINGS = {
 def connect(dsn: str, application: str = "nightshift") -> Iterator[connection]:
     """A session in UTF-8 and UTC; each statement commits by itself, `with session:` makes one transaction.
 
-    StoreError when the server does not answer or a statement fails.
+    StoreError when the server does not answer or ends a statement; ConfigError when it refuses the login or the
+    role; DataError when it refuses a row.
     """
     try:
         session = libpq.session(dsn, application, **_SETTINGS)
-    except psycopg2.OperationalError as error:
-        raise StoreError(
-            f"PostgreSQL does not answer: {error}".strip(), remedy="start it (`make up`), then run again"
-        ) from None
+    except psycopg2.Error as error:
+        raise explain(error, dsn) from None
     with closing(session):
         session.autocommit = True
         try:
             yield session
         except psycopg2.Error as error:
-            raise StoreError(
-                f"PostgreSQL: {error}".strip(), remedy="read its message, then run the step again"
-            ) from error
+            raise explain(error, dsn) from error
 
 
 def column_type(field: pa.Field) -> str:

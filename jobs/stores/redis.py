@@ -21,8 +21,9 @@ import pyarrow.compute as pc
 import redis
 
 from jobs.core.checks import Check, equal
-from jobs.core.errors import ConfigError, StoreError
+from jobs.core.errors import ConfigError
 from jobs.core.failpoint import failpoint
+from jobs.core.failures import explain
 from jobs.core.usecase import Table
 from jobs.stores.documents import entries, sampled
 
@@ -167,15 +168,12 @@ class Redis:
 
 @contextmanager
 def connect(url: str, pipeline: str) -> Iterator[Redis]:
-    """The keys of a pipeline; StoreError when the server does not answer or refuses."""
+    """The keys of a pipeline; StoreError when the server does not answer or is full, ConfigError when it refuses."""
     with closing(redis.Redis.from_url(url, decode_responses=True, socket_timeout=60)) as client:
         try:
             yield Redis(client, pipeline)
         except redis.RedisError as error:
-            raise StoreError(
-                f"Redis: {error}",
-                remedy="see that it is up (`make up`) and has memory, then run the step again",
-            ) from error
+            raise explain(error, url) from error
 
 
 def _packed(command: bytes, columns: Sequence[pa.Array]) -> bytes:

@@ -6,7 +6,6 @@ A model's identity is its digest, a tag of its version; MLflow's number is only 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from jobs.core.errors import DataError, StoreError
+from jobs.core import masking
+from jobs.core.errors import DataError
+from jobs.core.failures import explain
 from jobs.core.log import logger
 from jobs.core.settings import PROJECT, Settings
 
@@ -44,11 +45,15 @@ class Training:
 
 @contextmanager
 def connect(settings: Settings) -> Iterator[MlflowClient]:
-    """A client; StoreError when the server does not answer or refuses, quickly enough for a night to go on."""
+    """A client; StoreError when the server does not answer, quickly enough for a night to go on.
+
+    ConfigError when it refuses, DataError when it lacks what was asked for.
+    """
     # MLflow retries for minutes by default; a store that is down is the scheduler's to retry.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -56,10 +61,7 @@ def connect(settings: Settings) -> Iterator[MlflowClient]:
     try:
         yield mlflow.MlflowClient(settings.mlflow)
     except (MlflowException, OSError) as error:  # the latter of requests, for artifacts
-        raise StoreError(
-            f"MLflow at {settings.mlflow.rpartition('@')[2]}: {str(error)[:500]}",
-            remedy="see that the server is up (`nightshift up`), then run the step again",
-        ) from error
+        raise explain(error, settings.mlflow) from error
 
 
 def version_of(client: MlflowClient, model: str, digest: str) -> str | None:
@@ -139,8 +141,7 @@ def log_report(
         for name, value in metrics.items():
             client.log_metric(run.info.run_id, name, value)
         client.set_terminated(run.info.run_id)
-    server = re.sub("//[^/@]*@", "//", settings.mlflow)  # without a password
-    return f"{server}/#/experiments/{found}/runs/{run.info.run_id}/artifacts/{next(iter(files))}"
+    return f"{masking.public(settings.mlflow)}/#/experiments/{found}/runs/{run.info.run_id}/artifacts/{next(iter(files))}"
 
 
 def snapshot_of(client: MlflowClient, model: str, version: str, folder: Path) -> Path:

@@ -14,7 +14,8 @@ from psycopg2.extensions import connection
 from pyarrow import csv
 
 from jobs.core import libpq
-from jobs.core.errors import DataError, StoreError
+from jobs.core.errors import DataError
+from jobs.core.failures import explain
 from jobs.core.usecase import Source
 from jobs.stores import postgres_versions
 from jobs.stores.versions import require
@@ -25,21 +26,22 @@ _TIME_TYPES = ("timestamp with time zone", "timestamp without time zone", "date"
 
 @contextmanager
 def connect(dsn: str) -> Iterator[connection]:
-    """A read-only transaction in UTC that sees one state of the database; StoreError when it is not to be had.
+    """A read-only transaction in UTC that sees one state of the database; fails as `stores.postgres.connect` does.
 
     ConfigError when `nightshift source` made its tables by another release. A database that others made has no version.
     """
     try:
         session = libpq.session(dsn, "nightshift extract")
-    except psycopg2.OperationalError as error:
-        raise StoreError(
-            f"the source does not answer: {error}".strip(), remedy="check NIGHTSHIFT_SOURCE_DSN"
-        ) from None
+    except psycopg2.Error as error:
+        raise explain(error, f"the source, {dsn}") from None
     with closing(session):
-        session.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        if number := postgres_versions.version(session, "source", "nightshift_migrations"):
-            require("source", number)
-        yield session
+        try:
+            session.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            if number := postgres_versions.version(session, "source", "nightshift_migrations"):
+                require("source", number)
+            yield session
+        except psycopg2.Error as error:
+            raise explain(error, f"the source, {dsn}") from error
 
 
 def read_day(session: connection, source: Source, start: datetime, end: datetime) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs.core import traces
 from jobs.core.manifest import Dataset
 from jobs.core.settings import Settings
 from jobs.core.usecase import Table
@@ -46,7 +47,7 @@ def session(settings: Settings, jvm: Sequence[str] | None = None) -> SparkSessio
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.extraJavaOptions": " ".join(
-            (*_JVM, *(spark_archive.options() if jvm is None else jvm))
+            (*_JVM, f"-Djava.io.tmpdir={scratch}", *(spark_archive.options() if jvm is None else jvm))
         ),
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
@@ -64,7 +65,10 @@ def session(settings: Settings, jvm: Sequence[str] | None = None) -> SparkSessio
         }
     for key, value in options.items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    if SparkSession.getActiveSession() is not None:
+        return builder.getOrCreate()
+    with traces.of_engine(scratch):  # what the JVM says of a failure is hundreds of lines long
+        return builder.getOrCreate()
 
 
 def read(spark: SparkSession, lake: Lake, datasets: Sequence[Dataset], schema: pa.Schema) -> DataFrame:
