@@ -153,7 +153,7 @@ _CLICKHOUSE = (
          "mend NIGHTSHIFT_CLICKHOUSE_DSN, or grant what the reason names, then run the step "
          "again",
          ("AUTHENTICATION_FAILED", "ACCESS_DENIED", "REQUIRED_PASSWORD", "WRONG_PASSWORD",
-          "READONLY")),
+          "code=READONLY")),
     Rule(DataError, "ClickHouse", "a day in ClickHouse is damaged",
          "run build_features or predict of that day again, which replaces it, then this step",
          ("CHECKSUM_DOESNT_MATCH", "CORRUPTED_DATA", "CANNOT_READ_ALL_DATA", "CANNOT_DECOMPRESS",

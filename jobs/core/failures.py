@@ -20,6 +20,7 @@ from jobs.core.failure_rules import ENGINES, RULES, Rule
 _LONGEST = 400  # characters of an engine's reason
 _CAUSED = re.compile(r"^Caused by: (?:[\w.$]+(?:Exception|Error)\w*: )?(.+)$", re.MULTILINE)
 _NOISE = re.compile(r"^(?:\[[\d:]+\] \S+\.\w+:\d+: |[\w.$]+(?:Exception|Error): )")
+_INNER = re.compile(r"^.*\(Caused by (?:\w+\()?['\"]?(.*?)['\"]?\)\).*$")  # of urllib3, around what it was
 _FILE = re.compile(r"(?:(?:file|s3a?|gs|hdfs|abfss?):/+|/)[^\s'\"]*?\.parquet")
 _OF_A_STEP = re.compile(r"(?P<pipeline>[^/]+)/(?P<step>[^/]+)/(?P<date>\d{4}-\d\d-\d\d)/[^/]+$")
 
@@ -69,6 +70,7 @@ def _reason(said: str, rule: Rule) -> str:
     line = caused[-1] if caused else said.strip().partition("\n")[0]
     if rule.signs and not rule.shows(line):
         line = next(filter(rule.shows, said.splitlines()), line)
+    line = _INNER.sub(r"\1", line)
     words = " ".join(_NOISE.sub("", line.strip()).split())
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
 

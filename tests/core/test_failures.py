@@ -60,7 +60,7 @@ CASES = {
         "where", "see that it is up"),
     "clickhouse": (
         lambda folder: clickhouse_connect.get_client(dsn=f"clickhouse://u:secret@{NOWHERE}/"), StoreError,
-        "ClickHouse failed", "where", "see that it is up"),
+        "ClickHouse cannot be opened", "where", "start the server"),
     "query": (chdb("SELECT 1 FROM nowhere"), StoreError, "ClickHouse failed", "where", "read the reason"),
     "chdb-memory": (
         chdb("SELECT groupArray(number) FROM numbers(100000000) SETTINGS max_memory_usage = 1000000"), StoreError,

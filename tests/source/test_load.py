@@ -322,7 +322,7 @@ def test_the_tables_have_their_keys_and_indexes_from_the_first_load_on(source_db
 
 def test_a_database_that_does_not_answer(file, tmp_path):
     request = Request(TRANSACTIONS, (str(file(T1)),))
-    with pytest.raises(StoreError, match="the operational database failed"):
+    with pytest.raises(StoreError, match=r"PostgreSQL does not answer\n  Input: the operational database"):
         load(
             f"postgresql://postgres@/x?host={tmp_path}",
             request,

@@ -9,7 +9,7 @@ import clickhouse_connect
 import pytest
 
 from jobs.core import settings
-from jobs.core.errors import StoreError
+from jobs.core.errors import ConfigError, StoreError
 from jobs.stores import clickhouse
 
 
@@ -26,16 +26,16 @@ def connect(monkeypatch, dsn: str, wait: float = 0):
 
 def test_a_wrong_password_is_refused_and_not_repeated(server, monkeypatch):
     dsn = f"clickhouse://night:wr0ngpass@127.0.0.1:{urlsplit(server[0]).port}/"
-    with pytest.raises(StoreError) as caught, connect(monkeypatch, dsn):
+    with pytest.raises(ConfigError) as caught, connect(monkeypatch, dsn):
         pass
     text = str(caught.value)
-    assert "cannot be opened" in text and "AUTHENTICATION_FAILED" in text
+    assert "refused the login" in text and "AUTHENTICATION_FAILED" in text
     assert f"127.0.0.1:{urlsplit(dsn).port}" in text and "wr0ngpass" not in text
 
 
 def test_without_a_password_it_is_refused(server, monkeypatch):
     dsn = f"clickhouse://127.0.0.1:{urlsplit(server[0]).port}/"
-    with pytest.raises(StoreError, match="AUTHENTICATION_FAILED"), connect(monkeypatch, dsn):
+    with pytest.raises(ConfigError, match="AUTHENTICATION_FAILED"), connect(monkeypatch, dsn):
         pass
 
 

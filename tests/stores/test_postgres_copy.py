@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from psycopg2.sql import SQL, Identifier
 
 from jobs.core.digest import table_digest
-from jobs.core.errors import ConfigError, StoreError
+from jobs.core.errors import ConfigError, DataError, StoreError
 from jobs.stores import postgres
 
 SCHEMA = pa.schema(
@@ -46,10 +46,10 @@ def test_a_table_comes_back_as_it_went_in(serving_db, rows):
     assert found.schema == SCHEMA and table_digest(found, ("id",)) == table_digest(table, ("id",))
 
 
-def test_a_text_that_postgres_cannot_hold_is_a_store_error(serving_db):
+def test_a_text_that_postgres_cannot_hold_is_wrong_data(serving_db):
     table = pa.table({"id": ["a\0b"]})
     with (
-        pytest.raises(StoreError, match="0x00"),
+        pytest.raises(DataError, match="0x00"),
         postgres.connect(serving_db) as session,
         session,
         session.cursor() as cursor,
