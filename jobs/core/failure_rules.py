@@ -102,16 +102,16 @@ _SPARK = (
 
 _POSTGRES = (
     Rule(ConfigError, "PostgreSQL", "PostgreSQL refused the login",
-         "mend the address (NIGHTSHIFT_POSTGRES_DSN or NIGHTSHIFT_SOURCE_DSN), then run the "
+         "correct the address (NIGHTSHIFT_POSTGRES_DSN or NIGHTSHIFT_SOURCE_DSN), then run the "
          "step again",
          ("code=(28000|28P01)", "password authentication failed", "no pg_hba.conf entry",
           r"role \S+ does not exist")),
     Rule(ConfigError, "PostgreSQL", "PostgreSQL cannot be reached under this address",
-         "mend the address, then run the step again",
+         "correct the address, then run the step again",
          ("code=3D000", r"database \S+ does not exist",
           "invalid (dsn|integer value|percent|connection option)")),
     Rule(ConfigError, "PostgreSQL", "PostgreSQL and this client do not agree on encryption",
-         "mend sslmode in the address, or PGSSLMODE, then run the step again",
+         "correct sslmode in the address, or PGSSLMODE, then run the step again",
          ("does not support SSL", "certificate", "sslmode", "PGSSLMODE")),
     Rule(ConfigError, "PostgreSQL", "PostgreSQL refuses this role",
          "grant what the reason names, then run the step again",
@@ -124,17 +124,17 @@ _POSTGRES = (
     Rule(StoreError, "PostgreSQL", "PostgreSQL accepts no writes",
          "have the address name the primary server, not a standby, then run the step again",
          ("code=25006", "ReadOnlySqlTransaction")),
+    Rule(StoreError, "PostgreSQL", "PostgreSQL waited too long for another session",
+         "let that session end, then run the step again",
+         ("code=(55P03|40P01|40001)", "LockNotAvailable", "DeadlockDetected",
+          "SerializationFailure")),
     Rule(StoreError, "PostgreSQL", "PostgreSQL ended a statement or its session",
          "Nightshift asks for no time limit: ask the administrator, or whoever runs a proxy "
          "before it, who ended it and why, then run the step again",
          ("code=(57014|25P03|25P04|57P05)", "QueryCanceled", r"Timeout\b.*session",
           "due to (statement|idle|transaction|lock)")),
-    Rule(StoreError, "PostgreSQL", "PostgreSQL waited in vain for another session",
-         "let that session end, then run the step again",
-         ("code=(55P03|40P01|40001)", "LockNotAvailable", "DeadlockDetected",
-          "SerializationFailure")),
     Rule(DataError, "PostgreSQL", "PostgreSQL refused a row",
-         "mend the row that the reason names where it comes from, then run the step again",
+         "correct the row that the reason names where it comes from, then run the step again",
          (r"code=2[23]\w{3}",)),
     Rule(StoreError, "PostgreSQL", "PostgreSQL reports damage on its disk",
          "have the administrator look at its log and its disk before anything is written to it"
@@ -145,12 +145,12 @@ _POSTGRES = (
          (r"code=(57P0[123]|08\w{3})", "connection", "refused", "terminating",
           "could not (connect|translate|receive)", "server closed")),
     Rule(StoreError, "PostgreSQL", "PostgreSQL refused a statement",
-         "read the reason, mend it, then run the step again"),
+         "read the reason, correct it, then run the step again"),
 )  # fmt: skip
 
 _CLICKHOUSE = (
     Rule(ConfigError, "ClickHouse", "ClickHouse refused the login",
-         "mend NIGHTSHIFT_CLICKHOUSE_DSN, or grant what the reason names, then run the step "
+         "correct NIGHTSHIFT_CLICKHOUSE_DSN, or grant what the reason names, then run the step "
          "again",
          ("AUTHENTICATION_FAILED", "ACCESS_DENIED", "REQUIRED_PASSWORD", "WRONG_PASSWORD",
           "code=READONLY")),
@@ -159,16 +159,16 @@ _CLICKHOUSE = (
          ("CHECKSUM_DOESNT_MATCH", "CORRUPTED_DATA", "CANNOT_READ_ALL_DATA", "CANNOT_DECOMPRESS",
           "UNEXPECTED_END_OF_FILE", "NO_FILE_IN_DATA_PART", "UNKNOWN_CODEC")),
     Rule(StoreError, "ClickHouse", "ClickHouse cannot be opened",
-         "start the server, or mend NIGHTSHIFT_CLICKHOUSE_DSN, then run the step again",
+         "start the server, or correct NIGHTSHIFT_CLICKHOUSE_DSN, then run the step again",
          ("connect", "EmbeddedServer", "Max retries", "timed out", "resolve")),
     Rule(StoreError, "ClickHouse", "ClickHouse failed",
-         "see that it is up (NIGHTSHIFT_CLICKHOUSE_DSN); read the reason, mend it, then run "
+         "see that it is up (NIGHTSHIFT_CLICKHOUSE_DSN); read the reason, correct it, then run "
          "the step again"),
 )  # fmt: skip
 
 _REDIS = (
     Rule(ConfigError, "Redis", "Redis refused the login",
-         "mend NIGHTSHIFT_REDIS_URL, or grant the user what the reason names, then run the "
+         "correct NIGHTSHIFT_REDIS_URL, or grant the user what the reason names, then run the "
          "step again",
          ("Authentication", "NOAUTH", "WRONGPASS", "NOPERM", "NoPermission")),
     Rule(StoreError, "Redis", "Redis accepts no writes",
@@ -180,7 +180,7 @@ _REDIS = (
 
 _MLFLOW = (
     Rule(ConfigError, "MLflow", "MLflow refused the login",
-         "mend MLFLOW_TRACKING_URI, or the rights of its user, then run the step again",
+         "correct MLFLOW_TRACKING_URI, or the rights of its user, then run the step again",
          ("error code 40[13]", "40[13] Client Error", "PERMISSION_DENIED", "UNAUTHENTICATED")),
     Rule(ConfigError, "MLflow", "what Nightshift writes to in MLflow was deleted",
          "restore what the reason names in MLflow (its list of experiments has a filter for "
@@ -198,7 +198,7 @@ _MLFLOW = (
 
 _LIBRARIES = (
     Rule(ConfigError, "the lake", "the lake refused the access",
-         "mend NIGHTSHIFT_LAKE_URL or the credentials of its store, then run the step again",
+         "correct NIGHTSHIFT_LAKE_URL or the credentials of its store, then run the step again",
          ("NoCredentials", "AccessDenied", "Forbidden", "PermissionError", "InvalidAccessKeyId",
           "SignatureDoesNotMatch", "NoSuchBucket")),
     Rule(ConfigError, "", "{engine} may not read or write there",

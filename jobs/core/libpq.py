@@ -12,6 +12,16 @@ from psycopg2.extensions import connection, parse_dsn
 
 from jobs.core.pg_variables import variables
 
+# What a role or a database may have been given for its people: a night's statements take as long as they take, a
+# lock's session waits for its step, and all but the source is written to.
+_NO_LIMITS = {
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "transaction_timeout": "0",
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "default_transaction_read_only": "off",
+}
 # Everything that changes how values are written as text, and read from it. A role, a database or PGOPTIONS may
 # have set any of them to something else.
 SETTINGS: Mapping[str, str] = {
@@ -23,6 +33,7 @@ SETTINGS: Mapping[str, str] = {
     "bytea_output": "hex",
     "standard_conforming_strings": "on",
     "lc_monetary": "C",
+    **_NO_LIMITS,
 }
 # A server that does not know a setting, because it is older, keeps what it does.
 _APPLY = """

@@ -54,7 +54,8 @@ CASES = {
         lambda folder: psycopg2.connect(f"postgresql://u:secret@{NOWHERE}/x"), StoreError, "PostgreSQL does not answer",
         "where", "start it"),
     "address": (
-        lambda folder: psycopg2.connect(masking.learn("postgresql://u:pw%zzsecret@h/x")), ConfigError, "under this address", "where", "mend"),
+        lambda folder: psycopg2.connect(masking.learn("postgresql://u:pw%zzsecret@h/x")),
+        ConfigError, "under this address", "where", "correct"),
     "redis": (
         lambda folder: redis.Redis.from_url(f"redis://:secret@{NOWHERE}/0").ping(), StoreError, "Redis does not answer",
         "where", "see that it is up"),
