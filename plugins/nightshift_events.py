@@ -54,7 +54,6 @@ def emit(pipeline: str, step: str, context: Context, left: dict[str, Any]) -> No
         if "model" in EVENTS[step]
         else None
     )
-    # Not by an alias: its events have the partition key of the run, and a run by the form's date has none.
     event = context["outlet_events"][asset(pipeline, EVENTS[step])]
     event.extra = {"pipeline": pipeline, "date": day, "version": version, "rows": left["rows"]}
     event.add_partitions(day)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
@@ -39,6 +41,23 @@ def scheduled(night, services, databases, tmp_path_factory):
                 yield platform
 
     return make
+
+
+@pytest.fixture(scope="module")
+def canned(services, databases, tmp_path_factory):
+    """Airflow over an installation that holds nothing: the steps of its DAGs are canned (tests/canned_dags)."""
+    bundle = {
+        "name": "dags-folder", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": str(Path(__file__).parent / "canned_dags")},
+    }  # fmt: skip
+    given = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle])}
+    home = tmp_path_factory.mktemp("canned") / "home"
+    (home / "canned").mkdir(parents=True)
+    with databases("serving") as serving, databases("airflow") as metadata:
+        place = Place(home, serving, serving, services.redis.rpartition("/")[0] + "/15")
+        place.set_params()
+        with running(place, metadata, given) as platform:
+            yield platform
 
 
 @dataclass(frozen=True)
@@ -82,6 +101,14 @@ class Platform:
                 assert time.monotonic() < deadline, f"{found}\n{self.logs(run)}"
                 time.sleep(0.5)
             return found
+
+    def order(self, day, step, what):
+        """What a canned step does on its next tries: `fail`, or `hold` until it is mended."""
+        (self.place.home / "canned" / f"{day}-{step}").write_text(what)
+
+    def mend(self, day, step):
+        """Withdraw the order."""
+        (self.place.home / "canned" / f"{day}-{step}").unlink()
 
     def logs(self, run, dag=DAG):
         """For messages of failed tests: the ends of the logs of the tasks that failed."""

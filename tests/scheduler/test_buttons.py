@@ -2,63 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import os
-from datetime import timedelta
-from pathlib import Path
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from jobs.core import settings
 from jobs.core.errors import StoreError
-from nights import DAY, Place
-from platform_under_test import DAG, kill, running
+from nights import DAY
+from platform_under_test import DAG, kill
 
 pytestmark = pytest.mark.timeout(400)
-CANNED = Path(__file__).parent / "canned"
+FRESHNESS = "freshness"
 FIRST, SECOND, THIRD = (DAY + timedelta(days=7 * n) for n in range(3))  # no day waits for another
 STEP = "validate"  # the one that fails
 
 
 @pytest.fixture(scope="module")
-def platform(services, databases, tmp_path_factory):
-    """An Airflow of canned steps over an installation that holds nothing; the tests of this module run in order."""
-    redis = services.redis.rpartition("/")[0] + "/15"
-    bundle = {
-        "name": "dags-folder", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-        "kwargs": {"path": str(CANNED)},
-    }  # fmt: skip
-    given = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle])}
-    home = tmp_path_factory.mktemp("buttons") / "home"
-    (home / "canned").mkdir(parents=True)
-    with databases("serving") as serving, databases("airflow") as metadata:
-        place = Place(home, serving, serving, redis)
-        place.set_params()
-        with running(place, metadata, given) as platform:
-            yield platform
+def platform(canned):
+    """One Airflow for all tests of this module, which run in order."""
+    return canned
 
 
 @pytest.fixture(scope="module")
 def red(platform):
     """(run of each day) Runs that failed in STEP while their deadline is pending; what failed them is mended."""
     for day in (FIRST, SECOND, THIRD):
-        order(platform, day, STEP, "fail")
+        platform.order(day, STEP, "fail")
     with platform.api("oncall") as api:
-        runs = {day: api.trigger(DAG, day, steps="ingest") for day in (FIRST, SECOND, THIRD)}
+        runs = {day: api.trigger(DAG, day, steps="ingest") for day in (FIRST, THIRD)}
+        form = {"logical_date": None, "conf": {"date": str(SECOND), "steps": "ingest"}}
+        runs[SECOND] = api.call("POST", f"dags/{DAG}/dagRuns", form)["dag_run_id"]
     assert {platform.finish(run)[0] for run in runs.values()} == {"failed"}
     for day, run in runs.items():
         assert pending(platform, run), "the deadline of a failed run is pending"
-        mend(platform, day, STEP)
+        platform.mend(day, STEP)
     return runs
-
-
-def order(platform, day, step, what):
-    """What the canned step does on its next tries."""
-    (platform.place.home / "canned" / f"{day}-{step}").write_text(what)
-
-
-def mend(platform, day, step):
-    (platform.place.home / "canned" / f"{day}-{step}").unlink()
 
 
 def pending(platform, run):
@@ -79,9 +59,17 @@ def healed(platform, *runs, dag=DAG):
         assert not pending(platform, run)
 
 
+def test_every_run_shows_its_day_as_its_partition_key_also_where_the_form_named_it(platform, red):
+    with platform.api("analyst") as api:
+        keys = {
+            day: api.call("GET", f"dags/{DAG}/dagRuns/{run}")["partition_key"] for day, run in red.items()
+        }
+    assert keys == {day: str(day) for day in red}
+
+
 def test_clear_of_a_task_of_a_run_and_of_runs_in_the_list_while_the_deadline_is_pending(platform, red):
     due = pending(platform, red[FIRST])
-    order(platform, SECOND, "extract", "hold")
+    platform.order(SECOND, "extract", "hold")
     with platform.api("oncall") as api:
         api.clear_run(DAG, red[SECOND])
         api.clear(DAG, red[FIRST], STEP)
@@ -98,19 +86,39 @@ def test_clear_of_a_task_that_runs_and_of_a_run_that_was_marked_failed(platform,
         platform.await_task(run, "extract", "running", tries=tries + 1)
         api.mark(DAG, run, "failed")
         platform.await_task(run, "extract", "failed")
-        mend(platform, SECOND, "extract")
+        platform.mend(SECOND, "extract")
         api.clear_run(DAG, run)
     healed(platform, run)
+
+
+def test_a_run_is_deleted(platform, red):
+    with platform.api("oncall") as api:
+        api.call("DELETE", f"dags/{DAG}/dagRuns/{red[THIRD]}")
+        assert api.runs(DAG, THIRD) == []
+
+
+def test_a_paused_dag_starts_nothing_until_it_is_unpaused_and_freshness_is_cleared(platform):
+    platform.order(FIRST, "freshness", "fail")
+    with platform.api("oncall") as api:
+        api.call("PATCH", f"dags/{FRESHNESS}", {"is_paused": True})
+        run = api.trigger(FRESHNESS, FIRST)
+        time.sleep(3)
+        assert api.state(FRESHNESS, run) == "queued"
+        api.call("PATCH", f"dags/{FRESHNESS}", {"is_paused": False})
+        assert api.wait(FRESHNESS, run, 60) == "failed"
+        platform.mend(FIRST, "freshness")
+        api.clear(FRESHNESS, run, "fraud.freshness", "movies.freshness")
+    healed(platform, run, dag=FRESHNESS)
 
 
 @pytest.fixture(scope="module")
 def earlier(platform):
     """A failed run that an earlier release created: its deadline counts from when it was queued, and is pending."""
-    order(platform, FIRST, "extract", "fail")
+    platform.order(FIRST, "extract", "fail")
     with platform.api("oncall") as api:
         run = api.trigger("queued_at", FIRST)
         assert api.wait("queued_at", run, 60) == "failed"
-    mend(platform, FIRST, "extract")
+    platform.mend(FIRST, "extract")
     assert pending(platform, run)
     return run
 
@@ -131,3 +139,46 @@ def test_a_run_of_an_earlier_release_can_be_cleared_once_airflow_has_been_starte
     with platform.api("oncall") as api:
         api.clear("queued_at", earlier, "extract")
     healed(platform, earlier, dag="queued_at")
+
+
+@pytest.mark.slow
+def test_a_missing_pool_is_imported_again(platform):
+    with platform.api() as api:
+        api.call("DELETE", "pools/training")
+    imported = platform.place.nightshift("airflow", "pools", "import", "plugins/nightshift_pools.json")
+    said, _ = imported.communicate(timeout=120)
+    assert imported.returncode == 0, said
+    with platform.api() as api:
+        assert api.call("GET", "pools/training")["slots"] == 1
+
+
+@pytest.mark.slow
+def test_housekeeping_by_hand_is_a_dry_run_until_it_is_switched_off(platform):
+    with platform.api("oncall") as api:
+        for form, option in (({}, "--dry-run"), ({"dry_run": False}, "--no-dry-run")):
+            run = api.trigger("housekeeping", FIRST, pipeline="fraud", **form)
+            assert api.wait("housekeeping", run, 120) == "success"
+            assert f" {option}" in api.log("housekeeping", run, "fraud.housekeeping")
+
+
+@pytest.mark.slow
+def test_a_backfill_is_made_in_the_ui_shows_its_days_and_is_cancelled(platform):
+    first, last = THIRD + timedelta(days=7), THIRD + timedelta(days=9)
+    days = [first + timedelta(days=n) for n in range(3)]
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)  # a first backfill makes Airflow run it, too
+    for day in (*days, yesterday):
+        platform.order(day, "extract", "hold")
+    with platform.api("oncall") as api:
+        body = {
+            "dag_id": DAG, "from_date": f"{first}T00:00:00Z", "to_date": f"{last + timedelta(days=1)}T00:00:00Z",
+            "max_active_runs": 1, "reprocess_behavior": "failed", "dag_run_conf": {"steps": "ingest"},
+        }  # fmt: skip
+        backfill = api.call("POST", "backfills", body)["id"]
+        runs = {day: run for day in days for run in api.runs(DAG, day)}
+        assert len(runs) == len(days)
+        platform.await_task(runs[first], "extract", "running")
+        api.call("PUT", f"backfills/{backfill}/cancel")
+        for day in (*days, yesterday):
+            platform.mend(day, "extract")
+        states = [api.wait(DAG, runs[day], 120) for day in days]
+    assert states == ["success", "failed", "failed"], "what runs goes on; what is queued never starts"

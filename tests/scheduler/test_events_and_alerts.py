@@ -81,7 +81,7 @@ def platform(scheduled, webhook, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(platform):
-    """The run of the night, by the form's date: it has no partition key."""
+    """The run of the night, by the form's date."""
     with platform.api("oncall") as api:
         run = by_form(api, DAG, DAY)
     platform.finish(run)
