@@ -57,6 +57,7 @@ def _mount() -> None:
     from jobs.cli import (
         backtest,
         demo,
+        forget,
         look,
         manage,
         migrate,
@@ -86,6 +87,7 @@ def _mount() -> None:
     app.command("sql")(look.sql)
     app.command("dsn")(look.dsn)
     app.command("rollback")(manage.rollback)
+    app.command("forget")(forget.forget)
     app.add_typer(backtest.app, name="backtest")
     app.command("restore")(manage.restore)
     app.command("params")(manage.params)

@@ -78,9 +78,7 @@ class ClickHouse:
         What dead attempts at the same day left is dropped: whoever stages holds the lock on the day.
         """
         self._create(database, table)
-        for mark in (_STAGE, _SWAP):
-            for stale in self._tables(database, f"{table.name}{mark}{day:%Y%m%d}_"):
-                self.drop(database, stale)
+        self._drop_stale(database, table, day)
         staging = f"{table.name}{_STAGE}{day:%Y%m%d}_{attempt}"
         self.client.command(f"CREATE TABLE {_name(database, staging)} AS {_name(database, table.name)}")
         if rows.num_rows:
@@ -131,6 +129,18 @@ class ClickHouse:
     def drop(self, database: str, staging: str) -> None:
         """Drop a staging table; nothing happens when it is gone."""
         self.client.command(f"DROP TABLE IF EXISTS {_name(database, staging)} SYNC")
+
+    def drop_day(self, database: str, table: Table, day: date) -> None:
+        """Remove a day, and what dead attempts at it left; nothing happens where it is gone."""
+        self._drop_stale(database, table, day)
+        if self._exists(database, table.name):
+            statement = f"ALTER TABLE {_name(database, table.name)} DROP PARTITION {{day:Date}}"
+            self.client.command(statement, parameters={"day": day})
+
+    def _drop_stale(self, database: str, table: Table, day: date) -> None:
+        for mark in (_STAGE, _SWAP):
+            for stale in self._tables(database, f"{table.name}{mark}{day:%Y%m%d}_"):
+                self.drop(database, stale)
 
     def _replace(self, database: str, ready: str) -> None:
         table, _, rest = ready.rpartition(_SWAP)

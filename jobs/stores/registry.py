@@ -180,6 +180,15 @@ def project_aliases(
                 client.delete_registered_model_alias(model, alias)
 
 
+def aliases_of(settings: Settings, model: str, digest: str) -> list[str]:
+    """The aliases that name the version with this digest, sorted; none where none carries it."""
+    with connect(settings) as client:
+        if (version := version_of(client, model, digest)) is None:
+            return []
+        named = client.get_registered_model(model).aliases
+    return sorted(alias for alias, number in named.items() if str(number) == version)
+
+
 def tag(settings: Settings, model: str, digest: str, name: str, value: str) -> None:
     """Tag the version with this digest; nothing where none carries it."""
     with connect(settings) as client:

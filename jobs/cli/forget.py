@@ -1,0 +1,54 @@
+"""`nightshift forget`: undo days that were run by mistake."""
+
+from __future__ import annotations
+
+from datetime import date as Day
+from typing import Annotated
+
+import typer
+
+
+def forget(
+    pipeline: Annotated[str, typer.Argument(help="The use case.")],
+    days: Annotated[
+        str, typer.Argument(metavar="DATE|FIRST..LAST", help="The UTC day, or days, both included.")
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run/--no-dry-run", help="List what would be removed; remove nothing.")
+    ] = True,
+) -> None:
+    """Undo days that were run by mistake: remove their manifests, files, quarantine and ClickHouse partitions.
+
+    Refused, with the reasons, when a day was published or decided on, or when a day that stays was made from it. A
+    removal that was killed resumes when the command is given again.
+
+    Example: nightshift forget fraud 2026-11-27 --no-dry-run
+    """
+    from jobs.cli import show
+    from jobs.core import settings
+    from jobs.steps import forget
+
+    chosen, wanted = settings.load(), _days(days)
+    plans = {day: forget.plan(chosen, pipeline, day, wanted) for day in wanted}
+    if not dry_run:
+        plans = {day: forget.forget(chosen, pipeline, day) for day in wanted}
+    lines = [line for found in plans.values() for line in found.lines()]
+    if not lines:
+        show.echo(f"there is nothing of {days} of {pipeline}")
+        return
+    show.echo("dry run, nothing was removed; it would be:" if dry_run else "removed:")
+    for line in lines:
+        show.echo(f"  {line}")
+
+
+def _days(text: str) -> list[Day]:
+    """The days from the last to the first: a day goes before those that it was made from."""
+    from jobs.core.identity import days
+
+    first, _, last = text.partition("..")
+    try:
+        return [*days(Day.fromisoformat(first), Day.fromisoformat(last or first))][::-1]
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is neither a day nor FIRST..LAST, as in 2026-11-26..2026-11-27"
+        ) from None

@@ -1,0 +1,146 @@
+"""Undoing a day: what it left in the lake and in ClickHouse goes, if nothing was decided, published or made from it.
+
+No step of the night, and it leaves no manifest: the day is as if it had never been run. Failpoint: forget.removing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import PurePosixPath
+
+from jobs.core import locks
+from jobs.core.errors import DataError
+from jobs.core.failpoint import failpoint
+from jobs.core.manifest import manifest_name
+from jobs.core.settings import Settings
+from jobs.core.usecase import Table, model, tables
+from jobs.steps.frame import STEPS, run_lock
+from jobs.steps.records import RECORDS
+from jobs.stores import clickhouse, leftovers, lineage, promotions, registry
+from jobs.stores.lake import Lake
+from jobs.stores.serving import publications, schema
+
+LOCK_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a day left: files of the lake in the order in which they go, and ClickHouse tables with a partition of it."""
+
+    files: Sequence[str]
+    partitions: Sequence[Table]
+
+    def lines(self) -> Iterator[str]:
+        """One line for each thing, for a person."""
+        yield from (f"lake        {path}" for path in self.files)
+        yield from (f"clickhouse  {table.name}" for table in self.partitions)
+
+
+def plan(settings: Settings, pipeline: str, day: date, among: Collection[date] = ()) -> Plan:
+    """What there is of the day; DataError, with everything that refers to it, when it may not be forgotten.
+
+    What the days `among` refer to does not count: they are forgotten as well.
+    """
+    lake = Lake(settings.lake)
+    lake.require_schema_version()
+    reasons = [
+        *_manifests(lake, pipeline, day, {day, *among}),
+        *_served(settings, pipeline, day),
+        *_aliases(settings, pipeline, day),
+    ]
+    if reasons:
+        raise DataError(
+            f"{day} of {pipeline} cannot be forgotten, because other things refer to it: {'; '.join(reasons)}",
+            remedy="leave the day as it is; if its tables are served, roll back instead (`nightshift rollback`)",
+            input=f"{pipeline} {day}",
+        )
+    return Plan(_files(lake, pipeline, day), _partitions(settings, pipeline, day))
+
+
+def forget(settings: Settings, pipeline: str, day: date) -> Plan:
+    """Remove what `plan` lists, and return it; nothing else of the day runs meanwhile.
+
+    Manifests go first, those of the last step before those of the first, so that what is left names no file that is
+    gone; a removal that was killed resumes when it is asked for again.
+    """
+    with _alone(settings, pipeline, day):
+        found = plan(settings, pipeline, day)
+        lake = Lake(settings.lake)
+        for path in found.files:
+            lake.remove(path)
+            failpoint("forget.removing")
+        if found.partitions:
+            with clickhouse.connect(settings) as db:
+                for table in found.partitions:
+                    db.drop_day(pipeline, table, day)
+    return found
+
+
+@contextmanager
+def _alone(settings: Settings, pipeline: str, day: date) -> Iterator[None]:
+    """Hold every lock that a step of the day takes."""
+    names = [run_lock(pipeline, day), pipeline, *(manifest_name(pipeline, step, day) for step in STEPS)]
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(
+                locks.hold(settings.postgres, name, f"nightshift forget {pipeline} {day}", LOCK_SECONDS)
+            )
+        yield
+
+
+def _manifests(lake: Lake, pipeline: str, day: date, going: Collection[date]) -> Iterator[str]:
+    """The manifests that were made from this day, except those of the days that are `going`."""
+    ours = {manifest_name(pipeline, step, day) for step in STEPS}
+    for name, manifest in lineage.manifests(lake, pipeline).items():
+        if manifest.date in going:
+            continue
+        named = {
+            folder
+            for text in leftovers.named([manifest])
+            for folder in (text, str(PurePosixPath(text).parent))
+        }
+        if read := sorted(ours & (named | set(manifest.reads))):
+            yield f"the manifest {name} names {read[0]}"
+
+
+def _served(settings: Settings, pipeline: str, day: date) -> Iterator[str]:
+    """What was published of the day, and what was decided about it."""
+    with schema.connect(settings.postgres) as session:
+        for each in publications.every(session, pipeline):
+            if each.date == day:
+                yield f"the version {each.version} was published ({each.state})"
+    for row in promotions.history(settings.postgres, pipeline):
+        if row.date == day:
+            yield f"a decision of this date is in promotions ({row.kind}, {row.verdict})"
+
+
+def _aliases(settings: Settings, pipeline: str, day: date) -> Iterator[str]:
+    """The aliases of MLflow that name the model which the day trained; MLflow is asked only if it trained one."""
+    trained = Lake(settings.lake).manifest(manifest_name(pipeline, "train", day))
+    if trained is None or trained.model_digest is None:
+        return
+    for alias in registry.aliases_of(settings, model(pipeline).NAME, trained.model_digest):
+        yield f"the alias {alias} in MLflow names the model of this day"
+
+
+def _files(lake: Lake, pipeline: str, day: date) -> list[str]:
+    """The files of the day's folders: manifests first, from the last step to the first."""
+    found = [
+        file.path
+        for step in reversed(STEPS)
+        for file in lake.listing(manifest_name(pipeline, step, day))
+    ]  # fmt: skip
+    return sorted(found, key=lambda path: not path.endswith("/manifest.json"))
+
+
+def _partitions(settings: Settings, pipeline: str, day: date) -> list[Table]:
+    of_pipeline = tables(pipeline)
+    with clickhouse.connect(settings) as db:
+        return [
+            table
+            for table in (*of_pipeline.AGGREGATES, *of_pipeline.PREDICTIONS, *RECORDS)
+            if day in db.days(pipeline, table)
+        ]
