@@ -154,7 +154,7 @@ def test_a_day_whose_model_has_an_alias_is_refused(place):
             with suppress(MlflowException):
                 client.create_registered_model("fraud")
             version = client.create_model_version(
-                "fraud", "file:///nowhere", tags={registry.DIGEST_TAG: digest}
+                "fraud", "s3://nowhere/model", tags={registry.DIGEST_TAG: digest}
             )
             client.set_registered_model_alias("fraud", "drill", version.version)
         try:
