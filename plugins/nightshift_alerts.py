@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from urllib.parse import quote
 from airflow.sdk.configuration import conf
 
 from jobs.core.errors import ConfigError
+from jobs.core.masking import mask
 from jobs.core.params import AlertParams, alerts
 from jobs.core.settings import load
 from nightshift_notifier import LIMIT_S, send
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# What an address of a store has before its host, and what libpq takes for a password.
-_CREDENTIALS = re.compile(r"(?<=://)[^\s/]+(?=@)|(?<=password=)\S+", re.IGNORECASE)
 ENDED = ("success", "failed")  # of a run
 _LINES, _CHARACTERS = 5, 1_000
 
@@ -86,7 +84,7 @@ def known() -> AlertParams:
 
 
 def _say(title: str, *lines: str) -> None:
-    text = _CREDENTIALS.sub("***", "\n".join(filter(None, lines)))
+    text = mask("\n".join(filter(None, lines)))
     log.error("%s. %s", title, " ".join(text.split()))
     send(known().connection, title, text)
 

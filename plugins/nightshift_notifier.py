@@ -13,8 +13,6 @@ import sys
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
-from nightshift_steps import environment
-
 # A task is not over before its callbacks are, and Airflow ends these after 60 s (`task_success_overtime`): so long for
 # asking what is served, so long for sending.
 LIMIT_S = 20
@@ -52,10 +50,13 @@ def _addresses(connection: str) -> list[str]:
 
 
 def _apprise(addresses: list[str], title: str, text: str) -> None:
-    """In a process, which can be ended whatever it waits for; the addresses are not among its arguments."""
+    """In a process, which can be ended whatever it waits for.
+
+    Of the environment it gets PATH alone, with all addresses and secrets left out; its own are not among its arguments.
+    """
     ended = subprocess.run(
         [sys.executable, "-c", "from apprise.cli import main; main()", "--notification-type", "failure", "--title", title],
-        input=text, env=environment(os.environ) | {"APPRISE_URLS": "\n".join(addresses)}, text=True,
+        input=text, env={"PATH": os.environ.get("PATH", os.defpath), "APPRISE_URLS": "\n".join(addresses)}, text=True,
         timeout=LIMIT_S, capture_output=True, check=False,
     )  # fmt: skip
     if ended.returncode:

@@ -25,6 +25,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from jobs.core import pods
 from jobs.core.errors import ConfigError, DataError
+from jobs.core.masking import mask
 from jobs.core.pg_variables import restored
 from jobs.core.settings import PROJECT, load
 from nightshift_dates import day_of
@@ -83,8 +84,8 @@ class CommandOperator(BaseOperator):
         tail: deque[str] = deque(maxlen=50)
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self.log.info("%s", line.rstrip())
-            tail.append(line)
+            tail.append(mask(line))  # native code writes past the step's own masking
+            self.log.info("%s", tail[-1].rstrip())
         if code := self._process.wait():
             raise failure(run, code, tail)
 
@@ -181,9 +182,11 @@ def failure(run: str, code: int, tail: deque[str]) -> StepFailed:
         text = "\n".join(lines[said:]).removeprefix("error: ")
     elif code in (-signal.SIGKILL, 128 + signal.SIGKILL):
         text = f"{run}: killed; if nobody did, the machine was out of memory"
+    elif code < 0:
+        text = f"{run}: ended by {signal.Signals(-code).name} in native code; run it again, and report it if it repeats"
     else:
         text = "\n".join([f"{run}: ended with exit code {code}", *lines[-3:]])
-    return (MendFirst if code in FINAL else StepFailed)(text)
+    return (MendFirst if code in FINAL else StepFailed)(mask(text))
 
 
 def nights(pipeline: str) -> Asset:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 
-from jobs.core import settings
+from jobs.core import masking, settings
 
 if TYPE_CHECKING:
     from jobs.cli.show import Screen
@@ -42,7 +41,7 @@ def up(
             migrate=lambda: run.migrate(chosen, lambda line: board.show("migrate", line)),
         )  # fmt: skip
     for name, url in endpoints.items():
-        screen.say(f"{name:24} {_without_password(url)}")
+        screen.say(f"{name:24} {masking.public(url)}")
     if not stores:
         state = State(chosen.home)
         screen.say(f"{'Airflow':24} {airflow.url(state)}")
@@ -107,8 +106,3 @@ class _Board:
 
     def show(self, service: str, doing: str) -> None:
         self._screen.say(f"{service:13} {doing}")
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

@@ -53,8 +53,8 @@ def passwords(address: str) -> set[str]:
 
 
 def public(address: str) -> str:
-    """The address without its login, for a link that people follow."""
-    return _LOGIN.sub("", address)
+    """The address without its login and its options, for people to read and follow."""
+    return _LOGIN.sub("", address).partition("?")[0]
 
 
 def ambiguous(address: str) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
+from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -11,10 +14,12 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from jobs.core import masking, settings
+from jobs.core import failures, masking, settings, traces
 from jobs.core.errors import ConfigError, StoreError
+from jobs.stores import clickhouse, postgres, redis, registry, source
 
 PASSWORDS = st.text(st.characters(exclude_categories=("Cs",)), min_size=masking.SHORTEST, max_size=30)
+PRINTED = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=masking.SHORTEST, max_size=30)
 FORMS = {
     "raw": str,
     "percent": lambda text: quote(text, safe=""),
@@ -43,7 +48,7 @@ def shown(password: str, text: str) -> list[str]:
     return [name for name, form in forms.items() if form in text]
 
 
-@limits(max_examples=200, deadline=None)
+@limits(max_examples=100, deadline=None)
 @given(PASSWORDS.filter(lambda password: password.strip("*")), st.sampled_from(sorted(FORMS)))
 def test_a_learned_password_is_in_no_words(password, form):
     masking._learned.clear()
@@ -51,7 +56,7 @@ def test_a_learned_password_is_in_no_words(password, form):
     assert shown(password, masking.mask(f"<<{FORMS[form](password)}>>")) == []
 
 
-@limits(max_examples=200, deadline=None)
+@limits(max_examples=100, deadline=None)
 @given(PASSWORDS.filter(lambda password: not any(map(str.isspace, password))))
 def test_the_login_of_an_address_that_nobody_learned_is_in_no_words(password):
     address = f"http://night:{quote(password, safe='')}@host:5000"
@@ -117,3 +122,40 @@ def test_errors_and_logs_have_no_secrets(capsys, monkeypatch):
     )
     said = capsys.readouterr().err
     assert "geheim" not in said and "a:b" not in said and said.count("***") >= 4
+
+
+ERRORS = {
+    settings.POSTGRES: (
+        "postgresql://night:{}@127.0.0.1:9/x",
+        lambda chosen: postgres.connect(chosen.postgres),
+    ),
+    settings.SOURCE: ("postgresql://night:{}@127.0.0.1:9/x", lambda chosen: source.connect(chosen.source)),
+    settings.REDIS: ("redis://:{}@127.0.0.1:9/0", lambda chosen: redis.connect(chosen.redis, "fraud")),
+    settings.CLICKHOUSE: ("clickhouse://night:{}@127.0.0.1:9/", clickhouse.connect),
+    settings.MLFLOW: ("http://night:{}@127.0.0.1:9", registry.connect),
+}
+
+
+@pytest.mark.parametrize("encoded", [True, False], ids=["encoded", "raw"])
+@pytest.mark.parametrize("name", ERRORS)
+def test_no_failing_store_shows_its_password(name, encoded, tmp_path):
+    """By way of the store's own error, its story in a file, and a line of the log."""
+
+    @limits(max_examples=12, deadline=None)
+    @given(PRINTED.filter(lambda password: password.strip("*")))
+    def property_(password):
+        masking._learned.clear()
+        address, opened = ERRORS[name]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+            patch.setenv(name, address.format(quote(password, safe="") if encoded else password))
+            with pytest.raises(Exception) as caught, opened(settings.load()) as store:
+                getattr(store, "served", getattr(store, "search_experiments", None))()
+            error = failures.explain(caught.value)
+            story = Path(traces.write(caught.value, tmp_path, "story")).read_text()
+            said = io.StringIO()
+            masking.masked(said).write(f"{caught.value!r} {os.environ[name]}")
+        for text in (str(error), story, said.getvalue()):
+            assert shown(password, text) == []
+
+    property_()

@@ -7,6 +7,7 @@ import importlib
 import json
 import logging
 import socket
+import sys
 import time
 from contextlib import closing
 from datetime import UTC, date, datetime
@@ -152,6 +153,23 @@ def test_no_password_leaves_with_an_alert(alerts, connected, serving, caplog):
     assert "postgresql://***@host:5432/x" in connected.posted[0]["message"]
     for text in (connected.posted[0]["message"], caplog.text):
         assert "pass@word" not in text and "not-for-logs" not in text
+
+
+def test_the_process_of_an_alert_gets_its_addresses_and_nothing_else(alerts, monkeypatch, tmp_path):
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nenv > {tmp_path}/environment\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("NIGHTSHIFT_POSTGRES_DSN", "postgresql://serving:not-for-alerts@host/x")
+    monkeypatch.setenv(
+        CONNECTION, json.dumps({"conn_type": "apprise", "extra": {"config": {"path": "json://h"}}})
+    )
+    alerts.send("nightshift_alerts", "title", "text")
+    names = {line.partition("=")[0] for line in (tmp_path / "environment").read_text().splitlines()}
+    assert names - {"PWD", "SHLVL", "_", "OLDPWD"} == {
+        "PATH",
+        "APPRISE_URLS",
+    }  # those four are the shell's own
 
 
 def test_a_long_error_is_cut(alerts, connected, serving):

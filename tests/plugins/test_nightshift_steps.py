@@ -62,6 +62,15 @@ def test_a_killed_step_is_said_to_be(steps):
     assert "killed" in str(steps.failure("fraud/extract", -9, deque(["reading\n"])))
 
 
+def test_a_step_that_native_code_ended_is_said_to_be(steps):
+    assert "SIGSEGV" in str(steps.failure("fraud/extract 2018-07-10", -11, deque(["reading\n"])))
+
+
+def test_no_password_of_a_step_is_in_its_failure(steps):
+    tail = deque(["error: MLflow at http://night:pass/word@host:5000 failed\n"])
+    assert str(steps.failure("x", 75, tail)) == "MLflow at http://***@host:5000 failed"
+
+
 def test_a_step_gets_the_environment_without_what_is_airflows(steps):
     theirs = {"AIRFLOW_HOME": "x", "AIRFLOW__CORE__FERNET_KEY": "x", "AIRFLOW_CTX_DAG_ID": "x", "_AIRFLOW_Y": "x",
               "NIGHTSHIFT_AIRFLOW_DB": "x", "NIGHTSHIFT_AIRFLOW_DSN": "x", "NIGHTSHIFT_AIRFLOW_JWT_SECRET": "x"}  # fmt: skip
