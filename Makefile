@@ -14,7 +14,7 @@ APT_INSTALL = command -v apt-get >/dev/null && \
 	$$root apt-get install -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo test test-slow test-drift test-kubernetes test-chaos test-browser lint docs bench lock images clean
+.PHONY: help place setup up down demo test test-slow test-drift test-kubernetes test-chaos test-browser lint docs bench lock images clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -85,8 +85,14 @@ clean: ## Stop the services and delete .venv and .nightshift with all data
 	@test ! -x $(BIN)/nightshift || $(BIN)/nightshift down --purge
 	rm -rf $(VENV) .nightshift
 
+# A virtual environment refuses a colon in its path; the scripts that pip writes into it break at the others.
+place:
+	@case "$$(pwd)" in *[:\"\\\$$\`]*) printf '%s\n' \
+		'error: the scripts of a virtual environment cannot lie in a folder with one of : " \ $$ ` in its path.' \
+		"  Input: $$(pwd)." '  Next: move or clone the project to another folder' >&2; exit 1;; esac
+
 # setuptools comes first, pinned: what has no wheel is built by it and by nothing fetched unpinned.
-$(SETUP): requirements.lock pyproject.toml
+$(SETUP): requirements.lock pyproject.toml | place
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
 		echo "error: $(PYTHON) is not a Python 3.11 with venv. Next: install one (Debian, Ubuntu:" \
 		"apt-get install python3.11 python3.11-venv; Fedora: dnf install python3.11; macOS:" \

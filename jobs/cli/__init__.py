@@ -28,7 +28,9 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; an error is printed as one of ours, without secrets and without a traceback."""
     from jobs.core import failures, masking
+    from jobs.core.environment import settle
 
+    settle()  # before anything is imported that reads it
     sys.stderr = masking.masked(sys.stderr)
     try:
         _mount()

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 import jobs
@@ -211,13 +212,26 @@ def _lock(
 @cache
 def code_version() -> str:
     """`NIGHTSHIFT_CODE_VERSION` (images set it), else the commit of the checkout, else the package's version."""
-    if version := os.environ.get("NIGHTSHIFT_CODE_VERSION"):
-        return version
-    git = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=12"]
+    return os.environ.get("NIGHTSHIFT_CODE_VERSION") or _commit(PROJECT) or jobs.__version__
+
+
+def _commit(project: Path) -> str:
+    """The commit of the checkout at `project`; empty where that is none, though a folder above it may be one."""
+    # Set inside a hook of git, these name the repository that the hook belongs to.
+    given = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(project), *words]
+        return subprocess.run(command, env=given, capture_output=True, text=True, check=True).stdout.rstrip(
+            "\n"
+        )
+
     try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        if not Path(git("rev-parse", "--show-toplevel")).samefile(project):
+            return ""
+        return git("describe", "--always", "--dirty", "--abbrev=12")
     except (OSError, subprocess.CalledProcessError):
-        return jobs.__version__
+        return ""
 
 
 def _some(days: Sequence[date], limit: int = 5) -> str:

@@ -22,9 +22,9 @@ from clickhouse_connect.driver.binding import quote_identifier
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from jobs.core.checks import Check, equal
-from jobs.core.errors import StoreError
+from jobs.core.errors import ConfigError, StoreError
 from jobs.core.failures import explain
-from jobs.core.settings import Settings
+from jobs.core.settings import CLICKHOUSE, Settings
 from jobs.core.usecase import PIPELINES, Table
 from jobs.stores.versions import Migration, migrations, require
 
@@ -215,10 +215,18 @@ def connect(settings: Settings, wait: float = OPEN_SECONDS, *, check: bool = Tru
 
 def _open(dsn: str, wait: float) -> Any:
     if folder := _folder(dsn):
+        if "?" in str(folder):
+            raise ConfigError(
+                "chDB cannot keep data under a path with a question mark",
+                input=str(folder),
+                remedy=f"set NIGHTSHIFT_HOME, or {CLICKHOUSE}, to a folder without one",
+            )
         folder.parent.mkdir(parents=True, exist_ok=True)
     deadline, pause = time.monotonic() + wait, 0.05
     while True:
         try:
+            if folder:  # as it is, not as part of an address, in which `%` and `#` mean something
+                return clickhouse_connect.get_client(interface="chdb", path=str(folder))
             return clickhouse_connect.get_client(dsn=dsn)
         except ClickHouseError as error:
             if not folder or _BUSY not in str(error):

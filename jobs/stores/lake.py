@@ -7,7 +7,6 @@ schema version. Any file system that fsspec knows will do.
 
 from __future__ import annotations
 
-import glob
 import io
 import json
 import os
@@ -50,7 +49,11 @@ class Lake:
     """One lake; every path below is relative to its root."""
 
     def __init__(self, url: str) -> None:
-        self._fs, self._root = fsspec.core.url_to_fs(url)
+        # A path is taken as it is: fsspec would split it at `::`.
+        if url.startswith("/"):
+            self._fs, self._root = fsspec.filesystem("file"), url.rstrip("/")
+        else:
+            self._fs, self._root = fsspec.core.url_to_fs(url)
         self._local = "file" in (
             self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,)
         )
@@ -194,7 +197,7 @@ class Lake:
         try:
             return int(json.loads(self._fs.cat_file(f"{self._root}/{_SCHEMA}"))["number"])
         except FileNotFoundError:
-            return 0 if self._fs.glob(f"{glob.escape(self._root)}/*/*/*/manifest.json") else None
+            return 0 if self._manifests("", depth=4) else None
         except (ValueError, KeyError, TypeError):
             raise DataError(
                 f"{_SCHEMA} of the lake does not name a schema version",
@@ -214,13 +217,19 @@ class Lake:
 
     def days(self, pipeline: str, step: str) -> list[date]:
         """The days of which `step` has a manifest, oldest first."""
-        found = self._manifests(f"{pipeline}/{step}")
+        found = self._manifests(f"{pipeline}/{step}", depth=2)
         return sorted(date.fromisoformat(path.parent.name) for path in found)
 
     def steps(self, pipeline: str) -> list[str]:
         """The steps that have left a manifest."""
-        return sorted({path.parents[1].name for path in self._manifests(f"{pipeline}/*")})
+        return sorted({path.parents[1].name for path in self._manifests(pipeline, depth=3)})
 
-    def _manifests(self, steps: str) -> list[PurePosixPath]:
-        found = self._fs.glob(f"{glob.escape(self._root)}/{steps}/*/manifest.json")
-        return [PurePosixPath(path) for path in found]
+    def _manifests(self, folder: str, depth: int) -> list[PurePosixPath]:
+        """Every manifest so many levels below `folder`. No pattern: the root may have any character in it."""
+        top = f"{self._root}/{folder}".rstrip("/")
+        paths = [PurePosixPath(path) for path in self._fs.find(top, maxdepth=depth)]
+        return [
+            path
+            for path in paths
+            if path.name == "manifest.json" and len(path.relative_to(top).parts) == depth
+        ]

@@ -74,8 +74,23 @@ def _registry(settings: Settings) -> Iterator[Any]:
             Repo.init(str(root), no_scm=True, force=True).close()
         # Locks of a process that was killed: whoever is here holds the registry alone.
         shutil.rmtree(root / ".dvc" / "tmp", ignore_errors=True)
-        with Repo(str(root)) as repo, repo.config.edit() as config:
-            config["core"] |= {"analytics": False, "remote": _REMOTE, "autostage": False}
-            config["remote"] = {_REMOTE: {"url": f"{settings.lake.rstrip('/')}/snapshots"}}
-        with Repo(str(root)) as repo:
+        core = {"analytics": False, "remote": _REMOTE, "autostage": False}
+        # Given here and not in its file, whose format has no room for every path.
+        with (
+            _remote(settings.lake.rstrip("/")) as url,
+            Repo(str(root), config={"core": core, "remote": {_REMOTE: {"url": url}}}) as repo,
+        ):
             yield repo
+
+
+@contextmanager
+def _remote(lake: str) -> Iterator[str]:
+    """The address of the remote: behind a link where the lake's has braces, which DVC takes for a text's blanks."""
+    if not set("{}") & set(lake):
+        yield f"{lake}/snapshots"
+        return
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as folder:
+        link = Path(folder) / "lake"
+        Path(lake).mkdir(parents=True, exist_ok=True)
+        link.symlink_to(lake)
+        yield f"{link}/snapshots"

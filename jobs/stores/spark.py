@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +12,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.core import traces
+from jobs.core import environment, traces
+from jobs.core.log import logger
 from jobs.core.manifest import Dataset
 from jobs.core.settings import Settings
 from jobs.core.usecase import Table
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
 
 # A step's JVM lives for seconds to minutes: quick compilation and one collector thread beat peak speed.
 _JVM = (
-    f"-Dlog4j2.configurationFile={Path(__file__).with_name('spark-log4j2.properties')}",
+    # As an address it has no character that Log4j, or who splits these options, takes for one of its own.
+    f"-Dlog4j2.configurationFile={Path(__file__).with_name('spark-log4j2.properties').as_uri()}",
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
 )
@@ -36,18 +40,17 @@ def session(settings: Settings, jvm: Sequence[str] | None = None) -> SparkSessio
     """
     from pyspark.sql import SparkSession
 
-    os.environ.setdefault("JAVA_HOME", str(java.home()))
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    master = settings.spark_master
     scratch = settings.home / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
-    master = settings.spark_master
+    _prepare_environment(cluster=not master.startswith("local"))
     builder = SparkSession.builder.master(master).appName("nightshift")
     options = {
         "spark.sql.session.timeZone": "UTC",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.extraJavaOptions": " ".join(
-            (*_JVM, f"-Djava.io.tmpdir={scratch}", *(spark_archive.options() if jvm is None else jvm))
+            map(_quoted, (*_JVM, *_temporary(scratch), *(spark_archive.options() if jvm is None else jvm)))
         ),
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
@@ -59,7 +62,7 @@ def session(settings: Settings, jvm: Sequence[str] | None = None) -> SparkSessio
         options |= {
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
-            "spark.local.dir": str(scratch),
+            "spark.local.dir": str(scratch) if "," not in str(scratch) else tempfile.gettempdir(),  # a list
             # Planning again after every stage costs more than it saves on one machine's worth of rows.
             "spark.sql.adaptive.enabled": "false",
         }
@@ -69,6 +72,42 @@ def session(settings: Settings, jvm: Sequence[str] | None = None) -> SparkSessio
         return builder.getOrCreate()
     with traces.of_engine(scratch):  # what the JVM says of a failure is hundreds of lines long
         return builder.getOrCreate()
+
+
+def _prepare_environment(cluster: bool) -> None:
+    """Have the JVM to come be our Java with our Spark, whatever else the machine is set up for.
+
+    Raises ConfigError where there is no such Java.
+    """
+    import pyspark
+
+    if pyspark.SparkContext._gateway:
+        return
+    wanted = environment.for_java(os.environ, cluster) | {
+        "JAVA_HOME": str(java.home()),
+        "SPARK_HOME": str(Path(pyspark.__file__).parent),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": sys.executable,
+    }
+    if ignored := sorted(name for name in os.environ if os.environ[name] != wanted.get(name)):
+        logger().debug(f"Spark starts without this environment's {', '.join(ignored)}")
+    environment.replace(wanted)
+
+
+def _temporary(scratch: Path) -> tuple[str, ...]:
+    """The JVM's option for temporary files: it unpacks libraries there and runs them, which a mount may forbid."""
+    folder = next((each for each in (scratch, Path(tempfile.gettempdir())) if _may_execute(each)), scratch)
+    return (f"-Djava.io.tmpdir={folder}",)
+
+
+def _may_execute(folder: Path) -> bool:
+    return not os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0)
+
+
+def _quoted(option: str) -> str:
+    """One word of the string that Spark's launcher splits into options."""
+    escaped = option.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def read(spark: SparkSession, lake: Lake, datasets: Sequence[Dataset], schema: pa.Schema) -> DataFrame:
@@ -86,7 +125,9 @@ def frame(spark: SparkSession, table: pa.Table, scratch: Path) -> DataFrame:
 def _parquet(spark: SparkSession, schema: pa.Schema, *paths: str) -> DataFrame:
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    return spark.read.schema(from_arrow_schema(schema, prefer_timestamp_ntz=True)).parquet(*paths)
+    rows = spark.read.schema(from_arrow_schema(schema, prefer_timestamp_ntz=True))
+    # A path is one file, whatever brackets or backslashes are in it, and never a pattern.
+    return rows.option("__globPaths__", "false").parquet(*paths)
 
 
 def collect(frame: DataFrame, table: Table) -> pa.Table:

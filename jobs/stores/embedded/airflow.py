@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobs.core.errors import StoreError
+from jobs.core.errors import ConfigError, StoreError
 from jobs.core.settings import AIRFLOW_DB, PROJECT
 from jobs.stores.embedded import postgres
 from jobs.stores.embedded.services import Service, inherited
@@ -82,8 +82,9 @@ def environment(state: State) -> dict[str, str]:
 def prepare(state: State) -> None:
     """Make its folders and logins, bring its database to this version and make the pools; needs PostgreSQL.
 
-    Raises StoreError, with what Airflow said, when it could not.
+    Raises StoreError, with what Airflow said, when it could not, and ConfigError for a path that Airflow would change.
     """
+    _check_paths(PROJECT, state.home)
     for name in ("airflow", "logs/airflow", *(f"airflow/{component}" for component in COMPONENTS)):
         state.folder(name)
     logins(state)
@@ -96,6 +97,16 @@ def prepare(state: State) -> None:
         _call(state, "db", "migrate")
         _call(state, "pools", "import", str(POOLS))
         write(done, wanted)
+
+
+def _check_paths(*paths: Path) -> None:
+    for path in map(str, paths):
+        if os.path.expandvars(path) != path:
+            raise ConfigError(
+                "Airflow would take a part of this path for the name of a variable of the environment",
+                input=path,
+                remedy="move it to a path without `$`; NIGHTSHIFT_HOME moves the home",
+            )
 
 
 def logins(state: State) -> dict[str, str]:

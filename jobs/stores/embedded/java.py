@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from jobs.core import environment
 from jobs.core.errors import ConfigError
 
 OLDEST = 17
@@ -20,15 +21,21 @@ def home() -> Path:
 
     Raises ConfigError with the command that installs one.
     """
+    passed_over = []
     for candidate in _candidates():
-        if _version(candidate) >= OLDEST:
+        if (version := _version(candidate)) >= OLDEST:
             return candidate
-    raise ConfigError(f"Spark needs Java {OLDEST} or newer and none was found", remedy=_how_to_install())
+        passed_over.append(f"{candidate} is {f'Java {version}' if version else 'no Java that starts'}")
+    raise ConfigError(
+        f"Spark needs Java {OLDEST} or newer, and there is none on this machine",
+        input="; ".join(passed_over),
+        remedy=_how_to_install(),
+    )
 
 
 def _candidates() -> Iterator[Path]:
     if told := os.environ.get("JAVA_HOME"):
-        yield Path(told)
+        yield Path(told).absolute()
     if found := shutil.which("java"):
         yield Path(found).resolve().parents[1]
     for pattern in _FOLDERS:
@@ -38,13 +45,15 @@ def _candidates() -> Iterator[Path]:
 def _version(candidate: Path) -> int:
     """The major version of the Java at `candidate`, 0 when there is none that starts."""
     try:
-        said = subprocess.run(
-            [candidate / "bin" / "java", "-version"], capture_output=True, text=True, check=False
-        ).stderr
-    except OSError:
+        ended = subprocess.run(
+            [candidate / "bin" / "java", "-version"], env=environment.for_java(os.environ), timeout=60,
+            capture_output=True, text=True, errors="replace", check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
         return 0
-    found = re.search(r'version "(\d+)', said)
-    return int(found[1]) if found else 0
+    # Java 8 and older call themselves 1.8.
+    named = re.search(r'version "(?:1\.)?(\d+)', ended.stderr)
+    return int(named[1]) if named and not ended.returncode else 0
 
 
 def _how_to_install() -> str:

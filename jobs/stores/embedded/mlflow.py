@@ -18,7 +18,7 @@ def service(state: State) -> Service:
         "--host": HOST,
         "--port": str(state.port("mlflow")),
         "--workers": "1",
-        "--artifacts-destination": str(state.home / "mlflow" / "artifacts"),
+        "--artifacts-destination": (state.home / "mlflow" / "artifacts").as_uri(),
     }
     return Service(
         name="mlflow",

@@ -19,7 +19,6 @@ bind {host}
 port {port}
 protected-mode yes
 daemonize no
-dir "{folder}"
 requirepass "{password}"
 appendonly yes
 save ""
@@ -46,9 +45,7 @@ def prepare(state: State) -> None:
     file = state.folder("redis") / "redis.conf"
     file.touch(mode=0o600)
     file.write_text(
-        _CONFIG.format(
-            host=HOST, port=state.port("redis"), folder=file.parent, password=_escaped(state.secret("redis"))
-        )
+        _CONFIG.format(host=HOST, port=state.port("redis"), password=_escaped(state.secret("redis")))
     )
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from jobs.core.environment import ours
 from jobs.core.errors import ConfigError, StoreError
 from jobs.core.pg_variables import set_aside
 
@@ -116,9 +117,8 @@ def start(service: Service) -> None:
 
 def inherited() -> dict[str, str]:
     """The environment of this process for a service: what would lead it to another database is not in it."""
-    return {
-        name: value for name, value in set_aside(os.environ).items() if not name.startswith(_OTHER_DATABASE)
-    }
+    given = ours(set_aside(os.environ))
+    return {name: value for name, value in given.items() if not name.startswith(_OTHER_DATABASE)}
 
 
 def as_user(user: int | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import random
 import secrets
 import shutil
 import socket
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,22 +42,27 @@ class State:
         return self.home / "endpoints.json"
 
     def prepare(self) -> None:
-        """Make the folders of the home. Raises ConfigError when the home is another user's."""
+        """Make the folders of the home, and let nobody else write to it: secrets lie there, and settings.
+
+        Raises ConfigError when the home is another user's.
+        """
         self.folder(".")
         if (owner := self.home.stat().st_uid) != os.geteuid():
             raise ConfigError(
                 f"{self.home} belongs to {user_name(owner)}",
                 remedy=f"run this as {user_name(owner)}, or set NIGHTSHIFT_HOME to a folder of your own",
             )
+        mode = stat.S_IMODE(self.home.stat().st_mode)
+        if mode & stat.S_IWOTH:  # made under an open umask
+            self.home.chmod(mode & ~stat.S_IWOTH)
         self.folder("logs")
         self.folder("run")
 
     def folder(self, name: str) -> Path:
-        """The folder called `name`, made where it is missing. What is there keeps its mode, except the home's."""
+        """The folder called `name`, made where it is missing. What is there keeps its mode."""
         path = self.home / name
         if not path.is_dir():
-            path.mkdir(parents=True)
-            path.chmod(0o700)
+            path.mkdir(mode=0o700, parents=True)
         return path
 
     @contextmanager

@@ -38,6 +38,27 @@ def test_an_old_java_is_passed_over(bare, monkeypatch, version):
     assert java.home() == new
 
 
+def test_a_java_that_is_gone_or_does_not_start_is_passed_over(bare, monkeypatch):
+    new = fake(bare / "jvm" / "new", "17")
+    fake(bare / "broken", "21", code=1)
+    for home in (bare / "gone", bare / "broken", bare / "jvm" / "new" / "bin" / "java"):
+        monkeypatch.setenv("JAVA_HOME", str(home))
+        assert java.home() == new
+
+
+def test_options_for_another_java_stop_none(monkeypatch):
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:NoSuchFlag")
+    assert (java.home() / "bin" / "java").exists()
+
+
+def test_the_error_names_each_java_that_will_not_do(bare, monkeypatch):
+    monkeypatch.setenv("JAVA_HOME", str(fake(bare / "old", "1.8.0_392")))
+    fake(bare / "jvm" / "older", "11.0.2")
+    with pytest.raises(ConfigError) as error:
+        java.home()
+    assert error.value.input == f"{bare}/old is Java 8; {bare}/jvm/older is Java 11"
+
+
 def test_without_java_one_line_says_what_to_install(bare):
     with pytest.raises(ConfigError) as error:
         java.home()

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from jobs.core.errors import ConfigError
+from jobs.stores.embedded import airflow, redis
 from jobs.stores.embedded import state as module
 from jobs.stores.embedded.state import HOST, State
 
@@ -17,16 +18,30 @@ def state(tmp_path):
     return found
 
 
-def test_files_and_folders_are_the_owners_alone_under_any_umask(tmp_path):
+@pytest.fixture
+def open_umask():
     before = os.umask(0)
-    try:
-        state = State(tmp_path / "home")
-        state.prepare()
-        state.secret("redis")
-    finally:
-        os.umask(before)
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in [state.home, *state.home.iterdir()]}
-    assert modes == {"home": 0o700, "logs": 0o700, "run": 0o700, "secrets.json": 0o600}
+    yield
+    os.umask(before)
+
+
+def test_files_and_folders_are_the_owners_alone_under_any_umask(tmp_path, open_umask):
+    state = State(tmp_path / "home")
+    state.prepare()
+    redis.prepare(state)
+    state.folder("airflow")
+    airflow.logins(state)
+    module.write(state.endpoints, {"NIGHTSHIFT_REDIS_URL": redis.url(state)})
+    every = [state.home, *state.home.rglob("*")]
+    assert {path.name for path in every} >= {"secrets.json", "passwords.json", "endpoints.json", "redis.conf"}
+    wrong = {path: mode for path in every if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077}
+    assert wrong == {}
+
+
+def test_a_home_that_all_could_write_to_no_longer_is_one(tmp_path, open_umask):
+    (home := tmp_path / "home").mkdir()
+    State(home).prepare()
+    assert stat.S_IMODE(home.stat().st_mode) == 0o775
 
 
 def test_a_secret_is_generated_once_and_differs_between_homes(state, tmp_path):
