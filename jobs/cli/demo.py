@@ -193,14 +193,33 @@ def fill(chosen: Settings, pipeline: str, data: Path | None) -> None:
 
 
 def _metrics(screen: Screen, chosen: Settings, pipeline: str, day: date) -> None:
+    """Print the metrics of the champion, and of the challenger of D where that is another model."""
     from jobs.core.usecase import model
+    from jobs.stores import promotions
     from jobs.stores.lake import Lake
 
-    if manifest := Lake(chosen.lake).manifest(f"{pipeline}/train/{day}"):
-        metrics, version = manifest.facts["metrics"], manifest.facts["model_version"]
-        screen.say(f"\n{model(pipeline).NAME} version {version}, holdout of {day}:")
-        shown = "  ".join(f"{key} {metrics[key]:.3f}" for key in _METRICS[pipeline])
-        screen.say(f"  {shown}")
+    lake, name = Lake(chosen.lake), model(pipeline).NAME
+    gate = lake.manifest(f"{pipeline}/gate/{day}")
+    for champion in promotions.models(chosen.postgres, pipeline)[-1:]:
+        train = lake.manifest(f"{pipeline}/train/{champion.date}")
+        screen.say(f"\nModel {name} version {champion.version} is the champion, since {champion.date}.")
+        if gate is None or gate.model_digest == champion.digest:
+            _numbers(
+                screen, pipeline, f"holdout of {champion.date}", train.facts["metrics"] if train else None
+            )
+            continue
+        _numbers(screen, pipeline, f"holdout of {day}", gate.facts["champion_metrics"])
+        screen.say(f"Model {name} version {gate.facts['model_version']}, of {day}, was not promoted.")
+        _numbers(screen, pipeline, f"holdout of {day}", gate.facts["metrics"])
+        for reason in gate.facts["reasons"]:
+            if reason.startswith("FAIL"):
+                screen.say(f"  {reason}")
+
+
+def _numbers(screen: Screen, pipeline: str, holdout: str, metrics: dict[str, float] | None) -> None:
+    if metrics:
+        shown = "  ".join(f"{name} {metrics[name]:.3f}" for name in _METRICS[pipeline])
+        screen.say(f"  {holdout}: {shown}")
 
 
 def _answers(screen: Screen, chosen: Settings, pipeline: str) -> bool:

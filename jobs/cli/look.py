@@ -37,31 +37,36 @@ def lookup(
     entity: Annotated[
         str, typer.Argument(help="customer, merchant or transaction of fraud; user or features of movies.")
     ],
-    id_: Annotated[str, typer.Argument(metavar="ID")],
+    id_: Annotated[str, typer.Argument(metavar="ID", help="As the data has it.")],
     algorithm: Annotated[
         str, typer.Option(help="Whose recommendations: hybrid, collaborative, content or popular.")
     ] = "hybrid",
     store: Annotated[Store, typer.Option(help="Which store answers.")] = Store.redis,
 ) -> None:
-    """Print what is served about one customer, merchant, transaction or user, as JSON. Exit code 1: nothing is.
+    """Print what is served about one customer, merchant, transaction or user, as JSON. Exits with 1 if nothing is.
 
-    Example: nightshift lookup fraud customer 596 --store postgres; nightshift lookup movies user 17 --algorithm hybrid
+    Example: nightshift lookup fraud customer C0000596 --store postgres;
+    nightshift lookup movies user U0000017 --algorithm hybrid
     """
-    from jobs.cli import show
     from jobs.core import settings
-    from jobs.core.text import printable_json
-    from jobs.core.usecase import prediction
+    from jobs.core.errors import ConfigError, NightshiftError
+    from jobs.core.text import choice, printable_json
+    from jobs.core.usecase import prediction, tables
     from jobs.stores import client
 
-    known = ENTITIES.get(pipeline, {})
-    if entity not in known:
-        raise typer.BadParameter(f"no entity {entity!r} of {pipeline!r}; there are: {', '.join(known)}")
-    table = prediction(pipeline, known[entity])
+    tables(pipeline)
+    if entity not in (entities := ENTITIES[pipeline]):
+        raise ConfigError(f"{pipeline} serves no such entity", input=entity, remedy=choice(entity, entities))
+    table, chosen = prediction(pipeline, entities[entity]), settings.load()
     key = (id_, algorithm)[: len(table.lookup_key)]
-    found = client.lookup(settings.load(), pipeline, table, key, store.value)
+    found = client.lookup(chosen, pipeline, table, key, store.value)
     if found is None:
-        show.echo(f"{store.value} serves no {entity} {id_} of {pipeline}", err=True)
-        raise typer.Exit(1)
+        near = ", ".join(client.near(chosen, table, id_)) or "none; see `nightshift status`"
+        raise NightshiftError(
+            f"{store.value} serves nothing for this {entity} of {pipeline}",
+            input=" ".join(key),
+            remedy=f"check the spelling; the nearest that are served: {near}",
+        )
     typer.echo(printable_json(json.dumps(found, indent=1, ensure_ascii=False, default=str)))
 
 
@@ -69,23 +74,25 @@ def manifest(
     step: Annotated[str, typer.Argument(help="Which step.")],
     pipeline: Annotated[str, typer.Option(help="The use case.")],
     date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The UTC day D.")],
-    attempt: Annotated[
-        str, typer.Option(help="Be content with what this attempt left, and nothing else.")
-    ] = "",
+    attempt: Annotated[str, typer.Option(help="Accept only what this attempt left.")] = "",
     receipt: Annotated[Path | None, typer.Option(help="Write what was produced to this file.")] = None,
 ) -> None:
-    """Print what a step read, wrote and decided for a day, as JSON. An error when it has not been done, or not by the
-    attempt, or when its parameters, or what it read, have changed since.
+    """Print what a step read, wrote and decided for a day, as JSON.
+
+    Fails if the step has not run for that day, or not by that attempt, or if its parameters or inputs have changed since.
 
     Example: nightshift manifest train --pipeline fraud --date 2018-07-10
     """
     from jobs.cli.steps import write_receipt
     from jobs.core import params, settings
-    from jobs.core.text import printable_json
+    from jobs.core.errors import ConfigError
+    from jobs.core.text import choice, printable_json
     from jobs.core.usecase import parameters
     from jobs.stores.lake import Lake
 
     chosen = settings.load()
+    if step not in parameters(pipeline):
+        raise ConfigError("there is no such step", input=step, remedy=choice(step, parameters(pipeline)))
     section = params.section(chosen.params_file, pipeline, step, parameters(pipeline)[step])
     found = Lake(chosen.lake).result(pipeline, step, date.date(), section.digest, attempt)
     if receipt:

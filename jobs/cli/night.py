@@ -20,8 +20,10 @@ import typer
 from jobs.cli.show import Screen
 from jobs.cli.steps import PARENT
 from jobs.core import locks, params, settings
+from jobs.core.errors import ConfigError
 from jobs.core.manifest import manifest_name
 from jobs.core.settings import Settings
+from jobs.core.text import choice
 from jobs.core.usecase import features, parameters
 from jobs.steps.frame import NIGHTLY, run_lock
 from jobs.stores.lake import Lake
@@ -80,7 +82,7 @@ def between(steps: Sequence[str], first: str | None, last: str | None) -> list[s
     """The steps from `first` to `last`, both included; None is the end of the list."""
     for name in (first, last):
         if name is not None and name not in steps:
-            raise typer.BadParameter(f"no step {name!r}; steps: {', '.join(steps)}")
+            raise ConfigError("a night has no such step", input=name, remedy=choice(name, steps))
     return list(steps[steps.index(first) if first else 0 : steps.index(last) + 1 if last else None])
 
 

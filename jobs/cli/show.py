@@ -17,6 +17,7 @@ from rich.text import Text
 
 from jobs.core.text import printable
 
+_NAME = 17
 _WHOLE = 1_000_000  # columns: no line is cut or wrapped
 
 
@@ -31,6 +32,14 @@ class Screen(Console):
     def say(self, text: str = "", style: str = "") -> None:
         """Print lines of text."""
         self.print(Text(_shown(text), style), soft_wrap=True)
+
+    def item(self, name: str, text: str) -> None:
+        """Print a named line; on a terminal what is too long goes on under its beginning."""
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=_NAME, no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(Text(f"  {printable(name)}"), Text(printable(text)))
+        self.print(grid)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print rows under their columns. What is too long for a terminal goes on in the next line of its column."""

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.cli.night import INGEST
 from jobs.cli.served import age
-from jobs.cli.show import echo
+from jobs.cli.show import Screen, echo
+from jobs.core.errors import ConfigError
+from jobs.core.identity import ranges
 
 if TYPE_CHECKING:
+    from jobs.core.manifest import Manifest
     from jobs.core.settings import Settings
+    from jobs.stores.lineage import Stale
+
+_DECISIONS, _STALE = 3, 20
 
 
 def status(
@@ -22,10 +29,12 @@ def status(
     ] = False,
     range_: Annotated[
         str | None,
-        typer.Option("--range", metavar="FIRST..LAST", help="Look for holes on these days, both included."),
+        typer.Option(
+            "--range", metavar="FIRST..LAST", help="Look for missing days here, both ends included."
+        ),
     ] = None,
 ) -> None:
-    """Say what is served and what is missing or stale.
+    """Show what is served, the newest decisions on the model, and the days that are missing or stale.
 
     With --digests: the content of every partition, snapshot, model and served table. Two states with the same
     lines hold the same data.
@@ -33,16 +42,21 @@ def status(
     Example: nightshift status fraud --range 2018-05-01..2018-05-31
     """
     from jobs.core import schedule, settings
+    from jobs.core.usecase import tables
 
     chosen = settings.load()
+    tables(pipeline)  # an unknown pipeline is an error, not one that serves nothing
     if digests:
         for line in sorted(_digests(chosen, pipeline)):
             echo(line)
         return
-    _served(chosen, pipeline)
+    first, last = _range(range_)
+    screen = Screen()
+    _served(screen, chosen, pipeline)
     if schedule.off(chosen):
-        echo(f"  schedule  {schedule.described(chosen)}")
-    _history(chosen, pipeline, *_range(range_))
+        screen.item("schedule", schedule.described(chosen))
+    _decisions(screen, chosen, pipeline)
+    _history(screen, chosen, pipeline, first, last)
 
 
 def _range(text: str | None) -> tuple[date | None, date | None]:
@@ -51,54 +65,92 @@ def _range(text: str | None) -> tuple[date | None, date | None]:
     try:
         first, last = map(date.fromisoformat, text.split(".."))
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not FIRST..LAST, as in 2018-05-01..2018-05-31") from None
+        raise ConfigError(
+            "--range is not two days", input=text, remedy="write FIRST..LAST, as in 2018-05-01..2018-05-31"
+        ) from None
+    if first > last:
+        raise ConfigError("--range ends before it begins", input=text, remedy=f"write {last}..{first}")
     return first, last
 
 
-def _served(chosen: Settings, pipeline: str) -> None:
-    from jobs.stores import promotions
+def _served(screen: Screen, chosen: Settings, pipeline: str) -> None:
     from jobs.stores.serving import publications, schema
 
     with schema.connect(chosen.postgres) as session:
         served, known = publications.served(session, pipeline), publications.every(session, pipeline)
     if served is None:
-        typer.echo(f"{pipeline}: nothing has been published")
-    else:
-        version = next(each for each in known if each.version == served.version)
-        typer.echo(f"{pipeline} serves {served.version} of {served.date}, published {age(served.at)} ago")
-        typer.echo(f"  model     version {version.model_version} ({(version.model_digest or '')[:12]})")
-        typer.echo(
-            f"  rows      {', '.join(f'{name} {count:,}' for name, count in version.row_counts.items())}"
-        )
-        typer.echo(f"  previous  {served.previous or 'none'}")
-    rows = promotions.history(chosen.postgres, pipeline)
-    for row in rows[-3:]:
-        echo(f"  {row.date} {row.kind}: {row.verdict}; {'; '.join(row.reasons)}")
+        screen.say(f"{pipeline}: nothing has been published")
+        return
+    version = next(each for each in known if each.version == served.version)
+    screen.say(
+        f"{pipeline} serves {served.version} of {served.date}, published {age(version.created_at)} ago"
+    )
+    if age(served.at) != age(version.created_at):  # a rollback came back to it
+        screen.item("since", f"{age(served.at)} ago, {served.reason}")
+    screen.item("model", f"version {version.model_version} ({(version.model_digest or '')[:12]})")
+    screen.item("rows", ", ".join(f"{name} {count:,}" for name, count in version.row_counts.items()))
+    screen.item("previous", served.previous or "none")
 
 
-def _history(chosen: Settings, pipeline: str, start: date | None, end: date | None) -> None:
+def _decisions(screen: Screen, chosen: Settings, pipeline: str) -> None:
+    """The newest decisions on the model; of a gate's checks those that did not pass, each on a line."""
+    from jobs.stores import promotions
+
+    for row in promotions.history(chosen.postgres, pipeline)[-_DECISIONS:]:
+        by = f" by {row.approved_by}" if row.approved_by else ""
+        model = f", model version {row.to_version}" if row.to_version else ""
+        screen.say(f"  {row.date} {row.kind}: {row.verdict}{by}{model}")
+        passed = [reason for reason in row.reasons if reason.startswith("ok ")]
+        for reason in (reason for reason in row.reasons if reason not in passed):
+            screen.item("", reason)
+        if passed:
+            screen.item("", f"{len(passed)} checks passed")
+
+
+def _history(screen: Screen, chosen: Settings, pipeline: str, start: date | None, end: date | None) -> None:
     from jobs.core import params
     from jobs.core.usecase import parameters
     from jobs.steps.frame import STEPS
     from jobs.stores import lineage
     from jobs.stores.lake import Lake
 
-    lake = Lake(chosen.lake)
-    known = lineage.manifests(lake, pipeline)
+    known = lineage.manifests(Lake(chosen.lake), pipeline)
     if not known:
-        typer.echo("  no step has run")
+        screen.say("  no step has run")
         return
+    first = params.first_date(chosen.params_file, pipeline)
     for step in STEPS:
-        if done := lake.days(pipeline, step):
-            missing = lineage.holes(lake, pipeline, step, start or done[0], end or done[-1])
-            gaps = f"holes: {', '.join(map(str, missing))}" if missing else ""
-            typer.echo(f"  {step:15} {len(done):4} days, {done[0]} to {done[-1]} {gaps}".rstrip())
+        if done := sorted(each.date for each in known.values() if each.step == step):
+            # The days before the first training have nothing that could be trained, judged or served.
+            since = max(first, start or done[0]) if step in INGEST else max(done[0], start or done[0])
+            missing = lineage.holes(known, step, since, end or done[-1])
+            gaps = f"  holes: {ranges(missing)}" if missing else ""
+            screen.item(step, f"{len(done):4} days, {done[0]} to {done[-1]}{gaps}")
+    if empty := [each.date for each in known.values() if _is_empty(each)]:
+        screen.item("no rows", f"in the source on {ranges(empty)}")
     sections = {
         step: params.section(chosen.params_file, pipeline, step, model).digest
         for step, model in parameters(pipeline).items()
     }
-    for found in lineage.stale(known, sections):
-        typer.echo(f"  stale: {found.step} {found.date}, because {found.because}; run it again")
+    for line in _stale(lineage.stale(known, sections)):
+        screen.item("stale", line)
+
+
+def _is_empty(manifest: Manifest) -> bool:
+    from jobs.steps.validate import NOT_EMPTY
+
+    return any(check["name"].endswith(NOT_EMPTY) and not check["passed"] for check in manifest.checks)
+
+
+def _stale(runs: Iterable[Stale]) -> Iterator[str]:
+    """A line per step and cause, at most `_STALE` of them."""
+    groups: dict[tuple[str, str], list[date]] = {}
+    for run in runs:
+        groups.setdefault((run.step, run.because), []).append(run.date)
+    for (step, because), dates in list(groups.items())[:_STALE]:
+        yield f"{step} {ranges(dates)}, because {because}; run it again"
+    if rest := sum(map(len, list(groups.values())[_STALE:])):
+        yield f"and {rest:,} more runs"
 
 
 def _digests(chosen: Settings, pipeline: str) -> Iterator[str]:

@@ -27,7 +27,21 @@ class Check:
 
     def __str__(self) -> str:
         mark = "ok" if self.passed else self.severity.upper()
-        return f"{mark} {self.name}: {self.value:.12g} against {self.threshold:.12g} {self.message}".rstrip()
+        value, threshold = _told_apart(self.value, self.threshold)
+        return f"{mark} {self.name}: {value} against {threshold} {self.message}".rstrip()
+
+
+def _told_apart(value: float, threshold: float) -> tuple[str, str]:
+    """Both numbers with four significant digits, or with as many as show that they differ; whole numbers whole."""
+    for digits in range(4, 18):
+        pair = _short(value, digits), _short(threshold, digits)
+        if pair[0] != pair[1] or value == threshold:
+            break
+    return pair
+
+
+def _short(number: float, digits: int) -> str:
+    return f"{number:.0f}" if float(number).is_integer() else f"{number:.{digits}g}"
 
 
 def equal(name: str, value: float, expected: float, message: str = "") -> Check:

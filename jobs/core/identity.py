@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -31,6 +31,19 @@ def days(first: date, last: date) -> Iterator[date]:
     """Every day from `first` to `last`, both included; none when `last` is before `first`."""
     for offset in range((last - first).days + 1):
         yield first + timedelta(days=offset)
+
+
+def ranges(dates: Iterable[date], limit: int = 10) -> str:
+    """The days as text: `2018-05-04, 2018-05-06..2018-07-01 (57 days)`, the first `limit` ranges of them."""
+    spans: list[list[date]] = []
+    for day in sorted(set(dates)):
+        if spans and day - spans[-1][-1] == timedelta(days=1):
+            spans[-1].append(day)
+        else:
+            spans.append([day])
+    shown = [f"{span[0]}..{span[-1]} ({len(span)} days)" if len(span) > 1 else f"{span[0]}" for span in spans]
+    rest = sum(map(len, spans[limit:]))
+    return ", ".join(shown[:limit]) + (f" and {rest:,} more days" if rest else "")
 
 
 def before(day: date, count: int) -> list[date]:

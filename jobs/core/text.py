@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 # Cc: control characters. Cf: invisible ones that reorder or hide text. Cs: halves of a pair. Zl, Zp: line ends.
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -27,6 +29,13 @@ def printable_json(document: str) -> str:
         character if character == "\n" or not _unprintable(character) else json.dumps(character)[1:-1]
         for character in document
     )
+
+
+def choice(name: str, names: Iterable[str]) -> str:
+    """What to write in place of an unknown `name`: the nearest of `names`, if one is near, and all of them."""
+    names = list(names)
+    near = get_close_matches(name.lower(), names, n=1)
+    return (f"did you mean {near[0]}? " if near else "") + f"choose one of {', '.join(names)}"
 
 
 def _unprintable(character: str) -> bool:

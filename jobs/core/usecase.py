@@ -22,6 +22,7 @@ import pyarrow as pa
 from jobs.core.digest import table_digest
 from jobs.core.errors import ConfigError
 from jobs.core.params import Section
+from jobs.core.text import choice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -216,7 +217,7 @@ class Drift(Protocol):
 def module(pipeline: str, name: str) -> Any:
     """The module `name` of a use case; ConfigError for an unknown pipeline."""
     if pipeline not in PIPELINES:
-        raise ConfigError(f"no pipeline {pipeline!r}", remedy=f"pipelines: {', '.join(PIPELINES)}")
+        raise ConfigError("there is no such pipeline", input=pipeline, remedy=choice(pipeline, PIPELINES))
     return importlib.import_module(f"jobs.{pipeline}.{name}")
 
 

@@ -17,6 +17,7 @@ from jobs.steps.frame import Step
 
 LOCK = "date"
 REASON = "reason"
+NOT_EMPTY = ".not_empty"  # end of the name of the check that warns of a day without rows
 
 
 def judge(rows: pd.DataFrame, source: Source, day: date, params: Any) -> pd.Series:
@@ -84,12 +85,19 @@ def run(step: Step) -> None:
         )
     volume = sources(step.run.pipeline)[0].name
     step.check(
-        [volume_check(volume, extract, params, step.run.date)],
+        [empty_check(volume, extract), volume_check(volume, extract, params, step.run.date)],
         remedy="wait for the upstream load to end and re-run extract; "
         "if the day really was that quiet, add it to validate.quiet_days",
         input=extract.output(volume).path,
     )
     step.at("swap")
+
+
+def empty_check(name: str, extract: Manifest) -> Check:
+    """A warning when D has no rows of the first source: a quiet day, a mistyped date, or a load that has not begun."""
+    return at_least(
+        f"{name}{NOT_EMPTY}", extract.output(name).rows, 1, "warn", "the source has no rows of this day"
+    )
 
 
 def volume_check(name: str, extract: Manifest, params: ValidateParams, day: date) -> Check:

@@ -35,6 +35,24 @@ def lookup(
         return from_redis(keys, table, key)
 
 
+def near(settings: Settings, table: Table, text: str) -> list[str]:
+    """The values of the first lookup column that are served next to `text` in sort order: two on each side at most."""
+    column, view = Identifier(table.lookup_key[0]), Identifier(f"{table.name}_current")
+    side = SQL(
+        '(SELECT DISTINCT {c}::text COLLATE "C" AS id FROM {v} WHERE {c}::text COLLATE "C" {how} LIMIT 2)'
+    )
+    sides = [
+        side.format(c=column, v=view, how=SQL(how))
+        for how in ("< %(text)s ORDER BY id DESC", "> %(text)s ORDER BY id")
+    ]
+    with postgres.connect(settings.postgres, "nightshift lookup") as session, session.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NULL", (f"{table.name}_current",))
+        if cursor.fetchone() == (True,):  # nothing was ever published
+            return []
+        cursor.execute(SQL(" UNION ").join(sides) + SQL(" ORDER BY id"), {"text": text})
+        return [row[0] for row in cursor.fetchall()]
+
+
 def from_redis(keys: redis.Redis, table: Table, key: Sequence[Any]) -> Answer | None:
     """As `lookup`: the pointer, then the key; once more when the pointer moved on between the two."""
     version = keys.served()

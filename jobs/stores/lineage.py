@@ -10,6 +10,8 @@ from jobs.core.identity import days
 from jobs.core.manifest import Manifest
 from jobs.stores.lake import Lake
 
+_AFTER_RETRAIN = ("train", "gate", "promote")
+
 
 @dataclass(frozen=True)
 class Stale:
@@ -48,7 +50,12 @@ def stale(known: Mapping[str, Manifest], params: Mapping[str, str]) -> Iterator[
             )
 
 
-def holes(lake: Lake, pipeline: str, step: str, first: date, last: date) -> list[date]:
-    """The days from `first` to `last`, both included, of which `step` has no manifest."""
-    done = set(lake.days(pipeline, step))
+def holes(known: Mapping[str, Manifest], step: str, first: date, last: date) -> list[date]:
+    """The days from `first` to `last`, both included, of which `step` has no manifest though it should.
+
+    `known` are the manifests of one pipeline. Days that retrain left without a training are no holes of what follows it.
+    """
+    done = {each.date for each in known.values() if each.step == step}
+    if step in _AFTER_RETRAIN:
+        done |= {each.date for each in known.values() if each.facts.get("decision") == "keep"}
     return [day for day in days(first, last) if day not in done]

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import pty
 import subprocess
 import sys
 
@@ -15,6 +14,7 @@ from typer.testing import CliRunner
 
 from jobs import cli
 from jobs.core.settings import PROJECT
+from terminal import on_a_terminal
 
 LONG = "x" * 300
 HOSTILE = r"SELECT '[/foo] \x1b[2J' AS text, repeat('x', 300) AS long, 0.1 + 0.2 AS n, NULL AS nothing"
@@ -72,26 +72,3 @@ def test_a_query_that_writes_ends_with_an_error_and_no_trace(home):
     assert done.returncode == 65 and "Traceback" not in done.stderr and "\x1b[2J" not in done.stderr
     assert "OUTFILE reads or writes outside ClickHouse" in done.stderr and "Next:" in done.stderr
     assert not (PROJECT / "x").exists()
-
-
-def on_a_terminal(columns, *words):
-    """What a terminal of that many columns receives from a command."""
-    controller, terminal = pty.openpty()
-    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "jobs", *words], cwd=PROJECT, stdin=terminal, stdout=terminal, stderr=terminal,
-        env=environment,
-    ) as process:  # fmt: skip
-        os.close(terminal)
-        seen = b""
-        while True:
-            try:
-                part = os.read(controller, 65536)
-            except OSError:  # the other end is closed: Linux says so by an error
-                break
-            if not part:
-                break
-            seen += part
-    os.close(controller)
-    assert process.returncode == 0, seen
-    return seen.decode()

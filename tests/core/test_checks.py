@@ -59,3 +59,18 @@ def test_the_mark_is_the_severity():
 def test_a_check_is_stored_whole():
     check = at_least("roc_auc", 0.8, 0.7, severity="warn", message="floor")
     assert Check(**check.as_row()) == check
+
+
+@pytest.mark.parametrize(
+    ("value", "threshold", "text"),
+    [
+        (0.123456789012, 0.5, "0.1235 against 0.5"),
+        (0.79999, 0.8, "0.79999 against 0.8"),
+        (-0.012345678, 0, "-0.01235 against 0"),
+        (1e18, 1e18 + 4096, "1000000000000000000 against 1000000000000004096"),
+        (float("nan"), 0.5, "nan against 0.5"),
+        (float("inf"), 1, "inf against 1"),
+    ],
+)
+def test_numbers_are_as_long_as_it_takes_to_tell_them_apart(value, threshold, text):
+    assert text in str(at_least("metric", value, threshold))

@@ -1,0 +1,38 @@
+"""What `nightshift demo` says at its end: which model serves, which was rejected, where the logins are."""
+
+from __future__ import annotations
+
+import io
+
+from jobs.cli import demo
+from jobs.cli.show import Screen
+from nights import DAY
+
+
+def said(place, act, *arguments):
+    stream = io.StringIO()
+    with place.settings() as chosen:
+        act(Screen(file=stream), chosen, *arguments)
+    return stream.getvalue()
+
+
+def test_a_rejected_model_is_named_beside_the_champion_with_the_metrics_of_both(at):
+    place = at("gate")
+    place.set_params(gate={"floors": {"roc_auc": 1.01}})
+    for step in ("gate", "promote"):
+        place.run(step)
+    facts = place.manifest("gate").facts
+    champion, metrics, newest, others, reason = said(place, demo._metrics, "fraud", DAY).strip().splitlines()
+    assert champion.startswith(f"Model fraud version {facts['champion_version']} is the champion")
+    assert f"roc_auc {facts['champion_metrics']['roc_auc']:.3f}" in metrics and str(DAY) in metrics
+    assert f"version {facts['model_version']}, of {DAY}, was not promoted" in newest
+    assert f"roc_auc {facts['metrics']['roc_auc']:.3f}" in others
+    assert "FAIL floor.roc_auc" in reason
+
+
+def test_a_promoted_model_is_the_champion_and_no_other_is_named(at):
+    place = at("end")
+    facts = place.manifest("gate").facts
+    champion, metrics = said(place, demo._metrics, "fraud", DAY).strip().splitlines()
+    assert f"version {facts['model_version']} is the champion, since {DAY}" in champion
+    assert f"roc_auc {facts['metrics']['roc_auc']:.3f}" in metrics

@@ -1,0 +1,94 @@
+"""Every command of README.md runs, exits 0 and answers with something, on an installation that has what it asks for.
+
+Look things up, Why this model: here, on a prepared night of each pipeline. On real data: here among the slow tests, on files
+of the Handbook's and MovieTweetings' form. How good is the model: tests/cli/test_backtest_*.py. The night, in Airflow:
+tests/scheduler/test_backfill.py. `make demo` and `make test` install and take minutes: a person runs those.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from datetime import date
+
+import pytest
+
+from jobs.cli import demo
+from jobs.core.settings import PROJECT
+from jobs.source.simulate.movies.simulation import MovieSimulation
+from jobs.source.simulate.write import Simulation
+from nights import DAY
+
+README = (PROJECT / "README.md").read_text()
+LOOKED_UP = ("Look things up", "Why this model")
+# An id of the demo's data, and how to get one of the same kind from the tables of a prepared night.
+IDS = {
+    "C0000596": "SELECT customer_id FROM customer_risk_current ORDER BY 1 LIMIT 1",
+    "20180506-0001317": "SELECT transaction_id FROM transaction_scores_current ORDER BY 1 LIMIT 1",
+    "U0000017": "SELECT user_id FROM user_features_current ORDER BY 1 LIMIT 1",
+}
+
+
+def commands(section):
+    """The commands in the blocks of a section, each on one line, without comments and activation."""
+    [text] = re.findall(rf"^## {section}\n(.*?)^## ", README, re.DOTALL | re.MULTILINE)
+    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
+        for line in re.sub(r"\\\n\s*", " ", block).splitlines():
+            command = re.sub(r"\s{2,}#.*|\s# .*$", "", line).strip()
+            if command and not command.startswith((". ", "make ")):
+                yield command
+
+
+def of_movies(command):
+    return bool(re.search(r"\bmovies\b|recommendations", command))
+
+
+LOOK_UPS = [
+    pytest.param("movies" if of_movies(command) else "fraud", command, id=f"{section}: {command[:60]}")
+    for section in LOOKED_UP
+    for command in commands(section)
+]
+
+
+def run(command, place, folder):
+    """(exit code, standard output, standard error) of a command, typed in a shell after `. .venv/bin/activate`."""
+    path = f"{PROJECT / '.venv' / 'bin'}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=os.environ | place.environment | {"PATH": path}, capture_output=True,
+        text=True, timeout=600,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_blocks_are_read_whole():
+    assert len(LOOK_UPS) >= 16
+    assert {command.split()[0] for pipeline, command in (each.values for each in LOOK_UPS)} == {
+        "nightshift", "psql", "redis-cli",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("pipeline", "command"), LOOK_UPS, indirect=["pipeline"])
+def test_what_a_reader_looks_up_is_there(at, pipeline, command, tmp_path):
+    place = at("end")
+    for given, query in IDS.items():
+        if given in command:
+            command = command.replace(given, place.query(query)[0][0])
+    code, out, err = run(command.replace("2018-05-06", str(DAY)), place, tmp_path)
+    assert code == 0, f"{command}\n{out}{err}"
+    written = (tmp_path / "risk.csv").read_text() if "> risk.csv" in command else out
+    rows = [line for line in written.splitlines() if not re.fullmatch(r"[-+ ]*|\(\d+ rows?\)", line)]
+    assert len(rows) >= 2 or "redis-cli" in command, f"{command} answers with nothing but\n{out}{err}"
+    assert out.strip() or "risk.csv" in command
+
+
+def test_the_ids_are_those_of_the_demo():
+    """The demo is not run here, but its rows depend on seed, size and date alone."""
+    last = date(2018, 5, 6)
+    simulation = Simulation(last, 1, demo._CUSTOMERS, demo._MERCHANTS)
+    [(_, rows)] = simulation.tables()
+    assert "20180506-0001317" in rows["transaction_id"].to_pylist()
+    week = Simulation(date(2018, 4, 30), 7, demo._CUSTOMERS, demo._MERCHANTS)
+    assert any("C0000596" in rows["customer_id"].to_pylist() for _, rows in week.tables())
+    ratings = MovieSimulation(date(2013, 2, 28), demo.DAYS["movies"], demo._USERS, demo._MOVIES)
+    assert any("U0000017" in rows.interactions["user_id"].to_pylist() for _, rows in ratings.tables())
