@@ -18,7 +18,7 @@ STEP_NAMES = (
 
 app = typer.Typer(
     name="nightshift",
-    help="A night of features, training, gates and published tables. Start with: nightshift up",
+    help="Run nights of features, training, gates and published tables. Start with: nightshift up",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

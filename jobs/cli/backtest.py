@@ -35,13 +35,17 @@ def fraud(
     start: Annotated[
         datetime, typer.Option(formats=["%Y-%m-%d"], help="First training day of the latest fold.")
     ],
-    folds: Annotated[int, typer.Option(min=1, help="Each steps back by the test length.")] = 4,
-    train_days: Annotated[int, typer.Option(min=2)] = 7,
-    delay_days: Annotated[int, typer.Option(min=1, help="Days until a fraud is reported.")] = 7,
-    test_days: Annotated[int, typer.Option(min=1)] = 7,
+    folds: Annotated[
+        int, typer.Option(min=1, help="Number of folds, each a test length earlier than the one before it.")
+    ] = 4,
+    train_days: Annotated[int, typer.Option(min=2, help="Days that each fold is fitted on.")] = 7,
+    delay_days: Annotated[
+        int, typer.Option(min=1, help="Days between training and test, until frauds are reported.")
+    ] = 7,
+    test_days: Annotated[int, typer.Option(min=1, help="Days that each fold is tested on.")] = 7,
     json_: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
 ) -> None:
-    """ROC AUC, average precision and card precision@100 a fold, beside the Fraud Detection Handbook's baseline.
+    """ROC AUC, average precision and card precision@100 of each fold, beside the Fraud Detection Handbook's baseline.
 
     Example: nightshift backtest fraud --start 2018-06-24 --folds 4 --train-days 7 --delay-days 7 --test-days 7
     """

@@ -25,12 +25,14 @@ def movies(
     split: Annotated[
         Split, typer.Option(help="Hold out the latest interactions, or a share of each user's.")
     ] = Split.time,
-    ratio: Annotated[float, typer.Option(min=0.01, max=0.99, help="The share that is fitted on.")] = 0.75,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split, the fit and the intervals.")] = 0,
+    ratio: Annotated[
+        float, typer.Option(min=0.01, max=0.99, help="Share of the interactions to fit on.")
+    ] = 0.75,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, the fit and the intervals.")] = 0,
     k: Annotated[int, typer.Option(min=1, max=20, help="How many recommendations are judged.")] = 10,
     json_: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
 ) -> None:
-    """nDCG, MAP, precision and recall of every algorithm, with 95 % intervals over users; leaves an MLflow run.
+    """nDCG, MAP, precision and recall of every algorithm, with 95 % intervals over users. Logs a run in MLflow.
 
     Example: nightshift backtest movies --split time --ratio 0.75 --seed 0 --k 10
     """

@@ -33,15 +33,15 @@ ENTITIES = {
 
 
 def lookup(
-    pipeline: Annotated[str, typer.Argument(help="The use case.")],
+    pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")],
     entity: Annotated[
         str, typer.Argument(help="customer, merchant or transaction of fraud; user or features of movies.")
     ],
     id_: Annotated[str, typer.Argument(metavar="ID", help="As the data has it.")],
     algorithm: Annotated[
-        str, typer.Option(help="Whose recommendations: hybrid, collaborative, content or popular.")
+        str, typer.Option(help="Which recommendations: hybrid, collaborative, content or popular.")
     ] = "hybrid",
-    store: Annotated[Store, typer.Option(help="Which store answers.")] = Store.redis,
+    store: Annotated[Store, typer.Option(help="The store to ask.")] = Store.redis,
 ) -> None:
     """Print what is served about one customer, merchant, transaction or user, as JSON. Exits with 1 if nothing is.
 
@@ -71,8 +71,8 @@ def lookup(
 
 
 def manifest(
-    step: Annotated[str, typer.Argument(help="Which step.")],
-    pipeline: Annotated[str, typer.Option(help="The use case.")],
+    step: Annotated[str, typer.Argument(help="Name of the step.")],
+    pipeline: Annotated[str, typer.Option(help="The use case: fraud or movies.")],
     date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The UTC day D.")],
     attempt: Annotated[str, typer.Option(help="Accept only what this attempt left.")] = "",
     receipt: Annotated[Path | None, typer.Option(help="Write what was produced to this file.")] = None,
@@ -100,7 +100,7 @@ def manifest(
     typer.echo(printable_json(found.to_bytes().decode()))
 
 
-def dsn(store: Annotated[Address, typer.Argument(help="Which store.")]) -> None:
+def dsn(store: Annotated[Address, typer.Argument(help="The store.")]) -> None:
     """Print the address of a store, password included: keep it out of logs.
 
     Example: psql "$(nightshift dsn postgres)"

@@ -1,4 +1,4 @@
-"""Taking back, bringing back, and explaining: `nightshift rollback`, `restore`, `params`."""
+"""`nightshift rollback`, `restore` and `params`."""
 
 from __future__ import annotations
 
@@ -22,24 +22,26 @@ class What(StrEnum):
 
 
 def rollback(
-    pipeline: Annotated[str, typer.Argument(help="The use case.")],
-    reason: Annotated[str, typer.Option(help="Why; stored with it.")],
-    what: Annotated[What, typer.Option(help="What to take back.")] = What.both,
+    pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")],
+    reason: Annotated[str, typer.Option(help="Why; stored with the rollback.")],
+    what: Annotated[What, typer.Option(help="What to roll back.")] = What.both,
     to: Annotated[
-        str | None, typer.Option(help="A version, or a model by digest or number. Default: the previous.")
+        str | None,
+        typer.Option(help="Target: a version, or a model by digest or number. Default: the previous one."),
     ] = None,
     date: Annotated[
         datetime | None,
         typer.Option(
-            formats=["%Y-%m-%d"], help="The day from which it counts. Default: that of the newest night."
+            formats=["%Y-%m-%d"], help="The day from which the rollback counts. Default: the newest night."
         ),
     ] = None,
-    by: Annotated[str, typer.Option(envvar="USER", help="Who asks for it.")] = "unknown",
+    by: Annotated[str, typer.Option(envvar="USER", help="Who asks for the rollback.")] = "unknown",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run/--no-dry-run", help="Say what would happen; change nothing.")
+        bool, typer.Option("--dry-run/--no-dry-run", help="Show what would change, without changing it.")
     ] = True,
 ) -> None:
-    """Go back to the previous tables, model, or both. What is left is withdrawn: publishing it again does not undo this.
+    """Go back to the previous tables, model, or both. Versions newer than the target are withdrawn: publishing them again does
+    not undo the rollback.
 
     Example: nightshift rollback fraud --what tables --reason "scores of merchants are off" --no-dry-run
     """
@@ -60,7 +62,7 @@ def rollback(
 
 def _told(facts: dict[str, Any]) -> Iterator[str]:
     """What was done, or would be, a line each."""
-    yield "dry run, nothing was changed; it would be:" if facts["dry_run"] else "rolled back:"
+    yield "dry run, nothing was changed; this would change:" if facts["dry_run"] else "rolled back:"
     yield f"  tables     {_move(facts['left_version'], facts['version'])}"
     yield f"  model      {_move(facts['left_model'], facts['model'])}"
     if not facts["dry_run"]:
@@ -87,7 +89,7 @@ def _newest(chosen: Settings, pipeline: str) -> Day:
 
 
 def restore(
-    pipeline: Annotated[str, typer.Argument(help="The use case.")],
+    pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")],
     model_version: Annotated[str, typer.Option(help="Number of the registered version, as MLflow shows it.")],
     out: Annotated[Path, typer.Option(help="Where to put the training set.")] = Path("training_set.parquet"),
 ) -> None:
@@ -108,7 +110,7 @@ def restore(
     typer.echo(f"{out}: training set of {pipeline} version {model_version}, md5 {md5}")
 
 
-def params(pipeline: Annotated[str, typer.Argument(help="The use case.")] = "fraud") -> None:
+def params(pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")] = "fraud") -> None:
     """Check params.yaml and print every key with its value and meaning.
 
     Example: nightshift params fraud

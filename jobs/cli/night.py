@@ -43,21 +43,21 @@ class Outcome:
 
 
 def run(
-    pipeline: Annotated[str, typer.Argument(help="The use case, a folder of jobs/.")],
+    pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")],
     date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The UTC day D.")],
-    from_: Annotated[str | None, typer.Option("--from", help="First step to run.")] = None,
-    to: Annotated[str | None, typer.Option(help="Last step to run.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="First step to run. Default: extract.")] = None,
+    to: Annotated[str | None, typer.Option(help="Last step to run. Default: verify.")] = None,
     ingest_first: Annotated[
         bool,
         typer.Option(
-            "--catch-up/--no-catch-up", help="First ingest the days of the look-back that are missing."
+            "--catch-up/--no-catch-up", help="First ingest the missing days of the look-back window."
         ),
     ] = True,
 ) -> None:
     """Run a night: every step for one day, or those from --from to --to.
 
-    A failed training does not cost the day's tables: they are published with the champion there is, and the
-    command fails at the end.
+    After a failed training the day's tables are still published, with the current champion, and the command fails at
+    the end.
 
     Example: nightshift run fraud --date 2018-07-10 --from train
     """

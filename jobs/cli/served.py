@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from jobs.stores.serving.publications import Publication, Served
 
 
-def served(pipeline: Annotated[str, typer.Argument(help="The use case.")]) -> None:
-    """Print what is served as one line of JSON: version, date, age since it was published, model. All null: nothing is.
+def served(pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")]) -> None:
+    """Print what is served as one line of JSON: version, date, age since it was published, model. All null: nothing is served.
 
     Example: nightshift served fraud
     """

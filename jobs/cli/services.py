@@ -69,7 +69,7 @@ def down(
         bool, typer.Option("--purge", help="Also delete their data, passwords and logs.")
     ] = False,
 ) -> None:
-    """Stop the services that `nightshift up` started; their data is kept, unless told otherwise.
+    """Stop the services that `nightshift up` started. Their data stays unless you give --purge.
 
     Example: nightshift down
     """

@@ -38,8 +38,10 @@ def simulate(
     merchants: Annotated[int | None, typer.Option(min=1, help="Default: two per customer.")] = None,
     start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day.")] = _HANDBOOK_START,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same rows.")] = 0,
-    label_delay_days: Annotated[float, typer.Option(min=0, help="From a fraud to its report.")] = 7,
-    label_jitter_days: Annotated[float, typer.Option(min=0, help="Up to so much later still.")] = 0,
+    label_delay_days: Annotated[float, typer.Option(min=0, help="Days from a fraud to its report.")] = 7,
+    label_jitter_days: Annotated[
+        float, typer.Option(min=0, help="Random days added to the delay, at most.")
+    ] = 0,
     to: Annotated[Path | None, typer.Option(help="Write parquet files here instead.")] = None,
 ) -> None:
     """Make believable transactions and fraud labels.

@@ -23,7 +23,7 @@ _DECISIONS, _STALE = 3, 20
 
 
 def status(
-    pipeline: Annotated[str, typer.Argument(help="The use case.")] = "fraud",
+    pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")] = "fraud",
     digests: Annotated[
         bool, typer.Option("--digests", help="Only the content digests, one a line, sorted.")
     ] = False,

@@ -22,19 +22,21 @@ ATTEMPT = "NIGHTSHIFT_ATTEMPT"  # of a pod, which carries it as a label
 # Facts by which a DAG, or who schedules on its events, goes on.
 DECISIONS = ("decision", "verdict", "promoted", "version", "served_version")
 
-Pipeline = Annotated[str, typer.Option(help="The use case, a folder of jobs/.")]
+Pipeline = Annotated[str, typer.Option(help="The use case: fraud or movies.")]
 Dates = Annotated[
     list[datetime],
-    typer.Option(formats=["%Y-%m-%d"], help="The UTC day D. Given several times, each is a run of its own."),
+    typer.Option(
+        formats=["%Y-%m-%d"], help="The UTC day D. Repeat it to run several days, one after the other."
+    ),
 ]
 Refresh = Annotated[
-    bool, typer.Option("--refresh", help="Also read again the tables without time, which D has already.")
+    bool, typer.Option("--refresh", help="Also read tables without an event time again, which D already has.")
 ]
 Receipt = Annotated[
     Path | None, typer.Option(help="Write what was produced, without times, to this file (for DVC).")
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run/--no-dry-run", help="Say what would be removed, and remove nothing.")
+    bool, typer.Option("--dry-run/--no-dry-run", help="List what would be removed, without removing it.")
 ]
 
 
@@ -94,10 +96,10 @@ def _command(step: str) -> Callable[..., None]:
 
     def promoting(
         pipeline: Pipeline, date: Dates, receipt: Receipt = None,
-        answer: Annotated[Answer | None, typer.Option(help="Where promotion waits for a person: what they said.")] = None,
-        by: Annotated[str, typer.Option(help="Who said it.")] = "",
-        comment: Annotated[str, typer.Option(help="And why.")] = "",
-        model: Annotated[str, typer.Option(help="The digest that they were asked about.")] = "",
+        answer: Annotated[Answer | None, typer.Option(help="The answer of a person, if promotion waits for one.")] = None,
+        by: Annotated[str, typer.Option(help="Who answered.")] = "",
+        comment: Annotated[str, typer.Option(help="Why.")] = "",
+        model: Annotated[str, typer.Option(help="Digest of the model that the question named.")] = "",
     ) -> None:  # fmt: skip
         given = {"answer": answer.value, "by": by, "comment": comment, "model": model} if answer else {}
         execute(step, pipeline, date, receipt, **given)

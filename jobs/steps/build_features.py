@@ -1,4 +1,4 @@
-"""build_features: the day's aggregates, by Spark, into ClickHouse, one partition a day."""
+"""build_features: aggregate the day with Spark into ClickHouse, one partition per day."""
 
 from __future__ import annotations
 

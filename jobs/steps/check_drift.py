@@ -1,4 +1,4 @@
-"""check_drift: what D brought, and the window that ends with it, against what the champion was fitted and judged on.
+"""check_drift: compare D, and the window that ends with it, with the data that the champion was fitted and judged on.
 
 Nothing that looks like drift is an error: every outcome is a row of `drift_metrics`, and what retrain needs to know is
 among the facts. `judged` is false where the champion cannot be judged at all.

@@ -1,4 +1,4 @@
-"""extract: one day of every source, from the operational PostgreSQL into the lake, typed and otherwise untouched."""
+"""extract: copy one day of every source from the operational PostgreSQL into the lake, typed and otherwise unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""freshness: whether both stores serve D, or a later day, and all of it; read as a client reads."""
+"""freshness: check that both stores serve all of D, or of a later day, as a client reads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""gate: challenger against champion on the same holdout. A rejected challenger is a result, not an error."""
+"""gate: compare challenger and champion on the same holdout. A rejected challenger is a result, not an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""predict: what the champion makes of the events of D, as tables, into ClickHouse."""
+"""predict: score the events of D with the champion and store the tables in ClickHouse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""promote: write the gate's verdict into `promotions`, the truth, and then have the MLflow aliases follow it.
+"""promote: store the gate's verdict in `promotions`, which is the truth, then move the MLflow aliases to match.
 
 Options: answer (approved, declined, expired; needed where `approval` is manual), by (who answered), comment, and model (the
 digest that was asked about).

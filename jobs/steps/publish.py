@@ -1,4 +1,4 @@
-"""publish: the day's predictions, as a new version, into PostgreSQL and Redis, and the pointers to it."""
+"""publish: load the day's predictions into PostgreSQL and Redis as a new version, then move the pointers to it."""
 
 from __future__ import annotations
 

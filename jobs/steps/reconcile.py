@@ -1,4 +1,4 @@
-"""reconcile: PostgreSQL is the truth; bring Redis and the MLflow aliases to it, even from nothing."""
+"""reconcile: bring Redis and the MLflow aliases in line with PostgreSQL, even from nothing."""
 
 from __future__ import annotations
 

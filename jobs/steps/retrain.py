@@ -1,4 +1,4 @@
-"""retrain: whether D trains a challenger, by the policy, the drift and the champion's age; a decision with its reasons."""
+"""retrain: decide whether D trains a challenger, by policy, drift and the champion's age, and store the reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""snapshot: the training set of D, point in time, content-addressed and tracked by DVC."""
+"""snapshot: build the training set of D, point in time, named by its content and tracked by DVC."""
 
 from __future__ import annotations
 

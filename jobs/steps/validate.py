@@ -1,4 +1,4 @@
-"""validate: the day's good rows on one side, the bad with their reasons on the other. Good + quarantined = read."""
+"""validate: split the day's rows into good ones and quarantined ones with their reasons. Good + quarantined = read."""
 
 from __future__ import annotations
 
