@@ -124,8 +124,8 @@ def _history(screen: Screen, chosen: Settings, pipeline: str, start: date | None
             # The days before the first training have nothing that could be trained, judged or served.
             since = max(first, start or done[0]) if step in INGEST else max(done[0], start or done[0])
             missing = lineage.holes(known, step, since, end or done[-1])
-            gaps = f"  holes: {ranges(missing)}" if missing else ""
-            screen.item(step, f"{len(done):4} days, {done[0]} to {done[-1]}{gaps}")
+            gaps = f"holes: {ranges(missing)}" if missing else ""
+            screen.item(step, f"{len(done):4} days, {done[0]} to {done[-1]}  {gaps}".rstrip())
     if empty := [each.date for each in known.values() if _is_empty(each)]:
         screen.item("no rows", f"in the source on {ranges(empty)}")
     sections = {

@@ -37,7 +37,6 @@ _TOKEN = re.compile(r"'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.|``)*`|\w+", re.DOTALL)
 _NOISE = re.compile(
     r"Code: \d+\. DB::Exception: |: In scope SELECT formatQuerySingleLine.*|\(version .*", re.DOTALL
 )
-_READ_ONLY = "only queries that read ClickHouse's tables are run"
 
 
 def read(settings: Settings, query: str, form: str) -> bytes:
@@ -60,7 +59,7 @@ def _checked(client: Any, query: str) -> str:
     ).result_rows
     statement: str = rows[0][0]
     if not statement.startswith(_STATEMENTS):
-        raise _denied(query, f"{statement.split()[0]} is not a query that reads")
+        raise _denied(query, f"{statement.split()[0]} does more than read ClickHouse's tables")
     if re.search(r"\bFORMAT \w+$", statement):
         raise DataError("the query names a format", input=query, remedy="leave FORMAT out and give --format")
     names = client.query("SELECT lower(name) FROM system.table_functions").result_rows
@@ -87,7 +86,10 @@ def _run(client: Any, statement: str, form: str, embedded: bool) -> bytes:
 
 
 def _denied(query: str, why: str) -> DataError:
-    return DataError(f"{_READ_ONLY}; {why}", input=query, remedy="ask for the same rows with SELECT")
+    return DataError(
+        "the query was not run", input=query, why=f"{why}, and only queries that read those are run",
+        remedy="ask for the rows of a table with SELECT",
+    )  # fmt: skip
 
 
 def _refusal(error: ClickHouseError, query: str) -> DataError | StoreError:
@@ -95,6 +97,6 @@ def _refusal(error: ClickHouseError, query: str) -> DataError | StoreError:
     text = _NOISE.sub("", str(error)).strip()
     if getattr(error, "code", None) is None:  # it did not come from the engine
         return StoreError(
-            f"ClickHouse did not answer: {text}", remedy="start it, then query again", input=query
+            "ClickHouse did not answer", input=query, why=text, remedy="start it, then query again"
         )
-    return DataError(f"ClickHouse refuses the query: {text}", remedy="correct the query", input=query)
+    return DataError("ClickHouse refuses the query", input=query, why=text, remedy="correct the query")

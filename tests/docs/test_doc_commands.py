@@ -4,6 +4,7 @@ import ast
 import re
 import shlex
 from functools import cache
+from itertools import takewhile
 
 import pytest
 import typer
@@ -78,7 +79,8 @@ def test_every_example_of_a_whole_command_is_accepted():
         for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL):
             for line in re.sub(r"\\\n\s*", " ", block).splitlines():
                 if line.strip().startswith("nightshift "):
-                    context = app().make_context("nightshift", shlex.split(line, comments=True)[1:])
+                    words = takewhile(lambda word: word not in (">", "|"), shlex.split(line, comments=True))
+                    context = app().make_context("nightshift", list(words)[1:])
                     command, rest = app(), [*context._protected_args, *context.args]
                     while hasattr(command, "commands"):
                         command, rest = command.commands[rest[0]], rest[1:]

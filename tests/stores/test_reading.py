@@ -10,7 +10,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from jobs.core import settings
-from jobs.core.errors import DataError, StoreError
+from jobs.core.errors import DataError, NightshiftError, StoreError
 from jobs.core.usecase import Table
 from jobs.stores import reading
 
@@ -153,7 +153,7 @@ def test_no_function_of_the_engine_that_reads_elsewhere_gets_through_in_any_spel
 def test_the_engine_refuses_too(chosen, connect, query):
     """The second guard, without the first."""
     embedded = chosen.clickhouse.startswith("chdb://")
-    with pytest.raises(StoreError, match=r"READONLY|SYNTAX_ERROR"), connect() as other:
+    with pytest.raises(NightshiftError, match=r"READONLY|SYNTAX_ERROR"), connect() as other:
         reading._run(other.client, query, "CSV", embedded)
 
 
