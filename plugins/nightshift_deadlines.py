@@ -34,12 +34,18 @@ class ClearableRuns:
     @hookimpl
     def on_starting(self, component: Any) -> None:
         """Of the scheduler, the triggerer and the dag-processor; a task, which calls this too, may not use the database."""
-        if type(component).__name__ == "Job":
-            from airflow.utils.session import create_session
+        if type(component).__name__ != "Job":
+            return
+        from airflow.utils.session import create_session
+        from sqlalchemy.exc import SQLAlchemyError
 
+        try:
             with create_session() as session:
-                if changed := replace_queued_at(session):
-                    log.info("%d deadlines count from the creation of their run", changed)
+                changed = replace_queued_at(session)
+        except SQLAlchemyError:  # other listeners are called after this one
+            log.exception("The deadlines of an earlier release were not changed. The next start tries again.")
+        else:
+            log.info("%d deadlines of an earlier release count from the creation of their run now", changed)
 
 
 def replace_queued_at(session: Session) -> int:

@@ -37,6 +37,6 @@ class NightshiftPlugin(AirflowPlugin):
     """The plugin's entry."""
 
     name = "nightshift"
-    listeners = [DieTogether(), ClearableRuns(), DayIsKey()]  # noqa: RUF012
+    listeners = [ClearableRuns(), DayIsKey(), DieTogether()]  # noqa: RUF012
     deadline_references = [RunCreated]  # noqa: RUF012
     timetables = [ByHand]  # noqa: RUF012

@@ -10,13 +10,14 @@ from process_watch import alive, end, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 
-# A component as Airflow starts it, twice told that it starts; then a fork and a fork of that.
+# A component as Airflow starts it, twice told that it starts, its database without tables; then a fork and a fork of that.
 COMPONENT = """
 import os, time
 from airflow.listeners.listener import get_listener_manager
 hook = get_listener_manager().hook
-hook.on_starting(component=None)
-hook.on_starting(component=None)
+class Job: pass
+hook.on_starting(component=Job())
+hook.on_starting(component=Job())
 if os.fork() == 0:
     os.fork()
 os.write(1, f"pid {os.getpid()}\\n".encode())
