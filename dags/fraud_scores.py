@@ -26,7 +26,7 @@ from airflow.sdk import DAG, Label, TaskGroup
 
 from nightshift_nights import day_before, nightly, watcher
 from nightshift_promotion import promote_after
-from nightshift_retrain import champion_task, retrain_task
+from nightshift_retrain import champion_task, predict_task, retrain_task
 from nightshift_steps import step_task
 
 with DAG("fraud_scores", doc_md=__doc__, **nightly("fraud")) as dag:
@@ -51,7 +51,7 @@ with DAG("fraud_scores", doc_md=__doc__, **nightly("fraud")) as dag:
         champion = champion_task()
 
     with TaskGroup("publish_group", group_display_name="publish", prefix_group_id=False):
-        predict = step_task("fraud", "predict")
+        predict = predict_task("fraud")
         publish = step_task("fraud", "publish")
         verify = step_task("fraud", "verify")
 

@@ -17,9 +17,10 @@ from jobs.core.errors import ConfigError
 from jobs.core.masking import mask
 from jobs.core.params import AlertParams, alerts
 from jobs.core.settings import load
+from jobs.core.text import printable
 from nightshift_notifier import LIMIT_S, send
 from nightshift_steps import StepFailed, asked
-from nightshift_triage import runbook
+from nightshift_triage import advice
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -32,12 +33,12 @@ _LINES, _CHARACTERS = 5, 1_000
 
 def report_failure(context: Context) -> None:
     """For whoever is on call: what failed, on which try, why, what is served meanwhile, and where to read on."""
-    ti, pipeline = context["ti"], _pipeline(context)
+    ti, pipeline, error = context["ti"], _pipeline(context), context.get("exception")
     day = context["dag_run"].partition_key or context["params"].get("date") or ""
     _say(
         f"{pipeline or ti.dag_id} {day}".rstrip() + f": {ti.task_id.rpartition('.')[2]} failed on try {ti.try_number}",
-        _brief(context.get("exception")), _served(pipeline, served(pipeline)) if pipeline else "",
-        f"Log: {ti.log_url}", runbook(ti.task_id),
+        _served(pipeline, served(pipeline)) if pipeline else "",
+        f"Log: {ti.log_url}", advice(ti.task_id, error), error=_brief(error),
     )  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def _report_late(pipeline: str, context: dict[str, Any]) -> None:
     _say(
         f"{pipeline} {day}: its tables are not served",
         f"They were due at {context['deadline']['deadline_time']}; the run is {run['state']}.",
-        _served(pipeline, now), f"Run: {link}", runbook("freshness"),
+        _served(pipeline, now), f"Run: {link}", advice("freshness"),
     )  # fmt: skip
 
 
@@ -83,15 +84,19 @@ def known() -> AlertParams:
     return AlertParams.model_validate({})
 
 
-def _say(title: str, *lines: str) -> None:
-    text = mask("\n".join(filter(None, lines)))
-    log.error("%s. %s", title, " ".join(text.split()))
-    send(known().connection, title, text)
+def _say(title: str, *lines: str, error: str = "") -> None:
+    """To the log and to the connection; the error to the latter alone, for the log has it already."""
+    said, text = (
+        printable(mask("\n".join(filter(None, each))), keep="\n") for each in (lines, (error, *lines))
+    )
+    log.error("%s. %s", printable(title), " ".join(said.split()))
+    send(known().connection, printable(title), text)
 
 
 def _brief(error: Any) -> str:
-    """The first lines of what went wrong."""
-    return "\n".join(str(error or "no reason is known").splitlines()[:_LINES])[:_CHARACTERS]
+    """The first lines of what went wrong, without the link that ends the alert."""
+    lines = str(getattr(error, "text", error) or "no reason is known").splitlines()
+    return "\n".join([line for line in lines if "Runbook: " not in line][:_LINES])[:_CHARACTERS]
 
 
 def _served(pipeline: str, now: dict[str, Any] | None) -> str:

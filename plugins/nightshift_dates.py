@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from airflow.listeners import hookimpl
 from airflow.sdk.exceptions import AirflowFailException
 
+from jobs.core.text import printable
+
 if TYPE_CHECKING:
     from airflow.models import DagRun
     from airflow.sdk import Context
@@ -16,21 +18,27 @@ if TYPE_CHECKING:
 _HOW = "Trigger again with the form's `date`, or with the partition key, as YYYY-MM-DD."
 
 
+class NoDay(AirflowFailException):
+    """The run names no day that is over; no retry follows."""
+
+    section = "a-run-names-no-day-or-a-day-that-is-not-over"  # of the runbook
+
+
 def day_of(context: Context) -> date:
     """The UTC day D of this run: its partition key, else the `date` of the trigger form.
 
-    Raises AirflowFailException, which no retry follows, when there is neither, both disagree, it is no date,
+    Raises NoDay, which no retry follows, when there is neither, both disagree, it is no date,
     or the day is not over yet.
     """
     key, asked = context["dag_run"].partition_key, context["params"].get("date")
     if key and asked and key != asked:
-        raise AirflowFailException(f"The partition key says {key}, the form says {asked}. {_HOW}")
+        raise NoDay(printable(f"The partition key says {key}, the form says {asked}. {_HOW}"))
     if not (text := key or asked):
-        raise AirflowFailException(f"This run names no day. {_HOW}")
+        raise NoDay(f"This run names no day. {_HOW}")
     if (day := _parsed(text)) is None:
-        raise AirflowFailException(f"{text!r} is no day. {_HOW}")
+        raise NoDay(f"{text!r} is no day. {_HOW}")
     if day >= datetime.now(UTC).date():
-        raise AirflowFailException(f"{day} is not over yet. {_HOW}")
+        raise NoDay(f"{day} is not over yet. {_HOW}")
     return day
 
 

@@ -20,7 +20,7 @@ from nightshift_dates import day_of
 from nightshift_deadlines import RunCreated
 from nightshift_steps import nights
 from nightshift_timetable import ByHand
-from nightshift_triage import runbook
+from nightshift_triage import advice, runbook
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -117,7 +117,7 @@ class Watcher(BaseOperator):
         states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
         if failed := [task for task, state in states.items() if state in BAD and task != self.task_id]:
             first = ", ".join(task for task in failed if states[task] == "failed")
-            raise AirflowException(f"{first} failed. {_served(context, states)} {runbook('watcher')}")
+            raise AirflowException(f"{first} failed. {_served(context, states)} {advice('watcher')}")
 
 
 def day_before(pipeline: str, task_id: str, until: str) -> DayBefore:

@@ -9,6 +9,7 @@ from typing import Any
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
+import nightshift_docs
 from jobs.core.process import die_with_parent
 from nightshift_dates import DayIsKey
 from nightshift_deadlines import ClearableRuns, RunCreated
@@ -40,3 +41,10 @@ class NightshiftPlugin(AirflowPlugin):
     listeners = [ClearableRuns(), DayIsKey(), DieTogether()]  # noqa: RUF012
     deadline_references = [RunCreated]  # noqa: RUF012
     timetables = [ByHand]  # noqa: RUF012
+    fastapi_apps = [  # noqa: RUF012
+        {
+            "app": nightshift_docs.app,
+            "url_prefix": nightshift_docs.PREFIX,
+            "name": "Nightshift's documentation",
+        }
+    ]

@@ -98,9 +98,9 @@ def _by_the_cluster(pod: k8s.V1Pod, state: Any) -> tuple[str, str] | None:
 def _by_itself(name: str, state: Any, tail: str) -> StepFailed:
     """The step's own words, where it said some."""
     error = failure(name, state.exit_code, deque((tail or state.message or "").splitlines()))
-    if "Next: " in str(error):
+    if "Next: " in error.text:
         return error
-    return type(error)(f"{error}\n  Next: read its log above. {_RESUMES}")
+    return type(error)(f"{error.text}\n  Next: read its log above. {_RESUMES}")
 
 
 def ended_at(pod: k8s.V1Pod) -> datetime:

@@ -158,7 +158,7 @@ class PodStepOperator(KubernetesPodOperator):
 
     def _said(self, failed: StepFailed) -> StepFailed:
         """In the log as a line of its own: as an exception it is folded away there."""
-        self.log.error("%s", failed)
+        self.log.error("%s", failed.text)
         return failed
 
     def _failure(

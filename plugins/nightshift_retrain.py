@@ -35,7 +35,8 @@ class RetrainOperator(StepOperator, BranchMixIn):
 class Champion(EmptyOperator):
     """The model that scores the day: the challenger of this night if it was promoted, else the champion there was.
 
-    It waits until training is over, however it ended, or was passed by; for no person's approval.
+    Green once the challenger was judged, or where nothing asked for one; upstream_failed where something before it failed:
+    then the champion there was scores the day. It waits for no person's approval.
     """
 
 
@@ -46,6 +47,11 @@ def retrain_task(pipeline: str) -> BaseOperator:
 
 def champion_task() -> Champion:
     return Champion(
-        task_id=CHAMPION, trigger_rule=TriggerRule.ALL_DONE, execution_timeout=timedelta(minutes=5),
+        task_id=CHAMPION, trigger_rule=TriggerRule.NONE_FAILED, execution_timeout=timedelta(minutes=5),
         doc_md=f"{getdoc(Champion)}\n\n{runbook(CHAMPION)}",
     )  # fmt: skip
+
+
+def predict_task(pipeline: str) -> BaseOperator:
+    """Runs once `champion` is over, however it ended, if build_features succeeded: a failed training costs no tables."""
+    return step_task(pipeline, "predict", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.sdk import Asset, BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
@@ -28,7 +29,9 @@ from jobs.core.errors import ConfigError, DataError
 from jobs.core.masking import mask
 from jobs.core.pg_variables import restored
 from jobs.core.settings import PROJECT, load
+from jobs.core.text import printable
 from nightshift_dates import day_of
+from nightshift_docs import link
 from nightshift_events import emit, outlets
 from nightshift_triage import step_doc
 
@@ -50,13 +53,35 @@ TIMEOUTS = {
 }  # fmt: skip
 
 
+class Logger(Protocol):
+    """What an operator logs with."""
+
+    def error(self, event: str, *args: Any) -> Any: ...
+
+
 class StepFailed(AirflowException):
-    """The step's process failed; trying again may help: a store was away, memory was short, it was killed."""
+    """The step's process failed; trying again may help: a store was away, memory was short, it was killed.
+
+    As an exception, which Airflow folds away in the log, it is its first line; `text` has all parts of the error.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text.partition("\n")[0])
+        self.text = text
+
+    @property
+    def section(self) -> str:
+        """The section of the runbook that the error names; empty where it names none."""
+        named = _SECTION.search(self.text)
+        return named[1] if named else ""
 
 
 class MendFirst(StepFailed):
     """Its input or a parameter is wrong; trying again cannot help before that is mended."""
 
+
+_SECTION = re.compile(r"docs/runbook\.md#([\w-]+)")
+_HELD = 20  # lines, at most, that an error has
 
 # The step says by its exit code which of the two it was (jobs/core/errors.py).
 FINAL = (DataError.exit_code, ConfigError.exit_code)
@@ -73,7 +98,8 @@ class CommandOperator(BaseOperator):
     def command(self, run: str, words: Sequence[str], unsaid: Sequence[str] = ()) -> None:
         """Run `nightshift` with these words, and others that the log need not say; its output is the task's log.
 
-        Raises StepFailed or MendFirst, which name `run` where the command had no words of its own.
+        Raises StepFailed or MendFirst, which name `run` where the command had no words of its own. The error with which
+        the command ends is logged once, last, at the level ERROR.
         """
         self.log.info("%s", shlex.join(["nightshift", *words]))
         self._process = subprocess.Popen(
@@ -81,13 +107,32 @@ class CommandOperator(BaseOperator):
             env=environment(os.environ), text=True, errors="replace", start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        tail: deque[str] = deque(maxlen=50)
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            tail.append(mask(line))  # native code writes past the step's own masking
-            self.log.info("%s", tail[-1].rstrip())
+        tail, held = self._follow(self._process.stdout)
         if code := self._process.wait():
-            raise failure(run, code, tail)
+            with spoken(self.log):
+                raise failure(run, code, tail)
+        self._pass_on(held)
+
+    def _follow(self, output: Iterable[str]) -> tuple[deque[str], list[str]]:
+        """(the last lines, those of them that are not logged yet: an error that may be the last)"""
+        tail: deque[str] = deque(maxlen=50)
+        held: list[str] = []
+        for line in output:
+            text = printable(mask(line.rstrip()))  # native code writes past the step's own masking
+            tail.append(text)
+            if text.startswith("error:") or len(held) > _HELD:
+                self._pass_on(held)
+                held = []
+            if held or text.startswith("error:"):
+                held.append(text)
+            else:
+                self._pass_on([text])
+        return tail, held
+
+    def _pass_on(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.log.info("%s", line)
 
     def on_kill(self) -> None:
         """End the process and what it started; a step may be killed at any instant."""
@@ -152,18 +197,33 @@ def left_by(pipeline: str, step: str, day: date, attempt: str) -> tuple[dict[str
             return _headline(json.loads(receipt.read_text())), ""
     error = failure(f"{pipeline}/{step} {day}", ended.returncode, deque(ended.stderr.splitlines()))
     if ended.returncode == DataError.exit_code:
-        return None, str(error)
+        return None, error.text
     raise error
 
 
 def asked(run: str, *words: str, limit_s: float | None = None) -> Any:
-    """The JSON that a command of `nightshift` prints. Raises StepFailed or MendFirst as CommandOperator does, and
+    """The JSON that a command of `nightshift` prints. Raises as `call` does."""
+    return json.loads(call(run, *words, limit_s=limit_s))
+
+
+def call(run: str, *words: str, limit_s: float | None = None) -> str:
+    """What a command of `nightshift` prints. Raises StepFailed or MendFirst as CommandOperator does, and
     subprocess.TimeoutExpired after `limit_s`.
     """
     ended = _answer(words, limit_s)
     if ended.returncode:
         raise failure(run, ended.returncode, deque(ended.stderr.splitlines()))
-    return json.loads(ended.stdout)
+    return ended.stdout
+
+
+@contextmanager
+def spoken(log: Logger) -> Iterator[None]:
+    """Log a StepFailed that is raised in the body, with all its parts, as one line at the level ERROR."""
+    try:
+        yield
+    except StepFailed as failed:
+        log.error("%s", failed.text)
+        raise
 
 
 def environment(known: Mapping[str, str]) -> dict[str, str]:
@@ -176,17 +236,24 @@ def environment(known: Mapping[str, str]) -> dict[str, str]:
 
 def failure(run: str, code: int, tail: deque[str]) -> StepFailed:
     """The exception for an exit code, with the step's own words: its last `error:` and what follows."""
-    lines = [line.rstrip() for line in tail]
+    lines = [printable(line.rstrip()) for line in tail]
     said = max((n for n, line in enumerate(lines) if line.startswith("error:")), default=None)
     if said is not None:
         text = "\n".join(lines[said:]).removeprefix("error: ")
     elif code in (-signal.SIGKILL, 128 + signal.SIGKILL):
-        text = f"{run}: killed; if nobody did, the machine was out of memory"
+        text = (
+            f"{run}: killed; if nobody did, the machine was out of memory\n"
+            "  Next: nothing, it is tried again. If it failed for good, clear it\n"
+            "  Runbook: docs/runbook.md#a-task-was-killed-or-ran-out-of-memory"
+        )
     elif code < 0:
         text = f"{run}: ended by {signal.Signals(-code).name} in native code; run it again, and report it if it repeats"
     else:
         text = "\n".join([f"{run}: ended with exit code {code}", *lines[-3:]])
-    return (MendFirst if code in FINAL else StepFailed)(mask(text))
+        if code == ConfigError.exit_code:
+            text += "\n  Runbook: docs/runbook.md#a-setting-is-wrong"
+    text = _SECTION.sub(lambda named: link(named[1], absolute=True), mask(text))
+    return (MendFirst if code in FINAL else StepFailed)(text)
 
 
 def nights(pipeline: str) -> Asset:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 
+from airflow.sdk.exceptions import AirflowTaskTimeout
+
 from jobs.core.settings import PROJECT
+from nightshift_docs import link
 
 # Sections of docs/runbook.md, the likeliest first; a test holds them to the page.
 RUNBOOK = {
@@ -43,9 +46,25 @@ def step_doc(pipeline: str, step: str) -> str:
 
 
 def runbook(task: str) -> str:
-    """Where the runbook speaks of this task, whatever group its id begins with."""
-    sections = RUNBOOK[task.rpartition(".")[2]]
-    return "Runbook: " + ", ".join(f"`docs/runbook.md#{section}`" for section in sections)
+    """The sections of the runbook for this task, whatever group its id begins with, as links in Markdown."""
+    return "Runbook: " + ", ".join(f"[{_title(each)}]({link(each)})" for each in sections(task))
+
+
+def advice(task: str, error: object = None) -> str:
+    """The sections of the runbook for an error of this task, as addresses that open from anywhere."""
+    return "Runbook: " + " ".join(link(each, absolute=True) for each in sections(task, error))
+
+
+def sections(task: str, error: object = None) -> tuple[str, ...]:
+    """The sections of the runbook for a task; only that of its error, where the error has one."""
+    if isinstance(error, AirflowTaskTimeout):
+        return ("a-task-was-killed-or-ran-out-of-memory",)
+    named = str(getattr(error, "section", ""))
+    return (named,) if named else RUNBOOK[task.rpartition(".")[2]]
+
+
+def _title(section: str) -> str:
+    return section.replace("-", " ")
 
 
 def _purpose(step: str) -> str:

@@ -32,8 +32,11 @@ ANYTHING = {"cli", "__main__"}  # where people come in: all but Airflow
 AIRFLOW_SIDE = sorted(path for folder in ("dags", "plugins") for path in (PROJECT / folder).rglob("*.py"))
 
 # The night's order, and where the steps that are not scheduled stand in it: every publish begins with reconcile.
-_PUBLISH = NIGHTLY.index("publish")
-ORDER = (*NIGHTLY[:_PUBLISH], "reconcile", *NIGHTLY[_PUBLISH:], "freshness", "rollback", "housekeeping")
+_PROMOTE, _PUBLISH = NIGHTLY.index("promote"), NIGHTLY.index("publish")
+ORDER = (
+    *NIGHTLY[:_PROMOTE], "approve", *NIGHTLY[_PROMOTE:_PUBLISH], "reconcile", *NIGHTLY[_PUBLISH:],
+    "freshness", "rollback", "housekeeping",
+)  # fmt: skip
 
 # Who may import a store's library outside jobs/stores, and why.
 EXCEPTIONS = {

@@ -13,7 +13,7 @@ from jobs.cli import steps
 
 STEP_NAMES = (
     "extract", "validate", "build_features", "snapshot", "check_drift", "retrain", "train",
-    "gate", "promote", "predict", "publish", "verify", "freshness", "reconcile", "housekeeping",
+    "gate", "approve", "promote", "predict", "publish", "verify", "freshness", "reconcile", "housekeeping",
 )  # fmt: skip
 
 app = typer.Typer(
@@ -42,7 +42,7 @@ def main() -> None:
         if ours is not error:
             ours.trace = _trace(error)
         with suppress(OSError):  # a full disk under the log must not change the exit code
-            Screen(stderr=True).say(f"error: {ours}", "red")
+            Screen(stderr=True).say(f"error: {ours.explained()}", "red")
         sys.exit(ours.exit_code)
 
 

@@ -41,6 +41,7 @@ DryRun = Annotated[
 
 
 class Answer(StrEnum):
+    asked = "asked"
     approved = "approved"
     declined = "declined"
     expired = "expired"
@@ -94,18 +95,24 @@ def _command(step: str) -> Callable[..., None]:
     def sweeping(pipeline: Pipeline, date: Dates, receipt: Receipt = None, dry_run: DryRun = True) -> None:
         execute(step, pipeline, date, receipt, dry_run=dry_run)
 
-    def promoting(
-        pipeline: Pipeline, date: Dates, receipt: Receipt = None,
-        answer: Annotated[Answer | None, typer.Option(help="The answer of a person, if promotion waits for one.")] = None,
+    def approving(
+        pipeline: Pipeline, date: Dates,
+        answer: Annotated[Answer, typer.Option(help="The answer of a person; `asked`: there is none yet.")],
+        receipt: Receipt = None,
         by: Annotated[str, typer.Option(help="Who answered.")] = "",
         comment: Annotated[str, typer.Option(help="Why.")] = "",
-        model: Annotated[str, typer.Option(help="Digest of the model that the question named.")] = "",
+        dag_run: Annotated[str, typer.Option(help="The run of Airflow that asks; leave it out in a shell.")] = "",
     ) -> None:  # fmt: skip
-        given = {"answer": answer.value, "by": by, "comment": comment, "model": model} if answer else {}
-        execute(step, pipeline, date, receipt, **given)
+        execute(step, pipeline, date, receipt, answer=answer.value, by=by, comment=comment, dag_run=dag_run)
+
+    def promoting(
+        pipeline: Pipeline, date: Dates, receipt: Receipt = None,
+        dag_run: Annotated[str, typer.Option(help="Count only an answer of this run of Airflow, or of a shell.")] = "",
+    ) -> None:  # fmt: skip
+        execute(step, pipeline, date, receipt, **({"dag_run": dag_run} if dag_run else {}))
 
     special: dict[str, Callable[..., None]] = {
-        "extract": refreshing, "housekeeping": sweeping, "promote": promoting,
+        "extract": refreshing, "housekeeping": sweeping, "approve": approving, "promote": promoting,
     }  # fmt: skip
     return special.get(step, command)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.core.manifest import Manifest
+from jobs.core.text import markdown
 
 
 @dataclass(frozen=True)
@@ -28,39 +29,45 @@ class Card:
     def _head(self) -> Iterator[str]:
         days = sorted({name.rpartition("/")[2] for name in self.snapshot.reads if "/validate/" in name})
         data = self.snapshot.facts
-        yield f"# {self.train.pipeline}, model of {self.train.date}"
+        yield f"# {markdown(self.train.pipeline)}, model of {self.train.date}"
         yield from (
             "",
             f"- **Digest** `{self.train.model_digest}`, version {self.train.facts['model_version']}",
             f"- **Data** {days[0]} to {days[-1]}: {data.get('train', 0):,} rows for training, "
             f"{data.get('holdout', 0):,} held out; snapshot md5 `{data['snapshot_md5']}`",
             f"- **Made by** code {self.train.code_version}, parameters `{self.train.params_digest[:12]}`",
-            f"- **Approved by** {self.approved_by}",
+            f"- **Approved by** {markdown(self.approved_by)}",
         )
 
     def _metrics(self) -> Iterator[str]:
         theirs: Mapping[str, float] = self.gate.facts.get("champion_metrics") or {}
         head = ("metric", "this model", "the champion before")
         known = [(name, value) for name, value in self.gate.facts["metrics"].items() if "." not in name]
-        rows = [(name, _number(value), _number(theirs.get(name))) for name, value in known]
+        rows = [(markdown(name), _number(value), _number(theirs.get(name))) for name, value in known]
         yield from _table("Metrics on the holdout", head, rows)
 
     def _slices(self) -> Iterator[str]:
         rows = [
-            (name, _number(value), f"{n:,}") for name, (value, n) in self.gate.facts.get("slices", {}).items()
+            (markdown(name), _number(value), f"{n:,}")
+            for name, (value, n) in self.gate.facts.get("slices", {}).items()
         ]
         yield from _table("Slices", ("slice", "metric of the gate", "positives or users"), rows)
 
     def _gate(self) -> Iterator[str]:
         verdict = f"Gate: {self.gate.facts['verdict']} (mode {self.gate.facts.get('mode', 'enforce')})"
-        yield from ("", f"## {verdict}", "", *(f"- {reason}" for reason in self.gate.facts["reasons"]))
+        yield from (
+            "",
+            f"## {verdict}",
+            "",
+            *(f"- {markdown(reason)}" for reason in self.gate.facts["reasons"]),
+        )
 
     def _drift(self) -> Iterator[str]:
         yield from ("", "## Drift on the day it was trained", "")
         if self.drift is None or not self.drift.facts["judged"]:
             yield "Not judged."
             return
-        yield f"Drifted: {', '.join(self.drift.facts['drifted']) or 'nothing'}."
+        yield f"Drifted: {', '.join(map(markdown, self.drift.facts['drifted'])) or 'nothing'}."
         if url := self.drift.facts["report_url"]:
             yield f"[Report]({url})"
 

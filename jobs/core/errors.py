@@ -17,8 +17,10 @@ class NightshiftError(Exception):
     where: str = ""  # "<pipeline>/<step> <date>", filled in by the step that was running
     why: str = ""  # the engine's own reason, where `what` is ours
     trace: str = ""  # the file with the whole trace
+    section: str = ""  # of docs/runbook.md; where it is empty, the sections of the step that failed apply
 
     exit_code = 1
+    general_section = ""  # of an error of this class that names none
 
     def __str__(self) -> str:
         parts = [f"{self.where}: {self.what}" if self.where else self.what]
@@ -31,6 +33,11 @@ class NightshiftError(Exception):
         if self.trace:
             parts.append(f"Trace: {self.trace}")
         return mask("\n  ".join(parts))
+
+    def explained(self) -> str:
+        """The error as a shell and a log show it: its parts, and where the runbook has more."""
+        section = self.section or self.general_section
+        return f"{self}\n  Runbook: docs/runbook.md#{section}" if section else str(self)
 
 
 class DataError(NightshiftError):
@@ -49,3 +56,4 @@ class ConfigError(NightshiftError):
     """A setting or a parameter is missing or wrong (EX_CONFIG)."""
 
     exit_code = 78
+    general_section = "a-setting-is-wrong"

@@ -19,6 +19,12 @@ ENGINES = {
     "fsspec": "the lake", "s3fs": "the lake", "botocore": "the lake", "aiobotocore": "the lake",
 }  # fmt: skip
 
+# The section of docs/runbook.md for a store that does not do its work.
+SECTIONS = {
+    "PostgreSQL": "postgresql-is-down", "Redis": "redis-is-down-or-was-flushed", "MLflow": "mlflow-is-down",
+    "ClickHouse": "clickhouse-is-held-by-another-process", "the lake": "a-file-of-the-lake-is-gone-or-damaged",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Rule:

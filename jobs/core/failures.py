@@ -14,8 +14,8 @@ from types import TracebackType
 from urllib.parse import unquote
 
 from jobs.core import traces
-from jobs.core.errors import NightshiftError
-from jobs.core.failure_rules import ENGINES, RULES, Rule
+from jobs.core.errors import DataError, NightshiftError, StoreError
+from jobs.core.failure_rules import ENGINES, RULES, SECTIONS, Rule
 
 _LONGEST = 400  # characters of an engine's reason
 _CAUSED = re.compile(r"^Caused by: (?:[\w.$]+(?:Exception|Error)\w*: )?(.+)$", re.MULTILINE)
@@ -41,6 +41,7 @@ def explain(error: BaseException, input: str = "") -> NightshiftError:
     return rule.kind(
         rule.what.format(engine=engine or "the step"), rule.remedy.format(again=_again(file)), file or (input if engine else ""),
         why=_reason("\n".join([*map(_said, links), beside]), rule),
+        section=_section(rule, engine, file, input),
     )  # fmt: skip
 
 
@@ -62,6 +63,13 @@ def engine_of(error: BaseException) -> str:
     classes = [kind.__module__ for link in _chain(error) for kind in type(link).__mro__]
     tops = [module.partition(".")[0] for module in (*below, *classes)]
     return next((ENGINES[top] for top in tops if top in ENGINES), "")
+
+
+def _section(rule: Rule, engine: str, file: str, input: str) -> str:
+    """The section of the runbook: of a store that does not do its work, of a file; "" where it is the step's, or a setting's."""
+    if rule.kind is StoreError:
+        return "the-source-is-down" if input.startswith("the source, ") else SECTIONS.get(engine, "")
+    return "a-file-of-the-lake-is-gone-or-damaged" if rule.kind is DataError and file else ""
 
 
 def _reason(said: str, rule: Rule) -> str:

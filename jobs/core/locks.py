@@ -21,6 +21,7 @@ from jobs.core import libpq
 from jobs.core.errors import StoreError
 from jobs.core.failures import explain
 
+_SECTION = "a-lock-is-waited-for"  # of the runbook
 WAIT_SECONDS = 900.0
 _POLL_SECONDS = 0.2
 
@@ -46,6 +47,7 @@ class Lock:
                 f"the lock {self._name} was lost",
                 remedy="run the step again; what it computed was not published",
                 why=f"it is held by {held[1]}" if held else "PostgreSQL no longer has it",
+                section=_SECTION,
             )
 
 
@@ -64,6 +66,7 @@ def hold(dsn: str, name: str, owner: str, wait: float | None = None) -> Iterator
                 raise StoreError(
                     f"waited {limit:g} s for the lock {name}, held by {holder(dsn, name) or 'somebody unknown'}",
                     remedy="let the holder end or stop it, then run the step again",
+                    section=_SECTION,
                 )
             time.sleep(_POLL_SECONDS)
         yield Lock(session, name)
@@ -99,7 +102,8 @@ def _row(session: connection, name: str, query: str, values: tuple[int, ...]) ->
             return cursor.fetchone()
     except psycopg2.Error as error:
         why = explain(error).why
-        raise StoreError(f"the session of the lock {name} ended", "run the step again", why=why) from error
+        what = f"the session of the lock {name} ended"
+        raise StoreError(what, "run the step again", why=why, section=_SECTION) from error
 
 
 def _halves(name: str) -> tuple[int, int]:

@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.core.masking import masked
+from jobs.core.text import printable
 
+_LINES = "\n\t"  # which a traceback has
 _FIELDS = ("pipeline", "step", "date", "attempt")
 
 
@@ -27,11 +29,15 @@ class _Json(logging.Formatter):
 class _Human(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         where = f"{record.pipeline}/{record.step} {record.date} " if hasattr(record, "step") else ""  # type: ignore[attr-defined]
-        data = " ".join(f"{key}={value}" for key, value in getattr(record, "data", {}).items())
-        line = (
-            f"{_utc(record)[11:19]} {record.levelname.lower():7} {where}{record.getMessage()} {data}".rstrip()
+        # The parts of an error, each a line of its own, make one line here.
+        data = " ".join(
+            f"{key}={value}".replace("\n  ", " ") for key, value in getattr(record, "data", {}).items()
         )
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        event = printable(f"{where}{record.getMessage()} {data}".rstrip())
+        line = f"{_utc(record)[11:19]} {record.levelname.lower():7} {event}"
+        if not record.exc_info:
+            return line
+        return f"{line}\n{printable(self.formatException(record.exc_info), keep=_LINES)}"
 
 
 def _finite(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -171,6 +171,11 @@ class PromoteParams(Section):
         description="hours until an unanswered request counts as `default`; the next night begins then",
     )
     default: Literal["Approve", "Reject"] = Field("Reject", description="what no answer means")
+    approvers: tuple[Annotated[str, Field(min_length=1, max_length=250)], ...] = Field(
+        (),
+        description="who may answer, by their user ids in Airflow (its login; with FAB, its number); empty: everybody "
+        "whose role may run tasks",
+    )
 
 
 class FreshnessParams(Section):

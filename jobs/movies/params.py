@@ -90,6 +90,7 @@ PARAMS: dict[str, type[Section]] = {
     "retrain": params.RetrainParams,
     "train": TrainParams,
     "gate": params.GateParams,
+    "approve": Empty,
     "promote": params.PromoteParams,
     "predict": PredictParams,
     "publish": params.PublishParams,

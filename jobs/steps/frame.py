@@ -35,7 +35,7 @@ NIGHTLY = (
     "extract", "validate", "build_features", "snapshot", "check_drift", "retrain", "train",
     "gate", "promote", "predict", "publish", "verify",
 )  # fmt: skip
-STEPS = (*NIGHTLY, "freshness", "rollback", "reconcile", "housekeeping")
+STEPS = (*NIGHTLY, "approve", "freshness", "rollback", "reconcile", "housekeeping")
 
 P = TypeVar("P", bound=Section)
 
@@ -124,6 +124,7 @@ class Step:
                 f"{step} has not been done for {_some(missing)} ({max_missing} missing allowed)",
                 remedy=f"run those days first: nightshift run {self.run.pipeline} --date DAY --to {step}",
                 input=names[missing[0]],
+                section="a-day-of-the-window-is-missing",
             )
         self.missing_days.extend(missing)
         present = [manifest for manifest in found.values() if manifest]

@@ -28,6 +28,7 @@ def run(step: Step) -> None:
         raise DataError(
             "there is no champion: no model has passed the gate up to this date",
             remedy="read the gate's reasons (`nightshift status`), mend training, then run train, gate and promote",
+            section="there-is-no-champion",
         )
     step.at("read")
     model = load(step, champion.digest)

@@ -1,7 +1,7 @@
 """promote: store the gate's verdict in `promotions`, which is the truth, then move the MLflow aliases to match.
 
-Options: answer (approved, declined, expired; needed where `approval` is manual), by (who answered), comment, and model (the
-digest that was asked about).
+Where `approval` is manual, a person's answer (the manifest of approve) decides about a challenger that passed the gate.
+Option: dag_run, the run of Airflow for which the answer must have been given; one that was given in a shell counts for each.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from jobs.core.errors import DataError, NightshiftError
 from jobs.core.manifest import Manifest, manifest_name
 from jobs.core.params import PromoteParams
 from jobs.core.usecase import model as model_module
+from jobs.steps.approve import APPROVED, ASKED, DECLINED, EXPIRED, latest
 from jobs.steps.frame import Step
 from jobs.steps.gate import PROMOTED
 from jobs.steps.models import card_path
 from jobs.stores import promotions, registry
 
 LOCK = "pipeline"
-APPROVED, DECLINED, EXPIRED = "approved", "declined", "expired"
 
 
 class Outcome(NamedTuple):
@@ -65,12 +65,7 @@ def run(step: Step) -> None:
 
 def _outcome(step: Step, gate: Manifest) -> Outcome:
     """The outcome, and two guards: the answer is about this challenger, and does not come after a later night's."""
-    answered = dict(step.options)
-    if (shown := answered.pop("model", "")) and shown != gate.model_digest:
-        raise DataError(
-            f"the answer is about another challenger ({shown[:12]}) than the gate's ({str(gate.model_digest)[:12]})",
-            remedy="clear approve, so that it is asked about this one",
-        )
+    answered = _answer(step, gate)
     outcome = decide(gate.facts["verdict"], step.params(PromoteParams), **answered)
     rows = [
         row
@@ -82,6 +77,27 @@ def _outcome(step: Step, gate: Manifest) -> Outcome:
     if late and outcome.verdict == PROMOTED:
         return Outcome(EXPIRED, outcome.by, (*outcome.said, f"answered after the night of {rows[-1].date}"))
     return outcome
+
+
+def _answer(step: Step, gate: Manifest) -> dict[str, str]:
+    """answer, by and comment as approve recorded them; {} while nobody has answered in this run.
+
+    DataError where the answer is about another challenger and this one waits for an approval.
+    """
+    record = latest(step)
+    if record is None or record.facts["answer"] == ASKED:
+        return {}
+    if step.options.get("dag_run") and record.facts["dag_run"] not in ("", step.options["dag_run"]):
+        return {}
+    if record.model_digest == gate.model_digest:
+        return {name: record.facts[name] for name in ("answer", "by", "comment")}
+    if step.params(PromoteParams).approval == "auto":
+        return {}
+    raise DataError(
+        "the answer is about another challenger than the gate's "
+        f"({str(record.model_digest)[:12]}, not {str(gate.model_digest)[:12]})",
+        remedy="clear approve, which asks about this one",
+    )
 
 
 def decide(
@@ -103,7 +119,8 @@ def decide(
         return Outcome(PROMOTED if answer == APPROVED else DECLINED, by, said)
     raise DataError(
         "this promotion waits for a person's approval",
-        remedy="answer in Airflow under Required Actions, or run promote with --answer approved (or declined) --by NAME",
+        remedy="answer in Airflow under Required Actions (clear approve to be asked again), or run approve with "
+        "--answer approved (or declined) --by NAME, then promote",
     )
 
 

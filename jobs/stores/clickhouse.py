@@ -236,6 +236,7 @@ def _open(dsn: str, wait: float) -> Any:
                     f"ClickHouse cannot be opened: waited {wait:g} s for {_holder(folder)}, which has it open",
                     remedy="let that process end or stop it, then run the step again",
                     input=dsn,
+                    section="clickhouse-is-held-by-another-process",
                 ) from None
         time.sleep(pause)
         pause = min(1.0, pause * 1.5)

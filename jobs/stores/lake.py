@@ -45,6 +45,9 @@ class File:
         return bool(_HALF_WRITTEN.fullmatch(PurePosixPath(self.path).name))
 
 
+_DAMAGED = "a-file-of-the-lake-is-gone-or-damaged"  # of the runbook
+
+
 class Lake:
     """One lake; every path below is relative to its root."""
 
@@ -85,7 +88,10 @@ class Lake:
             return bytes(self._fs.cat_file(f"{self._root}/{path}"))
         except FileNotFoundError:
             raise DataError(
-                f"{path} is not in the lake", remedy="re-run the step that writes it", input=path
+                f"{path} is not in the lake",
+                remedy="re-run the step that writes it",
+                input=path,
+                section=_DAMAGED,
             ) from None
 
     def exists(self, path: str) -> bool:
@@ -139,12 +145,14 @@ class Lake:
                 f"{dataset.path} cannot be read: {error}",
                 remedy="re-run the step that wrote it; the file is named by content and will be written anew",
                 input=dataset.path,
+                section=_DAMAGED,
             ) from None
         if table.num_rows != dataset.rows:
             raise DataError(
                 f"{dataset.path} has {table.num_rows} rows, its manifest says {dataset.rows}",
                 remedy="re-run the step that wrote it",
                 input=dataset.path,
+                section=_DAMAGED,
             )
         return table
 
@@ -166,7 +174,10 @@ class Lake:
             return None
         except ValueError as error:
             raise DataError(
-                f"{path} is damaged: {error}", remedy="re-run the step that wrote it", input=path
+                f"{path} is damaged: {error}",
+                remedy="re-run the step that wrote it",
+                input=path,
+                section=_DAMAGED,
             ) from None
 
     def result(self, pipeline: str, step: str, day: date, params_digest: str, attempt: str = "") -> Manifest:

@@ -20,6 +20,7 @@ from jobs.core.usecase import Source
 from jobs.stores import postgres_versions
 from jobs.stores.versions import require
 
+_COLUMNS = "the-source-lacks-a-table-or-a-column"  # of the runbook
 _SPOOL_BYTES = 64 * 1024 * 1024
 _TIME_TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
 
@@ -109,6 +110,7 @@ def _require(table: str, wanted: Sequence[str], present: Mapping[str, str]) -> N
             f"{table} has no column {', '.join(missing)}" if present else f"the source has no table {table}",
             remedy="have the upstream owner restore it, or change the query in sources.py to what it is called now",
             input=f"{table}({', '.join(present)})",
+            section=_COLUMNS,
         )
 
 
@@ -118,4 +120,5 @@ def _require_time(table: str, column: str, kind: str) -> None:
             f"{table}.{column} is of type {kind}; a day cannot be selected by it",
             remedy=f"it must be one of: {', '.join(_TIME_TYPES)}",
             input=table,
+            section=_COLUMNS,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 
 import numpy as np
@@ -155,3 +156,27 @@ def test_a_sample_depends_on_the_rows_and_not_on_their_order():
     shuffled = table.take(pa.array(np.random.default_rng(3).permutation(1000)))
     assert sample(table, ["id"], 100).equals(sample(shuffled, ["id"], 100))
     assert sample(table, ["id"], 100).num_rows == 100 and sample(shuffled, ["id"], 1000).equals(table)
+
+
+HOSTILE = (
+    "</script><script>document.title = 'pwned'</script>", "<img src=x onerror=\"document.title = 'pwned'\">", "\x1b", r"\x1b",
+    "&lt;", "<", "<!--", "]]>", "\u202eevil", "\u2028", "'", '"', "a\nb", "a b", "日本",
+)  # fmt: skip
+
+
+def shares(names):
+    """A day and a reference of these categories, with other shares of each."""
+    now = [name for n, name in enumerate(names, 1) for _ in range(n * 10)]
+    then = [name for n, name in enumerate(reversed(names), 1) for _ in range(n * 10)]
+    return {"country": now}, {"country": then}
+
+
+def test_a_text_of_the_data_is_a_text_in_the_report_and_changes_no_distance():
+    plain = distances.measure(compared(COUNTRY, *shares([f"c{n}" for n in range(len(HOSTILE))]))[1])
+    odd = distances.measure(compared(COUNTRY, *shares(HOSTILE))[1])
+    assert odd.values == pytest.approx(plain.values, abs=1e-9)
+    tags = re.compile(rb"<(?:/?script|img|!--)", re.IGNORECASE)
+    assert tags.findall(odd.html) == tags.findall(plain.html), "no tag but those of Evidently"
+    assert b"document.title" in odd.html and not [
+        each for each in ("\x1b", "\u202e", "\u2028") if each.encode() in odd.html
+    ]

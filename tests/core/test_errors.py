@@ -42,3 +42,16 @@ def test_it_survives_the_way_between_processes():
     error.where = "fraud/extract 2018-07-10"
     copy = pickle.loads(pickle.dumps(error))
     assert str(copy) == str(error) and type(copy) is DataError
+
+
+@pytest.mark.parametrize(
+    ("error", "last"),
+    [
+        (DataError("wrong", section="the-first-nights"), "  Runbook: docs/runbook.md#the-first-nights"),
+        (ConfigError("wrong"), "  Runbook: docs/runbook.md#a-setting-is-wrong"),
+        (ConfigError("none", section="java-is-missing"), "  Runbook: docs/runbook.md#java-is-missing"),
+        (StoreError("away"), "away"),
+    ],
+)
+def test_where_the_runbook_has_more_is_its_last_line(error, last):
+    assert error.explained().splitlines()[-1] == last and str(error) == error.what

@@ -131,3 +131,18 @@ def test_the_story_is_kept_without_secrets_and_with_what_an_engine_wrote(tmp_pat
 def test_a_story_that_cannot_be_written_hides_no_error(tmp_path):
     (tmp_path / "logs").write_text("a file, not a folder")
     assert "could not be written" in traces.write(ValueError("x"), tmp_path / "logs", "x")
+
+
+@pytest.mark.parametrize(
+    ("error", "input", "section"),
+    [
+        (psycopg2.OperationalError("connection refused"), "", "postgresql-is-down"),
+        (psycopg2.OperationalError("connection refused"), "the source, postgresql://h", "the-source-is-down"),
+        (psycopg2.OperationalError("password authentication failed"), "", ""),
+        (redis.ConnectionError("Error 111"), "", "redis-is-down-or-was-flushed"),
+    ],
+)
+def test_a_store_that_is_down_names_its_section_and_a_setting_its_own(error, input, section):
+    ours = failures.explain(error, input)
+    assert ours.section == section
+    assert section or ours.explained().endswith("docs/runbook.md#a-setting-is-wrong")

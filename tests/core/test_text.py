@@ -1,10 +1,13 @@
+import html
+import re
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
-from jobs.core.text import printable
+from jobs.core.text import markdown, markup, printable
 
 ANYTHING = st.text(st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp", "L", "N", "P", "So"]))
 
@@ -35,3 +38,37 @@ def test_what_is_shown_is_one_line_that_no_terminal_acts_on_and_that_can_be_enco
     assert len(shown.splitlines()) <= 1
     assert not [each for each in shown if unicodedata.category(each) == "Cc"]
     assert printable(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("</script><script>alert(1)</script>", "&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;"),
+        ("\"' &amp;", "&quot;&#x27; &amp;amp;"),
+        ("a\\b\x1b", "a\\\\b\\x1b"),
+        ("pos Köln 漢字", "pos Köln 漢字"),
+    ],
+)
+def test_markup_is_text(text, shown):
+    assert markup(text) == shown
+
+
+@given(ANYTHING, ANYTHING)
+def test_no_two_texts_look_alike_as_markup(one, other):
+    shown = markup(one)
+    assert not set(shown) & set("<>\"'\n")
+    assert (shown == markup(other)) == (one == other)
+    assert markup(r"\x1b") != markup("\x1b")
+
+
+@given(st.text(st.sampled_from("<>&\\`*_[]|~#+-=1.) \na\x1b!:/(")))
+def test_markdown_shows_a_text_as_it_is(text):
+    """Judged by a real renderer, as a paragraph, an item of a list and a cell of a table."""
+    renderer = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    safe, plain = markdown(text), printable(text).strip()
+    if not plain:
+        return
+    for page, tag in ((safe, "p"), (f"- {safe}", "li"), (f"| a |\n| --- |\n| {safe} |", "td")):
+        shown = renderer.render(page)
+        inner = re.search(f"<{tag}>(.*)</{tag}>", shown, re.DOTALL)
+        assert inner and html.unescape(inner[1]).strip() == plain, (page, shown)

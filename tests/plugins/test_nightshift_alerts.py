@@ -9,6 +9,7 @@ import logging
 import socket
 import sys
 import time
+from collections import deque
 from contextlib import closing
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
@@ -98,7 +99,7 @@ def test_an_alert_says_what_failed_what_is_served_and_where_to_read(alerts, conn
     assert posted["message"].splitlines() == [
         "fraud/publish 2018-07-10: no disk", "  Next: make room",
         f"Served now: {serving} of 2018-07-10, published 0 min ago, by model 3.",
-        "Log: http://airflow/log", alerts.runbook("publish"),
+        "Log: http://airflow/log", alerts.advice("publish"),
     ]  # fmt: skip
 
 
@@ -113,8 +114,9 @@ def test_without_a_connection_an_alert_is_one_line_of_the_log(alerts, serving, c
     caplog.set_level(logging.INFO)
     alerts.report_failure(failed())
     said = [record.getMessage() for record in caplog.records if record.name == "nightshift_alerts"]
-    assert len(said) == 1 and "publish failed on try 4. fraud/publish 2018-07-10: no disk" in said[0]
-    assert "\n" not in said[0] and "Log: http://airflow/log Runbook: `docs/runbook.md#" in said[0]
+    assert len(said) == 1 and f"publish failed on try 4. Served now: {serving}" in said[0]
+    assert "no disk" not in said[0], "the log of the task has its error already"
+    assert "\n" not in said[0] and "Log: http://airflow/log Runbook: http://" in said[0]
     assert "there is no connection nightshift_alerts: alerts are only logged" in caplog.text
 
 
@@ -170,6 +172,31 @@ def test_the_process_of_an_alert_gets_its_addresses_and_nothing_else(alerts, mon
         "PATH",
         "APPRISE_URLS",
     }  # those four are the shell's own
+
+
+@pytest.mark.parametrize(
+    ("error", "section"),
+    [
+        ("fraud.train = 3: wrong\n  Next: mend it\n  Runbook: docs/runbook.md#a-setting-is-wrong", "a-setting-is-wrong"),
+        ("fraud/train 2018-07-10: no disk\n  Next: make room", "training-failed"),
+    ],
+)  # fmt: skip
+def test_an_alert_has_every_part_of_the_error_and_one_link_to_its_section(
+    alerts, steps, connected, serving, error, section
+):
+    context = failed("train")
+    context["exception"] = steps.failure("fraud/train", 78, deque(f"error: {error}".splitlines()))
+    alerts.report_failure(context)
+    lines = connected.posted[0]["message"].splitlines()
+    assert lines[:2] == error.splitlines()[:2]
+    assert [line for line in lines if "Runbook: " in line] == [alerts.advice("train", context["exception"])]
+    assert f"docs/runbook.md#{section}" in lines[-1]
+
+
+def test_what_an_error_quotes_from_data_is_plain_text_in_an_alert(alerts, connected, serving, caplog):
+    alerts.report_failure(failed(error="device_type \x1b[2J\u202eevil"))
+    assert "device_type \\x1b[2J\\u202eevil" in connected.posted[0]["message"]
+    assert "\x1b" not in caplog.text
 
 
 def test_a_long_error_is_cut(alerts, connected, serving):

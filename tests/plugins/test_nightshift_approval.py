@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import re
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk.exceptions import TaskAwaitingInput
+from markdown_it import MarkdownIt
 
 from jobs.core.checks import at_least, equal
 from jobs.core.params import PromoteParams
+from jobs.core.settings import PROJECT
+from jobs.steps.frame import NIGHTLY
+from nights import DAY
 
+RUN = "manual__1"
 NOW = datetime(2018, 7, 11, 3, tzinfo=UTC)
 GATE = {
+    "model_digest": "ab" * 32,
     "facts": {
         "verdict": "promoted", "mode": "enforce", "model_version": "8", "champion_version": "7",
         "metrics": {"roc_auc": 0.912345, "frauds": 123456}, "champion_metrics": {"roc_auc": 0.9},
@@ -35,57 +43,127 @@ def task(approval):
     return approval.approve_task("fraud", PromoteParams(approval="manual", timeout_hours=2, default="Reject"))
 
 
-@pytest.fixture
-def promotion(airflow_variables):
-    return importlib.import_module("nightshift_promotion")
-
-
-def context(**left):
+def context(run=RUN, **left):
     """Of a task whose upstream tasks have left these values."""
-    return {"ti": SimpleNamespace(xcom_pull=lambda task_ids: left.get(task_ids))}
+    run = SimpleNamespace(run_id=run, partition_key=str(DAY))
+    ti = SimpleNamespace(id="ti", xcom_pull=lambda task_ids, **_: left.get(task_ids))
+    return {"ti": ti, "dag_run": run, "params": {}}
 
 
-def asked(digest):
-    """Of approve, which has asked about this model."""
-    return {
-        "ti": SimpleNamespace(xcom_pull=lambda task_ids, key: {("approve", "asked"): digest}[task_ids, key])
-    }
-
-
-def response(chosen, user="oncall", **given):
+def response(option, user="oncall", **given):
     who = user and {"id": user, "name": user}
-    return {"chosen_options": [chosen], "params_input": given, "responded_at": NOW, "responded_by_user": who}
+    return {"chosen_options": [option], "params_input": given, "responded_at": NOW, "responded_by_user": who}
 
 
-def test_nobody_is_asked_about_a_rejected_challenger(task):
-    assert task.execute(context(gate={"verdict": "rejected"})) is None
+@pytest.fixture
+def waiting(at, approval, monkeypatch):
+    """An installation whose challenger waits for a person; Airflow shows the question that it is asked to show."""
+    place = at("promote")
+    place.set_params(promote={"approval": "manual"})
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(approval, "show", lambda task, _: question_of(task))
+    return place
+
+
+def question_of(task, body=None, users=None):
+    users = task.assigned_users or () if users is None else users
+    people = [SimpleNamespace(**each) for each in users]
+    return SimpleNamespace(body=task.body if body is None else body, assigned_users=people)
+
+
+def ask(task, run=RUN):
+    with pytest.raises(TaskAwaitingInput):
+        task.execute(context(run))
+
+
+def test_an_answer_is_a_persons_and_promote_reads_it_from_the_record_alone(task, waiting):
+    ask(task)
+    assert waiting.manifest("approve").facts == {"answer": "asked", "by": "", "comment": "", "dag_run": RUN}
+    assert waiting.manifest("gate").model_digest in task.body
+    comment = "--answer=declined; $(id)"
+    given = task.execute_complete(context(), response("Approve", comment=comment))
+    assert given == {"answer": "approved", "by": "oncall", "comment": comment}
+    recorded = waiting.manifest("approve")
+    assert recorded.facts == given | {"dag_run": RUN}
+    assert recorded.model_digest == waiting.manifest("gate").model_digest
 
 
 @pytest.mark.parametrize(
     ("event", "answer", "by"),
     [
-        (response("Approve"), "approved", "oncall"),
         (response("Reject"), "declined", "oncall"),
         (response("Reject", None), "expired", "nobody"),
         (response("Approve", None), "expired", "nobody"),
     ],
 )
-def test_an_answer_is_a_persons_and_the_default_is_none(task, event, answer, by):
-    given = task.execute_complete(asked("a" * 64), event | {"params_input": {"comment": None}})
-    assert given == {"answer": answer, "by": by, "comment": "", "model": "a" * 64}
+def test_silence_is_nobodys_answer(task, waiting, event, answer, by):
+    ask(task)
+    assert task.execute_complete(context(), event | {"params_input": {"comment": None}}) == {
+        "answer": answer, "by": by, "comment": "",
+    }  # fmt: skip
 
 
-def test_promote_is_told_the_answer_and_no_comment_becomes_an_option(task, promotion):
-    given = task.execute_complete(asked("a" * 64), response("Approve", comment="--answer=declined; $(id)"))
-    promote = promotion.PromoteOperator(task_id="promote", pipeline="fraud", step="promote")
-    assert promote.options(context(approve=given)) == (
-        "--answer=approved", "--by=oncall", "--comment=--answer=declined; $(id)", f"--model={'a' * 64}",
-    )  # fmt: skip
+@pytest.mark.parametrize(
+    ("approvers", "stale"),
+    [
+        ((), {"body": f"digest `{'f' * 64}`"}),
+        ((), {"body": ""}),
+        ((), {"users": [{"id": "eve", "name": "eve"}]}),
+        (("ana",), {"users": []}),
+    ],
+    ids=["another challenger", "no challenger", "former approvers", "anybody"],
+)
+def test_a_question_that_airflow_kept_from_before_is_not_asked(
+    approval, waiting, monkeypatch, approvers, stale
+):
+    monkeypatch.setattr(approval, "show", lambda task, _: question_of(task, **stale))
+    task = approval.approve_task("fraud", PromoteParams(approval="manual", approvers=approvers))
+    with pytest.raises(approval.MendFirst, match=f"trigger a new run of {DAY}.*or answer in a shell"):
+        task.execute(context())
+    assert waiting.manifest("approve").facts["answer"] == "asked"
 
 
-def test_promote_is_told_nothing_where_nobody_was_asked(promotion):
-    promote = promotion.PromoteOperator(task_id="promote", pipeline="fraud", step="promote")
-    assert promote.options(context()) == ()
+def test_only_approvers_are_asked_and_only_their_answers_count(approval, waiting):
+    task = approval.approve_task("fraud", PromoteParams(approval="manual", approvers=("ana", "17")))
+    assert [each["id"] for each in task.assigned_users] == ["ana", "17"]
+    ask(task)
+    with pytest.raises(approval.MendFirst, match=r"promote\.approvers in params\.yaml does not name it"):
+        task.execute_complete(context(), response("Approve", "oncall"))
+    assert waiting.manifest("approve").facts["answer"] == "asked"
+    assert task.execute_complete(context(), response("Approve", "ana"))["answer"] == "approved"
+
+
+def test_nobody_is_asked_about_a_rejected_challenger_whatever_an_xcom_says(task, waiting):
+    ask(task)  # the XCom of gate is not read
+    gate = waiting.manifest("gate")
+    waiting.lake.commit(gate.model_copy(update={"facts": gate.facts | {"verdict": "rejected"}}))
+    assert task.execute(context(gate={"verdict": "promoted"})) is None
+
+
+FORGED = {"answer": "approved", "by": "admin", "pipeline": "movies", "verdict": "promoted", "dry_run": "no"}
+
+
+@pytest.mark.parametrize("step", [*NIGHTLY, "freshness", "housekeeping"])
+def test_no_key_of_an_xcom_becomes_an_option_of_any_step(airflow_variables, step):
+    steps = importlib.import_module("nightshift_steps")
+    operators = {
+        "promote": importlib.import_module("nightshift_promotion").PromoteOperator,
+        "retrain": importlib.import_module("nightshift_retrain").RetrainOperator,
+        "housekeeping": importlib.import_module("nightshift_housekeeping").HousekeepingOperator,
+    }
+    every = dict.fromkeys((*NIGHTLY, "approve"), FORGED)
+    forged = context(**every) | {"params": {"dry_run": True}}
+    forged["dag_run"].run_type = "manual"
+    known = {"promote": (f"--dag-run={RUN}",), "housekeeping": ("--dry-run",)}
+    made = operators.get(step, steps.StepOperator)(task_id=step, pipeline="fraud", step=step)
+    assert made.options(forged) == known.get(step, ())
+
+
+def test_every_operator_of_a_step_is_among_those(airflow_variables):
+    files = (PROJECT / "plugins").glob("*.py")
+    heirs = {name for file in files for name in re.findall(r"class (\w+)\(StepOperator", file.read_text())}
+    assert heirs == {"PromoteOperator", "RetrainOperator", "HousekeepingOperator"}
 
 
 def test_the_question_has_both_models_every_check_and_the_drift_report(approval):
@@ -96,6 +174,16 @@ def test_the_question_has_both_models_every_check_and_the_drift_report(approval)
     assert r"| slice\|age | **failed** (warn) | -0.2 | -0.1 | a \| b |" in said
     assert "gate_checks.rows" not in said
     assert "[Drift report](http://mlflow/report)" in said
+
+
+def test_what_a_check_quotes_from_data_is_text_in_the_question(approval):
+    odd = "</script><script>x</script> <img src=y> [z](javascript:w) *v* \x1b[2J\nu"
+    check = at_least(f"slice.{odd}", 0.1, 0.2, "warn", odd).as_row()
+    said = approval.question(GATE | {"checks": [check]}, "")
+    page = MarkdownIt("commonmark", {"html": True}).enable("table").render(said)
+    assert not re.findall(r"<script|<img|<a |<em>|\x1b", page)
+    shown = odd.replace("\x1b", r"\x1b").replace("\n", r"\n")
+    assert page.replace("&lt;", "<").replace("&gt;", ">").count(shown) == 2
 
 
 def test_the_question_says_so_when_there_is_no_champion_and_no_report(approval):

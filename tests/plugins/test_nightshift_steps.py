@@ -14,6 +14,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 from process_watch import alive, end, wait_until
+from structlog.stdlib import PositionalArgumentsFormatter
+from structlog.testing import capture_logs
 
 from jobs.core import locks, settings
 from jobs.core.manifest import manifest_name
@@ -48,12 +50,14 @@ def test_only_what_must_be_mended_is_not_tried_again(steps):
 
 def test_a_failure_has_the_words_of_the_last_error(steps):
     log = ["reading\n", "error: the first\n", "trying again\n", "error: no disk\n", "  Next: make room\n"]
-    assert str(steps.failure("fraud/extract", 75, deque(log))) == "no disk\n  Next: make room"
+    failed = steps.failure("fraud/extract", 75, deque(log))
+    assert failed.text == "no disk\n  Next: make room"
+    assert str(failed) == "no disk", "Airflow shows the exception too: its words are not to be there twice"
 
 
 def test_a_failure_without_words_has_the_end_of_the_log(steps):
     log = [f"line {n}\n" for n in range(9)]
-    assert str(steps.failure("fraud/extract", 1, deque(log))) == (
+    assert steps.failure("fraud/extract", 1, deque(log)).text == (
         "fraud/extract: ended with exit code 1\nline 6\nline 7\nline 8"
     )
 
@@ -103,7 +107,8 @@ def test_a_store_that_does_not_answer_may_be_tried_again(steps, tmp_path, monkey
     ) as failed:
         steps.step_task("fraud", "extract")._run(DAY, tmp_path / "receipt.json")
     assert type(failed.value) is steps.StepFailed
-    assert "Next: start it" in str(failed.value)
+    assert "Next: start it" in failed.value.text
+    assert failed.value.section == "postgresql-is-down"
 
 
 def test_wrong_parameters_must_be_mended_first(steps, tmp_path, monkeypatch):
@@ -112,6 +117,38 @@ def test_wrong_parameters_must_be_mended_first(steps, tmp_path, monkeypatch):
     monkeypatch.setenv("NIGHTSHIFT_PARAMS", str(wrong))
     with pytest.raises(steps.MendFirst, match="fraud"):
         steps.step_task("fraud", "extract")._run(DAY, tmp_path / "receipt.json")
+
+
+@pytest.fixture
+def logged():
+    """(level, text) of each line that an operator has logged."""
+    with capture_logs(processors=[PositionalArgumentsFormatter()]) as entries:
+        yield lambda: [(entry["log_level"], entry["event"]) for entry in entries]
+
+
+def test_the_error_is_logged_once_last_and_as_an_error(steps, logged):
+    words = ["extract", "--pipeline", "none", "--date", str(DAY)]
+    with pytest.raises(steps.MendFirst) as failed:
+        steps.CommandOperator(task_id="x").command("none/extract", words)
+    what, remedy, runbook = failed.value.text.splitlines()
+    assert what == "no pipeline 'none'" and remedy.startswith("  Next: ") and "#a-setting-is-wrong" in runbook
+    assert logged()[-1] == ("error", failed.value.text)
+    for part in (what, remedy.strip(), runbook.strip()):
+        assert [level for level, text in logged() if part in text] == ["error"]
+
+
+@pytest.mark.parametrize("more", [0, 3, 50])
+def test_no_line_of_a_step_is_lost_and_only_an_error_that_may_be_the_last_is_held_back(steps, logged, more):
+    own = ["error: a library's own", *(f"line {n}" for n in range(more))]
+    last = ["error: the last", "  Next: go on"]
+    _, held = steps.CommandOperator(task_id="x")._follow(f"{line}\n" for line in ["reading", *own, *last])
+    assert logged() == [("info", line) for line in ["reading", *own]]
+    assert held == last
+
+
+def test_no_terminal_acts_on_what_a_library_prints(steps, logged):
+    tail, _ = steps.CommandOperator(task_id="x")._follow(["\x1b[31m red\u202e\n"])
+    assert logged() == [("info", r"\x1b[31m red\u202e")] and tail[0] == r"\x1b[31m red\u202e"
 
 
 @pytest.fixture

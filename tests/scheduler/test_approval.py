@@ -1,4 +1,4 @@
-"""Manual approval, by a real scheduler and by the API that the UI uses: approved, declined, expired, too late."""
+"""Manual approval, by a real scheduler and by the API that the UI uses: forged, approved, declined, expired, too late."""
 
 from __future__ import annotations
 
@@ -101,6 +101,23 @@ def test_who_only_looks_may_not_answer(platform, run):
         answer(platform, run, "Approve", user="analyst")
 
 
+def test_a_forged_answer_and_a_task_marked_as_success_approve_nothing(platform, run, champion):
+    before = last_promotion(platform)
+    approve = f"dags/{DAG}/dagRuns/{run}/taskInstances/approve"
+    forged = {"answer": "approved", "by": "admin", "pipeline": "movies", "run": run}
+    with platform.api("oncall") as api:
+        api.call("POST", f"{approve}/xcomEntries", {"key": "return_value", "value": forged})
+        api.call("PATCH", approve, {"new_state": "success"})
+    platform.await_task(run, "promote", "failed")
+    assert last_promotion(platform) == before and platform.place.manifest("promote", DAY) is None
+    with platform.api("oncall") as api:
+        said = api.log(DAG, run, "promote", api.tasks(DAG, run)["promote"].tries)
+        assert "waits for a person's approval" in said and "--pipeline=movies" not in said
+        assert f"nightshift promote --pipeline fraud --date {DAY} --dag-run={run}" in said
+    ask_again(platform, run)
+    assert asked(platform, run)["response_received"] is False
+
+
 def test_an_approved_challenger_becomes_champion_in_the_name_of_who_approved(platform, run, champion):
     answer(platform, run, "Approve", "looks right; --answer=declined")
     ended_well(platform, run)
@@ -153,6 +170,25 @@ def test_without_an_answer_in_time_the_default_counts_and_a_late_answer_is_refus
         assert api.state(DAG, run) == "success"
     assert platform.place.digests() == before
     assert question(platform, run)["responded_by_user"] is None
+
+
+def test_only_approvers_are_asked_and_a_run_that_asked_others_says_that_it_cannot_ask(platform, run):
+    platform.place.set_params(promote={"timeout_hours": 8, "approvers": ["admin"]})
+    ask_again(platform, run)
+    platform.await_task(run, "approve", "failed")
+    with platform.api("oncall") as api:
+        said = api.log(DAG, run, "approve", api.tasks(DAG, run)["approve"].tries)
+        assert "Airflow goes on showing a task's first question" in said and "trigger a new run" in said
+        again = api.trigger(DAG, DAY)
+    asked(platform, again)
+    with pytest.raises(StoreError, match=r"403.*not a respondent"):
+        answer(platform, again, "Approve")
+    answer(platform, again, "Reject", "not by me", user="admin")
+    ended_well(platform, again)
+    assert (last_promotion(platform)["verdict"], last_promotion(platform)["approved_by"]) == (
+        "declined",
+        "admin",
+    )
 
 
 def test_nobody_is_asked_about_a_challenger_that_the_gate_rejects(platform, run, champion):

@@ -90,7 +90,8 @@ def test_a_failed_training_publishes_with_the_champion_and_says_both(platform, r
         tries = api.tasks(DAG, red)["train"].tries
     assert state == "failed" and tries == 1, "a wrong parameter is not tried again"
     assert tasks == dict.fromkeys(ALL, "success") | {
-        "train": "failed", "gate": "upstream_failed", "promote": "upstream_failed", "watcher": "failed",
+        "train": "failed", "gate": "upstream_failed", "promote": "upstream_failed", "champion": "upstream_failed",
+        "watcher": "failed",
     }, platform.logs(red)  # fmt: skip
     assert "train failed" in said and f"The tables of {AFTER} are published all the same" in said
     assert champion and place.manifest("predict", AFTER).model_digest == champion
@@ -130,6 +131,7 @@ def test_a_run_without_a_usable_day_fails_at_once_and_says_how(platform, key, fo
         run = api.call("POST", f"dags/{DAG}/dagRuns", body)["dag_run_id"]
         state, tasks = platform.finish(run)
         assert state == "failed" and tasks["extract"] == "failed" and tasks["publish"] == "upstream_failed"
+        assert tasks["champion"] == tasks["predict"] == "upstream_failed"
         assert said in api.log(DAG, run, "extract")
         assert api.tasks(DAG, run)["extract"].tries == 1
 

@@ -6,11 +6,9 @@ import json
 from datetime import timedelta
 
 import pyarrow.compute as pc
-import pytest
 
 from dealt_labels import favour, shuffle_labels
 from jobs.core.digest import table_digest
-from jobs.core.errors import DataError
 from jobs.core.usecase import prediction
 from jobs.fraud.model import load
 from jobs.steps.models import model_path
@@ -175,51 +173,3 @@ def test_a_model_that_was_rolled_back_is_not_promoted_again_unless_it_wins_anew(
         assert gate.facts["verdict"] == verdict and "must win anew" in reason, gate.facts["reasons"]
     place.run("promote", AFTER)
     assert champion_of(place, AFTER) == rolled_back
-
-
-@pytest.mark.parametrize("answer", ["approved", "declined", "expired", None])
-def test_promotion_waits_for_a_person_where_params_say_so(at, answer):
-    place = at("promote")
-    before = champion_of(place, BEFORE)
-    place.set_params(promote={"approval": "manual", "default": "Reject"})
-    if answer is None:
-        with pytest.raises(DataError, match="waits for a person's approval"):
-            place.run("promote")
-        assert champion_of(place) == before
-        return
-    done = place.run(
-        "promote", answer=answer, by="" if answer == "expired" else "ana", comment="seen the slices"
-    )
-    last = promotions.history(place.postgres, "fraud")[-1]
-    assert done.facts["verdict"] == last.verdict == {"approved": "promoted"}.get(answer, answer)
-    assert last.approved_by == ("nobody" if answer == "expired" else "ana")
-    assert (champion_of(place) != before) == (answer == "approved")
-    assert any("seen the slices" in r for r in last.reasons) == (answer != "expired")
-
-
-def test_an_answer_about_another_challenger_promotes_nobody(at):
-    place = at("promote")
-    before = champion_of(place, BEFORE)
-    with pytest.raises(DataError, match="the answer is about another challenger"):
-        place.run("promote", answer="approved", by="ana", model="f" * 64)
-    assert champion_of(place) == before
-
-
-def test_who_declines_is_heard_though_nobody_was_asked(at):
-    place = at("promote")
-    before = champion_of(place, BEFORE)
-    done = place.run("promote", answer="declined", by="ana")
-    assert done.facts["verdict"] == "declined" and not done.facts["promoted"] and champion_of(place) == before
-
-
-def test_an_answer_after_a_later_night_comes_too_late(at):
-    place = at("promote")
-    before = champion_of(place, BEFORE)
-    place.query(
-        "INSERT INTO promotions (pipeline, date, kind, verdict, metrics, reasons, approved_by)"
-        f" VALUES ('fraud', '{AFTER}', 'promotion', 'rejected', '{{}}', '[]', 'gate')"
-    )
-    done = place.run("promote", answer="approved", by="ana", comment="good")
-    assert done.facts["verdict"] == "expired" and champion_of(place) == before
-    (row,) = [row for row in promotions.history(place.postgres, "fraud") if row.date == DAY]
-    assert row.approved_by == "ana" and f"answered after the night of {AFTER}" in row.reasons

@@ -30,6 +30,7 @@ def home() -> Path:
         f"Spark needs Java {OLDEST} or newer, and there is none on this machine",
         input="; ".join(passed_over),
         remedy=_how_to_install(),
+        section="java-is-missing",
     )
 
 

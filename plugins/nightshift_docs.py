@@ -1,0 +1,80 @@
+"""The pages of docs/ in Airflow's own web server, so that a link to the runbook opens there and fits the code that runs.
+
+They are open to whoever reaches the server, as the project's documentation is; nothing of an installation is in them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from itertools import pairwise
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow.sdk.configuration import conf
+
+from jobs.core.settings import PROJECT
+
+PREFIX = "/nightshift"
+RUNBOOK = "docs/runbook.md"
+# What of the project is documentation; anything else, an installation under the project included, is not served.
+_PAGES = re.compile(r"(README|CHANGELOG|(jobs|plugins)/README|docs/([\w-]+/)*[\w-]+)\.md")
+_PAGE = """<!DOCTYPE html>
+<html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>
+ body {{ max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; }}
+ :target {{ background: #fef7e0; }} table {{ border-collapse: collapse; }}
+ td, th {{ border: 1px solid #ccc; padding: .2rem .5rem; }} pre {{ overflow: auto; background: #f4f4f4; padding: .5rem; }}
+</style>
+<body>{body}</body></html>
+"""
+
+Message = MutableMapping[str, Any]
+
+
+def link(section: str, *, absolute: bool = False) -> str:
+    """The address of a section of the runbook: on the same server, or `absolute` for a reader outside of it."""
+    base = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
+    root = base if absolute else urlsplit(base).path
+    return f"{root}{PREFIX}/{RUNBOOK}#{section}"
+
+
+async def app(
+    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
+    """The ASGI application under PREFIX: one page of documentation, or 404."""
+    from starlette.responses import HTMLResponse
+
+    if scope["type"] != "http":
+        return
+    path = scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/")
+    body = page(path)
+    response = (
+        HTMLResponse("no such page", HTTPStatus.NOT_FOUND)
+        if body is None
+        else HTMLResponse(
+            body, headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+        )
+    )
+    await response(scope, receive, send)
+
+
+def page(path: str) -> str | None:
+    """A page of the project's documentation as HTML, its headings with the anchors of GitHub; None where it is none."""
+    file = PROJECT / path
+    if not _PAGES.fullmatch(path) or not file.is_file():
+        return None
+    from markdown_it import MarkdownIt
+
+    renderer = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = renderer.parse(file.read_text())
+    for heading, words in pairwise(tokens):
+        if heading.type == "heading_open":
+            heading.attrSet("id", anchor(words.content))
+    return _PAGE.format(title=path, body=renderer.renderer.render(tokens, renderer.options, {}))
+
+
+def anchor(title: str) -> str:
+    """What GitHub makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
