@@ -20,6 +20,8 @@ _TIMES: tuple[Kind, ...] = ("time", "unix", "report")
 _TEXTS: tuple[Kind, ...] = ("text", "id")
 _EXACT = {16: 2.0**11, 32: 2.0**24, 64: 2.0**53}
 """From here on a float of so many bits skips whole numbers."""
+_SCIENTIFIC = r"^[+-]?\d(\.\d+)?[eE]\+\d+$"
+_LOST = "is a float, which cannot hold an id of this size: write integers or text"
 
 
 def convert(kind: Kind, values: Any, dialect: Dialect) -> Converted:
@@ -78,7 +80,9 @@ def _text(values: Any, exact: float | None, *, integers: bool) -> Converted:
         problems["is infinite"] = mask(pc.is_inf(values))
         whole = pc.and_(pc.equal(values, pc.floor(values)), pc.is_finite(values))
         inexact = pc.and_(whole, pc.greater_equal(size, exact))
-        problems["is a float, which cannot hold an id of this size: write integers or text"] = mask(inexact)
+        problems[_LOST] = mask(inexact)
+    elif integers:
+        problems[_LOST] = mask(pc.match_substring_regex(text, _SCIENTIFIC))
     return without(text, problems)
 
 

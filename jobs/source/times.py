@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,25 @@ def _iso(text: Any) -> tuple[pd.Series[Any], pd.Series[Any], Mask]:
     zoned = pc.match_substring_regex(dated, r"^.{11,}" + _ZONE)
     absolute = _parse(pc.if_else(zoned, dated, None), "ISO8601", utc=True)
     naive = _parse(pc.if_else(zoned, None, dated), "ISO8601", utc=False)
+    _add_far(dated, absolute, naive)
     return absolute, naive, mask(pc.match_substring_regex(text, _DATE + "$"))
+
+
+def _add_far(dated: Any, absolute: pd.Series[Any], naive: pd.Series[Any]) -> None:
+    """Add the times that nanoseconds do not reach, before 1677 and after 2262, such as 9999-12-31."""
+    unread = (
+        mask(pc.match_substring_regex(dated, _DATE + "([T ]|$)"))
+        & (absolute.isna() & naive.isna()).to_numpy()
+    )
+    for place in np.flatnonzero(unread).tolist():
+        try:
+            time = datetime.fromisoformat(dated[place].as_py())
+            if time.tzinfo:
+                absolute.iloc[place] = pd.Timestamp(time.astimezone(UTC)).as_unit("us")
+            else:
+                naive.iloc[place] = pd.Timestamp(time).as_unit("us")
+        except (ValueError, OverflowError):
+            continue
 
 
 def _formatted(text: Any, form: str) -> tuple[pd.Series[Any], pd.Series[Any], Mask]:

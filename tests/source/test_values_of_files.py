@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import psycopg2
 import pyarrow as pa
@@ -120,7 +121,19 @@ def test_odd_ids_are_noted_with_counts_and_the_options_that_mend_them(load, quer
     assert "note: 1 values of customer_id are written like 596.0, another id than 596" in report
     assert "note: 1 values of customer_id are written like 1.23e+18, which may have lost digits" in report
     assert "country" not in report  # NA is Namibia
-    mended = load("--files", path, "--integer-ids", "--null", "NULL", "--null", r"\N", "--null", "nan")
+    options = (
+        "--integer-ids",
+        "--null",
+        "NULL",
+        "--null",
+        r"\N",
+        "--null",
+        "nan",
+        "--max-bad-fraction",
+        "0.2",
+    )
+    mended = load("--files", path, *options)
+    assert f"rejected: 1 × customer_id {LOST}" in mended
     assert "are the text" not in mended
     assert "596.0" not in mended
     counts = "SELECT customer_id, count(*) FROM transactions GROUP BY 1 ORDER BY 1"
@@ -266,6 +279,20 @@ def test_the_end_of_a_day_in_every_zone_and_type(day, zone, end):
 )  # fmt: skip
 def test_times_as_files_write_them(dialect, text, expected):
     assert convert("time", pa.array([text]), dialect).values.to_pylist() == [expected]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize(
+    "text", ["0002-01-01", "1600-02-29 12:30:00", "2263-01-01 00:00:00.000001", "9999-12-30T23:59:59"]
+)
+def test_years_that_nanoseconds_do_not_reach(text, zone):
+    time = datetime.fromisoformat(text)
+    for given in (text, time):
+        converted = convert("time", pa.array([given]), Dialect(zone))
+        assert converted.values.to_pylist() == [time.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)]
+    assert convert(
+        "time", pa.array([f"{text[:10]} 00:00+01:00"]), Dialect()
+    ).values.is_valid().to_pylist() == [True]
 
 
 @pytest.mark.parametrize(
