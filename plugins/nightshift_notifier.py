@@ -13,6 +13,8 @@ import sys
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
+from jobs.core.environment import proxies
+
 # A task is not over before its callbacks are, and Airflow ends these after 60 s (`task_success_overtime`): so long for
 # asking what is served, so long for sending.
 LIMIT_S = 20
@@ -52,14 +54,20 @@ def _addresses(connection: str) -> list[str]:
 def _apprise(addresses: list[str], title: str, text: str) -> None:
     """In a process, which can be ended whatever it waits for.
 
-    Of the environment it gets PATH alone, with all addresses and secrets left out; its own are not among its arguments.
+    Of the environment it gets PATH and the proxies, with all other addresses and all secrets left out; its own
+    addresses are not among its arguments.
     """
     ended = subprocess.run(
         [sys.executable, "-c", "from apprise.cli import main; main()", "--notification-type", "failure", "--title", title],
-        input=text, env={"PATH": os.environ.get("PATH", os.defpath), "APPRISE_URLS": "\n".join(addresses)}, text=True,
-        timeout=LIMIT_S, capture_output=True, check=False,
+        input=text, env=_environment(addresses), text=True, timeout=LIMIT_S,
+        capture_output=True, check=False,
     )  # fmt: skip
     if ended.returncode:
         log.error(
             "an address of the alert refused it or did not answer (docs/runbook.md#alerts-do-not-arrive)"
         )
+
+
+def _environment(addresses: list[str]) -> dict[str, str]:
+    own = {"PATH": os.environ.get("PATH", os.defpath), "APPRISE_URLS": "\n".join(addresses)}
+    return proxies(os.environ) | own

@@ -19,7 +19,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 # Options and classes that every Java takes from its environment.
 _JAVA = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH")
 _SPARK = ("SPARK_", "_SPARK_", "PYSPARK_", "_PYSPARK_", "HADOOP_", "YARN_")
-_CLUSTER = ("SPARK_CONF_DIR", "HADOOP_CONF_DIR", "YARN_CONF_DIR")
+_CLUSTER = ("SPARK_CONF_DIR", "HADOOP_", "YARN_")
 
 _HOST = re.compile(r"(https?://)?[*.]*[a-z0-9_-]+(\.[a-z0-9_-]+)*(:[0-9]{1,5}|/[0-9]{1,2})?", re.IGNORECASE)
 
@@ -60,15 +60,20 @@ def no_proxy(given: Mapping[str, str]) -> str:
     return ",".join(dict.fromkeys([*_readable(entries), *LOOPBACK]))
 
 
+def proxies(given: Mapping[str, str]) -> dict[str, str]:
+    """What of `given` says how other hosts are reached, and the exception of the loopback."""
+    return {name: value for name, value in ours(given).items() if name.lower() in (*_PROXIES, "no_proxy")}
+
+
 def for_java(given: Mapping[str, str], cluster: bool = False) -> dict[str, str]:
     """`given` without what another Spark, Hadoop or Java is set up by, and in a locale that every machine has.
 
-    `cluster` keeps the folders that describe a cluster.
+    `cluster` keeps what describes a cluster, and this process to it.
     """
     kept = {
         name: value
         for name, value in given.items()
-        if (cluster and name in _CLUSTER) or not (name in _JAVA or name.startswith(_SPARK))
+        if (cluster and name.startswith(_CLUSTER)) or not (name in _JAVA or name.startswith(_SPARK))
     }
     # Java 17 takes from the locale how it spells file names and, in Turkish, what a capital I is.
     return kept | {"LC_ALL": "C.UTF-8"}

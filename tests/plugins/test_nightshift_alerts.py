@@ -157,7 +157,16 @@ def test_no_password_leaves_with_an_alert(alerts, connected, serving, caplog):
         assert "pass@word" not in text and "not-for-logs" not in text
 
 
-def test_the_process_of_an_alert_gets_its_addresses_and_nothing_else(alerts, monkeypatch, tmp_path):
+@pytest.mark.parametrize("name", ["http_proxy", "ALL_PROXY"])
+def test_an_alert_to_this_machine_passes_by_the_proxy_to_others(alerts, connected, monkeypatch, name):
+    monkeypatch.setenv(name, "http://127.0.0.1:9")
+    alerts.send("nightshift_alerts", "title", "text")
+    assert [each["title"] for each in connected.wait()] == ["title"]
+
+
+def test_the_process_of_an_alert_gets_its_addresses_and_proxies_and_nothing_else(
+    alerts, monkeypatch, tmp_path
+):
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\nenv > {tmp_path}/environment\n")
     python.chmod(0o755)
@@ -166,11 +175,15 @@ def test_the_process_of_an_alert_gets_its_addresses_and_nothing_else(alerts, mon
     monkeypatch.setenv(
         CONNECTION, json.dumps({"conn_type": "apprise", "extra": {"config": {"path": "json://h"}}})
     )
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     alerts.send("nightshift_alerts", "title", "text")
     names = {line.partition("=")[0] for line in (tmp_path / "environment").read_text().splitlines()}
     assert names - {"PWD", "SHLVL", "_", "OLDPWD"} == {
         "PATH",
         "APPRISE_URLS",
+        "https_proxy",
+        "no_proxy",
+        "NO_PROXY",
     }  # those four are the shell's own
 
 
