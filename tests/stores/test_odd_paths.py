@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pytest
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from jobs.core.errors import ConfigError
 from jobs.core.manifest import Manifest, utc_now
 from jobs.core.settings import PROJECT, Settings
 from jobs.stores import clickhouse, snapshots
 from jobs.stores import spark as spark_store
-from jobs.stores.embedded import airflow, java
+from jobs.stores.embedded import airflow, java, mlflow
 from jobs.stores.embedded.state import State
 from jobs.stores.lake import Lake
 from odd_places import NAMES, WORST, another_spark
@@ -76,6 +77,17 @@ def test_clickhouse_keeps_its_data_there(odd):
     assert [path.name for path in odd.home.iterdir()] == ["clickhouse"]
     with clickhouse.connect(odd) as db:
         assert db.client.query("SELECT sum(id) FROM kept").result_rows == [(3,)]
+
+
+@EACH
+def test_mlflow_keeps_artifacts_where_it_is_told(odd):
+    """As its server does it, whose command line says where."""
+    words = mlflow.service(State(odd.home)).command
+    repository = get_artifact_repository(words[words.index("--artifacts-destination") + 1])
+    (file := odd.home.parent / "model.bin").write_text("model")
+    repository.log_artifact(str(file), "1/run/artifacts")
+    assert (odd.home / "mlflow/artifacts/1/run/artifacts/model.bin").read_text() == "model"
+    assert [each.path for each in repository.list_artifacts("1/run")] == ["1/run/artifacts"]
 
 
 def test_clickhouse_refuses_the_one_character_that_it_cannot_have(tmp_path):
