@@ -107,7 +107,8 @@ def _copy(
     read, supplied = 0, Columns()
     for number, (file, source) in enumerate(zip(files, sources, strict=True)):
         names: tuple[str, ...] = ()
-        for batch in file.batches(file_columns(source.values())):
+        # Where all values are constants or row numbers, a column says how many rows there are.
+        for batch in file.batches(file_columns(source.values()) or file.schema.names[:1]):
             rows, rejected = _read(batch, file.path, request, source)
             names = tuple(rows.column_names)
             remarks.update(batch.notes)

@@ -128,6 +128,29 @@ def test_ratings_in_parquet(run_ratings, rows, tmp_path, times):
     )
 
 
+@pytest.mark.parametrize("block", [8, 30, 1 << 22])
+def test_the_movie_of_netflixs_ratings_is_known_across_blocks(file, block, monkeypatch):
+    lines = ["7:", "1,3,2005-09-06", "2,4,2005-09-07", "broken", "8:", "1,5,2005-09-08", "9:"]
+    path = file("combined_data_1.txt", *lines)
+    opened = Opener(RATINGS)(path, CsvFormat())
+    monkeypatch.setattr(opened._lines._file, "_block", block)
+    rows, malformed = {}, {}
+    for batch in opened.batches(["user_id", "movie_id", "value"]):
+        rows |= dict(zip(batch.rows.tolist(), batch.data.to_pylist(), strict=True))
+        malformed |= {row.row: row.reason for row in batch.malformed}
+    assert malformed == {4: "is not user,rating,date"}
+    assert {line: (*row.values(),) for line, row in rows.items()} == {
+        2: ("1", "7", "3"), 3: ("2", "7", "4"), 6: ("1", "8", "5"),
+    }  # fmt: skip
+
+
+def test_a_rating_of_netflix_before_any_movie_is_rejected(run_ratings, rows, file, rejects):
+    path = file("ratings.txt", "1,3,2005-09-06", "7:", "1,3,2005-09-06")
+    run_ratings(path, reading=ratings(Opener(RATINGS, Format.netflix)))
+    assert rejects() == [(1, "movie_id is missing", "")]
+    assert rows(RATED) == [("1", "7", 3.0)]
+
+
 def test_a_compressed_file_and_a_named_format(run_ratings, rows, tmp_path):
     path = tmp_path / "ratings.txt.gz"
     path.write_bytes(gzip.compress(f"1::0011::8::{AT}\n".encode()))

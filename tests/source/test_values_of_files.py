@@ -281,10 +281,13 @@ def test_times_as_files_write_them(dialect, text, expected):
     assert convert("time", pa.array([text]), dialect).values.to_pylist() == [expected]
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
 @pytest.mark.parametrize(
-    "text", ["0002-01-01", "1600-02-29 12:30:00", "2263-01-01 00:00:00.000001", "9999-12-30T23:59:59"]
-)
+    ("text", "zone"),
+    [
+        ("0002-01-01", "UTC"), ("1600-02-29 12:30:00", "UTC"), ("2263-01-01 00:00:00.000001", "America/New_York"),
+        ("9999-12-30T23:59:59", "Europe/Berlin"),
+    ],
+)  # fmt: skip
 def test_years_that_nanoseconds_do_not_reach(text, zone):
     time = datetime.fromisoformat(text)
     for given in (text, time):
@@ -347,6 +350,28 @@ def test_files_without_a_header_and_with_another_delimiter(load, query, file):
 def test_templates_that_are_wrong(load, file, template, message):
     with pytest.raises((DataError, ConfigError), match=message):
         load("--files", file("rows.csv", "event_time", "2018-07-10"), "--map", f"transaction_id={template}")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_rows_may_have_no_value_of_their_own(load, query, file, tmp_path, kind):
+    path = file("rows.csv", "x,y", "1,2", "3,4")
+    if kind == "parquet":
+        path = tmp_path / "rows.parquet"
+        pq.write_table(pa.table({"x": [1, 3]}), path)
+    load("--files", path, "--map", "transaction_id={@row:02}", "--const", "event_time=2018-07-10")
+    first = 2 if kind == "csv" else 1
+    ids = [(f"{first:02}",), (f"{first + 1:02}",)]
+    assert query("SELECT transaction_id FROM transactions ORDER BY 1") == ids
+
+
+def test_the_first_and_the_last_years_reach_the_database(load, query, file):
+    times = ["0001-01-02 00:00:00", "1677-09-21", "2262-04-12", "9999-12-30 23:59:59.999999"]
+    load(
+        "--files",
+        file("rows.csv", "transaction_id,event_time", *(f"T{row},{time}" for row, time in enumerate(times))),
+    )
+    stored = "SELECT event_time FROM transactions ORDER BY transaction_id"
+    assert query(stored) == [(datetime.fromisoformat(time).replace(tzinfo=UTC),) for time in times]
 
 
 def test_composed_ids_are_the_same_when_the_file_is_loaded_again(load, query, file):

@@ -215,7 +215,8 @@ def same(kind: str, given: pa.DataType, value: Any, got: Any, *, lossy: bool = F
         return kind != "id" or "." not in got
     if isinstance(value, (int, Decimal)) or kind == "money":
         return Decimal(got) == Decimal(value) and (kind == "money" or "." not in got or value % 1 != 0)
-    return got == (value.isoformat() if isinstance(value, date) else _integer(value.strip()))
+    text = value.isoformat() if isinstance(value, date) else value.strip()
+    return bool(got == (_integer(text) if kind == "id" else text))
 
 
 def _integer(text: str) -> str:
