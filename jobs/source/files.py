@@ -20,8 +20,7 @@ def expand(patterns: Iterable[str]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
-        matches = map(Path, sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207 - Path.glob takes no absolute pattern
-        if not (files := [path for path in matches if path.is_file()]):
+        if not (files := [path for path in _matches(pattern) if path.is_file()]):
             folder = Path(pattern).is_dir()
             remedy = (
                 f"name the files in it: '{pattern}/*'" if folder else "check the path, and quote the pattern"
@@ -29,6 +28,16 @@ def expand(patterns: Iterable[str]) -> list[Path]:
             raise DataError("no file matches", input=pattern, remedy=remedy)
         found |= dict.fromkeys(files)
     return list(found)
+
+
+def _matches(pattern: str) -> list[Path]:
+    """What the pattern names; a file or folder that is called like it, brackets and all, before what it matches."""
+    path = Path(pattern)
+    if path.is_file():
+        return [path]
+    if path.parent.is_dir():
+        pattern = str(Path(glob.escape(str(path.parent)), path.name))
+    return [Path(each) for each in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - Path.glob takes no absolute pattern
 
 
 def open_file(path: Path, form: CsvFormat, parquet: bool | None = None) -> File:
