@@ -46,8 +46,8 @@ def ours(given: Mapping[str, str]) -> dict[str, str]:
     if "PYTHONPATH" in kept:
         entries = kept["PYTHONPATH"].split(os.pathsep)
         kept["PYTHONPATH"] = os.pathsep.join(entry for entry in entries if not _has_another_spark(entry))
-    # A module in the folder that a command is called from is never taken for one of ours.
-    kept["PYTHONSAFEPATH"] = "1"
+    # Files are UTF-8, and no module in the folder that a command is called from is taken for one of ours.
+    kept |= {"PYTHONUTF8": "1", "PYTHONSAFEPATH": "1"}
     usable = {name: value for name, value in kept.items() if not _is_unusable_proxy(name, value)}
     return usable | dict.fromkeys(_NO_PROXY, no_proxy(given))
 
