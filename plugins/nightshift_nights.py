@@ -44,6 +44,10 @@ def nightly(pipeline: str) -> dict[str, Any]:
                 "night", enum=["night", "ingest"], title="Steps",
                 description="`ingest` stops after build_features: for days that later nights look back on.",
             ),
+            "force": Param(
+                False, type="boolean", title="Force",
+                description="Run a date that is far from every day of the source and the lake.",
+            ),
         },
     }  # fmt: skip
 

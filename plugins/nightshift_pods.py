@@ -29,7 +29,7 @@ import nightshift_pod_ends as ends
 from jobs.core.pods import KubernetesParams, Size
 from nightshift_dates import day_of
 from nightshift_events import emit
-from nightshift_steps import StepFailed, arguments, begin, left_by
+from nightshift_steps import StepFailed, arguments, begin, forced, left_by
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -71,7 +71,7 @@ class PodStepOperator(KubernetesPodOperator):
         """Pushes the name of the manifest and the rows of each output. Raises StepFailed or MendFirst."""
         day = begin(self.pipeline, self.step, context)
         self.name = f"{self.pipeline}-{self.step}-{day}-{uuid.uuid4().hex[:12]}"
-        self.arguments = arguments(self.pipeline, self.step, day)
+        self.arguments = [*arguments(self.pipeline, self.step, day), *forced(self.step, context)]
         self.log.info("%s", " ".join(["nightshift", *self.arguments]))
         self._to_its_end(context, lambda: super(PodStepOperator, self).execute(context))
 

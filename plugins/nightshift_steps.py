@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.sdk import Asset, BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from jobs.core import pods
@@ -162,7 +163,7 @@ class StepOperator(CommandOperator):
 
     def options(self, context: Context) -> tuple[str, ...]:
         """What the command gets besides the pipeline and the day."""
-        return ()
+        return forced(self.step, context)
 
     def _run(self, day: date, receipt: Path, *options: str) -> None:
         words = [*arguments(self.pipeline, self.step, day), *options]
@@ -177,6 +178,14 @@ def begin(pipeline: str, step: str, context: Context) -> date:
     if step == INGEST[0]:
         context["asset_state_store"][nights(pipeline)].set(str(day), context["dag_run"].run_id)
     return day
+
+
+def forced(step: str, context: Context) -> tuple[str, ...]:
+    """`--force` for extract, where a day far from all data was not mistyped: the schedule chose it, or `force` is set."""
+    if step != INGEST[0]:
+        return ()
+    sure = context["dag_run"].run_type == DagRunType.SCHEDULED or context["params"].get("force")
+    return ("--force",) if sure else ()
 
 
 def arguments(pipeline: str, step: str, day: date) -> list[str]:

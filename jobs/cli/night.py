@@ -18,14 +18,16 @@ import psutil
 import typer
 
 from jobs.cli.show import Screen
-from jobs.cli.steps import PARENT
+from jobs.cli.steps import PARENT, Force
 from jobs.core import locks, params, settings
 from jobs.core.errors import ConfigError
 from jobs.core.manifest import manifest_name
 from jobs.core.settings import Settings
 from jobs.core.text import choice
 from jobs.core.usecase import features, parameters
+from jobs.steps.far import refuse_far
 from jobs.steps.frame import NIGHTLY, run_lock
+from jobs.stores import source as operational
 from jobs.stores.lake import Lake
 
 INGEST = ("extract", "validate", "build_features")
@@ -53,6 +55,7 @@ def run(
             "--catch-up/--no-catch-up", help="First ingest the missing days of the look-back window."
         ),
     ] = True,
+    force: Force = False,
 ) -> None:
     """Run a night: every step for one day, or those from --from to --to.
 
@@ -63,6 +66,8 @@ def run(
     """
     screen, chosen = Screen(stderr=True), settings.load()
     steps = between(NIGHTLY, from_, to)
+    if not force:
+        _refuse_far(chosen, pipeline, date.date())
     with locks.hold(
         chosen.postgres, run_lock(pipeline, date.date()), f"nightshift run {pipeline} {date.date()}"
     ):
@@ -76,6 +81,13 @@ def run(
         screen.say(f"{', '.join(failed)} failed. {what}", "red")
         screen.say(f"Log: {log_file(chosen, pipeline, date.date())}")
         raise typer.Exit(next(outcome.code for outcome in outcomes if outcome.code))
+
+
+def _refuse_far(chosen: Settings, pipeline: str, day: date) -> None:
+    """As extract refuses it, but before the days of the look-back are ingested."""
+    section = params.section(chosen.params_file, pipeline, "extract", params.ExtractParams)
+    with operational.connect(chosen.source) as session:
+        refuse_far(session, Lake(chosen.lake), pipeline, day, section.max_gap_days)
 
 
 def between(steps: Sequence[str], first: str | None, last: str | None) -> list[str]:
@@ -151,14 +163,16 @@ def log_file(chosen: Settings, pipeline: str, day: date) -> Path:
 def _step(
     screen: Screen, chosen: Settings, pipeline: str, step: str, days: Sequence[date], night_of: date
 ) -> Outcome:
-    dates = [argument for day in days for argument in ("--date", str(day))]
+    words = [argument for day in days for argument in ("--date", str(day))]
+    if step == INGEST[0]:
+        words.append("--force")  # the day was checked already, and those of its look-back follow from it
     log = log_file(chosen, pipeline, night_of)
     log.parent.mkdir(parents=True, exist_ok=True)
     label = f"{step} ({len(days)} days)" if len(days) > 1 else step
     with log.open("ab") as sink, screen.status(f"{pipeline} {night_of}: {label}"):
         start, end = time.monotonic(), sink.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "jobs", step, "--pipeline", pipeline, *dates],
+            [sys.executable, "-m", "jobs", step, "--pipeline", pipeline, *words],
             stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=os.environ | {PARENT: str(os.getpid())},
         )  # fmt: skip
         peak = _watch(process)

@@ -35,6 +35,9 @@ Refresh = Annotated[
 Receipt = Annotated[
     Path | None, typer.Option(help="Write what was produced, without times, to this file (for DVC).")
 ]
+Force = Annotated[
+    bool, typer.Option("--force", help="Run a date far from every day of the source and the lake.")
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run/--no-dry-run", help="List what would be removed, without removing it.")
 ]
@@ -87,10 +90,14 @@ def _command(step: str) -> Callable[..., None]:
     def command(pipeline: Pipeline, date: Dates, receipt: Receipt = None) -> None:
         execute(step, pipeline, date, receipt)
 
-    def refreshing(
-        pipeline: Pipeline, date: Dates, receipt: Receipt = None, refresh: Refresh = False
+    def extracting(
+        pipeline: Pipeline,
+        date: Dates,
+        receipt: Receipt = None,
+        refresh: Refresh = False,
+        force: Force = False,
     ) -> None:
-        execute(step, pipeline, date, receipt, refresh=refresh)
+        execute(step, pipeline, date, receipt, refresh=refresh, force=force)
 
     def sweeping(pipeline: Pipeline, date: Dates, receipt: Receipt = None, dry_run: DryRun = True) -> None:
         execute(step, pipeline, date, receipt, dry_run=dry_run)
@@ -112,7 +119,7 @@ def _command(step: str) -> Callable[..., None]:
         execute(step, pipeline, date, receipt, **({"dag_run": dag_run} if dag_run else {}))
 
     special: dict[str, Callable[..., None]] = {
-        "extract": refreshing, "housekeeping": sweeping, "approve": approving, "promote": promoting,
+        "extract": extracting, "housekeeping": sweeping, "approve": approving, "promote": promoting,
     }  # fmt: skip
     return special.get(step, command)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,16 +19,26 @@ class Section(BaseModel):
     """Base of a section: frozen, and a key that nobody reads is an error, not a silence."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Parameters that decide whether a step runs, never what it writes: changing one makes nothing stale.
+    undigested: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def digest(self) -> str:
         from jobs.core.digest import json_digest  # and Arrow, which Airflow's parsing of DAGs does without
 
-        return json_digest(self.model_dump(mode="json"))
+        return json_digest(self.model_dump(mode="json", exclude=set(self.undigested)))
 
 
 class ExtractParams(Section):
+    undigested = frozenset({"max_gap_days"})
+
     volume_window_days: int = Field(7, ge=1, description="days before D whose mean volume is recorded")
+    max_gap_days: int = Field(
+        31,
+        ge=1,
+        description="days between D and the nearest day with rows in the source or the lake, above which a date given by "
+        "hand asks for --force; raised, fewer mistyped dates are caught; lowered, a day after a quiet time asks as well",
+    )
 
 
 class ValidateParams(Section):

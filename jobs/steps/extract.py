@@ -1,4 +1,7 @@
-"""extract: copy one day of every source from the operational PostgreSQL into the lake, typed and otherwise unchanged."""
+"""extract: copy one day of every source from the operational PostgreSQL into the lake, typed and otherwise unchanged.
+
+Options: refresh (read the tables without time again), force (run a date that is far from every day with rows).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from jobs.core.errors import DataError
 from jobs.core.manifest import Dataset
 from jobs.core.params import ExtractParams
 from jobs.core.usecase import sources
+from jobs.steps.far import refuse_far
 from jobs.steps.frame import Step
 from jobs.stores import source as operational
 
@@ -33,6 +37,9 @@ def run(step: Step) -> None:
                 # which days happen to be in the lake already.
                 before = operational.rows_before(session, source, start, window_days)
                 volumes[source.name] = before / window_days
+        if not step.options.get("force") and not any(len(texts[each]) for each in texts if each.time):
+            gap = step.params(ExtractParams).max_gap_days
+            refuse_far(session, step.lake, step.run.pipeline, step.run.date, gap)
     step.at("compute")
     tables = {source: typed(text, source.schema, dict(source.money)) for source, text in texts.items()}
     for source in (source for source, table in tables.items() if not source.time and not table.num_rows):

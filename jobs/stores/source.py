@@ -5,12 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import date, datetime
 
 import pandas as pd
 import psycopg2
 import pyarrow as pa
 from psycopg2.extensions import connection
+from psycopg2.sql import SQL, Identifier
 from pyarrow import csv
 
 from jobs.core import libpq
@@ -20,6 +21,7 @@ from jobs.core.usecase import Source
 from jobs.stores import postgres_versions
 from jobs.stores.versions import require
 
+Session = connection
 _COLUMNS = "the-source-lacks-a-table-or-a-column"  # of the runbook
 _SPOOL_BYTES = 64 * 1024 * 1024
 _TIME_TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
@@ -73,6 +75,23 @@ def rows_before(session: connection, source: Source, start: datetime, days: int)
         cursor.execute(f"SELECT count(*) FROM ({source.query}) AS rows", window)  # noqa: S608 (the use case's own text)
         row = cursor.fetchone()
         return int(row[0]) if row else 0
+
+
+def nearest_days(session: connection, source: Source, start: datetime, end: datetime) -> list[date]:
+    """The last day with rows before `end` and the first one from `start` on (UTC), those that there are.
+
+    ValueError for a source without time.
+    """
+    table = next((name for name, columns in source.tables.items() if source.time in columns), None)
+    if source.time is None or table is None:
+        raise ValueError(f"{source.name} has no time")
+    query = SQL(
+        "SELECT (SELECT max({time})::date FROM {table} WHERE {time} < %(end)s),"
+        " (SELECT min({time})::date FROM {table} WHERE {time} >= %(start)s)"
+    ).format(time=Identifier(source.time), table=SQL(table))
+    with session.cursor() as cursor:
+        cursor.execute(query, {"start": start, "end": end})
+        return [day for day in cursor.fetchone() or () if day]
 
 
 def extra_columns(session: connection, sources: Sequence[Source]) -> list[str]:

@@ -54,7 +54,7 @@ def test_every_nightly_dag_runs_at_two_for_the_day_before(nightly):
 
 
 def test_every_nightly_dag_has_the_form(nightly):
-    assert offenders(nightly, lambda dag: dag["params"].keys() == {"date", "steps"}) == []
+    assert offenders(nightly, lambda dag: dag["params"].keys() == {"date", "steps", "force"}) == []
     assert offenders(nightly, lambda dag: dag["params"]["date"]["format"] == "date") == []
     assert offenders(nightly, lambda dag: dag["params"]["steps"]["enum"] == ["night", "ingest"]) == []
 

@@ -24,7 +24,7 @@ PARAMS = {
         "first_date": str(FIRST),
         "extract": {"volume_window_days": 3},
         "validate": {"max_bad_fraction": 0.05},
-        "snapshot": {"train_days": 6, "gap_days": 1, "holdout_days": 2, "label_delay_days": 1},
+        "snapshot": {"train_days": 6, "gap_days": 1, "holdout_days": 3, "label_delay_days": 1},
         "train": {"n_estimators": 10, "validation_days": 2, "early_stopping_rounds": 5, "max_depth": 3},
         "gate": {"floors": {"roc_auc": 0.0}, "min_margin": -1.0},
         "predict": {"label_delay_days": 1, "score_days": 3},

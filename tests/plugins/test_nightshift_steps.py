@@ -215,3 +215,16 @@ def children(pid):
     """The processes that the process started."""
     return [int(child) for task in Path(f"/proc/{pid}/task").iterdir()
             for child in (task / "children").read_text().split()]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("step", "run_type", "force", "option"),
+    [
+        ("extract", "scheduled", False, ("--force",)), ("extract", "manual", False, ()),
+        ("extract", "manual", True, ("--force",)), ("extract", "backfill", False, ()),
+        ("extract", "backfill", True, ("--force",)), ("validate", "scheduled", True, ()),
+    ],
+)  # fmt: skip
+def test_only_a_day_by_hand_can_be_mistyped(steps, step, run_type, force, option):
+    context = {"dag_run": SimpleNamespace(run_type=run_type), "params": {"force": force}}
+    assert steps.forced(step, context) == option
