@@ -10,6 +10,7 @@ from collections import deque
 from contextlib import closing
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg2
 import pytest
@@ -28,6 +29,7 @@ TASK = f"""
 import sys
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from nightshift_steps import step_task
 step_task("fraud", "extract")._run(date.fromisoformat("{DAY}"), Path(sys.argv[1]))
 """
