@@ -63,12 +63,13 @@ class Logger(Protocol):
 class StepFailed(AirflowException):
     """The step's process failed; trying again may help: a store was away, memory was short, it was killed.
 
-    As an exception, which Airflow folds away in the log, it is its first line; `text` has all parts of the error.
+    As an exception, which Airflow folds away in the log, it is its first line; `text` has all parts of the error, and
+    sections of the runbook as links.
     """
 
     def __init__(self, text: str) -> None:
         super().__init__(text.partition("\n")[0])
-        self.text = text
+        self.text = _PATH.sub(lambda path: link(path[1], absolute=True), text)
 
     @property
     def section(self) -> str:
@@ -82,6 +83,7 @@ class MendFirst(StepFailed):
 
 
 _SECTION = re.compile(r"docs/runbook\.md#([\w-]+)")
+_PATH = re.compile(rf"(?<![\w/]){_SECTION.pattern}")  # which is no link yet
 _HELD = 20  # lines, at most, that an error has
 
 # The step says by its exit code which of the two it was (jobs/core/errors.py).
@@ -261,8 +263,7 @@ def failure(run: str, code: int, tail: deque[str]) -> StepFailed:
         text = "\n".join([f"{run}: ended with exit code {code}", *lines[-3:]])
         if code == ConfigError.exit_code:
             text += "\n  Runbook: docs/runbook.md#a-setting-is-wrong"
-    text = _SECTION.sub(lambda named: link(named[1], absolute=True), mask(text))
-    return (MendFirst if code in FINAL else StepFailed)(text)
+    return (MendFirst if code in FINAL else StepFailed)(mask(text))
 
 
 def nights(pipeline: str) -> Asset:

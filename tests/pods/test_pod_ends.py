@@ -52,8 +52,8 @@ def ended(code, reason="Error", message=None):
 def test_each_end_says_what_happened_and_what_to_do(ends, found, tail, said, kind):
     error = ends.explained("fraud/train 2018-07-10", found, tail, "run it again")
     assert type(error).__name__ == kind
-    assert all(words in str(error) for words in said), error
-    assert "Next: " in str(error).splitlines()[-1] or "Next: " in str(error).splitlines()[-2]
+    assert all(words in error.text for words in said), error.text
+    assert [line for line in error.text.splitlines()[-2:] if "Next: " in line]
 
 
 def test_a_pod_that_ended_says_when(ends):

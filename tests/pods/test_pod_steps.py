@@ -18,7 +18,7 @@ NAMED = "fraud/train/2018-04-14"
 def ends_with(error, *words, kind="StepFailed"):
     """The task log's last lines are the error's: what happened to the pod, then what to do."""
     assert type(error).__name__ == kind, error
-    text = str(error)
+    text = getattr(error, "text", str(error))
     assert all(word in text for word in words), text
     assert "Next: " in text.splitlines()[-1] or "Next: " in text.splitlines()[-2], text
 
@@ -191,7 +191,7 @@ def test_what_a_pod_made_of_a_snapshot_that_has_changed_since_does_not_count(pod
     cluster.await_pod().await_phase("Succeeded", limit_s=60)
     snapshot = place.manifest("snapshot")
     place.lake.commit(snapshot.model_copy(update={"model_digest": "made again, of other days"}))
-    assert "which has changed since" in str(task.attempt())
+    assert "which has changed since" in task.attempt().text
     assert isinstance(task.attempt(), dict)
     assert place.manifest("train").reads[snapshot.name] == place.manifest("snapshot").content
 
