@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 import psycopg2
 import pytest
 import redis as redis_client
-from serving_cases import HOUR, NOON, day, edition, go_back, night, shown, states, tables
+from serving_cases import HOUR, NOON, connect, day, edition, go_back, night, shown, states, tables
 
 from jobs.core.checks import failed
 from jobs.core.errors import ConfigError, StoreError
@@ -212,12 +212,15 @@ def test_a_policy_that_drops_only_what_expires_is_none_of_ours(both, redis_url, 
         assert night(both, edition(day(0), 1), NOON).served
 
 
-def test_a_full_redis_is_an_error_that_says_so_and_the_old_version_is_served(both, published, redis_url):
+def test_a_full_redis_is_an_error_that_says_so_and_the_old_version_is_served(
+    both, published, serving_db, redis_url
+):
     with (
         memory(redis_url, 1, "noeviction"),
         pytest.raises(StoreError, match="maxmemory") as error,
+        connect(serving_db, redis_url) as own,
     ):
-        night(both, edition(day(2), 3), NOON + 3 * HOUR)
+        night(own, edition(day(2), 3), NOON + 3 * HOUR)
     assert "has memory" in str(error.value)
     assert publications.served(both.session, "demo").version == published[1] == both.redis.served()
     assert wrong(both, 1, published[1]) == []
