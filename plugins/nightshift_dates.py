@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING
 
 from airflow.listeners import hookimpl
 from airflow.sdk.exceptions import AirflowFailException
 
+from jobs.core.errors import ConfigError
+from jobs.core.identity import whole
 from jobs.core.text import printable
 
 if TYPE_CHECKING:
@@ -37,9 +39,10 @@ def day_of(context: Context) -> date:
         raise NoDay(f"This run names no day. {_HOW}")
     if (day := _parsed(text)) is None:
         raise NoDay(f"{text!r} is no day. {_HOW}")
-    if day >= datetime.now(UTC).date():
-        raise NoDay(f"{day} is not over yet. {_HOW}")
-    return day
+    try:
+        return whole(day)
+    except ConfigError as error:
+        raise NoDay(f"{error.what}. {_HOW}") from None
 
 
 class DayIsKey:

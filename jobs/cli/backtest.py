@@ -74,14 +74,14 @@ def _features(chosen: Settings, plan: Plan) -> pa.Table:
     """Every day of the plan with the model's features and the baseline's, made by the steps' own functions."""
     from datetime import timedelta
 
-    from jobs.core.identity import days
+    from jobs.core.identity import days, whole
     from jobs.fraud import features, handbook
     from jobs.fraud.columns import FEATURES, LONGEST
     from jobs.stores import spark
 
     first = plan.span[0] - timedelta(days=LONGEST + plan.delay_days)
     # The truth about the last test day is reported a delay after it.
-    reported = plan.span[-1] + timedelta(days=plan.delay_days)
+    reported = whole(plan.span[-1] + timedelta(days=plan.delay_days))
     session = spark.session(chosen)
     with TemporaryDirectory(dir=chosen.home / "tmp", prefix="backtest-") as folder:
         names = _good_rows(chosen, list(days(first, reported)), Path(folder))

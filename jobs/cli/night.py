@@ -21,6 +21,7 @@ from jobs.cli.show import Screen
 from jobs.cli.steps import PARENT, Force
 from jobs.core import locks, params, settings
 from jobs.core.errors import ConfigError
+from jobs.core.identity import whole
 from jobs.core.manifest import manifest_name
 from jobs.core.settings import Settings
 from jobs.core.text import choice
@@ -66,6 +67,7 @@ def run(
     """
     screen, chosen = Screen(stderr=True), settings.load()
     steps = between(NIGHTLY, from_, to)
+    whole(date.date())
     if not force:
         _refuse_far(chosen, pipeline, date.date())
     with locks.hold(
@@ -149,11 +151,12 @@ def missing_days(chosen: Settings, pipeline: str, day: date) -> list[date]:
         needed.scoring_days(day, params.section(chosen.params_file, pipeline, "predict", known["predict"])),
     )
     window = {each for part in asked for days in part.values() for each in days if first <= each < day}
-    return [
-        each
-        for each in sorted(window)
-        if not all(lake.manifest(manifest_name(pipeline, s, each)) for s in INGEST)
-    ]
+    return [each for each in sorted(window) if not _ingested(lake, pipeline, each)]
+
+
+def _ingested(lake: Lake, pipeline: str, day: date) -> bool:
+    done = [lake.manifest(manifest_name(pipeline, step, day)) for step in INGEST]
+    return all(manifest and not manifest.premature for manifest in done)
 
 
 def log_file(chosen: Settings, pipeline: str, day: date) -> Path:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
+from jobs.core.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Run:
@@ -23,8 +25,23 @@ class Run:
     @property
     def window(self) -> tuple[datetime, datetime]:
         """[start, end) of the day, in UTC."""
-        start = datetime.combine(self.date, time(), UTC)
-        return start, start + timedelta(days=1)
+        return datetime.combine(self.date, time(), UTC), end_of(self.date)
+
+
+def end_of(day: date) -> datetime:
+    """The instant at which the day is over, in UTC."""
+    return datetime.combine(day, time(), UTC) + timedelta(days=1)
+
+
+def whole(day: date) -> date:
+    """`day`; ConfigError while it is not over: part of it would be served, and its rest never read."""
+    today = datetime.now(UTC).date()
+    if day >= today:
+        raise ConfigError(
+            f"{day} is not over yet",
+            remedy=f"name a day up to {today - timedelta(days=1)}; a day ends at 00:00 UTC",
+        )
+    return day
 
 
 def days(first: date, last: date) -> Iterator[date]:

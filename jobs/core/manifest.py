@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.core.digest import json_digest
 from jobs.core.errors import DataError
+from jobs.core.identity import end_of
 
 
 class Frozen(BaseModel):
@@ -53,6 +54,11 @@ class Manifest(Frozen):
     @property
     def name(self) -> str:
         return manifest_name(self.pipeline, self.step, self.date)
+
+    @property
+    def premature(self) -> bool:
+        """Whether it ran before its day was over, and so read a part of it."""
+        return self.started < end_of(self.date)
 
     @property
     def content(self) -> str:

@@ -58,7 +58,9 @@ def _kept(step: Step) -> list[Dataset]:
     """What an earlier extract of D holds of the sources without time: read again, they would show a later day."""
     timeless = [source.name for source in sources(step.run.pipeline) if source.time is None]
     earlier = step.lake.manifest(step.folder)
-    named = [dataset for dataset in earlier.outputs if dataset.name in timeless] if earlier else []
+    if earlier is None or earlier.premature:  # a catalogue of the day while it lasted is not that of its end
+        return []
+    named = [dataset for dataset in earlier.outputs if dataset.name in timeless]
     return [dataset for dataset in named if _readable(step, dataset)]
 
 

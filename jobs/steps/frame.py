@@ -19,7 +19,7 @@ from jobs.core import failures, locks, params, pods, traces
 from jobs.core.checks import Check, enforce
 from jobs.core.errors import DataError, NightshiftError
 from jobs.core.failpoint import failpoint
-from jobs.core.identity import Run
+from jobs.core.identity import Run, whole
 from jobs.core.log import Log, logger
 from jobs.core.manifest import Dataset, Manifest, manifest_name, utc_now
 from jobs.core.params import Section
@@ -113,21 +113,24 @@ class Step:
         """The manifests of a window, oldest first, recorded as read.
 
         Days before the pipeline's `first_date` do not exist. A missing day on or after it is an error that
-        names it, unless `max_missing` covers it, which is recorded.
+        names it, unless `max_missing` covers it, which is recorded. A day that was done before it was over
+        counts as missing.
         """
         first = params.first_date(self.settings.params_file, self.run.pipeline)
         names = {day: manifest_name(self.run.pipeline, step, day) for day in days if day >= first}
         found = {day: self.lake.manifest(name) for day, name in names.items()}
-        missing = [day for day, manifest in found.items() if manifest is None]
+        early = [day for day, manifest in found.items() if manifest and manifest.premature]
+        missing = [day for day, manifest in found.items() if manifest is None or day in early]
         if len(missing) > max_missing:
+            why = f"; {_some(early)} ran before the day was over" if early else ""
             raise DataError(
-                f"{step} has not been done for {_some(missing)} ({max_missing} missing allowed)",
+                f"{step} has not been done for {_some(missing)} ({max_missing} missing allowed){why}",
                 remedy=f"run those days first: nightshift run {self.run.pipeline} --date DAY --to {step}",
                 input=names[missing[0]],
                 section="a-day-of-the-window-is-missing",
             )
         self.missing_days.extend(missing)
-        present = [manifest for manifest in found.values() if manifest]
+        present = [manifest for day, manifest in found.items() if manifest and day not in missing]
         self.reads |= {manifest.name: manifest.content for manifest in present}
         return present
 
@@ -160,6 +163,7 @@ class Step:
 
 def execute(run: Run, settings: Settings, **options: Any) -> Manifest:
     """Run one step: lock, the step's own story, manifest. Errors come out naming the step and the date."""
+    whole(run.date)
     step_module = module(run.step)
     known = parameters(run.pipeline)
     params.check_sections(settings.params_file, run.pipeline, known)

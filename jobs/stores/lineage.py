@@ -41,7 +41,9 @@ def stale(known: Mapping[str, Manifest], params: Mapping[str, str]) -> Iterator[
             for name, content in manifest.reads.items()
             if name in known and known[name].content != content
         ]
-        if changed:
+        if manifest.premature:
+            yield Stale(manifest.step, manifest.date, "it ran before that day was over")
+        elif changed:
             more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
             yield Stale(manifest.step, manifest.date, f"{changed[0]}{more} changed since")
         elif params.get(manifest.step, manifest.params_digest) != manifest.params_digest:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.core.identity import Run, before, days
+from jobs.core.errors import ConfigError
+from jobs.core.identity import Run, before, days, whole
 
 DAY = date(2018, 7, 10)
 some_days = st.dates(date(1900, 1, 1), date(2100, 1, 1))
@@ -58,3 +59,20 @@ def test_before_is_the_whole_days_up_to_and_without_the_day():
     assert before(DAY, 3) == [date(2018, 7, 7), date(2018, 7, 8), date(2018, 7, 9)]
     assert before(DAY, 0) == []
     assert before(date(2020, 3, 1), 1) == [date(2020, 2, 29)]
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 400])
+def test_a_day_that_is_not_over_is_refused(ahead):
+    day = datetime.now(UTC).date() + timedelta(days=ahead)
+    with pytest.raises(ConfigError, match=f"{day} is not over yet"):
+        whole(day)
+
+
+@pytest.mark.parametrize("day", [datetime.now(UTC).date() - timedelta(days=1), DAY, date.min])
+def test_a_day_that_is_over_is_whole(day):
+    assert whole(day) == day
+
+
+def test_the_last_day_there_is_has_not_come():
+    with pytest.raises(ConfigError, match="not over"):
+        whole(date.max)

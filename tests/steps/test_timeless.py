@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from nights import BEFORE, DAY
@@ -76,3 +78,12 @@ def test_a_catalogue_that_the_lake_lost_is_read_again(place):
     found = place.run("extract").output("movies")
     assert found.digest != kept.digest and found.rows == kept.rows + 1
     assert place.stale() == {("validate", DAY)}
+
+
+def test_a_catalogue_read_before_the_day_was_over_is_read_again(place):
+    found = place.manifest("extract")
+    noon = datetime(DAY.year, DAY.month, DAY.day, 12, tzinfo=UTC)
+    place.lake.commit(found.model_copy(update={"started": noon}))
+    rows = found.output("movies").rows
+    assert place.run("extract").output("movies").rows == rows + 1
+    assert place.run("extract").output("movies").rows == rows + 1

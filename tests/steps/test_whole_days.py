@@ -1,0 +1,69 @@
+"""A day is worked on once it is over; what was read of it before is stale."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from jobs import cli
+from jobs.cli.night import missing_days
+from jobs.core.errors import ConfigError, DataError
+from jobs.core.identity import Run
+from jobs.core.settings import PROJECT, Settings
+from jobs.steps import frame
+from jobs.stores import lineage
+from nights import BEFORE, DAY
+
+TODAY = datetime.now(UTC).date()
+
+
+@pytest.mark.parametrize("step", frame.STEPS)
+def test_no_step_runs_for_a_day_that_is_not_over(step):
+    nowhere = Settings(Path("/nowhere"), PROJECT / "params.yaml")
+    with pytest.raises(ConfigError, match=f"{TODAY} is not over yet"):
+        frame.execute(Run("fraud", step, TODAY), nowhere)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "fraud", "--date"), ("extract", "--pipeline", "fraud", "--date"),
+        ("freshness", "--pipeline", "movies", "--date"), ("rollback", "fraud", "--reason", "bad", "--date"),
+        ("backtest", "fraud", "--start"),
+    ],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_no_command_takes_such_a_day(words):
+    cli._mount()
+    with pytest.raises(ConfigError, match="is not over yet"):
+        CliRunner().invoke(cli.app, [*words, str(TODAY)], catch_exceptions=False)
+
+
+def cut_short(place, step, day):
+    """The manifest that the step would have left, had it run at noon of the day."""
+    found = place.manifest(step, day)
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    place.lake.commit(found.model_copy(update={"started": noon, "ended": noon + timedelta(seconds=9)}))
+
+
+def test_what_was_extracted_before_the_day_was_over_is_stale_and_nobody_looks_back_on_it(at):
+    place = at("snapshot")
+    for step in ("extract", "validate"):
+        cut_short(place, step, BEFORE)
+    found = list(lineage.stale(lineage.manifests(place.lake, "fraud"), {}))
+    assert {(each.step, each.date, each.because) for each in found} >= {
+        ("extract", BEFORE, "it ran before that day was over"), ("validate", BEFORE, "it ran before that day was over"),
+    }  # fmt: skip
+    for step, day in (("validate", BEFORE), ("snapshot", DAY), ("predict", DAY)):
+        with pytest.raises(DataError, match=f"(?s){BEFORE} ran before the day was over.*run those days"):
+            place.run(step, day)
+    with place.settings() as chosen:
+        assert missing_days(chosen, "fraud", DAY) == [BEFORE]
+    place.ingest(BEFORE, BEFORE)
+    assert not [
+        each for each in lineage.stale(lineage.manifests(place.lake, "fraud"), {}) if each.date == BEFORE
+    ]
+    place.run("snapshot")
