@@ -116,11 +116,11 @@ def params(pipeline: Annotated[str, typer.Argument(help="The use case: fraud or 
     Example: nightshift params fraud
     """
     from jobs.cli.show import Screen
-    from jobs.core import params, settings
-    from jobs.core.usecase import parameters
+    from jobs.core import sections, settings
+    from jobs.steps.frame import NIGHTLY
 
     chosen = settings.load()
-    params.check_sections(chosen.params_file, pipeline, parameters(pipeline))
+    sections.check(chosen.params_file, pipeline, NIGHTLY)
     Screen().table(("key", "value", "meaning"), _keys(chosen, pipeline))
 
 

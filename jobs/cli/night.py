@@ -19,7 +19,7 @@ import typer
 
 from jobs.cli.show import Screen
 from jobs.cli.steps import PARENT, Force
-from jobs.core import locks, params, settings
+from jobs.core import locks, params, sections, settings
 from jobs.core.errors import ConfigError
 from jobs.core.identity import whole
 from jobs.core.manifest import manifest_name
@@ -68,6 +68,7 @@ def run(
     screen, chosen = Screen(stderr=True), settings.load()
     steps = between(NIGHTLY, from_, to)
     whole(date.date())
+    sections.check(chosen.params_file, pipeline, NIGHTLY)
     if not force:
         _refuse_far(chosen, pipeline, date.date())
     with locks.hold(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
@@ -15,11 +16,11 @@ LATENCY = "latency"
 
 
 def absolute(metrics: Mapping[str, float], params: GateParams) -> Iterator[Check]:
-    """What holds for every challenger, whoever is champion: floors and ceilings."""
+    """What holds for every challenger, whoever is champion: floors and ceilings. A slice without rows has no metric."""
     for name, floor in params.floors.items():
-        yield at_least(f"floor.{name}", metrics[name], floor)
+        yield at_least(f"floor.{name}", metrics.get(name, math.nan), floor)
     for name, ceiling in params.ceilings.items():
-        yield at_most(f"ceiling.{name}", metrics[name], ceiling)
+        yield at_most(f"ceiling.{name}", metrics.get(name, math.nan), ceiling)
 
 
 def against(ours: Judged, theirs: Judged, params: GateParams, again: bool = False) -> Iterator[Check]:

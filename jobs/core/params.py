@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -268,6 +268,24 @@ def validated(path: Path, name: str, values: Any, model: type[Params]) -> Params
     except ValidationError as error:
         lines = [_explain(name, e, model) for e in error.errors()]
         raise ConfigError("; ".join(lines), remedy=f"mend {path}") from None
+
+
+def unknown_metrics(
+    sections: Mapping[str, Section], compared: Collection[str], metrics: Collection[str]
+) -> Iterator[str]:
+    """What gate and check_drift ask for that no model of the pipeline is judged by.
+
+    `compared` are the metrics that two models can be compared in, `metrics` all of them.
+    """
+    gate, drift = sections["gate"], sections["check_drift"]
+    assert isinstance(gate, GateParams) and isinstance(drift, CheckDriftParams)
+    for name, metric in (("gate", gate.metric), ("check_drift", drift.metric)):
+        if metric not in compared:
+            yield f"{name}.metric = {metric!r}: choose one of {', '.join(compared)}"
+    for name, limits in (("floors", gate.floors), ("ceilings", gate.ceilings)):
+        for metric in limits:
+            if metric not in metrics:
+                yield f"gate.{name}.{metric}: no such metric; metrics: {', '.join(metrics)}"
 
 
 def pipeline_values(path: Path, pipeline: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ drift.py        Drift        what of an example is watched for drift
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
@@ -104,6 +104,9 @@ class Tables(Protocol):
 
 class Parameters(Protocol):
     PARAMS: Mapping[str, type[Section]]
+
+    def conflicts(self, sections: Mapping[str, Section]) -> Iterable[str]:
+        """What is wrong between sections, or with what the model knows: `<step>.<key>`, and why. Empty: nothing is."""
 
 
 class Features(Protocol):
@@ -231,6 +234,12 @@ def tables(pipeline: str) -> Tables:
 
 def parameters(pipeline: str) -> Mapping[str, type[Section]]:
     return cast(Parameters, module(pipeline, "params")).PARAMS
+
+
+def conflicts(pipeline: str, sections: Mapping[str, Section]) -> list[str]:
+    """What is wrong between the sections, by `<pipeline>.<step>.<key>`."""
+    found = cast(Parameters, module(pipeline, "params")).conflicts(sections)
+    return [f"{pipeline}.{each}" for each in found]
 
 
 def features(pipeline: str) -> Features:

@@ -102,8 +102,9 @@ def configured(watched: Sequence[Watched], params: CheckDriftParams) -> list[Wat
     names = [each.name for each in watched]
     if unknown := sorted({*params.thresholds, *params.severities} - {*names}):
         raise ConfigError(
-            f"check_drift watches no {', '.join(unknown)}",
-            remedy=f"mend thresholds and severities in params.yaml; columns: {', '.join(names)}",
+            f"check_drift.thresholds and check_drift.severities: no column {', '.join(unknown)} is watched; columns:"
+            f" {', '.join(names)}",
+            remedy="mend them in params.yaml",
         )
     return [
         replace(

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import Field
 
 from jobs.core import params
 from jobs.core.params import Empty, Section
+
+# The metrics of a model (evaluation.py), and those in which two can be compared.
+COMPARED = ("roc_auc", "average_precision")
+METRICS = (
+    *COMPARED, "card_precision_at_100", "precision", "recall", "calibration_error", "rows", "frauds",
+    "true_positives", "false_positives", "false_negatives", "true_negatives",
+)  # fmt: skip
 
 
 class FraudValidateParams(params.ValidateParams):
@@ -94,3 +102,15 @@ PARAMS: dict[str, type[Section]] = {
     "reconcile": params.PublishParams,
     "housekeeping": params.HousekeepingParams,
 }
+
+
+def conflicts(sections: Mapping[str, Section]) -> Iterator[str]:
+    """What is wrong between sections, as core/usecase.py says."""
+    yield from params.unknown_metrics(sections, COMPARED, METRICS)
+    snapshot, predict = sections["snapshot"], sections["predict"]
+    assert isinstance(snapshot, SnapshotParams) and isinstance(predict, PredictParams)
+    if snapshot.label_delay_days != predict.label_delay_days:
+        yield (
+            f"predict.label_delay_days = {predict.label_delay_days}: it must be that of snapshot,"
+            f" {snapshot.label_delay_days}, for models see the feature as they were trained on it"
+        )

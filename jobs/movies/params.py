@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from jobs.core import params
 from jobs.core.params import Empty, Section
@@ -13,8 +14,26 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 
 
+# The metrics of a model (evaluation.py), and those in which two can be compared; of each algorithm and slice, too.
+COMPARED = ("ndcg_at_10", "map_at_10", "precision_at_10", "recall_at_10", "recall_at_20")
+_OVERALL = (*COMPARED, "coverage", "novelty")
+_ALGORITHMS, _SLICES = ("hybrid", "collaborative", "content", "popular"), ("cold", "light", "medium", "heavy")
+METRICS = (
+    "users", *_OVERALL, *(f"{algorithm}.{metric}" for algorithm in _ALGORITHMS for metric in _OVERALL),
+    *(f"users.{part}" for part in _SLICES),
+    *(f"{algorithm}.{part}.ndcg_at_10" for algorithm in _ALGORITHMS for part in _SLICES),
+)  # fmt: skip
+
+
 class MoviesValidateParams(params.ValidateParams):
     scale: tuple[float, float] = Field((0.0, 10.0), description="least and greatest rating")
+
+    @field_validator("scale")
+    @classmethod
+    def _rises(cls, scale: tuple[float, float]) -> tuple[float, float]:
+        if scale[0] >= scale[1]:
+            raise ValueError("the least rating must be below the greatest")
+        return scale
 
 
 class SnapshotParams(Section):
@@ -100,3 +119,8 @@ PARAMS: dict[str, type[Section]] = {
     "reconcile": params.PublishParams,
     "housekeeping": params.HousekeepingParams,
 }
+
+
+def conflicts(sections: Mapping[str, Section]) -> Iterator[str]:
+    """What is wrong between sections, as core/usecase.py says."""
+    yield from params.unknown_metrics(sections, COMPARED, METRICS)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 import jobs
-from jobs.core import failures, locks, params, pods, traces
+from jobs.core import failures, locks, params, pods, sections, traces
 from jobs.core.checks import Check, enforce
 from jobs.core.errors import DataError, NightshiftError
 from jobs.core.failpoint import failpoint
@@ -166,6 +166,8 @@ def execute(run: Run, settings: Settings, **options: Any) -> Manifest:
     whole(run.date)
     step_module = module(run.step)
     known = parameters(run.pipeline)
+    if run.step == NIGHTLY[0]:  # a night that would fail at its end for a parameter does not begin
+        sections.check(settings.params_file, run.pipeline, NIGHTLY)
     params.check_sections(settings.params_file, run.pipeline, known)
     pods.check(settings.params_file, run.pipeline, NIGHTLY)
     section = params.section(settings.params_file, run.pipeline, run.step, known[run.step])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -16,6 +16,7 @@ from jobs.core.errors import DataError
 from jobs.core.manifest import Dataset, Manifest
 from jobs.core.params import Section
 from jobs.core.usecase import Days, Frames, Table, features, sources, tables
+from jobs.steps import unique
 from jobs.steps.frame import Step
 from jobs.stores import clickhouse, spark
 
@@ -24,13 +25,18 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def frames(step: Step, session: SparkSession, needed: Days) -> Iterator[Frames]:
+def frames(step: Step, session: SparkSession, needed: Days, summed: Iterable[date] = ()) -> Iterator[Frames]:
     """A frame for each name in `needed`, for as long as the context is open; recorded as the step's inputs.
 
-    A name may carry a suffix (`transactions:matured`) where a source is needed for other days as well.
+    A name may carry a suffix (`transactions:matured`) where a source is needed for other days as well. DataError
+    when an example is in two of the days that are needed of it, or that are `summed` in aggregates.
     """
+    examples = features(step.run.pipeline).EXAMPLES
+    rows = {day for name, each in needed.items() if name.partition(":")[0] == examples for day in each}
     with TemporaryDirectory(dir=step.settings.home / "tmp", prefix=f"{step.run.step}-") as scratch:
-        yield {name: _frame(step, session, name, needed, Path(scratch)) for name in needed}
+        made = {name: _frame(step, session, name, needed, Path(scratch)) for name in needed}
+        unique.check(step, session, rows.union(summed))
+        yield made
 
 
 def _frame(step: Step, session: SparkSession, name: str, needed: Days, scratch: Path) -> DataFrame:

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.core.checks import Check, at_least, equal
+from jobs.core.identity import days
 from jobs.core.usecase import features
 from jobs.steps.frame import Step
 from jobs.steps.inputs import frames, good_rows
@@ -23,7 +24,9 @@ def run(step: Step) -> None:
     needed = usecase.training_days(day, step.section)
     step.at("read")
     session = spark.session(step.settings)
-    with frames(step, session, needed) as read:
+    # Training looks at every day sooner or later, so it is here that the aggregates' days are compared, too.
+    every = days(min(each for part in needed.values() for each in part), day)
+    with frames(step, session, needed, summed=every) as read:
         step.at("compute")
         table = usecase.training_set(read, day, step.section).toArrow()
     step.at("stage")

@@ -132,7 +132,7 @@ def test_params_replace_threshold_and_severity_and_an_unknown_name_is_refused():
     params = CheckDriftParams(thresholds={"amount": 0.5}, severities={"amount": "warn"})
     [found] = configured([AMOUNT], params)
     assert (found.threshold, found.severity) == (0.5, "warn")
-    with pytest.raises(ConfigError, match="watches no amont"):
+    with pytest.raises(ConfigError, match="no column amont is watched"):
         configured([AMOUNT], CheckDriftParams(thresholds={"amont": 0.5}))
 
 

@@ -80,8 +80,11 @@ def test_and_is_passed_by_once_more_when_it_changes_back(platform, run):
 
 
 def test_without_a_word_on_drift_the_night_trains_publishes_and_is_red(platform, run):
-    platform.place.set_params(check_drift={"nobody_reads_this": 1}, retrain=ON_DRIFT)
-    red = platform.night(AFTER)
+    platform.place.set_params(retrain=ON_DRIFT)
+    with platform.api("oncall") as api:
+        red = api.trigger(DAG, AFTER)
+    platform.await_task(red, "extract", "success")  # which would refuse it
+    platform.place.set_params(check_drift={"nobody_reads_this": 1})
     state, tasks = platform.finish(red)
     assert state == "failed"
     assert tasks == dict.fromkeys(ALL, "success") | {"check_drift": "failed", "watcher": "failed"}

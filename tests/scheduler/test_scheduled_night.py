@@ -75,8 +75,11 @@ def test_a_finished_task_is_cleared_and_nothing_changes(platform, run, night):
 @pytest.fixture(scope="module")
 def red(platform, run):
     """The run of AFTER, whose training failed; the wrong parameter is mended."""
+    with platform.api("oncall") as api:
+        red = api.trigger(DAG, AFTER)
+    platform.await_task(red, "extract", "success")  # which would refuse it
     platform.place.set_params(train={"n_estimators": -1})
-    red = platform.night(AFTER)
+    platform.finish(red)
     platform.place.set_params(train={"n_estimators": 20})
     return red
 
