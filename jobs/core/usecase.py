@@ -48,7 +48,8 @@ class Source:
     one the table is read whole, and a re-extract of D keeps what D has, unless told to refresh it. `tables`
     are the upstream tables and the columns that it needs of them. `money` maps a column of the schema, in
     integer minor units, to the upstream column that holds major units. `rules` returns one reason, or null,
-    for each row.
+    for each row. `closes` are columns in which a date without a time means the end of that day: when something
+    became known, for instance.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Source:
     required: tuple[str, ...]
     money: Mapping[str, str]
     rules: Callable[[pd.DataFrame, date, Any], pd.Series]
+    closes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -92,5 +92,6 @@ SOURCES = (
         required=("transaction_id", "is_fraud", "reported_at"),
         money={"amount_minor": "amount"},
         rules=judge_labels,
+        closes=("reported_at",),
     ),
 )  # fmt: skip

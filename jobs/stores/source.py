@@ -19,12 +19,13 @@ from jobs.core.errors import DataError
 from jobs.core.failures import explain
 from jobs.core.usecase import Source
 from jobs.stores import postgres_versions
+from jobs.stores.source_types import COLUMNS, TIMES, plain
+from jobs.stores.source_types import require as require_types
 from jobs.stores.versions import require
 
 Session = connection
 _COLUMNS = "the-source-lacks-a-table-or-a-column"  # of the runbook
 _SPOOL_BYTES = 64 * 1024 * 1024
-_TIME_TYPES = ("timestamp with time zone", "timestamp without time zone", "date")
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def connect(dsn: str) -> Iterator[connection]:
 
 
 def read_day(session: connection, source: Source, start: datetime, end: datetime) -> pd.DataFrame:
-    """The rows of [start, end): every column as text, null as null, in no order."""
+    """The rows of [start, end): every column as text (source_types.plain), null as null, in no order."""
     with session.cursor() as cursor, tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
         query = cursor.mogrify(source.query, {"start": start, "end": end}).decode()
         # COPY takes no parameters of its own: mogrify binds them with the client's quoting.
@@ -64,8 +65,7 @@ def read_day(session: connection, source: Source, start: datetime, end: datetime
                 null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False,
             ),
         )  # fmt: skip
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+    return plain(table.to_pandas(), source, {each: _columns(session, each) for each in source.tables})
 
 
 def rows_before(session: connection, source: Source, start: datetime, days: int) -> int:
@@ -104,6 +104,7 @@ def extra_columns(session: connection, sources: Sequence[Source]) -> list[str]:
             _require(table, wanted, present)
             if source.time and source.time in wanted:
                 _require_time(table, source.time, present[source.time])
+        require_types(source, {table: _columns(session, table) for table in source.tables})
     return [
         f"{table}.{name}"
         for table, wanted in read.items()
@@ -113,12 +114,9 @@ def extra_columns(session: connection, sources: Sequence[Source]) -> list[str]:
 
 
 def _columns(session: connection, table: str) -> dict[str, str]:
+    """The columns of a table, a view or whatever else can be selected from, each with its type."""
     with session.cursor() as cursor:
-        cursor.execute(
-            "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute"
-            " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-            (table,),
-        )
+        cursor.execute(COLUMNS, (table,))
         return dict(cursor.fetchall())
 
 
@@ -134,10 +132,10 @@ def _require(table: str, wanted: Sequence[str], present: Mapping[str, str]) -> N
 
 
 def _require_time(table: str, column: str, kind: str) -> None:
-    if kind not in _TIME_TYPES:
+    if kind not in TIMES:
         raise DataError(
             f"{table}.{column} is of type {kind}; a day cannot be selected by it",
-            remedy=f"it must be one of: {', '.join(_TIME_TYPES)}",
+            remedy=f"it must be one of: {', '.join(TIMES)}",
             input=table,
             section=_COLUMNS,
         )

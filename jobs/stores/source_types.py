@@ -1,0 +1,97 @@
+"""The types of the operational database's columns: which can be read as what, and how their text is made plain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import pyarrow as pa
+
+from jobs.core.errors import DataError
+from jobs.core.usecase import Source
+
+Types = Mapping[str, Mapping[str, str]]  # table -> column -> base type
+
+# Domains are followed to the type that they rest on; an enum is called so.
+COLUMNS = """
+WITH RECURSIVE columns AS (
+    SELECT attnum, attname, atttypid AS type FROM pg_attribute
+    WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
+    UNION ALL
+    SELECT attnum, attname, typbasetype FROM columns JOIN pg_type ON pg_type.oid = type WHERE typtype = 'd'
+)
+SELECT attname, CASE typtype WHEN 'e' THEN 'enum' ELSE format_type(type, NULL) END
+FROM columns JOIN pg_type ON pg_type.oid = type WHERE typtype <> 'd' ORDER BY attnum
+"""
+
+_PADDED = "character"  # PostgreSQL's name for char(n), which it fills with blanks that do not count
+_TEXTS = ("text", "character varying", _PADDED, '"char"', "name", "enum")
+_WHOLE = ("smallint", "integer", "bigint")
+_NUMBERS = (*_WHOLE, "numeric", "real", "double precision")
+TIMES = ("timestamp with time zone", "timestamp without time zone", "date")
+_WHY = {
+    "real": "a float holds no exact id",
+    "double precision": "a float holds no exact id",
+    "money": "what it is worth depends on the server's locale",
+    "citext": "it takes ids for equal that differ in case, and nothing after it does",
+}
+_END_OF_DAY = " 23:59:59.999999+00:00"
+
+
+def require(source: Source, types: Types) -> None:
+    """DataError that names the first column of a type that cannot be read as what the source makes of it."""
+    for field in source.schema:
+        table, column = _origin(source, field.name)
+        kind = types.get(table, {}).get(column)
+        allowed = (*_NUMBERS, *_TEXTS) if field.name in source.money else _readable(field.type)
+        if kind is not None and kind not in allowed:
+            why = _WHY.get(kind.rpartition(".")[2], "")
+            raise DataError(
+                f"{table}.{column} is of type {kind}, which cannot be read as {_said(source, field)}",
+                input=f"{table}.{column}",
+                why=why,
+                remedy=f"have the upstream owner offer it as one of {', '.join(dict.fromkeys(allowed))},"
+                " by a view of that name with a cast, if need be",
+            )
+
+
+def plain(rows: pd.DataFrame, source: Source, types: Types) -> pd.DataFrame:
+    """The rows as `read_day` got them, with texts that mean the same made equal, and dates in `source.closes` made times."""
+    for name in rows:
+        table, column = _origin(source, str(name))
+        kind = types.get(table, {}).get(column)
+        if kind == _PADDED:
+            rows[name] = rows[name].str.rstrip(" ")
+        elif kind == "numeric":  # 7, 7.0 and 7.00 are one number
+            rows[name] = rows[name].str.replace(r"(\.[0-9]*?)0+$", r"\1", regex=True).str.removesuffix(".")
+        elif kind == "date" and name in source.closes:
+            dated = rows[name].str.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", na=False)
+            rows[name] = rows[name].where(~dated, rows[name] + _END_OF_DAY)
+    return rows
+
+
+def _origin(source: Source, name: str) -> tuple[str, str]:
+    """The upstream table and column of a column of the schema, or of the query; the first table that has it counts."""
+    column = source.money.get(name, name)
+    found = next((table for table, columns in source.tables.items() if column in columns), "")
+    return found, column
+
+
+def _readable(kind: pa.DataType) -> tuple[str, ...]:
+    if pa.types.is_timestamp(kind):
+        return (*TIMES, *_TEXTS)
+    if pa.types.is_boolean(kind):
+        return ("boolean", *_NUMBERS, *_TEXTS)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return (*_NUMBERS, *_TEXTS)
+    return (*_TEXTS, "uuid", *_WHOLE, "numeric", "boolean")
+
+
+def _said(source: Source, field: pa.Field) -> str:
+    if field.name in source.money:
+        return "an amount of money"
+    if pa.types.is_timestamp(field.type):
+        return "a time"
+    if pa.types.is_boolean(field.type):
+        return "true or false"
+    return "text" if pa.types.is_string(field.type) else "a number"
