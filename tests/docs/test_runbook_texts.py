@@ -33,6 +33,7 @@ WORDS = {
     "fitting",
     "serving",
     "process",
+    "money",
 }
 VARIABLE = None  # of a text, where the code puts a value
 
