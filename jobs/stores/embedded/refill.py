@@ -23,7 +23,8 @@ def refill(dsn: str, redis_url: str, progress: Callable[[str, str], None]) -> No
             with locks.hold(dsn, pipeline, "nightshift up", wait=0):
                 loaded = _bring(dsn, redis_url, pipeline)
         except NightshiftError as error:
-            progress("redis", f"not compared with PostgreSQL for {pipeline}: {error.what}")
+            why = f": {error.why}" if error.why else ""
+            progress("redis", f"not compared with PostgreSQL for {pipeline}: {error.what}{why}")
             continue
         if loaded:
             progress("redis", f"loaded {', '.join(loaded)} of {pipeline} from PostgreSQL")

@@ -146,9 +146,9 @@ def test_no_text_that_a_person_reads_advises_to_delete_what_stores_hold():
         for line in path.read_text().splitlines()
         if destructive.search(line)
     }
-    assert told == {
-        'jobs/cli/services.py: bool, typer.Option("--purge", help="Also delete their data, passwords and logs.")'
-    }
+    assert {line.partition(":")[0] for line in told} == {"jobs/cli/services.py"}, (
+        "the help of `nightshift down` alone"
+    )
 
 
 def edition():
