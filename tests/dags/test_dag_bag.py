@@ -19,8 +19,9 @@ HEAVY = frozenset(
         "pyspark", "redis", "scipy", "sklearn", "xgboost",
     }
 )  # fmt: skip
-# Airflow's own are known before; twice what the first DAG needed, most of that its schedule's and sensor's modules.
-MODULES = 55
+# Of Airflow's that it has not imported anyway: most are its schedule's, branch's and sensor's.
+MODULES = 25
+OURS = ("jobs", "nightshift_", "unusual_prefix_")  # Airflow loads a DAG file under that prefix
 
 
 def test_every_file_is_a_dag_without_errors(bag):
@@ -51,7 +52,8 @@ def test_nothing_is_lost_by_serialisation(bag):
 def test_parsing_imports_little_and_nothing_heavy(bag):
     further = [*bag["parsed_modules"], *bag["plugin_modules"]]
     assert [module for module in further if module.split(".")[0] in HEAVY] == []
-    assert len(further) <= MODULES, "\n".join(further)
+    foreign = [module for module in further if not module.startswith(OURS)]
+    assert len(foreign) <= MODULES, "\n".join(foreign)
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "dags").glob("*.py")), ids=lambda path: path.stem)
