@@ -165,10 +165,13 @@ def _where(screen: Screen, chosen: Settings) -> None:
     from jobs.stores.embedded.state import State
 
     state = State(chosen.home)
-    screen.say(f"\nAirflow {airflow.url(state)}   MLflow {chosen.mlflow}")
-    screen.say(f"  logins {airflow.logins_file(state)}")
-    screen.say(f"  schedule {schedule.described(chosen)}")
-    screen.say('nightshift status   psql "$(nightshift dsn postgres)"   make down')
+    screen.say()
+    screen.item("Airflow", airflow.url(state))
+    screen.item("logins", f"in {airflow.logins_file(state)}")
+    screen.item("MLflow", chosen.mlflow)
+    screen.item("schedule", schedule.described(chosen))
+    screen.item("look around", ". .venv/bin/activate; nightshift status; README.md, Look things up")
+    screen.item("stop", "make down")
 
 
 def fill(chosen: Settings, pipeline: str, data: Path | None) -> None:

@@ -6,6 +6,9 @@ import io
 
 from jobs.cli import demo
 from jobs.cli.show import Screen
+from jobs.core import schedule, settings
+from jobs.stores.embedded import airflow
+from jobs.stores.embedded.state import State
 from nights import DAY
 
 
@@ -36,3 +39,21 @@ def test_a_promoted_model_is_the_champion_and_no_other_is_named(at):
     champion, metrics = said(place, demo._metrics, "fraud", DAY).strip().splitlines()
     assert f"version {facts['model_version']} is the champion, since {DAY}" in champion
     assert f"roc_auc {facts['metrics']['roc_auc']:.3f}" in metrics
+
+
+def test_the_end_says_where_the_logins_are_and_that_the_schedule_is_off_and_no_password(
+    tmp_path, monkeypatch
+):
+    for name, value in (("NIGHTSHIFT_HOME", str(tmp_path)), (settings.MLFLOW, "http://127.0.0.1:5000")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv(settings.SOURCE, raising=False)
+    (tmp_path / "airflow").mkdir()
+    passwords = airflow.logins(State(tmp_path)).values()
+    schedule.begin_off(settings.load(), schedule.DEMO)
+    stream = io.StringIO()
+    demo._where(Screen(file=stream), settings.load())
+    said = stream.getvalue()
+    assert str(airflow.logins_file(State(tmp_path))) in said and not [
+        each for each in passwords if each in said
+    ]
+    assert "schedule" in said and "off: " in said and "nightshift schedule on" in said
