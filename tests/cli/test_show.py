@@ -8,13 +8,14 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from jobs.cli import show
 from jobs.core.settings import PROJECT
 
+BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 HOSTILE = [
     "[/foo]",
     "[red]x",
@@ -39,6 +40,7 @@ def harmless(text):
     return not [each for each in text if unicodedata.category(each) in ("Cc", "Cs") and each not in "\n"]
 
 
+@BUSY
 @given(st.lists(st.tuples(TEXT, TEXT), max_size=5))
 def test_in_a_pipe_every_row_is_one_whole_line(rows):
     lines = printed(None, lambda screen: screen.table(("a", "b"), rows)).removesuffix("\n").split("\n")
@@ -48,6 +50,7 @@ def test_in_a_pipe_every_row_is_one_whole_line(rows):
 
 
 @pytest.mark.parametrize("width", [20, 60, 100])
+@BUSY
 @given(cell=TEXT)
 def test_on_a_terminal_nothing_is_wider_than_it_and_nothing_is_lost(width, cell):
     out = printed(width, lambda screen: screen.table(("a",), [(cell,)]))
@@ -57,6 +60,7 @@ def test_on_a_terminal_nothing_is_wider_than_it_and_nothing_is_lost(width, cell)
     assert whole == "".join(show.printable(cell).split())
 
 
+@BUSY
 @given(TEXT)
 def test_a_line_is_spelled_out_whatever_is_in_it(text):
     assert (

@@ -3,7 +3,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -31,6 +31,7 @@ def test_the_caller_may_keep_line_ends():
     assert printable("a\nb\x1b[0m", keep="\n") == "a\nb\\x1b[0m"
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 @given(ANYTHING)
 def test_what_is_shown_is_one_line_that_no_terminal_acts_on_and_that_can_be_encoded(text):
     shown = printable(text)
@@ -53,6 +54,7 @@ def test_markup_is_text(text, shown):
     assert markup(text) == shown
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 @given(ANYTHING, ANYTHING)
 def test_no_two_texts_look_alike_as_markup(one, other):
     shown = markup(one)
@@ -61,6 +63,7 @@ def test_no_two_texts_look_alike_as_markup(one, other):
     assert markup(r"\x1b") != markup("\x1b")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 @given(st.text(st.sampled_from("<>&\\`*_[]|~#+-=1.) \na\x1b!:/(")))
 def test_markdown_shows_a_text_as_it_is(text):
     """Judged by a real renderer, as a paragraph, an item of a list and a cell of a table."""
