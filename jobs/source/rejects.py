@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from jobs.core.failures import writing
 from jobs.source.batch import Rejected
 
 
@@ -24,9 +25,12 @@ class Rejects:
         self._file: TextIO | None = None
 
     def add(self, file: Path, rows: Iterable[Rejected]) -> None:
-        for rejected in rows:
-            self._writer().writerow((file, rejected.row, rejected.reason, rejected.value))
-            self.counts[rejected.reason] += 1
+        with writing(self.path):
+            for rejected in rows:
+                self._writer().writerow((file, rejected.row, rejected.reason, rejected.value))
+                self.counts[rejected.reason] += 1
+            if self._file is not None:
+                self._file.flush()  # a full disk is an error before the good rows are committed
 
     def _writer(self) -> Any:
         if self._file is None:
@@ -42,4 +46,5 @@ class Rejects:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
-            self._file.close()
+            with writing(self.path):
+                self._file.close()

@@ -12,8 +12,8 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath
@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from jobs.core.digest import table_digest
 from jobs.core.errors import DataError
+from jobs.core.failures import writing
 from jobs.core.manifest import Dataset, Manifest, manifest_name
 from jobs.stores.versions import needed, require
 
@@ -74,13 +75,14 @@ class Lake:
             self._fs.pipe_file(full, data)
             return
         target = Path(full)
-        target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
+        with writing(target), _gone_if_it_fails(partial):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
 
     def read_bytes(self, path: str) -> bytes:
         """The bytes of `path`; DataError when it is not there."""
@@ -244,3 +246,14 @@ class Lake:
             for path in paths
             if path.name == "manifest.json" and len(path.relative_to(top).parts) == depth
         ]
+
+
+@contextmanager
+def _gone_if_it_fails(partial: Path) -> Iterator[None]:
+    """Remove a file whose writing failed: on a full disk its bytes are what others lack."""
+    try:
+        yield
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        raise

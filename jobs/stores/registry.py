@@ -79,7 +79,7 @@ def register(client: MlflowClient, model: str, digest: str, training: Training) 
         return version
     import mlflow
 
-    mlflow.set_experiment(model)
+    _experiment(client, model)
     with mlflow.start_run(run_name=f"{model} {training.tags['date']}", tags=dict(training.tags)) as run:
         mlflow.log_params(dict(training.params))
         mlflow.log_metrics({name: value for name, value in training.metrics.items() if value == value})
@@ -108,10 +108,10 @@ def log_run(
 
     Metrics that are NaN are left out: MLflow keeps none.
     """
-    with connect(settings):
+    with connect(settings) as client:
         import mlflow
 
-        mlflow.set_experiment(experiment)
+        _experiment(client, experiment)
         with mlflow.start_run() as run:
             mlflow.log_params(dict(params))
             mlflow.log_metrics({name: value for name, value in metrics.items() if value == value})
@@ -128,9 +128,7 @@ def log_report(
     A run that is there already gets the new files. Raises StoreError.
     """
     with connect(settings) as client, TemporaryDirectory() as folder:
-        import mlflow
-
-        found = mlflow.set_experiment(experiment).experiment_id
+        found = _experiment(client, experiment)
         runs = client.search_runs([found], f"tags.date = '{day}'", max_results=1)
         run = (
             runs[0] if runs else client.create_run(found, tags={"date": day}, run_name=f"{experiment} {day}")
@@ -214,7 +212,29 @@ def describe(settings: Settings, model: str, digest: str, card: str) -> None:
         version = version_of(client, model, digest)
         if version and (found := client.get_model_version(model, version)).description != text:
             client.update_model_version(model, version, description=text)
+            _ensure_run(client, found.run_id)
             client.log_text(found.run_id, card, CARD)
+
+
+def _experiment(client: MlflowClient, name: str) -> str:
+    """The id of the experiment that runs go to from now on; one that was deleted is restored, with its runs.
+
+    One that was deleted for good, or renamed, is made anew.
+    """
+    import mlflow
+
+    found = client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+        logger(pipeline=name).warning("somebody deleted this experiment in MLflow: it was restored")
+    return str(mlflow.set_experiment(name).experiment_id)
+
+
+def _ensure_run(client: MlflowClient, run_id: str) -> None:
+    """Restore the run where somebody deleted it: a deleted one takes no files."""
+    if client.get_run(run_id).info.lifecycle_stage == "deleted":
+        client.restore_run(run_id)
+        logger().warning("somebody deleted this run in MLflow: it was restored", run=run_id)
 
 
 def _ensure_registered(client: MlflowClient, model: str) -> None:
