@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,16 @@ def _feed(sha: Any, array: pa.Array) -> None:
         sha.update(part)
 
 
+def _narrow(array: pa.Array) -> pa.Array:
+    """A decimal without decimals is an integer, where 64 bits hold it: its digest is that of the integer."""
+    if pa.types.is_decimal(array.type) and array.type.scale == 0:
+        with suppress(pa.ArrowInvalid):
+            return array.cast(pa.int64())
+    return array
+
+
 def _canonical(array: pa.Array) -> list[bytes]:
+    array = _narrow(array)
     kind = array.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_decimal(kind):
         text = array.cast(pa.large_string()).fill_null("")

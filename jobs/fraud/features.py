@@ -44,7 +44,7 @@ def aggregate(rows: Frames) -> Mapping[str, DataFrame]:
     amount, night = F.col("amount_minor"), F.hour("event_time").isin(list(NIGHT_HOURS))
     sums = [F.count("*").alias("transactions"), F.sum(amount).alias("amount_sum")]
     more = [
-        F.sum(amount * amount).alias("amount_sum_of_squares"),
+        F.sum(_square(amount)).alias("amount_sum_of_squares"),
         F.max(amount).alias("amount_max"),
         F.sum(night.cast("long")).alias("night_transactions"),
         F.max("event_time").alias("last_event_time"),
@@ -63,13 +63,20 @@ def _daily(rows: Frames, key: str, measures: list[Column]) -> DataFrame:
     reported = [
         F.count("*").alias("reported_frauds"),
         F.sum(amount).alias("reported_fraud_sum"),
-        F.sum(amount * amount).alias("reported_fraud_sum_of_squares"),
+        F.sum(_square(amount)).alias("reported_fraud_sum_of_squares"),
     ]
     made = rows["transactions"].groupBy(F.to_date("event_time").alias("date"), key).agg(*measures)
     labels = rows["fraud_labels"].where("is_fraud")
     frauds = labels.groupBy(F.to_date("reported_at").alias("date"), key).agg(*reported)
-    counts = [name for name, kind in frauds.dtypes + made.dtypes if kind == "bigint"]
+    numbers = ("bigint", "decimal")
+    counts = [name for name, kind in frauds.dtypes + made.dtypes if kind.startswith(numbers)]
     return made.join(frauds, ["date", key], "full").na.fill(0, counts)
+
+
+def _square(amount: Column) -> Column:
+    """Exact for every amount that params allow: a decimal of 38 digits, where 64 bits end at an amount of 3e9."""
+    wide = amount.cast("decimal(19,0)")
+    return wide * wide
 
 
 def training_days(day: date, params: SnapshotParams) -> Days:
@@ -173,7 +180,7 @@ def _earlier_today(rows: DataFrame, frames: Frames, entity: str, delay: int) -> 
     made = together.withColumns({
         f"{entity}_today_count": F.count("transaction_id").over(earlier),
         f"{entity}_today_sum": F.coalesce(F.sum(amount).over(earlier), F.lit(0)),
-        f"{entity}_today_squares": F.coalesce(F.sum(amount * amount).over(earlier), F.lit(0)),
+        f"{entity}_today_squares": F.coalesce(F.sum(_square(amount)).over(earlier), F.lit(0)),
         f"{entity}_today_max": F.max(amount).over(earlier),
         f"{entity}_today_last": F.max("event_time").over(earlier),
         f"{entity}_today_frauds": F.count("reported").over(earlier),

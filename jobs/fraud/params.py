@@ -9,6 +9,11 @@ from pydantic import Field
 
 from jobs.core import params
 from jobs.core.params import Empty, Section
+from jobs.fraud.columns import LONGEST
+
+# A sum of amounts has 64 bits. The longest one covers the longest window and the day itself, of one customer or merchant.
+MOST_A_DAY = 100_000  # transactions
+LARGEST_AMOUNT = (2**63 - 1) // ((LONGEST + 1) * MOST_A_DAY)
 
 # The metrics of a model (evaluation.py), and those in which two can be compared.
 COMPARED = ("roc_auc", "average_precision")
@@ -20,8 +25,10 @@ METRICS = (
 
 class FraudValidateParams(params.ValidateParams):
     max_amount_minor: int = Field(
-        10_000_000, gt=0, description="amount in minor units above which it is absurd"
-    )
+        10_000_000, gt=0, le=LARGEST_AMOUNT,
+        description="amount in minor units above which it is absurd; the largest bound is what sums over 31 days of "
+        "100,000 transactions a day, of one customer or merchant, can hold in 64 bits",
+    )  # fmt: skip
 
 
 class SnapshotParams(Section):

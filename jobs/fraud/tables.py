@@ -15,10 +15,12 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
     return pa.schema([_DATE, *(pa.field(name, kind, name in nullable) for name, kind in columns.items())])
 
 
+SQUARES = pa.decimal128(38, 0)  # the square of an amount may be wider than 64 bits
+
 _REPORTED = {  # labels count by the day they were reported
     "reported_frauds": pa.int64(),
     "reported_fraud_sum": pa.int64(),
-    "reported_fraud_sum_of_squares": pa.int64(),
+    "reported_fraud_sum_of_squares": SQUARES,
 }
 
 AGGREGATES = (
@@ -30,7 +32,7 @@ AGGREGATES = (
             customer_id=pa.string(),
             transactions=pa.int64(),
             amount_sum=pa.int64(),
-            amount_sum_of_squares=pa.int64(),
+            amount_sum_of_squares=SQUARES,
             amount_max=pa.int64(),
             night_transactions=pa.int64(),
             last_event_time=pa.timestamp("us", "UTC"),

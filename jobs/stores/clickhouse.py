@@ -37,6 +37,7 @@ _BUSY = "Error initializing EmbeddedServer: . "
 _TYPES = {
     pa.string(): "String",
     pa.int64(): "Int64",
+    pa.decimal128(38, 0): "Decimal(38, 0)",
     pa.float64(): "Float64",
     pa.bool_(): "Bool",
     pa.date32(): "Date",

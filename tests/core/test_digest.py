@@ -274,3 +274,17 @@ def test_json_values_count() -> None:
 
 def test_bytes_digest_is_sha256() -> None:
     assert bytes_digest(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)), max_size=20))
+def test_a_wide_integer_has_the_digest_of_a_narrow_one(values):
+    narrow, wide = pa.array(values, pa.int64()), pa.array(values, pa.decimal128(38, 0))
+    assert table_digest(pa.table({"n": narrow}), ["n"]) == table_digest(pa.table({"n": wide}), ["n"])
+
+
+def test_wider_integers_have_digests_of_their_own():
+    digests = {
+        table_digest(pa.table({"n": pa.array([n], pa.decimal128(38, 0))}), ["n"])
+        for n in (2**63 - 1, 2**63, 10**37)
+    }
+    assert len(digests) == 3

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date, timedelta
 from math import isclose
 
+import numpy as np
 import pyarrow as pa
 import pytest
-from fraud_world import DAYS, FIRST, LAST, twin
+from fraud_world import DAYS, FIRST, LAST, World, at, twin
+from pydantic import ValidationError
 
 from jobs.core.identity import days
-from jobs.fraud import columns, features
-from jobs.fraud.params import PredictParams, SnapshotParams
-from jobs.fraud.tables import AGGREGATES
+from jobs.fraud import columns, features, model
+from jobs.fraud.params import (
+    LARGEST_AMOUNT,
+    MOST_A_DAY,
+    FraudValidateParams,
+    PredictParams,
+    SnapshotParams,
+    TrainParams,
+)
+from jobs.fraud.tables import AGGREGATES, SQUARES
 
 DELAY = 7
 SNAPSHOT = SnapshotParams(train_days=5, holdout_days=2, gap_days=1, label_delay_days=3)
@@ -29,7 +40,7 @@ def sliced(world, daily, asked, frame):
         time = {"fraud_labels": "reported_at"}.get(name, "event_time")
         dates = table["date" if name in daily else time].to_pylist()
         keep = [(value if name in daily else value.date()) in set(wanted) for value in dates]
-        made[name] = frame(table.filter(pa.array(keep)))
+        made[name] = frame(table.filter(pa.array(keep, pa.bool_())))
     return made
 
 
@@ -134,6 +145,73 @@ def test_aggregates_equal_their_twin(table, entity, world, daily):
     assert {(row["date"], row[entity]): {name: row[name] for name in names} for row in found} == {
         cell: expected(made[cell], reported[cell]) for cell in cells
     }
+
+
+def test_amounts_at_the_bound_go_through_to_scores(world, aggregated, frame):
+    """The largest amount that params allow, in every window, beside a third of it, and cents."""
+    amounts = itertools.cycle((LARGEST_AMOUNT, LARGEST_AMOUNT // 3, 9_244_551_664, 1))
+    rows = [replace(row, amount_minor=next(amounts)) for row in world.transactions]
+    paid = {row.transaction_id: row.amount_minor for row in rows}
+    labels = [replace(row, amount_minor=paid.get(row.transaction_id, 1)) for row in world.labels]
+    large = World(rows, labels)
+    frames = everything(large, aggregated(large), frame)
+    found = by_id(features.with_features(frames, DELAY))
+    expected = {row.transaction_id: twin(large, row, DELAY) for row in rows[::7]}
+    assert differences(found, expected) == []
+    table = features.training_set(frames, LAST, SNAPSHOT).toArrow()
+    fitted = model.fit(table, TrainParams(n_estimators=5, validation_days=1, checkpoint_rounds=5))
+    scores = model.score(fitted, table)
+    assert np.isfinite(scores).all() and len(scores) == table.num_rows > 0
+
+
+def test_the_bound_is_the_largest_amount_whose_sums_have_64_bits():
+    most = (columns.LONGEST + 1) * MOST_A_DAY
+    assert most * LARGEST_AMOUNT < 2**63 <= most * (LARGEST_AMOUNT + 1)
+    assert most * LARGEST_AMOUNT**2 < 10**SQUARES.precision
+    FraudValidateParams(max_amount_minor=LARGEST_AMOUNT)
+    with pytest.raises(ValidationError, match="less than or equal to"):
+        FraudValidateParams(max_amount_minor=LARGEST_AMOUNT + 1)
+
+
+def test_a_window_at_the_bound_has_its_exact_sums(world, frame):
+    """A customer and merchant with the most transactions that the bound allows for, on each day of the longest window."""
+    one = replace(world.transactions[0], event_time=at(LAST, hours=12), amount_minor=LARGEST_AMOUNT)
+    before = days(LAST - timedelta(days=columns.LONGEST), LAST - timedelta(days=1))
+    counts = dict.fromkeys(before, MOST_A_DAY)
+    counts[LAST - timedelta(days=1)] += (
+        MOST_A_DAY - 1
+    )  # those of the day itself but for one, without their rows
+    ids = {"customer_daily": one.customer_id, "merchant_daily": one.merchant_id}
+    daily = {
+        table.name: pa.Table.from_pylist(
+            [
+                {
+                    table.key[0]: ids[table.name], "date": day, "transactions": count, "amount_max": LARGEST_AMOUNT,
+                    "amount_sum": count * LARGEST_AMOUNT, "amount_sum_of_squares": count * LARGEST_AMOUNT**2,
+                    "night_transactions": 0, "last_event_time": at(day, hours=1), "reported_frauds": 0,
+                    "reported_fraud_sum": 0, "reported_fraud_sum_of_squares": 0,
+                }
+                for day, count in counts.items()
+            ],
+            schema=table.schema,
+        )
+        for table in AGGREGATES
+    }  # fmt: skip
+    rows = [one, replace(one, transaction_id="later", event_time=at(LAST, hours=13))]
+    (row,) = [
+        found
+        for found in features.with_features(everything(World(rows, []), daily, frame), DELAY)
+        .toArrow()
+        .to_pylist()
+        if found["transaction_id"] == "later"
+    ]
+    assert (
+        row["customer_sum_30"]
+        == row["merchant_sum_30"]
+        == (columns.LONGEST + 1) * MOST_A_DAY * LARGEST_AMOUNT
+    )
+    assert row["customer_squares_30"] == (columns.LONGEST + 1) * MOST_A_DAY * LARGEST_AMOUNT**2
+    assert row["customer_mean_30"] == row["customer_max_30"] == LARGEST_AMOUNT
 
 
 def test_training_set_equals_the_twin(world, training):

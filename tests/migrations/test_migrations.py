@@ -177,6 +177,7 @@ def test_the_next_day_is_published_beside_the_old_version_and_rolled_back_to_it(
 
 KILLED = (
     "clickhouse.0002_transaction_currency",
+    "clickhouse.0003_wide_squares",
     "serving.0002_transaction_currency",
     "redis.0002_transaction_currency",
 )
