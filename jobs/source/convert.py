@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.source import numeric, times
-from jobs.source.converted import Converted, as_text, is_text, mask, plain, without
+from jobs.source.converted import Converted, Mask, as_text, is_text, mask, may_hold, plain, without
 from jobs.source.dialect import Dialect
 from jobs.source.schema import Kind
 
@@ -71,10 +71,10 @@ def _text(values: Any, exact: float | None, *, integers: bool) -> Converted:
     text = as_text(values)
     if integers:
         text = pc.replace_substring_regex(text, r"^([+-]?\d+)\.0*$", r"\1")
-    problems = {
-        "holds a NUL character": mask(pc.match_substring(text, "\0")),
-        "holds a line break": mask(pc.match_substring_regex(text, r"[\r\n]")),
-    }
+    problems: dict[str, Mask] = {}
+    if may_hold(text, b"\0", b"\r", b"\n"):
+        problems["holds a NUL character"] = mask(pc.match_substring(text, "\0"))
+        problems["holds a line break"] = mask(pc.match_substring_regex(text, r"[\r\n]"))
     if exact is not None:
         size = pc.abs(values)
         problems["is infinite"] = mask(pc.is_inf(values))
@@ -83,7 +83,7 @@ def _text(values: Any, exact: float | None, *, integers: bool) -> Converted:
         problems[_LOST] = mask(inexact)
     elif integers:
         problems[_LOST] = mask(pc.match_substring_regex(text, _SCIENTIFIC))
-    return without(text, problems)
+    return without(text, problems) if problems else Converted(text)
 
 
 def _flag(values: Any, dialect: Dialect) -> Converted:

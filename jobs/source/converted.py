@@ -56,6 +56,13 @@ def as_text(values: Any) -> Any:
     return pc.if_else(pc.equal(text, ""), None, text)
 
 
+def may_hold(text: Any, *parts: bytes) -> bool:
+    """Whether a string array may hold one of `parts`: a quick look, before a regular expression says where."""
+    buffer = text.buffers()[2]
+    content = buffer.to_pybytes() if buffer else b""
+    return any(part in content for part in parts)
+
+
 def mask(flags: Any) -> Mask:
     """A boolean Arrow array as numpy; null is false."""
     found: Mask = pc.fill_null(flags, False).to_numpy(zero_copy_only=False)

@@ -112,7 +112,7 @@ def _copy(
             rows, rejected = _read(batch, file.path, request, source)
             names = tuple(rows.column_names)
             remarks.update(batch.notes)
-            remarks.update(notes(rows, request.staged, request.dialect))
+            remarks.update(notes(rows, request.staged))
             stage.copy(rows, number)
             bad.add(file.path, rejected)
             read += len(rows) + len(rejected)

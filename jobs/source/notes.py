@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.source.dialect import Dialect
+from jobs.source.converted import may_hold
 from jobs.source.schema import Column
 
 _NULLS = (
@@ -30,7 +30,7 @@ _FLOAT = r"^[+-]?\d+\.0+$"
 _SCIENTIFIC = r"^[+-]?\d(\.\d+)?[eE]\+\d+$"
 
 
-def notes(rows: pa.Table, columns: Iterable[Column], dialect: Dialect) -> dict[str, int]:
+def notes(rows: pa.Table, columns: Iterable[Column]) -> dict[str, int]:
     """How many values of `rows` are odd, by what is to be said of them."""
     counts: dict[str, int] = {}
     for column in columns:
@@ -48,7 +48,7 @@ def _nulls(name: str, texts: pa.ChunkedArray) -> dict[str, int]:
 
 
 def _floats(name: str, texts: pa.ChunkedArray) -> dict[str, int]:
-    if not _count(pc.match_substring_regex(texts, _FLOAT + "|" + _SCIENTIFIC)):
+    if not any(may_hold(chunk, b".", b"+") for chunk in texts.chunks):
         return {}
     whole, scientific = (_count(pc.match_substring_regex(texts, form)) for form in (_FLOAT, _SCIENTIFIC))
     said = {

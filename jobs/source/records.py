@@ -124,6 +124,11 @@ class _Walk:
                 break
             kept[line:after] = False
             next_line = after
+        for line in self._closers:
+            if kept[line]:
+                kept[line] = False
+                self._break(line, CLOSER)
+        result.broken.sort()
         array = np.frombuffer(self._data, dtype=np.uint8)
         result.plain = array[np.repeat(kept, self._ends - self._starts + 1)].tobytes()
         result.lines = np.flatnonzero(kept & (self._ends > self._starts))
@@ -177,9 +182,13 @@ def _odd(
         counts = np.bincount(line, minlength=len(ends))
         rank = np.arange(len(quotes)) - (np.cumsum(counts) - counts)[line]
         # An opening quote begins a field, a closing one ends it; or the two are one, escaped by doubling.
-        beside = array[np.where(rank % 2 == 0, np.maximum(quotes - 1, 0), quotes + 1)]
-        odd[line[~np.isin(beside, (grammar.delimiter[0], _LF, _QUOTE))]] = True
-        odd |= counts % 2 == 1
+        fits = (grammar.delimiter[0], _LF, _QUOTE)
+        before, after = array[np.maximum(quotes - 1, 0)], array[quotes + 1]
+        wrong = counts % 2 == 1
+        wrong[line[~np.isin(np.where(rank % 2 == 0, before, after), fits)]] = True
+        # Where none begins a field, all are characters of their texts, as in 5" nails.
+        begins = np.isin(before, fits[:2]) | (quotes == 0)
+        odd |= wrong & (np.bincount(line[begins], minlength=len(ends)) > 0)
     return odd
 
 

@@ -68,6 +68,13 @@ def test_two_halves_of_a_quote_are_both_rejected_and_what_is_between_them_is_rea
     assert rows == {3: ("2", "a", "b"), 5: ("4", "a", '5" nails')}
 
 
+def test_quotes_inside_texts_are_characters_and_cost_no_time(file):
+    lines = [f'{row},5" nails,6" and "more"' for row in range(2000)]
+    rows, malformed = read(file("\n".join([HEADER, *lines])))
+    assert malformed == {}
+    assert rows[2001] == ("1999", '5" nails', '6" and "more"')
+
+
 @pytest.mark.parametrize("block", [16, 64, 1 << 22])
 def test_a_quoted_text_of_several_lines_is_one_row_with_the_number_of_its_first_line(file, block):
     text = 'one\n\n"two", three\nfour'
