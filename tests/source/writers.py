@@ -237,7 +237,8 @@ def values(table: pa.Table, name: str) -> list[Any]:
     """The values of a column as Python has them."""
     column = table[name]
     if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("us", column.type.tz))
+        # In UTC: to Python a time in the hour that a zone has twice equals no time of another zone.
+        column = column.cast(pa.timestamp("us", column.type.tz and "UTC"))
     return column.to_pylist()
 
 
