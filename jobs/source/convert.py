@@ -21,6 +21,7 @@ _TEXTS: tuple[Kind, ...] = ("text", "id")
 _EXACT = {16: 2.0**11, 32: 2.0**24, 64: 2.0**53}
 """From here on a float of so many bits skips whole numbers."""
 _SCIENTIFIC = r"^[+-]?\d(\.\d+)?[eE]\+\d+$"
+_ROUNDED = "is written like 1.23e+18, which may have lost digits: write integers or text"
 _LOST = "is a float, which cannot hold an id of this size: write integers or text"
 
 
@@ -82,7 +83,7 @@ def _text(values: Any, exact: float | None, *, integers: bool) -> Converted:
         inexact = pc.and_(whole, pc.greater_equal(size, exact))
         problems[_LOST] = mask(inexact)
     elif integers:
-        problems[_LOST] = mask(pc.match_substring_regex(text, _SCIENTIFIC))
+        problems[_ROUNDED] = mask(pc.match_substring_regex(text, _SCIENTIFIC))
     return without(text, problems) if problems else Converted(text)
 
 

@@ -313,6 +313,7 @@ def test_the_tables_have_their_keys_and_indexes_from_the_first_load_on(source_db
             "fraud_labels_pkey",
             "fraud_labels_reported_at",
             "movies_pkey",
+            "nightshift_migrations_pkey",
             "transactions_event_time",
             "transactions_pkey",
             "user_interactions_pkey",

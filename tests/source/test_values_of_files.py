@@ -133,7 +133,7 @@ def test_odd_ids_are_noted_with_counts_and_the_options_that_mend_them(load, quer
         "0.2",
     )
     mended = load("--files", path, *options)
-    assert f"rejected: 1 × customer_id {LOST}" in mended
+    assert "rejected: 1 × customer_id is written like 1.23e+18, which may have lost digits" in mended
     assert "are the text" not in mended
     assert "596.0" not in mended
     counts = "SELECT customer_id, count(*) FROM transactions GROUP BY 1 ORDER BY 1"
