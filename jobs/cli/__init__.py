@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from datetime import UTC, datetime
 
 import typer
@@ -41,8 +40,7 @@ def main() -> None:
         ours = failures.explain(error)
         if ours is not error:
             ours.trace = _trace(error)
-        with suppress(OSError):  # a full disk under the log must not change the exit code
-            Screen(stderr=True).say(f"error: {ours.explained()}", "red")
+        Screen(stderr=True).say(f"error: {ours.explained()}", "red")
         sys.exit(ours.exit_code)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from functools import lru_cache
 from typing import TextIO, cast
 from urllib.parse import unquote, unquote_plus
@@ -76,14 +77,23 @@ def mask(text: str) -> str:
 
 
 class Masked:
-    """A text stream whose words go through `mask`; all else is the stream's own."""
+    """A text stream whose words go through `mask`; all else is the stream's own.
+
+    Words that cannot be written are dropped: a full disk under a log stops no step and changes no exit code.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        self._stream.write(mask(text))
+        with suppress(OSError):
+            self._stream.write(mask(text))
         return len(text)
+
+    def flush(self) -> None:
+        """As the stream's; Python calls it when the process ends."""
+        with suppress(OSError):
+            self._stream.flush()
 
     def writelines(self, lines: list[str]) -> None:
         for line in lines:
