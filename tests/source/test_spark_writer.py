@@ -72,20 +72,22 @@ def test_parquet(spark, tmp_path, types, times):
 
 
 @pytest.mark.parametrize("types", TYPES, ids=lambda types: types["who"])
-@pytest.mark.parametrize("compression", ["none", "gzip", "bzip2", "zstd"])
+@pytest.mark.parametrize("compression", ["none", "gzip", "bzip2"])
 def test_csv_with_sparks_own_escape(spark, tmp_path, types, compression):
     out = tmp_path / "out"
     frame(spark, **types).coalesce(1).write.csv(str(out), header=True, compression=compression)
     (path,) = parts(out, ".csv")
     loaded = writers.load(path, form=CsvFormat(escape="\\"))
-    assert loaded.rejected == {}
+    texts = {f"r{number}": expected(text) for number, text in enumerate(TEXTS)}
+    # Spark escapes only between quotes: the backslash that ends a bare text escapes the delimiter to other programs.
+    assert [*loaded.rejected.values()] == ["has 5 columns where the header has 6"]
     assert {row: values["text"] for row, values in loaded.rows.items()} == {
-        f"r{number}": expected(text) for number, text in enumerate(TEXTS)
+        row: text for row, text in texts.items() if not (text or "").endswith("\\")
     }
     plain = writers.load(path)
-    assert plain.rejected  # a text in quotes is another one without the escape: never loaded as it is not
+    assert plain.rejected  # without the escape, a text in quotes is rejected
     for row, values in plain.rows.items():
-        assert values["text"] == loaded.rows[row]["text"] or "\\" in values["text"]
+        assert values["text"] == texts[row]
     assert len(plain.rows) + len(plain.rejected) == len(TEXTS)
 
 
