@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.nightshift-setup
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	--use-pep517 --no-build-isolation
-# Two processes, each with stores and prepared nights of its own: many tests wait for a scheduler.
-PARALLEL := $(BIN)/pytest --numprocesses 2
+# Three processes on two cores, each with stores of its own: tests under a scheduler mostly wait.
+PARALLEL := $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 # As root, or where sudo asks for no password; elsewhere `setup` ends with the line that says what to install.
 APT_INSTALL = command -v apt-get >/dev/null && \
 	{ test "$$(id -u)" = 0 && root= || { sudo -n true 2>/dev/null && root="sudo -n"; }; } && \
@@ -33,10 +33,10 @@ demo: setup ## From nothing to served tables (DATA=<folder>: on your own files)
 	@$(BIN)/nightshift demo $(if $(DATA),--data $(DATA))
 
 test: setup ## Run the tests, but for the slow ones and the kills
-	@$(PARALLEL) --dist loadgroup -m "not slow and not drift and not chaos and not kubernetes and not browser"
+	@$(PARALLEL) -m "not slow and not drift and not chaos and not kubernetes and not browser"
 
 test-slow: setup ## Run the slow tests
-	@$(PARALLEL) --dist loadfile -m slow
+	@$(PARALLEL) -m slow
 
 test-drift: setup ## Play drift, gate and approval over simulated weeks, and print them as a table
 	@$(BIN)/pytest -m drift

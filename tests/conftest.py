@@ -115,12 +115,3 @@ def _administer(state, statement):
 
 def pytest_addoption(parser):
     parser.addoption("--reliability", metavar="PAGE", help="Write the table of kills to this page.")
-
-
-def pytest_collection_modifyitems(items):
-    """What one process of a parallel run takes as a whole: all tests of the prepared nights, which
-    are made once a process; otherwise the tests of a file, which share its fixtures.
-    """
-    for item in items:
-        group = "night" if "prepared" in getattr(item, "fixturenames", ()) else item.path.as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
