@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,14 +108,29 @@ def test_turkish_an_open_umask_and_a_temporary_folder_that_runs_nothing(install,
 
 def test_roles_and_variables_of_postgresql_for_another_use(install, undisturbed, tmp_path):
     place = install(tmp_path / "home")
-    for dsn, role in ((place.postgres, "serving"), (place.source, "source")):
-        for setting in (
-            "client_encoding = 'WIN1252'", "statement_timeout = '40ms'", "idle_session_timeout = '100ms'",
-            "timezone = 'Asia/Kolkata'", "datestyle = 'SQL, DMY'",
-        ):  # fmt: skip
-            place.query(f"ALTER ROLE {role} IN DATABASE {database_of(dsn)} SET {setting}", dsn)
-    run(place, PGCLIENTENCODING="LATIN1", PGTZ="Asia/Kolkata", PGOPTIONS="-c statement_timeout=40")
+    with limited_roles(place):
+        run(place, PGCLIENTENCODING="LATIN1", PGTZ="Asia/Kolkata", PGOPTIONS="-c statement_timeout=40")
     assert place.digests() == undisturbed
+
+
+@contextmanager
+def limited_roles(place):
+    """Defaults of both roles that a night cannot live with; gone again for the test's own sessions."""
+    settings = (
+        "client_encoding = 'WIN1252'", "statement_timeout = '40ms'", "idle_session_timeout = '100ms'",
+        "timezone = 'Asia/Kolkata'", "datestyle = 'SQL, DMY'",
+    )  # fmt: skip
+    roles = [
+        (dsn, f"ALTER ROLE CURRENT_USER IN DATABASE {database_of(dsn)}")
+        for dsn in (place.postgres, place.source)
+    ]
+    for dsn, alter in roles:
+        place.query("; ".join(f"{alter} SET {setting}" for setting in settings), dsn)
+    try:
+        yield
+    finally:
+        for dsn, alter in roles:
+            place.query(f"SET statement_timeout = 0; {alter} RESET ALL", dsn)
 
 
 def test_a_proxy_under_airflow(scheduled, undisturbed):
