@@ -111,7 +111,12 @@ def _quoted(option: str) -> str:
 
 
 def read(spark: SparkSession, lake: Lake, datasets: Sequence[Dataset], schema: pa.Schema) -> DataFrame:
-    """The rows of the files that manifests name, all of them of this schema; told it, Spark opens none to infer it."""
+    """The rows of the files that manifests name, all of this schema, so that Spark opens none to infer it.
+
+    DataError when a file is gone, cut off or of another length than its manifest says.
+    """
+    for dataset in datasets:
+        lake.require_readable(dataset)
     return _parquet(spark, schema, *(lake.uri(dataset.path) for dataset in datasets))
 
 
