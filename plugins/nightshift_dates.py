@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from datetime import date
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from jobs.core.text import printable
 if TYPE_CHECKING:
     from airflow.models import DagRun
     from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
 
 _HOW = "Trigger again with the form's `date`, or with the partition key, as YYYY-MM-DD."
 
@@ -34,15 +37,22 @@ def day_of(context: Context) -> date:
     """
     key, asked = context["dag_run"].partition_key, context["params"].get("date")
     if key and asked and key != asked:
-        raise NoDay(printable(f"The partition key says {key}, the form says {asked}. {_HOW}"))
+        raise _no_day(f"The partition key says {key}, the form says {asked}")
     if not (text := key or asked):
-        raise NoDay(f"This run names no day. {_HOW}")
+        raise _no_day("This run names no day")
     if (day := _parsed(text)) is None:
-        raise NoDay(f"{text!r} is no day. {_HOW}")
+        raise _no_day(f"{text!r} is no day")
     try:
         return whole(day)
     except ConfigError as error:
-        raise NoDay(f"{error.what}. {_HOW}") from None
+        raise _no_day(error.what) from None
+
+
+def _no_day(why: str) -> NoDay:
+    """The error; Airflow folds an exception away in the log, so that it is a line of its own there, too."""
+    text = printable(f"{why}. {_HOW}")
+    log.error("%s", text)
+    return NoDay(text)
 
 
 class DayIsKey:

@@ -47,7 +47,7 @@ def test_status_and_served_agree_on_the_age_of_a_version_that_a_rollback_brought
 def test_a_range_before_the_first_training_and_a_mistyped_date_make_few_lines(at, capsys):
     place = at("end")
     for step in ("extract", "validate"):
-        place.run(step, FAR)
+        place.run(step, FAR, force=True)
     shown = said(place, capsys, status.status, range_=f"2010-01-01..{FAR}")
     gap = f"{DAY + timedelta(days=1)}..{FAR - timedelta(days=1)} (2999 days)"
     assert line(shown, "extract").endswith(f"holes: {gap}"), "and no day before the first date"
@@ -71,7 +71,7 @@ def test_it_fits_a_terminal_of_100_columns_and_rounds_its_numbers(at):
 
 def test_a_day_without_rows_is_said(at, caplog):
     place = at("end")
-    place.run("extract", FAR)
+    place.run("extract", FAR, force=True)
     logger = logging.getLogger("nightshift")
     logger.addHandler(caplog.handler)
     try:

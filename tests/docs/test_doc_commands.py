@@ -8,6 +8,7 @@ from itertools import takewhile
 
 import pytest
 import typer
+from test_runbook_texts import OTHERS, seen
 
 from jobs import cli
 from jobs.core import params
@@ -157,12 +158,16 @@ def says(text):
 
 
 def errors():
-    """The spans of the runbook with a space that are no command."""
-    found = spans((PROJECT / "docs" / "runbook.md").read_text())
+    """The spans of the runbook with a space that are no command, outside the parts "See", which
+    test_runbook_texts.py reads.
+    """
+    covered = seen()
     return [
         span
-        for span in found
-        if " " in span and not span.startswith(("nightshift ", "make ", "kubectl ", "--"))
+        for span in spans((PROJECT / "docs" / "runbook.md").read_text())
+        if " " in span
+        and span.rstrip("… ") not in covered
+        and not span.startswith(("nightshift ", "make ", "kubectl ", "--"))
     ]
 
 
@@ -174,4 +179,7 @@ def test_there_are_texts_to_look_for():
 
 @pytest.mark.parametrize("text", errors())
 def test_the_runbook_quotes_what_the_code_says(text):
-    assert says(text), "no text of jobs/, plugins/ or dags/ reads like this"
+    parts = text.split(": ", 1)
+    assert says(text) or all(says(part) or part in OTHERS for part in parts), (
+        "no text of jobs/, plugins/ or dags/ reads like this"
+    )

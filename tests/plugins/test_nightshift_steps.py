@@ -132,10 +132,11 @@ def test_the_error_is_logged_once_last_and_as_an_error(steps, logged):
     words = ["extract", "--pipeline", "none", "--date", str(DAY)]
     with pytest.raises(steps.MendFirst) as failed:
         steps.CommandOperator(task_id="x").command("none/extract", words)
-    what, remedy, runbook = failed.value.text.splitlines()
-    assert what == "no pipeline 'none'" and remedy.startswith("  Next: ") and "#a-setting-is-wrong" in runbook
+    what, where, remedy, runbook = failed.value.text.splitlines()
+    assert what == "there is no such pipeline" and where == "  Input: none."
+    assert remedy.startswith("  Next: ") and "#a-setting-is-wrong" in runbook
     assert logged()[-1] == ("error", failed.value.text)
-    for part in (what, remedy.strip(), runbook.strip()):
+    for part in (what, where.strip(), remedy.strip(), runbook.strip()):
         assert [level for level, text in logged() if part in text] == ["error"]
 
 

@@ -59,7 +59,7 @@ def test_a_day_far_from_all_data_is_refused_and_nothing_is_written(place, days):
 
 
 def test_a_report_alone_makes_a_day_and_an_empty_source_compares_with_the_lake(place):
-    place.run("extract", away(5000))  # nothing anywhere: there is nothing to compare with
+    place.run("extract", away(-3000))  # nothing anywhere: there is nothing to compare with
     one_transaction(place)
     place.upstream(f"INSERT INTO fraud_labels VALUES ('T{KNOWN}', true, '{away(60)} 12:00')")
     place.run("extract", away(60 + GAP))

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 from psycopg2.errors import UniqueViolation
 
-from jobs.core.errors import StoreError
+from jobs.core.errors import DataError
 from jobs.stores import promotions
 from jobs.stores.serving import schema
 
@@ -138,7 +138,7 @@ def test_a_date_has_one_current_version_at_most_whoever_writes(serving_db):
     insert = ("INSERT INTO publication (pipeline, version, date, state, row_counts, digests, created_at)"
               " VALUES ('demo', %s, '2018-07-01', 'current', '{}', '{}', now())")  # fmt: skip
     with (
-        pytest.raises(StoreError) as caught,
+        pytest.raises(DataError) as caught,
         schema.connect(serving_db) as session,
         session.cursor() as cursor,
     ):

@@ -86,6 +86,7 @@ def down(
             progress(service.name, "stopped")
         if purge:
             _purge(state)
+            settings.schedule_file.unlink(missing_ok=True)  # the home is new again
 
 
 def running(settings: Settings) -> list[str]:
