@@ -69,7 +69,7 @@ def left(place):
 
 def command(place, *arguments):
     process = place.nightshift("forget", "fraud", *arguments)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=180)
     return process.returncode, output
 
 
@@ -97,7 +97,7 @@ def test_days_are_forgotten_together_from_the_shell_and_resume_after_a_kill(plac
     killed = place.nightshift(
         "forget", "fraud", f"{BEFORE}..{DAY}", "--no-dry-run", **{VARIABLE: "forget.removing"}
     )
-    assert killed.wait(60) == -9
+    assert killed.wait(180) == -9
     # The newest manifest of the newest day went first: whatever is left names only what is there.
     assert place.manifest("snapshot", DAY) is None and place.manifest("validate", DAY) is not None
     code, output = command(place, f"{BEFORE}..{DAY}", "--no-dry-run")

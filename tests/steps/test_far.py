@@ -73,7 +73,7 @@ def test_a_report_alone_makes_a_day_and_an_empty_source_compares_with_the_lake(p
 def test_a_whole_night_is_refused_before_its_look_back_is_ingested(place):
     one_transaction(place)
     night = place.nightshift("run", "fraud", "--date", "2026-11-27")
-    output, _ = night.communicate(timeout=60)
+    output, _ = night.communicate(timeout=180)
     assert night.returncode == DataError.exit_code and "--force" in output, output
     assert place.lake.listing("fraud") == []
 
