@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 from psycopg2.sql import SQL, Identifier
@@ -21,6 +22,11 @@ from jobs.stores import spark as spark_store
 from jobs.stores.embedded import postgres
 from jobs.stores.embedded.state import State
 
+# On a busy machine any example may be slow, which says nothing of what is tested.
+hypothesis.settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy")
 pytest_plugins = ["airflow_modules", "prepared_night", "platform_under_test"]
 REDIS_DATABASES = itertools.cycle(range(1, 15))  # 15 is left to the scheduler's tests
 
