@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -109,6 +110,23 @@ class Platform:
     def mend(self, day, step):
         """Withdraw the order."""
         (self.place.home / "canned" / f"{day}-{step}").unlink()
+
+    def await_question(self, run, task="approve", limit_s=60):
+        """Once the question can be answered: Airflow 3.3.2 fails a task that is answered before its
+        scheduler has heard that the process which asked has ended, and asks again.
+        """
+        self.await_task(run, task, "awaiting_input")
+        with self.api() as api:
+            attempt = api.tasks(DAG, run)[task].tries
+        heard = re.compile(
+            rf"Received executor event with state success .*task_id='{task}', run_id='{re.escape(run)}', "
+            rf"try_number={attempt},"
+        )
+        deadline = time.monotonic() + limit_s
+        while not heard.search((self.place.home / "logs" / "scheduler.log").read_text()):
+            assert time.monotonic() < deadline, f"the scheduler did not hear of the end of {task} {attempt}"
+            time.sleep(0.5)
+        time.sleep(1)
 
     def logs(self, run, dag=DAG):
         """For messages of failed tests: the ends of the logs of the tasks that failed."""

@@ -11,7 +11,7 @@ from nights import DAY
 from platform_under_test import DAG
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-SETTLED_S = 3  # an answer within a second of the question can cross the end of the process that asked
+SETTLED_S = 3  # in which a late answer would have changed something
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,7 @@ def run(platform, champion):
 
 def asked(platform, run):
     """The question, once it waits for an answer."""
-    platform.await_task(run, "approve", "awaiting_input")
-    time.sleep(SETTLED_S)
+    platform.await_question(run)
     return question(platform, run)
 
 
