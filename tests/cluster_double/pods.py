@@ -109,6 +109,10 @@ class Pod:
         """Return once its log has the text; AssertionError after the limit."""
         self.wait_for(lambda: text in self.log, limit_s)
 
+    def await_gone(self, limit_s: float = 10) -> None:
+        """Return once the API server has forgotten it; AssertionError after the limit."""
+        self.wait_for(lambda: not self.exists, limit_s)
+
     def wait_for(self, condition: Callable[[], Any], limit_s: float = 10) -> None:
         """Return once the condition holds; AssertionError after the limit, with what there is to see."""
         deadline = time.monotonic() + limit_s

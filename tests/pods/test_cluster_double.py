@@ -477,7 +477,7 @@ def test_who_does_not_listen_is_killed_after_the_grace_period(cluster, api):
     time.sleep(0.2)
     assert pod.exists and pod.process.poll() is None  # a first process without a handler is deaf to SIGTERM
     api.delete_namespaced_pod("step", NAMESPACE, body=client.V1DeleteOptions(grace_period_seconds=1))
-    pod.wait_for(lambda: not pod.exists)
+    pod.await_gone()
     assert pod.process.returncode == -signal.SIGKILL
 
 

@@ -49,7 +49,7 @@ def test_a_pod_whose_task_is_over_goes(sweep, cluster, states):
     assert sweep(states, dry_run=True) == {"pods": 1, "gone": 1}
     assert pod.exists and "deletionTimestamp" not in pod.object["metadata"]
     assert sweep(states) == {"pods": 1, "gone": 1}
-    pod.wait_for(lambda: not pod.exists)
+    pod.await_gone()
 
 
 @pytest.mark.kubernetes

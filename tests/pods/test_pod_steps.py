@@ -38,7 +38,7 @@ def trained(pods, cluster, night):
         found = task.attempt()
         assert isinstance(found, dict), found
         assert undisturbed(place, night)
-        assert not cluster.pods[-1].exists
+        cluster.pods[-1].await_gone()
         return found
 
     return check
@@ -99,7 +99,7 @@ def test_an_image_that_cannot_be_pulled_is_named(pods, cluster):
         "manifest for nightshift-training:0.1.0 not found",
         "kubernetes.images",
     )
-    assert not cluster.pods[0].exists
+    cluster.pods[0].await_gone()
 
 
 def test_a_pod_that_no_node_takes_says_why(pods, cluster):
@@ -108,7 +108,7 @@ def test_a_pod_that_no_node_takes_says_why(pods, cluster):
         lambda pod: pod.unschedulable("0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
     )
     ends_with(task.attempt(), "Unschedulable", "3 Insufficient nvidia.com/gpu", "kubernetes.sizes")
-    assert not cluster.pods[0].exists
+    cluster.pods[0].await_gone()
 
 
 @pytest.mark.kubernetes
@@ -257,7 +257,7 @@ def test_a_deferred_task_whose_pod_does_not_start_says_why(pods, cluster, proble
     deferred = task.defer()
     ended = task.reenter(asyncio.run(anext(deferred.trigger.run())).payload)
     ends_with(ended, "did not start", "there is no such thing")
-    cluster.pods[0].wait_for(lambda: not cluster.pods[0].exists)
+    cluster.pods[0].await_gone()
 
 
 @pytest.mark.kubernetes
