@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -127,12 +128,28 @@ def frame(spark: SparkSession, table: pa.Table, scratch: Path) -> DataFrame:
     return _parquet(spark, table.schema, str(scratch))
 
 
+# What Spark takes for a pattern in a path.
+_GLOB = re.compile(r"[\\{}\[\]*?]")
+
+
 def _parquet(spark: SparkSession, schema: pa.Schema, *paths: str) -> DataFrame:
     from pyspark.sql.pandas.types import from_arrow_schema
 
     rows = spark.read.schema(from_arrow_schema(schema, prefer_timestamp_ntz=True))
-    # A path is one file, whatever brackets or backslashes are in it, and never a pattern.
-    return rows.option("__globPaths__", "false").parquet(*paths)
+    if not any(map(_GLOB.search, paths)):
+        return rows.parquet(*paths)
+    # `__globPaths__` makes a path a file and never a pattern, but Spark 4.3 then reads every path of a call once
+    # for each that has such a character in it, so a call has one path. Escaped patterns fail where a colon is.
+    rows = rows.option("__globPaths__", "false")
+    return _union([rows.parquet(path) for path in paths])
+
+
+def _union(frames: Sequence[DataFrame]) -> DataFrame:
+    """The rows of all frames, by a tree of unions: a chain of them would be analysed again at every link."""
+    if len(frames) == 1:
+        return frames[0]
+    half = len(frames) // 2
+    return _union(frames[:half]).unionAll(_union(frames[half:]))
 
 
 def collect(frame: DataFrame, table: Table) -> pa.Table:
