@@ -29,7 +29,9 @@ def main() -> None:
             embedded.down(chosen, purge=True)
 
 
-def report(name: str, rows: int, other: str, ours: Callable[[], None], theirs: Callable[[], None]) -> None:
+def report(
+    name: str, rows: int, other: str, ours: Callable[[], None], theirs: Callable[[], None]
+) -> None:
     """Run the two in turn, ROUNDS times, and print the medians: a machine that drifts slows both."""
     seconds = [(clock(ours), clock(theirs)) for _ in range(ROUNDS)]
     mine, its = (median(column) for column in zip(*seconds, strict=True))

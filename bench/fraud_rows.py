@@ -52,7 +52,8 @@ def stored(url: str) -> tuple[date, pa.Table]:
         if found := lake.manifest(manifest_name("fraud", "snapshot", day)):
             return day, lake.read_table(found.output("training_set"))
     raise DataError(
-        f"there is no training set of fraud in {url}", remedy="run its step snapshot, or leave out --lake"
+        f"there is no training set of fraud in {url}",
+        remedy="run its step snapshot, or leave out --lake",
     )
 
 
@@ -74,6 +75,9 @@ def _log_odds(columns: dict[str, np.ndarray]) -> np.ndarray:
     customer, merchant = (columns[f"{entity}_mean_30"] for entity in ("customer", "merchant"))
     surge = np.maximum(columns["amount_z"], 0) * np.maximum(columns["customer_today_count"], 0)
     risk = np.maximum(columns["merchant_risk_30"], 0) ** 2
-    habit = columns["amount"] * np.abs(customer) + columns["customer_std_7"] * columns["merchant_mean_7"]
+    habit = (
+        columns["amount"] * np.abs(customer)
+        + columns["customer_std_7"] * columns["merchant_mean_7"]
+    )
     odds: np.ndarray = -8 + 2 * surge + 1.5 * risk + 1.5 * habit + 0.6 * (customer + merchant)
     return odds

@@ -25,7 +25,9 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the steps do, before any library that brings OpenMP
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # as the steps do, before any library that brings OpenMP
 
 import numpy as np
 import scipy
@@ -38,13 +40,36 @@ REPEATS, WARM_UP = 3, 1_000
 FEATURES, ROUNDS = 30, 200
 HOLDOUT = 500_000  # rows, at most five times those fitted
 PARAMETERS = {  # fraud.train of params.yaml, on all cores
-    "max_depth": 6, "learning_rate": 0.05, "subsample": 0.8, "colsample_bytree": 0.4, "min_child_weight": 5,
-    "reg_lambda": 10, "objective": "binary:logistic", "eval_metric": "aucpr", "tree_method": "hist", "seed": 0,
-}  # fmt: skip
-REGULARISATION, USERS, EACH = 200.0, 100_000, 20  # ease_regularisation; users, and movies that each has seen
+    "max_depth": 6,
+    "learning_rate": 0.05,
+    "subsample": 0.8,
+    "colsample_bytree": 0.4,
+    "min_child_weight": 5,
+    "reg_lambda": 10,
+    "objective": "binary:logistic",
+    "eval_metric": "aucpr",
+    "tree_method": "hist",
+    "seed": 0,
+}
+REGULARISATION, USERS, EACH = (
+    200.0,
+    100_000,
+    20,
+)  # ease_regularisation; users, and movies that each has seen
 METRIC_TOLERANCE, WEIGHT_TOLERANCE = 0.002, 1e-5
 DRIVER = "libcuda.so.1"
-COLUMNS = ("what", "size", "CPU s", "GPU s", "times", "CPU", "GPU", "difference", "allowed", "equal")
+COLUMNS = (
+    "what",
+    "size",
+    "CPU s",
+    "GPU s",
+    "times",
+    "CPU",
+    "GPU",
+    "difference",
+    "allowed",
+    "equal",
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +94,9 @@ def main(words: list[str] | None = None) -> None:
     print(f"\n| {' | '.join(COLUMNS)} |\n|---|{'---:|' * 4}---|---|{'---:|' * 2}---|", flush=True)
     equal = [*compare(boosting, given.rows, devices), *compare(ease, given.items, devices)]
     if not all(equal):
-        sys.exit("error: CPU and GPU differ by more than is allowed. Next: see the lines that say NO")
+        sys.exit(
+            "error: CPU and GPU differ by more than is allowed. Next: see the lines that say NO"
+        )
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -117,7 +144,9 @@ def boosting(rows: int) -> Case:
 
     def run(device: str) -> tuple[float, np.ndarray]:
         start = perf_counter()
-        booster = xgb.train(PARAMETERS | {"device": device}, xgb.DMatrix(values, label=labels), ROUNDS)
+        booster = xgb.train(
+            PARAMETERS | {"device": device}, xgb.DMatrix(values, label=labels), ROUNDS
+        )
         booster.save_raw("ubj")
         seconds = perf_counter() - start
         trained_on(booster, device)
@@ -125,9 +154,13 @@ def boosting(rows: int) -> Case:
         return seconds, np.array([auc(truth, scores), average_precision(truth, scores)])
 
     return Case(
-        "XGBoost", f"{rows:,} rows", run, lambda found: "AUC {:.4f}, AP {:.4f}".format(*found),
-        lambda cpu, gpu: float(np.abs(cpu - gpu).max()), METRIC_TOLERANCE,
-    )  # fmt: skip
+        "XGBoost",
+        f"{rows:,} rows",
+        run,
+        lambda found: "AUC {:.4f}, AP {:.4f}".format(*found),
+        lambda cpu, gpu: float(np.abs(cpu - gpu).max()),
+        METRIC_TOLERANCE,
+    )
 
 
 def labelled(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -160,7 +193,9 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
 def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
     """Sum over thresholds of precision times the step in recall."""
     order = np.argsort(-scores, kind="stable")
-    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of those that share a score
+    last = np.flatnonzero(
+        np.append(np.diff(scores[order]) != 0, True)
+    )  # of those that share a score
     hits = np.cumsum(labels[order])[last]
     return float(np.sum(hits / (last + 1) * np.diff(hits, prepend=0)) / hits[-1])
 
@@ -176,9 +211,13 @@ def ease(items: int) -> Case:
         return perf_counter() - start, found
 
     return Case(
-        "EASE", f"{items:,} items", run, lambda found: f"largest {np.abs(found).max():.4f}",
-        lambda cpu, gpu: float(np.abs(cpu - gpu).max() / np.abs(cpu).max()), WEIGHT_TOLERANCE,
-    )  # fmt: skip
+        "EASE",
+        f"{items:,} items",
+        run,
+        lambda found: f"largest {np.abs(found).max():.4f}",
+        lambda cpu, gpu: float(np.abs(cpu - gpu).max() / np.abs(cpu).max()),
+        WEIGHT_TOLERANCE,
+    )
 
 
 def weights(precision: np.ndarray) -> np.ndarray:
@@ -266,7 +305,9 @@ def header(words: list[str], devices: list[str]) -> Iterator[str]:
     yield f"CPU: {processor()}, {len(os.sched_getaffinity(0))} cores, all used"
     if "cuda" in devices:
         library = gpu_library()
-        yield f"GPU: {gpus()[0]}" + (f", {library.__name__} {library.__version__}" if library else "")
+        yield f"GPU: {gpus()[0]}" + (
+            f", {library.__name__} {library.__version__}" if library else ""
+        )
     yield f"medians of {REPEATS}; trees: {FEATURES} features, {ROUNDS} rounds, AUC and AP on other rows"
 
 

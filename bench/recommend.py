@@ -57,7 +57,8 @@ def compare(sides: list[Side], users: int) -> None:
     seconds = [median(column) for column in zip(*rounds, strict=True)]
     for (name, _), each in zip(sides, seconds, strict=True):
         print(
-            f"{name:44} {each:8.2f} s {users / each:>10,.0f} users/s {each / seconds[0]:7.1f} x", flush=True
+            f"{name:44} {each:8.2f} s {users / each:>10,.0f} users/s {each / seconds[0]:7.1f} x",
+            flush=True,
         )
 
 
@@ -76,7 +77,9 @@ def collaborative(fitted: Scorers, known: Interactions) -> None:
     def work(block: slice) -> np.ndarray:
         return ranking.top(fitted.collaborative(known.strengths[block]), TOP)
 
-    assert sum(map(len, ranking.by_blocks(work, *known.strengths.shape, THREADS))) == len(known.users)
+    assert sum(map(len, ranking.by_blocks(work, *known.strengths.shape, THREADS))) == len(
+        known.users
+    )
 
 
 def spark(known: Interactions) -> Iterator[Side]:
@@ -85,7 +88,9 @@ def spark(known: Interactions) -> Iterator[Side]:
     from jobs.stores import spark as store
 
     users, movies = known.strengths.nonzero()
-    frame = pd.DataFrame({"user": users, "item": movies, "rating": known.strengths.data.astype(float)})
+    frame = pd.DataFrame(
+        {"user": users, "item": movies, "rating": known.strengths.data.astype(float)}
+    )
     session = store.session(settings.load())  # before the estimator, which looks for one
     als = ALS(rank=FACTORS, maxIter=1, implicitPrefs=True, seed=0)
     model = als.fit(session.createDataFrame(frame))
@@ -103,7 +108,9 @@ def implicit(known: Interactions) -> Iterator[Side]:
     from implicit.als import AlternatingLeastSquares
 
     matrix = sp.csr_matrix(known.strengths)
-    model = AlternatingLeastSquares(factors=FACTORS, iterations=1, random_state=0, num_threads=THREADS)
+    model = AlternatingLeastSquares(
+        factors=FACTORS, iterations=1, random_state=0, num_threads=THREADS
+    )
     model.fit(matrix, show_progress=False)
     everybody = np.arange(matrix.shape[0])
 
@@ -120,7 +127,9 @@ def world(users: int, movies: int) -> tuple[Interactions, Catalogue]:
     appeal = 1 / np.arange(1, movies + 1) ** 0.8
     draws = chance.choice(movies, (users, EACH), p=appeal / appeal.sum())
     rows = np.repeat(np.arange(users), EACH)
-    matrix = sp.csr_array((np.ones(users * EACH, np.float32), (rows, draws.ravel())), shape=(users, movies))
+    matrix = sp.csr_array(
+        (np.ones(users * EACH, np.float32), (rows, draws.ravel())), shape=(users, movies)
+    )
     matrix.sum_duplicates()
     matrix.data[:] = np.sqrt(chance.integers(1, 11, matrix.nnz) / 10)
     genres = chance.choice(["Action", "Comedy", "Drama", "Horror|Thriller"], movies).astype(object)

@@ -26,17 +26,24 @@ def sides(chosen: Settings, folder: Path) -> tuple[Callable[[], None], Callable[
     table = prediction("fraud", "customer_risk")
     rows = pa.table(
         [
-            [date(2018, 7, 10)] * ROWS, [f"{n:07d}" for n in range(ROWS)], [n % 20 for n in range(ROWS)],
-            [n / ROWS for n in range(ROWS)], [n / ROWS for n in range(ROWS)], [0] * ROWS, [n % 30 for n in range(ROWS)],
+            [date(2018, 7, 10)] * ROWS,
+            [f"{n:07d}" for n in range(ROWS)],
+            [n % 20 for n in range(ROWS)],
+            [n / ROWS for n in range(ROWS)],
+            [n / ROWS for n in range(ROWS)],
+            [0] * ROWS,
+            [n % 30 for n in range(ROWS)],
         ],
         schema=table.schema,
-    )  # fmt: skip
+    )
     digests = {table.name: table_digest(rows, table.key)}
 
     def ours() -> None:
         with store.connect(chosen.redis, "fraud") as keys:
             keys.client.flushdb()
-            assert all(check.passed for check in keys.load("20180710-bench", {table: rows}, digests, BATCH))
+            assert all(
+                check.passed for check in keys.load("20180710-bench", {table: rows}, digests, BATCH)
+            )
 
     def theirs() -> None:
         client = redis.Redis.from_url(chosen.redis)

@@ -79,7 +79,9 @@ def chained(day: date) -> float:
     """Seconds of `nightshift run`."""
     start = perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "jobs", "run", PIPELINE, "--date", str(day)], check=True, capture_output=True
+        [sys.executable, "-m", "jobs", "run", PIPELINE, "--date", str(day)],
+        check=True,
+        capture_output=True,
     )
     return perf_counter() - start
 

@@ -24,11 +24,18 @@ NAME, OTHER, ROWS = "source load, parquet", "pandas.to_sql(method='multi')", 100
 def sides(chosen: Settings, folder: Path) -> tuple[Callable[[], None], Callable[[], None]]:
     path = folder / "transactions.parquet"
     rows(ROWS).to_parquet(path, index=False)
-    engine = sqlalchemy.create_engine(chosen.source.replace("postgresql://", "postgresql+psycopg2://"))
+    engine = sqlalchemy.create_engine(
+        chosen.source.replace("postgresql://", "postgresql+psycopg2://")
+    )
 
     def ours() -> None:
         _drop(chosen.source)
-        load(chosen.source, Request(TRANSACTIONS, (str(path),)), folder / "rejects.parquet", lambda *_: None)
+        load(
+            chosen.source,
+            Request(TRANSACTIONS, (str(path),)),
+            folder / "rejects.parquet",
+            lambda *_: None,
+        )
 
     def theirs() -> None:
         pd.read_parquet(path).to_sql(

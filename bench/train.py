@@ -35,21 +35,37 @@ from jobs.stores import checkpoints
 from jobs.stores.lake import Lake
 
 LONG, SEGMENTS = 600, (200, 100, 50)
-COLUMNS = ("training", "rounds", "seconds", "ratio", "processor seconds", "ratio by round", "AUC-PR")
+COLUMNS = (
+    "training",
+    "rounds",
+    "seconds",
+    "ratio",
+    "processor seconds",
+    "ratio by round",
+    "AUC-PR",
+)
 Side = Callable[[], xgb.Booster]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Seconds of training with checkpoints and without.")
-    parser.add_argument("--lake", metavar="FOLDER", help="take the latest training set of fraud in it")
+    parser = argparse.ArgumentParser(
+        description="Seconds of training with checkpoints and without."
+    )
+    parser.add_argument(
+        "--lake", metavar="FOLDER", help="take the latest training set of fraud in it"
+    )
     parser.add_argument("--rows", type=int, default=100_000, help="to generate without --lake")
     given = parser.parse_args()
     chosen = params.section(settings.load().params_file, "fraud", "train", TrainParams)
     name, table = (
-        fraud_rows.stored(given.lake) if given.lake else ("generated", fraud_rows.generated(given.rows))
+        fraud_rows.stored(given.lake)
+        if given.lake
+        else ("generated", fraud_rows.generated(given.rows))
     )
     rows = fraud_rows.rows(table, chosen)
-    print(f"{name}: {rows.fit.num_row():,} rows x {rows.fit.num_col()} features, {chosen.threads} threads\n")
+    print(
+        f"{name}: {rows.fit.num_row():,} rows x {rows.fit.num_col()} features, {chosen.threads} threads\n"
+    )
     print(f"| {' | '.join(COLUMNS)} |\n|---|{'---:|' * (len(COLUMNS) - 1)}")
     patient = Plan(chosen.n_estimators, chosen.checkpoint_rounds, chosen.early_stopping_rounds)
     with TemporaryDirectory(prefix="nightshift-bench-") as folder:
@@ -79,9 +95,13 @@ def bare(rows: Rows, plan: Plan) -> xgb.Booster:
     """What a user would write."""
     stopping = plan.patience and xgb.callback.EarlyStopping(rounds=plan.patience, save_best=True)
     return xgb.train(
-        rows.native, rows.fit, plan.rounds, verbose_eval=False,
-        evals=[(rows.late, "validation")] if stopping else (), callbacks=[stopping] if stopping else None,
-    )  # fmt: skip
+        rows.native,
+        rows.fit,
+        plan.rounds,
+        verbose_eval=False,
+        evals=[(rows.late, "validation")] if stopping else (),
+        callbacks=[stopping] if stopping else None,
+    )
 
 
 def segmented(rows: Rows, plan: Plan, lake: Lake) -> xgb.Booster:
@@ -94,7 +114,8 @@ def segmented(rows: Rows, plan: Plan, lake: Lake) -> xgb.Booster:
 def report(rows: Rows, plan: Plan, boosters: dict[str, xgb.Booster], seconds: np.ndarray) -> None:
     """A line each; the first is what the others are set against. `seconds` are a clock's and the processors'."""
     trained = [
-        min(each.num_boosted_rounds() + (plan.patience or 0), plan.rounds) for each in boosters.values()
+        min(each.num_boosted_rounds() + (plan.patience or 0), plan.rounds)
+        for each in boosters.values()
     ]
     for (name, booster), count, each in zip(boosters.items(), trained, seconds, strict=True):
         ratio, other = each / seconds[0]

@@ -60,7 +60,9 @@ with DAG("movie_recommendations", doc_md=__doc__, **nightly("movies")) as dag:
     [snapshot, scores_before] >> check_drift
     [snapshot, check_drift] >> retrain
     retrain.set_downstream(train, Label("drift, decay, age or policy"))
-    retrain.set_downstream(champion, Label("nothing asks for it"))  # between groups >> would label the groups
+    retrain.set_downstream(
+        champion, Label("nothing asks for it")
+    )  # between groups >> would label the groups
     [train, scores_before] >> gate
     [scores_before, judged] >> champion
     [build_features, champion] >> predict >> publish >> verify

@@ -19,7 +19,9 @@ def main(target: Path) -> None:
     bag = DagBag(conf.get("core", "dags_folder"))
     if bag.import_errors:
         sys.exit("\n".join(bag.import_errors.values()))
-    target.write_text(json.dumps({name: _dag(bag.dags[name]) for name in sorted(bag.dags)}, default=str))
+    target.write_text(
+        json.dumps({name: _dag(bag.dags[name]) for name in sorted(bag.dags)}, default=str)
+    )
 
 
 def _dag(dag: DAG) -> dict[str, Any]:

@@ -174,10 +174,18 @@ def _tables() -> Iterator[str]:
     yield "## The source: the operational PostgreSQL\n"
     for table in operational.TABLES:
         yield f"### `{table.name}`\n\nGrain: one row a `{table.key}`. {_day_of(table.time)}.\n"
-        yield from _grid(("column", "PostgreSQL", "null", "meaning"), (
-            (f"`{c.name}`", operational.SQL_TYPE[c.kind], "" if c.required else "yes", _meaning(table.name, c.name))
-            for c in table.columns
-        ))  # fmt: skip
+        yield from _grid(
+            ("column", "PostgreSQL", "null", "meaning"),
+            (
+                (
+                    f"`{c.name}`",
+                    operational.SQL_TYPE[c.kind],
+                    "" if c.required else "yes",
+                    _meaning(table.name, c.name),
+                )
+                for c in table.columns
+            ),
+        )
     for pipeline in PIPELINES:
         yield from _pipeline(pipeline)
     yield from _bookkeeping()
@@ -205,21 +213,34 @@ def _lake(source: Source) -> Iterator[str]:
     yield f"### `{source.name}` in the lake\n\nGrain: one row a `{key}`. {_day_of(source.time)}. After validate the"
     yield "key is unique and no required column is null; the rows that are not good are in"
     yield f"`quarantine-{source.name}`, with the column `reason`.\n"
-    yield from _grid(("column", "type", "required", "meaning"), (
-        (f"`{f.name}`", str(f.type), "yes" if f.name in source.required else "", _meaning(source.name, f.name))
-        for f in source.schema
-    ))  # fmt: skip
+    yield from _grid(
+        ("column", "type", "required", "meaning"),
+        (
+            (
+                f"`{f.name}`",
+                str(f.type),
+                "yes" if f.name in source.required else "",
+                _meaning(source.name, f.name),
+            )
+            for f in source.schema
+        ),
+    )
 
 
 def _day_of(time: str | None) -> str:
-    return f"A day is selected by `{time}`" if time else "It is read whole: what there is when D is extracted"
+    return (
+        f"A day is selected by `{time}`"
+        if time
+        else "It is read whole: what there is when D is extracted"
+    )
 
 
 def _clickhouse(table: Table) -> Iterator[str]:
     yield f"### `{table.name}`\n\nGrain: {table.grain}. Key: {_names(['date', *table.key])}.\n"
-    yield from _grid(("column", "ClickHouse", "meaning"), (
-        (f"`{f.name}`", clickhouse._type(f), _meaning(table.name, f.name)) for f in table.schema
-    ))  # fmt: skip
+    yield from _grid(
+        ("column", "ClickHouse", "meaning"),
+        ((f"`{f.name}`", clickhouse._type(f), _meaning(table.name, f.name)) for f in table.schema),
+    )
 
 
 def _served(pipeline: str, table: Table) -> Iterator[str]:
@@ -228,17 +249,27 @@ def _served(pipeline: str, table: Table) -> Iterator[str]:
         "entity": "the served version",
     }[table.kind]
     ids = ":".join(f"<{name}>" for name in table.lookup_key)
-    document = f"the rows by `{table.key[-1]}`, as one JSON array" if table.ranked else "the row as JSON"
+    document = (
+        f"the rows by `{table.key[-1]}`, as one JSON array" if table.ranked else "the row as JSON"
+    )
     yield f"### `{table.name}`, {table.kind} table\n\nGrain: {table.grain}, and version.\n"
     yield f"- `{table.name}_current`: {reach}."
     yield f"- `{table.name}_history`: every kept version, with `model_digest`, `model_version` and `state`."
     yield f"- `{pipeline}.{table.name}`: the partitioned table under both; nothing but Nightshift reads it."
     yield f"- Redis: `ns:{pipeline}:<version>:{table.name}:{ids}` → {document}, without `version`.\n"
     columns = [pa.field("version", pa.string(), nullable=False), *table.schema]
-    yield from _grid(("column", "PostgreSQL", "null", "meaning"), (
-        (f"`{f.name}`", postgres.column_type(f), "yes" if f.nullable else "", _meaning(table.name, f.name))
-        for f in columns
-    ))  # fmt: skip
+    yield from _grid(
+        ("column", "PostgreSQL", "null", "meaning"),
+        (
+            (
+                f"`{f.name}`",
+                postgres.column_type(f),
+                "yes" if f.nullable else "",
+                _meaning(table.name, f.name),
+            )
+            for f in columns
+        ),
+    )
 
 
 def _features() -> Iterator[str]:
@@ -246,16 +277,20 @@ def _features() -> Iterator[str]:
     yield "A column is made of counts and sums over windows (`<entity>_<measure>_<days>`: whole days, and the rows"
     yield "of D before t) by the expression beside it; without one it is such a count or sum, or a column of the"
     yield "transaction. `training_set` also has the transaction's own columns, `split` (train, holdout) and `is_fraud`.\n"
-    yield from _grid(("feature", "expression"), (
-        (f"`{name}`", f"`{DERIVED[name]}`" if name in DERIVED else "") for name in FEATURES
-    ))  # fmt: skip
+    yield from _grid(
+        ("feature", "expression"),
+        ((f"`{name}`", f"`{DERIVED[name]}`" if name in DERIVED else "") for name in FEATURES),
+    )
 
 
 def _bookkeeping() -> Iterator[str]:
     """The tables that all pipelines share, from the migrations that make them."""
     yield "## Bookkeeping of what is served (PostgreSQL)\n"
     ddl = "\n".join(
-        [postgres_versions.TABLE, *(each.file.read_text() for each in migrations("serving") if _is_sql(each))]
+        [
+            postgres_versions.TABLE,
+            *(each.file.read_text() for each in migrations("serving") if _is_sql(each)),
+        ]
     )
     comments = dict(re.findall(r"COMMENT ON (?:TABLE|COLUMN) (\S+) IS '([^']*)'", ddl))
     for name, body in re.findall(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*?)\n\);", ddl, re.DOTALL):
@@ -263,11 +298,18 @@ def _bookkeeping() -> Iterator[str]:
         columns = re.findall(
             r"^    ([a-z_]+) (text|date|jsonb|timestamptz|bigint|integer)(.*)$", body, re.MULTILINE
         )
-        yield from _grid(("column", "PostgreSQL", "null", "meaning"), (
-            (f"`{column}`", kind, "" if re.search("NOT NULL|PRIMARY KEY", rest) else "yes",
-             comments.get(f"{name}.{column}") or _meaning(name, column))
-            for column, kind, rest in columns
-        ))  # fmt: skip
+        yield from _grid(
+            ("column", "PostgreSQL", "null", "meaning"),
+            (
+                (
+                    f"`{column}`",
+                    kind,
+                    "" if re.search("NOT NULL|PRIMARY KEY", rest) else "yes",
+                    comments.get(f"{name}.{column}") or _meaning(name, column),
+                )
+                for column, kind, rest in columns
+            ),
+        )
 
 
 def _is_sql(migration: Migration) -> bool:
@@ -310,12 +352,22 @@ def _section(section: type[params.Section], given: dict[str, Any]) -> Iterator[s
     if not section.model_fields:
         yield "No parameters.\n"
         return
-    chosen = section.model_construct(**given) if section is pods.Size else section.model_validate(given)
-    yield from _grid(("key", "in params.yaml", "default", "allowed", "meaning"), (
-        (f"`{name}`", _value(getattr(chosen, name)) if name in given else "", _value(field.default), _allowed(field),
-         field.description or "")
-        for name, field in section.model_fields.items()
-    ))  # fmt: skip
+    chosen = (
+        section.model_construct(**given) if section is pods.Size else section.model_validate(given)
+    )
+    yield from _grid(
+        ("key", "in params.yaml", "default", "allowed", "meaning"),
+        (
+            (
+                f"`{name}`",
+                _value(getattr(chosen, name)) if name in given else "",
+                _value(field.default),
+                _allowed(field),
+                field.description or "",
+            )
+            for name, field in section.model_fields.items()
+        ),
+    )
 
 
 def _value(value: Any) -> str:
@@ -340,8 +392,12 @@ def _allowed(field: FieldInfo) -> str:
     if get_origin(kind) is Literal:
         return " or ".join(f"`{each}`" for each in get_args(kind))
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
-    bounds = [f"{sign} {getattr(rule, name)}" for rule in field.metadata for name, sign in signs.items()
-              if getattr(rule, name, None) is not None]  # fmt: skip
+    bounds = [
+        f"{sign} {getattr(rule, name)}"
+        for rule in field.metadata
+        for name, sign in signs.items()
+        if getattr(rule, name, None) is not None
+    ]
     name = {
         tuple[params.date, ...]: "list of dates",
         dict[str, float]: "metric: number",
@@ -349,7 +405,9 @@ def _allowed(field: FieldInfo) -> str:
         dict[str, pods.Image]: "name: image",
         dict[str, pods.Size]: "name: size",
     }.get(kind)  # type: ignore[call-overload]
-    return " ".join([name or getattr(kind, "__name__", str(kind)), *([", ".join(bounds)] if bounds else [])])
+    return " ".join(
+        [name or getattr(kind, "__name__", str(kind)), *([", ".join(bounds)] if bounds else [])]
+    )
 
 
 # --- dags.md
@@ -363,19 +421,36 @@ def _dags() -> Iterator[str]:
         yield f"## {name}\n\n{_first(rest)}\n"
         yield from _grid(("", ""), _nightly(dag))
         yield "### Its form\n"
-        yield from _grid(("field", "allowed", "default", "meaning"), (
-            (f"`{key}`", _field(param["schema"]), "" if param["value"] is None else f"`{param['value']}`",
-             param["description"])
-            for key, param in dag["params"].items()
-        ))  # fmt: skip
+        yield from _grid(
+            ("field", "allowed", "default", "meaning"),
+            (
+                (
+                    f"`{key}`",
+                    _field(param["schema"]),
+                    "" if param["value"] is None else f"`{param['value']}`",
+                    param["description"],
+                )
+                for key, param in dag["params"].items()
+            ),
+        )
         yield "### Its tasks\n"
-        head = ("task", "group", "after", "trigger rule", "pool", "retries", "timeout", "what it does")
+        head = (
+            "task",
+            "group",
+            "after",
+            "trigger rule",
+            "pool",
+            "retries",
+            "timeout",
+            "what it does",
+        )
         yield from _grid(head, map(_task, dag["tasks"]))
     yield "## Pools\n\nMade when Airflow is first started, from plugins/nightshift_pools.json.\n"
     pools = json.loads(airflow.POOLS.read_text())
-    yield from _grid(("pool", "slots", "for"), (
-        (f"`{name}`", str(pool["slots"]), pool["description"]) for name, pool in pools.items()
-    ))  # fmt: skip
+    yield from _grid(
+        ("pool", "slots", "for"),
+        ((f"`{name}`", str(pool["slots"]), pool["description"]) for name, pool in pools.items()),
+    )
 
 
 def _facts() -> dict[str, Any]:
@@ -384,13 +459,18 @@ def _facts() -> dict[str, Any]:
         state, target = State(Path(folder)), Path(folder) / "dags.json"
         state.prepare()
         known = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AIRFLOW", "_AIRFLOW"))
         }
         nowhere = {"NIGHTSHIFT_AIRFLOW_DB": f"sqlite:///{folder}/none.db"}
         subprocess.run(
-            [sys.executable, HERE / "dag_facts.py", target], cwd=folder, stdout=subprocess.DEVNULL, check=True,
+            [sys.executable, HERE / "dag_facts.py", target],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            check=True,
             env=known | airflow.environment(state) | nowhere,
-        )  # fmt: skip
+        )
         facts: dict[str, Any] = json.loads(target.read_text())
         return facts
 
@@ -421,9 +501,15 @@ def _task(task: dict[str, Any]) -> tuple[str, ...]:
     after = "every other" if task["task"] == "watcher" else _names(task["upstream"])
     limit = _duration(task["waits_s"] or task["timeout_s"])
     return (
-        f"`{task['task']}`", task["group"], after, f"`{task['trigger_rule']}`", f"`{task['pool']}`",
-        str(task["retries"]), limit, _first(task["doc"]),
-    )  # fmt: skip
+        f"`{task['task']}`",
+        task["group"],
+        after,
+        f"`{task['trigger_rule']}`",
+        f"`{task['pool']}`",
+        str(task["retries"]),
+        limit,
+        _first(task["doc"]),
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -36,10 +36,13 @@ def report_failure(context: Context) -> None:
     ti, pipeline, error = context["ti"], _pipeline(context), context.get("exception")
     day = context["dag_run"].partition_key or context["params"].get("date") or ""
     _say(
-        f"{pipeline or ti.dag_id} {day}".rstrip() + f": {ti.task_id.rpartition('.')[2]} failed on try {ti.try_number}",
+        f"{pipeline or ti.dag_id} {day}".rstrip()
+        + f": {ti.task_id.rpartition('.')[2]} failed on try {ti.try_number}",
         _served(pipeline, served(pipeline)) if pipeline else "",
-        f"Log: {ti.log_url}", advice(ti.task_id, error), error=_brief(error),
-    )  # fmt: skip
+        f"Log: {ti.log_url}",
+        advice(ti.task_id, error),
+        error=_brief(error),
+    )
 
 
 async def report_late(pipeline: str, context: dict[str, Any]) -> None:
@@ -64,8 +67,10 @@ def _report_late(pipeline: str, context: dict[str, Any]) -> None:
     _say(
         f"{pipeline} {day}: its tables are not served",
         f"They were due at {context['deadline']['deadline_time']}; the run is {run['state']}.",
-        _served(pipeline, now), f"Run: {link}", advice("freshness"),
-    )  # fmt: skip
+        _served(pipeline, now),
+        f"Run: {link}",
+        advice("freshness"),
+    )
 
 
 def served(pipeline: str) -> dict[str, Any] | None:
@@ -87,7 +92,8 @@ def known() -> AlertParams:
 def _say(title: str, *lines: str, error: str = "") -> None:
     """To the log and to the connection; the error to the latter alone, for the log has it already."""
     said, text = (
-        printable(mask("\n".join(filter(None, each))), keep="\n") for each in (lines, (error, *lines))
+        printable(mask("\n".join(filter(None, each))), keep="\n")
+        for each in (lines, (error, *lines))
     )
     log.error("%s. %s", printable(title), " ".join(said.split()))
     send(known().connection, printable(title), text)

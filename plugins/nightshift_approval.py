@@ -55,7 +55,9 @@ class Approval(HITLOperator):
             self.log.info("the gate rejected the challenger: nobody is asked, promote records it")
             return
         report = ""
-        with suppress(MendFirst):  # check_drift failed, or has judged something else than this night
+        with suppress(
+            MendFirst
+        ):  # check_drift failed, or has judged something else than this night
             report = _manifest(self.pipeline, "check_drift", day)["facts"].get("report_url", "")
         self.subject = f"Promote the challenger of {self.pipeline}, {day}?"
         self.body = question(gate, report)
@@ -84,7 +86,10 @@ class Approval(HITLOperator):
         """
         shown = show(self, context)
         asked = {each["id"] for each in self.assigned_users or ()}
-        if model in (shown.body or "") and {each.id for each in shown.assigned_users or ()} == asked:
+        if (
+            model in (shown.body or "")
+            and {each.id for each in shown.assigned_users or ()} == asked
+        ):
             raise TaskAwaitingInput(method_name="execute_complete", timeout=self.response_timeout)
         run, day = context["dag_run"].run_id, day_of(context)
         raise MendFirst(
@@ -118,26 +123,41 @@ def show(task: HITLOperator, context: Context) -> HITLDetailRequestResult:
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
     question = CreateHITLDetailPayload(
-        ti_id=context["ti"].id, options=task.options, subject=task.subject, body=task.body, defaults=task.defaults,
-        multiple=task.multiple, params=task.serialized_params,
+        ti_id=context["ti"].id,
+        options=task.options,
+        subject=task.subject,
+        body=task.body,
+        defaults=task.defaults,
+        multiple=task.multiple,
+        params=task.serialized_params,
         assigned_users=[APIHITLUser(**each) for each in task.assigned_users or ()],
-    )  # fmt: skip
+    )
     return cast("HITLDetailRequestResult", SUPERVISOR_COMMS.send(msg=question))
 
 
 def approve_task(pipeline: str, params: PromoteParams) -> Approval:
     """The task; tried again, it asks again."""
     comment = Param(
-        None, type=["null", "string"], format="multiline", maxLength=500, title="Comment",
+        None,
+        type=["null", "string"],
+        format="multiline",
+        maxLength=500,
+        title="Comment",
         description="Why; stored with the promotion.",
-    )  # fmt: skip
+    )
     return Approval(
-        pipeline=pipeline, task_id="approve", subject=f"Promote the challenger of {pipeline}?",
-        options=[APPROVE, REJECT], defaults=params.default, params={"comment": comment},
+        pipeline=pipeline,
+        task_id="approve",
+        subject=f"Promote the challenger of {pipeline}?",
+        options=[APPROVE, REJECT],
+        defaults=params.default,
+        params={"comment": comment},
         assigned_users=[HITLUser(id=each, name=each) for each in params.approvers] or None,
-        response_timeout=timedelta(hours=params.timeout_hours), execution_timeout=timedelta(minutes=5),
-        retry_policy=RETRY_POLICY, doc_md=f"{getdoc(Approval)}\n\n{runbook('approve')}",
-    )  # fmt: skip
+        response_timeout=timedelta(hours=params.timeout_hours),
+        execution_timeout=timedelta(minutes=5),
+        retry_policy=RETRY_POLICY,
+        doc_md=f"{getdoc(Approval)}\n\n{runbook('approve')}",
+    )
 
 
 def question(gate: Mapping[str, Any], report: str) -> str:
@@ -159,14 +179,18 @@ def question(gate: Mapping[str, Any], report: str) -> str:
         for each in gate["checks"]
         if not each["name"].startswith("gate_checks.")  # of the table that they are stored in
     )
-    return "\n".join([
-        f"The gate says **{facts['verdict']}** (mode `{facts['mode']}`) of model version {facts['model_version']} "
-        f"(digest `{gate['model_digest']}`); "
-        f"the champion is version {facts['champion_version'] or 'none'}. "
-        + (f"[Drift report]({report})" if report else "There is no drift report."),
-        "", *_grid(("metric", "challenger", "champion"), metrics),
-        "", *_grid(("check", "outcome", "value", "threshold", "says"), checks),
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"The gate says **{facts['verdict']}** (mode `{facts['mode']}`) of model version {facts['model_version']} "
+            f"(digest `{gate['model_digest']}`); "
+            f"the champion is version {facts['champion_version'] or 'none'}. "
+            + (f"[Drift report]({report})" if report else "There is no drift report."),
+            "",
+            *_grid(("metric", "challenger", "champion"), metrics),
+            "",
+            *_grid(("check", "outcome", "value", "threshold", "says"), checks),
+        ]
+    )
 
 
 def _manifest(pipeline: str, step: str, day: date) -> dict[str, Any]:

@@ -64,7 +64,10 @@ class DayIsKey:
         del msg
         day, timetable = (dag_run.conf or {}).get("date"), dag_run.get_dag().timetable
         if day and timetable.partitioned and not dag_run.partition_key:
-            dag_run.partition_key, dag_run.partition_date = day, timetable.resolve_partition_date(day)
+            dag_run.partition_key, dag_run.partition_date = (
+                day,
+                timetable.resolve_partition_date(day),
+            )
 
 
 def _parsed(text: str) -> date | None:

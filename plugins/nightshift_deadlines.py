@@ -43,9 +43,14 @@ class ClearableRuns:
             with create_session() as session:
                 changed = replace_queued_at(session)
         except SQLAlchemyError:  # other listeners are called after this one
-            log.exception("The deadlines of an earlier release were not changed. The next start tries again.")
+            log.exception(
+                "The deadlines of an earlier release were not changed. The next start tries again."
+            )
         else:
-            log.info("%d deadlines of an earlier release count from the creation of their run now", changed)
+            log.info(
+                "%d deadlines of an earlier release count from the creation of their run now",
+                changed,
+            )
 
 
 def replace_queued_at(session: Session) -> int:

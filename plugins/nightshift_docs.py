@@ -41,7 +41,9 @@ def link(section: str, *, absolute: bool = False) -> str:
 
 
 async def app(
-    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+    scope: Message,
+    receive: Callable[[], Awaitable[Message]],
+    send: Callable[[Message], Awaitable[None]],
 ) -> None:
     """The ASGI application under PREFIX: one page of documentation, or 404."""
     from starlette.responses import HTMLResponse
@@ -54,7 +56,8 @@ async def app(
         HTMLResponse("no such page", HTTPStatus.NOT_FOUND)
         if body is None
         else HTMLResponse(
-            body, headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+            body,
+            headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
         )
     )
     await response(scope, receive, send)

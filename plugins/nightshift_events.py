@@ -32,7 +32,9 @@ def outlets(pipeline: str, step: str) -> list[Asset]:
 
 def asset(pipeline: str, event: str) -> Asset:
     """The asset of a pipeline's event, to schedule on."""
-    return Asset(name=f"{pipeline}.{event}", uri=f"nightshift://{pipeline}/{event}", group="nightshift")
+    return Asset(
+        name=f"{pipeline}.{event}", uri=f"nightshift://{pipeline}/{event}", group="nightshift"
+    )
 
 
 def emit(pipeline: str, step: str, context: Context, left: dict[str, Any]) -> None:

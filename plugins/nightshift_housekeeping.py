@@ -28,14 +28,18 @@ def every_morning(*pipelines: str) -> dict[str, Any]:
         "max_active_runs": 1,
         "tags": ["housekeeping"],
         "params": {
-            "pipeline": Param(ALL, enum=[ALL, *pipelines], title="Pipeline", description="Whose leftovers go."),
+            "pipeline": Param(
+                ALL, enum=[ALL, *pipelines], title="Pipeline", description="Whose leftovers go."
+            ),
             "date": date_field(),
             "dry_run": Param(
-                True, type="boolean", title="Dry run",
+                True,
+                type="boolean",
+                title="Dry run",
                 description="Say what would go and remove nothing. Runs of the schedule remove, whatever this says.",
             ),
         },
-    }  # fmt: skip
+    }
 
 
 class HousekeepingOperator(StepOperator):
@@ -53,7 +57,9 @@ class HousekeepingOperator(StepOperator):
 
 def is_dry(context: Context) -> bool:
     """A run of the schedule removes: nobody is there to read first what would go."""
-    return bool(context["params"]["dry_run"]) and context["dag_run"].run_type != DagRunType.SCHEDULED
+    return (
+        bool(context["params"]["dry_run"]) and context["dag_run"].run_type != DagRunType.SCHEDULED
+    )
 
 
 def housekeeping(pipeline: str) -> BaseOperator:
@@ -68,6 +74,8 @@ def orphan_pods() -> None:
         from nightshift_orphans import OrphanPods  # seconds, which who runs no pods need not spend
 
         OrphanPods(
-            task_id="orphan_pods", known=kubernetes(chosen.params_file), execution_timeout=timedelta(minutes=10),
+            task_id="orphan_pods",
+            known=kubernetes(chosen.params_file),
+            execution_timeout=timedelta(minutes=10),
             doc_md=f"{getdoc(OrphanPods)}\n\n{runbook('orphan_pods')}",
-        )  # fmt: skip
+        )

@@ -41,15 +41,19 @@ def nightly(pipeline: str) -> dict[str, Any]:
         "params": {
             "date": date_field(),
             "steps": Param(
-                "night", enum=["night", "ingest"], title="Steps",
+                "night",
+                enum=["night", "ingest"],
+                title="Steps",
                 description="`ingest` stops after build_features: for days that later nights look back on.",
             ),
             "force": Param(
-                False, type="boolean", title="Force",
+                False,
+                type="boolean",
+                title="Force",
                 description="Run a date that is far from every day of the source and the lake.",
             ),
         },
-    }  # fmt: skip
+    }
 
 
 def daily(at: str) -> dict[str, Any]:
@@ -78,16 +82,20 @@ def timetable(at: str) -> CronPartitionTimetable | ByHand:
 def deadline(pipeline: str, interval: timedelta) -> DeadlineAlert:
     """An alert when a run is still under way after this interval and its day is not served."""
     return DeadlineAlert(
-        name="published", reference=RunCreated(), interval=interval,
+        name="published",
+        reference=RunCreated(),
+        interval=interval,
         callback=AsyncCallback(report_late, kwargs={"pipeline": pipeline}),
-    )  # fmt: skip
+    )
 
 
 def date_field(
     description: str = "The UTC day to run, YYYY-MM-DD. Leave it empty when the run has a partition key.",
 ) -> Param:
     """The day of a run by hand, in its form."""
-    return Param(None, type=["null", "string"], format="date", title="Date", description=description)
+    return Param(
+        None, type=["null", "string"], format="date", title="Date", description=description
+    )
 
 
 class DayBefore(BaseSensorOperator):
@@ -119,25 +127,37 @@ class Watcher(BaseOperator):
     def execute(self, context: Context) -> None:
         ti = context["ti"]
         states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
-        if failed := [task for task, state in states.items() if state in BAD and task != self.task_id]:
+        if failed := [
+            task for task, state in states.items() if state in BAD and task != self.task_id
+        ]:
             first = ", ".join(task for task in failed if states[task] == "failed")
-            raise AirflowException(f"{first} failed. {_served(context, states)} {advice('watcher')}")
+            raise AirflowException(
+                f"{first} failed. {_served(context, states)} {advice('watcher')}"
+            )
 
 
 def day_before(pipeline: str, task_id: str, until: str) -> DayBefore:
     """In reschedule mode: who waits takes no slot from whom it waits for."""
     return DayBefore(
-        task_id=task_id, pipeline=pipeline, until=until, mode="reschedule", poke_interval=10,
-        timeout=timedelta(hours=6).total_seconds(), execution_timeout=timedelta(minutes=5),
+        task_id=task_id,
+        pipeline=pipeline,
+        until=until,
+        mode="reschedule",
+        poke_interval=10,
+        timeout=timedelta(hours=6).total_seconds(),
+        execution_timeout=timedelta(minutes=5),
         doc_md=f"{getdoc(DayBefore)} Here: `{until}`.\n\n{runbook(task_id)}",
-    )  # fmt: skip
+    )
 
 
 def watcher() -> Watcher:
     return Watcher(
-        task_id="watcher", trigger_rule=TriggerRule.ALL_DONE, retries=0,
-        execution_timeout=timedelta(minutes=5), doc_md=f"{getdoc(Watcher)}\n\n{runbook('watcher')}",
-    )  # fmt: skip
+        task_id="watcher",
+        trigger_rule=TriggerRule.ALL_DONE,
+        retries=0,
+        execution_timeout=timedelta(minutes=5),
+        doc_md=f"{getdoc(Watcher)}\n\n{runbook('watcher')}",
+    )
 
 
 def _served(context: Context, states: dict[str, Any]) -> str:
@@ -148,8 +168,12 @@ def _served(context: Context, states: dict[str, Any]) -> str:
     ti = context["ti"]
     model = (ti.xcom_pull(task_ids="publish") or {}).get("model") or ""
     trained = (ti.xcom_pull(task_ids="train") or {}).get("model")
-    scorer = "the challenger of this night" if model and model == trained else "the champion there was"
-    return f"The tables of {day} are published all the same, scored by {scorer} (model {model[:12]})."
+    scorer = (
+        "the challenger of this night" if model and model == trained else "the champion there was"
+    )
+    return (
+        f"The tables of {day} are published all the same, scored by {scorer} (model {model[:12]})."
+    )
 
 
 def _state(context: Context, run_id: str) -> str:

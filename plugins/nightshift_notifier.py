@@ -31,7 +31,10 @@ def send(connection: str, title: str, text: str) -> None:
         log.error("the alert was not sent within %s s", LIMIT_S)
     except Exception as error:
         # Its words may have an address in them, and an address is a secret.
-        log.error("the alert was not sent: %s (docs/runbook.md#alerts-do-not-arrive)", type(error).__name__)
+        log.error(
+            "the alert was not sent: %s (docs/runbook.md#alerts-do-not-arrive)",
+            type(error).__name__,
+        )
 
 
 def _addresses(connection: str) -> list[str]:
@@ -58,10 +61,22 @@ def _apprise(addresses: list[str], title: str, text: str) -> None:
     addresses are not among its arguments.
     """
     ended = subprocess.run(
-        [sys.executable, "-c", "from apprise.cli import main; main()", "--notification-type", "failure", "--title", title],
-        input=text, env=_environment(addresses), text=True, timeout=LIMIT_S,
-        capture_output=True, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            "from apprise.cli import main; main()",
+            "--notification-type",
+            "failure",
+            "--title",
+            title,
+        ],
+        input=text,
+        env=_environment(addresses),
+        text=True,
+        timeout=LIMIT_S,
+        capture_output=True,
+        check=False,
+    )
     if ended.returncode:
         log.error(
             "an address of the alert refused it or did not answer (docs/runbook.md#alerts-do-not-arrive)"

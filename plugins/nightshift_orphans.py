@@ -36,7 +36,10 @@ class OrphanPods(BaseOperator):
         gone = [(pod, why) for pod in pods if (why := self._why(context, pod))]
         for pod, why in gone:
             self.log.info(
-                "%s %s: %s", "would delete" if is_dry(context) else "deletes", pod.metadata.name, why
+                "%s %s: %s",
+                "would delete" if is_dry(context) else "deletes",
+                pod.metadata.name,
+                why,
             )
             if not is_dry(context):
                 PodManager(kube_client=client).delete_pod(pod)
@@ -46,7 +49,11 @@ class OrphanPods(BaseOperator):
         """Why a pod goes; nothing when it stays."""
         if pod.status.phase in OVER:
             age = datetime.now(UTC) - ended_at(pod)
-            return f"over for {age.days} days" if age > timedelta(days=self.known.keep_failed_days) else ""
+            return (
+                f"over for {age.days} days"
+                if age > timedelta(days=self.known.keep_failed_days)
+                else ""
+            )
         told = pod.metadata.annotations or {}
         if not (run := told.get("nightshift/run")):
             return ""

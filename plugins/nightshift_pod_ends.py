@@ -79,7 +79,9 @@ def _by_the_cluster(pod: k8s.V1Pod, state: Any) -> tuple[str, str] | None:
     reason, message = pod.status.reason, pod.status.message
     if state is not None and state.reason == "OOMKilled":
         limits = pod.spec.containers[0].resources.limits or {}
-        remedy = "raise the memory of its size (kubernetes.sizes in params.yaml), then clear this task"
+        remedy = (
+            "raise the memory of its size (kubernetes.sizes in params.yaml), then clear this task"
+        )
         return f"was killed: out of memory (limit {limits.get('memory', 'none')})", remedy
     if reason == "Evicted":
         return f"was evicted from its node: {message}", _RESUMES

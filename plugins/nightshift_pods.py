@@ -40,9 +40,11 @@ ATTEMPT = "nightshift/attempt"
 CONFIG = "/etc/nightshift"
 # Where a pod may write, its root being read-only, and all of which goes with the pod; and what it reads.
 PLACES = {
-    "HOME": "/tmp", "NIGHTSHIFT_HOME": "/tmp/nightshift", "MPLCONFIGDIR": "/tmp/matplotlib",
+    "HOME": "/tmp",
+    "NIGHTSHIFT_HOME": "/tmp/nightshift",
+    "MPLCONFIGDIR": "/tmp/matplotlib",
     "NIGHTSHIFT_PARAMS": f"{CONFIG}/params.yaml",
-}  # fmt: skip
+}
 REFUSED = (400, 401, 403, 404, 422)  # answers to who asks for a pod
 API_AWAY = (HTTPError, OSError, ApiException, KubernetesApiException)
 
@@ -59,13 +61,18 @@ class PodStepOperator(KubernetesPodOperator):
         # Kubernetes ends a pod that hangs, and says why; Airflow ends the task only after that.
         limit: timedelta = kwargs.pop("execution_timeout")
         wait = timedelta(seconds=known.schedule_timeout_s + known.startup_timeout_s)
-        limits = {"active_deadline_seconds": int(limit.total_seconds()), "execution_timeout": limit + wait}
+        limits = {
+            "active_deadline_seconds": int(limit.total_seconds()),
+            "execution_timeout": limit + wait,
+        }
         super().__init__(**(settings(size, known) | limits | kwargs))
         self.pipeline, self.step, self.grace_s = pipeline, step, known.grace_s
         self._over = False
         self.labels = {
-            "app.kubernetes.io/name": "nightshift", "nightshift/pipeline": pipeline, "nightshift/step": step,
-        }  # fmt: skip
+            "app.kubernetes.io/name": "nightshift",
+            "nightshift/pipeline": pipeline,
+            "nightshift/step": step,
+        }
 
     def execute(self, context: Context) -> None:
         """Pushes the name of the manifest and the rows of each output. Raises StepFailed or MendFirst."""
@@ -79,9 +86,13 @@ class PodStepOperator(KubernetesPodOperator):
         """Where a deferred task goes on: the pod is over, or lost, or did not start in time."""
         named = k8s.V1ObjectMeta(name=event["name"], namespace=event["namespace"])
         self.pod_request_obj = k8s.V1Pod(metadata=named)
-        self._to_its_end(context, lambda: super(PodStepOperator, self).trigger_reentry(context, event))
+        self._to_its_end(
+            context, lambda: super(PodStepOperator, self).trigger_reentry(context, event)
+        )
 
-    def build_pod_request_obj(self, context: Context | None = None, *, dry_run: bool = False) -> k8s.V1Pod:
+    def build_pod_request_obj(
+        self, context: Context | None = None, *, dry_run: bool = False
+    ) -> k8s.V1Pod:
         """The pod, with its attempt, which ends its name, as a label and in its environment."""
         pod = super().build_pod_request_obj(context, dry_run=dry_run)
         attempt = _attempt(pod)
@@ -91,7 +102,11 @@ class PodStepOperator(KubernetesPodOperator):
             ti = context["ti"]
             pod.metadata.labels["nightshift/date"] = str(day_of(context))
             # A label cannot hold every name.
-            names = {"nightshift/dag": ti.dag_id, "nightshift/task": ti.task_id, "nightshift/run": ti.run_id}
+            names = {
+                "nightshift/dag": ti.dag_id,
+                "nightshift/task": ti.task_id,
+                "nightshift/run": ti.run_id,
+            }
             pod.metadata.annotations = names
         return pod
 
@@ -134,13 +149,17 @@ class PodStepOperator(KubernetesPodOperator):
             error = caught
         if self._killed:
             raise StepFailed(f"{run}: the task was ended, and its pod was told to end")
-        if not self._over:  # else a pod that was over before it could be waited for: `wait` came by here
+        if (
+            not self._over
+        ):  # else a pod that was over before it could be waited for: `wait` came by here
             self._end(context, run, error)
 
     def _end(self, context: Context, run: str, error: Exception | None) -> None:
         """The result where there is one, whatever became of the pod; else what happened."""
         asked = self.pod or self.pod_request_obj
-        if not asked or (self.pod is None and isinstance(error, ApiException) and error.status in REFUSED):
+        if not asked or (
+            self.pod is None and isinstance(error, ApiException) and error.status in REFUSED
+        ):
             raise self._said(ends.refused(run, error))
         pod = self._seen(run, asked)
         if pod is not None and pod.status.phase == "Failed":
@@ -195,9 +214,12 @@ class PodStepOperator(KubernetesPodOperator):
         """The end of its log, as far as the API still has it."""
         with suppress(Exception):
             found = self.client.read_namespaced_pod_log(
-                pod.metadata.name, pod.metadata.namespace, container=self.base_container_name, tail_lines=50,
+                pod.metadata.name,
+                pod.metadata.namespace,
+                container=self.base_container_name,
+                tail_lines=50,
                 _preload_content=False,  # else the client gives the text of Python's bytes
-            )  # fmt: skip
+            )
             return str(found.data.decode(errors="replace"))
         return ""
 
@@ -218,7 +240,9 @@ def settings(size: Size, params: KubernetesParams) -> dict[str, Any]:
         # Requests are limits: such a pod is the last to be evicted, and cannot starve its neighbours.
         "container_resources": _resources(size),
         "node_selector": params.gpu_nodes if size.gpu else {},
-        "tolerations": [k8s.V1Toleration(key=GPU, operator="Exists", effect="NoSchedule")] if size.gpu else [],
+        "tolerations": [k8s.V1Toleration(key=GPU, operator="Exists", effect="NoSchedule")]
+        if size.gpu
+        else [],
         "schedule_timeout_seconds": params.schedule_timeout_s,  # a GPU node may have to be started first
         "startup_timeout_seconds": params.startup_timeout_s,  # a CUDA image is large
         "startup_check_interval_seconds": params.poll_s,
@@ -236,11 +260,16 @@ def settings(size: Size, params: KubernetesParams) -> dict[str, Any]:
         "service_account_name": params.service_account,
         "automount_service_account_token": False,  # a step asks nothing of the cluster
         "security_context": k8s.V1PodSecurityContext(
-            run_as_non_root=True, run_as_user=USER, run_as_group=USER, fs_group=USER,
+            run_as_non_root=True,
+            run_as_user=USER,
+            run_as_group=USER,
+            fs_group=USER,
             seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault"),
         ),
         "container_security_context": k8s.V1SecurityContext(
-            allow_privilege_escalation=False, read_only_root_filesystem=True, privileged=False,
+            allow_privilege_escalation=False,
+            read_only_root_filesystem=True,
+            privileged=False,
             capabilities=k8s.V1Capabilities(drop=["ALL"]),
         ),
         "env_vars": [k8s.V1EnvVar(name, value) for name, value in PLACES.items()],
@@ -256,7 +285,7 @@ def settings(size: Size, params: KubernetesParams) -> dict[str, Any]:
             k8s.V1VolumeMount(name="tmp", mount_path="/tmp"),
             k8s.V1VolumeMount(name="params", mount_path=CONFIG, read_only=True),
         ],
-    }  # fmt: skip
+    }
 
 
 def _resources(size: Size) -> k8s.V1ResourceRequirements:

@@ -32,7 +32,9 @@ def promote_after(gate: BaseOperator, pipeline: str) -> BaseOperator:
         promote = step_task(pipeline, "promote")
         gate >> promote
         return promote
-    from nightshift_approval import approve_task  # and a dozen modules, which who asks nobody need not load
+    from nightshift_approval import (
+        approve_task,
+    )  # and a dozen modules, which who asks nobody need not load
 
     gate >> approve_task(pipeline, known) >> step_task(pipeline, "promote", PromoteOperator)
     return gate

@@ -22,7 +22,9 @@ TRAIN, CHAMPION = "train", "champion"
 class RetrainOperator(StepOperator, BranchMixIn):
     """Run retrain, then go on with `train`, or pass it by, as the step decided."""
 
-    inherits_from_skipmixin = True  # so that a cleared task downstream asks again whether it was passed by
+    inherits_from_skipmixin = (
+        True  # so that a cleared task downstream asks again whether it was passed by
+    )
 
     def execute(self, context: Context) -> dict[str, Any]:
         done = super().execute(context)
@@ -42,14 +44,18 @@ class Champion(EmptyOperator):
 
 def retrain_task(pipeline: str) -> BaseOperator:
     """Runs once check_drift is over, however it ended, if snapshot succeeded: without a word on drift it trains."""
-    return step_task(pipeline, "retrain", RetrainOperator, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
+    return step_task(
+        pipeline, "retrain", RetrainOperator, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS
+    )
 
 
 def champion_task() -> Champion:
     return Champion(
-        task_id=CHAMPION, trigger_rule=TriggerRule.NONE_FAILED, execution_timeout=timedelta(minutes=5),
+        task_id=CHAMPION,
+        trigger_rule=TriggerRule.NONE_FAILED,
+        execution_timeout=timedelta(minutes=5),
         doc_md=f"{getdoc(Champion)}\n\n{runbook(CHAMPION)}",
-    )  # fmt: skip
+    )
 
 
 def predict_task(pipeline: str) -> BaseOperator:

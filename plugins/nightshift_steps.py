@@ -41,17 +41,35 @@ if TYPE_CHECKING:
 
 INGEST = ("extract", "validate", "build_features")
 CLICKHOUSE = (  # who opens it
-    "build_features", "snapshot", "check_drift", "retrain", "gate", "predict", "publish", "verify", "housekeeping",
-)  # fmt: skip
+    "build_features",
+    "snapshot",
+    "check_drift",
+    "retrain",
+    "gate",
+    "predict",
+    "publish",
+    "verify",
+    "housekeeping",
+)
 
 # Ten times what a large night took, so that only a process that hangs is ended.
 TIMEOUTS = {
-    "extract": timedelta(hours=1), "validate": timedelta(hours=1), "build_features": timedelta(hours=2),
-    "snapshot": timedelta(hours=2), "check_drift": timedelta(hours=2), "retrain": timedelta(minutes=30),
-    "train": timedelta(hours=5), "gate": timedelta(hours=1), "promote": timedelta(minutes=30),
-    "predict": timedelta(hours=2), "publish": timedelta(hours=1), "verify": timedelta(hours=1),
-    "housekeeping": timedelta(hours=1), "rollback": timedelta(minutes=10), "freshness": timedelta(minutes=10),
-}  # fmt: skip
+    "extract": timedelta(hours=1),
+    "validate": timedelta(hours=1),
+    "build_features": timedelta(hours=2),
+    "snapshot": timedelta(hours=2),
+    "check_drift": timedelta(hours=2),
+    "retrain": timedelta(minutes=30),
+    "train": timedelta(hours=5),
+    "gate": timedelta(hours=1),
+    "promote": timedelta(minutes=30),
+    "predict": timedelta(hours=2),
+    "publish": timedelta(hours=1),
+    "verify": timedelta(hours=1),
+    "housekeeping": timedelta(hours=1),
+    "rollback": timedelta(minutes=10),
+    "freshness": timedelta(minutes=10),
+}
 
 
 class Logger(Protocol):
@@ -106,10 +124,16 @@ class CommandOperator(BaseOperator):
         """
         self.log.info("%s", shlex.join(["nightshift", *words]))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "jobs", *words, *unsaid], cwd=PROJECT,
-            env=environment(os.environ), text=True, errors="replace", start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            [sys.executable, "-m", "jobs", *words, *unsaid],
+            cwd=PROJECT,
+            env=environment(os.environ),
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         assert self._process.stdout is not None
         tail, held = self._follow(self._process.stdout)
         if code := self._process.wait():
@@ -169,7 +193,9 @@ class StepOperator(CommandOperator):
 
     def _run(self, day: date, receipt: Path, *options: str) -> None:
         words = [*arguments(self.pipeline, self.step, day), *options]
-        self.command(f"{self.pipeline}/{self.step} {day}", words, unsaid=("--receipt", str(receipt)))
+        self.command(
+            f"{self.pipeline}/{self.step} {day}", words, unsaid=("--receipt", str(receipt))
+        )
 
 
 def begin(pipeline: str, step: str, context: Context) -> date:
@@ -202,7 +228,14 @@ def left_by(pipeline: str, step: str, day: date, attempt: str) -> tuple[dict[str
     """
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
         receipt = Path(scratch) / "receipt.json"
-        words = ["manifest", *arguments(pipeline, step, day), "--attempt", attempt, "--receipt", str(receipt)]
+        words = [
+            "manifest",
+            *arguments(pipeline, step, day),
+            "--attempt",
+            attempt,
+            "--receipt",
+            str(receipt),
+        ]
         ended = _answer(words)
         if not ended.returncode:
             return _headline(json.loads(receipt.read_text())), ""
@@ -240,8 +273,14 @@ def spoken(log: Logger) -> Iterator[None]:
 def environment(known: Mapping[str, str]) -> dict[str, str]:
     """What a step's process gets: all but Airflow's own settings and secrets, and whose death ends it."""
     outside = restored(known)
-    mine = {name: value for name, value in outside.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))}
-    mine = {name: value for name, value in mine.items() if not name.startswith("NIGHTSHIFT_AIRFLOW")}
+    mine = {
+        name: value
+        for name, value in outside.items()
+        if not name.startswith(("AIRFLOW", "_AIRFLOW"))
+    }
+    mine = {
+        name: value for name, value in mine.items() if not name.startswith("NIGHTSHIFT_AIRFLOW")
+    }
     return mine | {"NIGHTSHIFT_PARENT": str(os.getpid()), "PYTHONUNBUFFERED": "1"}
 
 
@@ -268,7 +307,9 @@ def failure(run: str, code: int, tail: deque[str]) -> StepFailed:
 
 def nights(pipeline: str) -> Asset:
     """Where the runs of a pipeline leave, by day, which run it is: a run of D looks for that of D-1."""
-    return Asset(name=f"{pipeline}.nights", uri=f"nightshift://{pipeline}/nights", group="nightshift")
+    return Asset(
+        name=f"{pipeline}.nights", uri=f"nightshift://{pipeline}/nights", group="nightshift"
+    )
 
 
 def step_task(
@@ -300,9 +341,15 @@ def step_task(
 
 def _answer(words: Sequence[str], limit_s: float | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "jobs", *words], cwd=PROJECT, env=environment(os.environ), text=True,
-        stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=limit_s,
-    )  # fmt: skip
+        [sys.executable, "-m", "jobs", *words],
+        cwd=PROJECT,
+        env=environment(os.environ),
+        text=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=limit_s,
+    )
 
 
 def _headline(receipt: dict[str, Any]) -> dict[str, Any]:

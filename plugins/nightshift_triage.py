@@ -16,7 +16,11 @@ RUNBOOK = {
     "build_features": ("clickhouse-is-held-by-another-process", "java-is-missing"),
     "features_before": ("the-day-before-does-not-end",),
     "scores_before": ("the-day-before-does-not-end",),
-    "snapshot": ("a-day-of-the-window-is-missing", "the-first-nights", "a-file-of-the-lake-is-gone-or-damaged"),
+    "snapshot": (
+        "a-day-of-the-window-is-missing",
+        "the-first-nights",
+        "a-file-of-the-lake-is-gone-or-damaged",
+    ),
     "check_drift": ("drift-is-not-known", "java-is-missing"),
     "retrain": ("nothing-was-trained",),
     "train": ("training-failed", "a-pod-does-not-start", "a-pod-died", "mlflow-is-down"),
@@ -32,7 +36,7 @@ RUNBOOK = {
     "orphan_pods": ("pods-that-nobody-waits-for",),
     "rollback": ("bad-tables-are-served", "a-published-version-is-withdrawn"),
     "housekeeping": ("housekeeping-failed", "a-file-of-the-lake-is-gone-or-damaged"),
-}  # fmt: skip
+}
 
 
 def step_doc(pipeline: str, step: str) -> str:

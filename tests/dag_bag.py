@@ -22,13 +22,17 @@ def airflow_environment(home: Path) -> dict[str, str]:
     state = State(home)
     state.prepare()
     folder = state.folder("airflow")
-    return airflow.environment(state) | {"NIGHTSHIFT_AIRFLOW_DB": f"sqlite:///{folder / 'airflow.db'}"}
+    return airflow.environment(state) | {
+        "NIGHTSHIFT_AIRFLOW_DB": f"sqlite:///{folder / 'airflow.db'}"
+    }
 
 
 def parse(prepare=lambda home: None) -> dict:
     """What tests/dags/parse.py says of the DAGs, over a new home that `prepare` has changed."""
     known = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AIRFLOW", "_AIRFLOW"))
     }
     with tempfile.TemporaryDirectory(prefix="nightshift-") as folder:
         facts = Path(folder) / "facts.json"
@@ -36,8 +40,12 @@ def parse(prepare=lambda home: None) -> dict:
         ended = subprocess.run(
             [sys.executable, PROJECT / "tests" / "dags" / "parse.py", facts],
             env=known | airflow_environment(Path(folder)),
-            cwd=folder, capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
         assert ended.returncode == 0, ended.stderr
         return json.loads(facts.read_text())
 

@@ -24,11 +24,15 @@ def favour(place, day, digest):
     table = _table(place, day)
     labels = table["is_fraud"].to_numpy().copy()
     holdout = np.flatnonzero(table["split"].to_numpy() == "holdout")
-    scores = score(load(place.lake.read_bytes(model_path("fraud", digest))), table.take(pa.array(holdout)))
+    scores = score(
+        load(place.lake.read_bytes(model_path("fraud", digest))), table.take(pa.array(holdout))
+    )
     labels[holdout] = scores >= np.quantile(scores, 0.98)
     changed = _keep(place, day, table, labels)
     train = place.manifest("train", day)
-    place.lake.commit(train.model_copy(update={"reads": train.reads | {changed.name: changed.content}}))
+    place.lake.commit(
+        train.model_copy(update={"reads": train.reads | {changed.name: changed.content}})
+    )
 
 
 def _table(place, day):

@@ -63,9 +63,14 @@ PARAMS_MOVIES: dict[str, Any] = {
 DEFAULTS = {"fraud": PARAMS, "movies": PARAMS_MOVIES}
 # What takes seconds to import, and opens nothing: chDB and Spark, which would not survive a fork, are not there.
 WEIGHTY = [f"jobs.steps.{step}" for step in frame.STEPS] + [
-    "jobs.fraud.model", "jobs.fraud.predictions", "jobs.fraud.report", "jobs.movies.predictions",
-    "mlflow.xgboost", "mlflow.pyfunc", "mlflow.models",
-]  # fmt: skip
+    "jobs.fraud.model",
+    "jobs.fraud.predictions",
+    "jobs.fraud.report",
+    "jobs.movies.predictions",
+    "mlflow.xgboost",
+    "mlflow.pyfunc",
+    "mlflow.models",
+]
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,9 @@ class Place:
         log = self.home / f"{step}.log"
         # The server of forks keeps the environment of its first caller; so each child is given this one.
         given = dict(os.environ) | self.environment | (environment or {})
-        process = context.Process(target=_child, args=(self.pipeline, step, day, given, options, log))
+        process = context.Process(
+            target=_child, args=(self.pipeline, step, day, given, options, log)
+        )
         process.start()
         return process
 
@@ -140,9 +147,13 @@ class Place:
     def nightshift(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """The command line, in a process of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "jobs", *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            cwd=settings.PROJECT, env=os.environ | self.environment | environment,
-        )  # fmt: skip
+            [sys.executable, "-m", "jobs", *arguments],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=settings.PROJECT,
+            env=os.environ | self.environment | environment,
+        )
 
     @property
     def lake(self) -> Lake:
@@ -153,7 +164,11 @@ class Place:
 
     def query(self, statement: str, dsn: str = "") -> list[tuple[Any, ...]]:
         """Rows of a statement on the serving database, or another."""
-        with closing(psycopg2.connect(dsn or self.postgres)) as session, session, session.cursor() as cursor:
+        with (
+            closing(psycopg2.connect(dsn or self.postgres)) as session,
+            session,
+            session.cursor() as cursor,
+        ):
             cursor.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
@@ -187,7 +202,8 @@ class Place:
                 manifest = self.manifest(step, day)
                 assert manifest
                 fixed = {
-                    name: manifest.facts.get(name) for name in ("snapshot_md5", "model_version", "verdict")
+                    name: manifest.facts.get(name)
+                    for name in ("snapshot_md5", "model_version", "verdict")
                 }
                 found[manifest.name] = (manifest.content, sorted(manifest.reads.items()), fixed)
         return found
@@ -195,7 +211,10 @@ class Place:
     def clickhouse_digests(self) -> dict[str, Any]:
         every = (*tables(self.pipeline).AGGREGATES, *tables(self.pipeline).PREDICTIONS, *RECORDS)
         with self.settings() as chosen, clickhouse.connect(chosen) as db:
-            read = {table: db.read(self.pipeline, table, db.days(self.pipeline, table)) for table in every}
+            read = {
+                table: db.read(self.pipeline, table, db.days(self.pipeline, table))
+                for table in every
+            }
         return {
             f"{table.name} {day}": table_digest(rows.filter(pc.equal(rows["date"], day)), table.key)
             for table, rows in read.items()
@@ -206,7 +225,9 @@ class Place:
         """Publications, pointers, champions, and every row that the current views and Redis show."""
         with schema.connect(self.postgres) as session:
             served = publications.served(session, self.pipeline)
-            states = {each.version: each.state for each in publications.every(session, self.pipeline)}
+            states = {
+                each.version: each.state for each in publications.every(session, self.pipeline)
+            }
         champions = [
             (row.date, row.kind, row.from_digest, row.to_digest, row.verdict)
             for row in promotions.history(self.postgres, self.pipeline)
@@ -252,7 +273,10 @@ def keep(place: Place, home: Path, postgres: str) -> Moment:
     """The state that `place` is in; `postgres` was made from its database as the template."""
     _copy_home(place.home, home)
     with closing(redis.Redis.from_url(place.redis)) as client:
-        keys = {key: client.dump(key) for key in client.scan_iter(match=f"ns:{place.pipeline}:*", count=5000)}
+        keys = {
+            key: client.dump(key)
+            for key in client.scan_iter(match=f"ns:{place.pipeline}:*", count=5000)
+        }
     return Moment(home, place.source, postgres, keys, place.digests(), place.pipeline)
 
 
@@ -277,7 +301,12 @@ def database_of(dsn: str) -> str:
 
 
 def _child(
-    pipeline: str, step: str, day: date, environment: dict[str, str], options: dict[str, Any], log: Path
+    pipeline: str,
+    step: str,
+    day: date,
+    environment: dict[str, str],
+    options: dict[str, Any],
+    log: Path,
 ) -> None:
     from jobs.core import log as logging
 

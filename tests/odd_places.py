@@ -3,10 +3,34 @@
 from pathlib import Path
 
 NAMES = (
-    "two words", "brackets[1]", "braces{a,b}", "it's", 'a"quote', "per%20cent", "50%", "%(home)s", "hash#1",
-    "Übergrößen", "日本", "dollar$x", "semi;colon", "and&and", "back\\slash", "star*", "co:lon", "two::colons",
-    "com,ma", "pipe|", "back`tick", "equals=1", "-dash", "~tilde", " spaces ", "tab\there", "x" * 180,
-)  # fmt: skip
+    "two words",
+    "brackets[1]",
+    "braces{a,b}",
+    "it's",
+    'a"quote',
+    "per%20cent",
+    "50%",
+    "%(home)s",
+    "hash#1",
+    "Übergrößen",
+    "日本",
+    "dollar$x",
+    "semi;colon",
+    "and&and",
+    "back\\slash",
+    "star*",
+    "co:lon",
+    "two::colons",
+    "com,ma",
+    "pipe|",
+    "back`tick",
+    "equals=1",
+    "-dash",
+    "~tilde",
+    " spaces ",
+    "tab\there",
+    "x" * 180,
+)
 # All of them in one, and so long that no Unix socket fits below it.
 WORST = "".join(name for name in NAMES if len(name) < 100)
 WORST += "x" * (180 - len(WORST.encode()))
@@ -27,9 +51,19 @@ def another_spark(place: Path) -> dict[str, str]:
     (folder / "conf" / "core-site.xml").write_text(site)
     (folder / "python" / "pyspark" / "__init__.py").write_text("raise SystemExit('not ours')")
     return {
-        "JAVA_HOME": str(place / "gone"), "SPARK_HOME": str(folder), "SPARK_CONF_DIR": str(folder / "conf"),
-        "HADOOP_CONF_DIR": str(folder / "conf"), "PYTHONPATH": str(folder / "python"), "PYSPARK_PYTHON": "/no/python",
-        "PYSPARK_SUBMIT_ARGS": "--master spark://no:7077 pyspark-shell", "PYSPARK_GATEWAY_PORT": "1",
-        "JAVA_TOOL_OPTIONS": "-XX:NoSuchFlag", "_JAVA_OPTIONS": "-Duser.language=tr", "JDK_JAVA_OPTIONS": "-Xmx1k",
-        "CLASSPATH": "/no", "SPARK_LOCAL_DIRS": "/no", "SPARK_REMOTE": "sc://no:1", "LC_ALL": "C",
-    }  # fmt: skip
+        "JAVA_HOME": str(place / "gone"),
+        "SPARK_HOME": str(folder),
+        "SPARK_CONF_DIR": str(folder / "conf"),
+        "HADOOP_CONF_DIR": str(folder / "conf"),
+        "PYTHONPATH": str(folder / "python"),
+        "PYSPARK_PYTHON": "/no/python",
+        "PYSPARK_SUBMIT_ARGS": "--master spark://no:7077 pyspark-shell",
+        "PYSPARK_GATEWAY_PORT": "1",
+        "JAVA_TOOL_OPTIONS": "-XX:NoSuchFlag",
+        "_JAVA_OPTIONS": "-Duser.language=tr",
+        "JDK_JAVA_OPTIONS": "-Xmx1k",
+        "CLASSPATH": "/no",
+        "SPARK_LOCAL_DIRS": "/no",
+        "SPARK_REMOTE": "sc://no:1",
+        "LC_ALL": "C",
+    }

@@ -35,7 +35,10 @@ def scheduled(night, services, databases, tmp_path_factory):
     @contextmanager
     def make(moment, prepare=lambda place: {}):
         kept = night[moment]
-        with databases("serving", database_of(kept.postgres)) as serving, databases("airflow") as metadata:
+        with (
+            databases("serving", database_of(kept.postgres)) as serving,
+            databases("airflow") as metadata,
+        ):
             home = tmp_path_factory.mktemp("scheduled") / "home"
             place = resume(kept, home, serving, services.redis.rpartition("/")[0] + "/15")
             with running(place, metadata, prepare(place)) as platform:
@@ -48,9 +51,10 @@ def scheduled(night, services, databases, tmp_path_factory):
 def canned(services, databases, tmp_path_factory):
     """Airflow over an installation that holds nothing: the steps of its DAGs are canned (tests/canned_dags)."""
     bundle = {
-        "name": "dags-folder", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "name": "dags-folder",
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
         "kwargs": {"path": str(Path(__file__).parent / "canned_dags")},
-    }  # fmt: skip
+    }
     given = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle])}
     home = tmp_path_factory.mktemp("canned") / "home"
     (home / "canned").mkdir(parents=True)
@@ -70,7 +74,9 @@ class Platform:
 
     @contextmanager
     def api(self, user="admin"):
-        with scheduler.connect(airflow.url(self.state), user, airflow.logins(self.state)[user]) as found:
+        with scheduler.connect(
+            airflow.url(self.state), user, airflow.logins(self.state)[user]
+        ) as found:
             yield found
 
     def up(self):
@@ -124,7 +130,9 @@ class Platform:
         )
         deadline = time.monotonic() + limit_s
         while not heard.search((self.place.home / "logs" / "scheduler.log").read_text()):
-            assert time.monotonic() < deadline, f"the scheduler did not hear of the end of {task} {attempt}"
+            assert time.monotonic() < deadline, (
+                f"the scheduler did not hear of the end of {task} {attempt}"
+            )
             time.sleep(0.5)
         time.sleep(1)
 
@@ -139,9 +147,11 @@ class Platform:
         return [
             process
             for process in psutil.process_iter()
-            if (words := _words(process))[1:3] == ["-m", "jobs"] and step in ("", words[3])
-            and str(day) in " ".join(words) and self._is_home_of(process)
-        ]  # fmt: skip
+            if (words := _words(process))[1:3] == ["-m", "jobs"]
+            and step in ("", words[3])
+            and str(day) in " ".join(words)
+            and self._is_home_of(process)
+        ]
 
     def await_step(self, step, day="", limit_s=240):
         """The process of the step, once it runs."""

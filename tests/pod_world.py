@@ -23,8 +23,11 @@ KUBERNETES = {
         "small": {"image": "training", "cpu": "1", "memory": "2Gi"},
         "gpu": {"image": "training", "cpu": "2", "memory": "4Gi", "gpu": 1},
     },
-    "poll_s": 1, "schedule_timeout_s": 2, "startup_timeout_s": 2, "grace_s": 5,
-}  # fmt: skip
+    "poll_s": 1,
+    "schedule_timeout_s": 2,
+    "startup_timeout_s": 2,
+    "grace_s": 5,
+}
 
 
 def image():
@@ -38,8 +41,9 @@ def image():
 def endpoints(place, mlflow):
     """What pods of steps find their stores by."""
     return {
-        settings.LAKE: f"file://{place.home / 'lake'}", settings.MLFLOW: mlflow,
-    }  # fmt: skip
+        settings.LAKE: f"file://{place.home / 'lake'}",
+        settings.MLFLOW: mlflow,
+    }
 
 
 def connect(cluster, place, folder, mlflow, secrets=("nightshift-stores",), **more):
@@ -56,7 +60,10 @@ def connect(cluster, place, folder, mlflow, secrets=("nightshift-stores",), **mo
         "conn_type": "kubernetes",
         "extra": {"kube_config_path": str(cluster.kubeconfig(folder / "kubeconfig"))},
     }
-    return {settings.RUNNER: "kubernetes", "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(connection)}
+    return {
+        settings.RUNNER: "kubernetes",
+        "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps(connection),
+    }
 
 
 def apply_params(cluster, place):
@@ -126,16 +133,28 @@ class Task:
 
     def context(self):
         run = SimpleNamespace(
-            partition_key=str(self.day), run_id=f"manual__{self.day}T00:00:00+00:00", run_type="manual"
+            partition_key=str(self.day),
+            run_id=f"manual__{self.day}T00:00:00+00:00",
+            run_type="manual",
         )
         ti = SimpleNamespace(
-            dag_id="fraud_scores", task_id=self.step, run_id=run.run_id, try_number=self.tries, map_index=-1,
-            start_date=datetime.now(UTC), xcom_push=lambda key, value: self.pushed.update({key: value}),
-        )  # fmt: skip
+            dag_id="fraud_scores",
+            task_id=self.step,
+            run_id=run.run_id,
+            try_number=self.tries,
+            map_index=-1,
+            start_date=datetime.now(UTC),
+            xcom_push=lambda key, value: self.pushed.update({key: value}),
+        )
         store = SimpleNamespace(
             get=self.kept.get, set=lambda key, value, **_: self.kept.__setitem__(key, value)
         )
         return {
-            "ti": ti, "run_id": run.run_id, "dag": SimpleNamespace(), "dag_run": run, "params": {"steps": "night"},
-            "task_state_store": store, "outlet_events": self.said,
-        }  # fmt: skip
+            "ti": ti,
+            "run_id": run.run_id,
+            "dag": SimpleNamespace(),
+            "dag_run": run,
+            "params": {"steps": "night"},
+            "task_state_store": store,
+            "outlet_events": self.said,
+        }

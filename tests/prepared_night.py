@@ -21,7 +21,9 @@ BOTH = pytest.mark.parametrize("pipeline", PIPELINES, indirect=True)
 _REST = [pytest.param(name, marks=pytest.mark.slow) for name in PIPELINES if name != "fraud"]
 EACH = pytest.mark.parametrize("pipeline", ["fraud", *_REST], indirect=True)
 MOVIES = MovieSimulation(FIRST_MOVIES, days=9, users=120, movies=80, seed=1)
-SIMULATION = Simulation(FIRST, days=18, customers=200, merchants=300, seed=1, reporting=Reporting(2, 0))
+SIMULATION = Simulation(
+    FIRST, days=18, customers=200, merchants=300, seed=1, reporting=Reporting(2, 0)
+)
 
 
 @pytest.fixture(scope="session")

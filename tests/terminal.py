@@ -15,8 +15,13 @@ def on_a_terminal(columns, *words, environment=None):
     controller, terminal = pty.openpty()
     given = {**os.environ, **(environment or {}), "COLUMNS": str(columns), "TERM": "xterm"}
     with subprocess.Popen(
-        [sys.executable, "-m", "jobs", *words], cwd=PROJECT, stdin=terminal, stdout=terminal, stderr=terminal, env=given,
-    ) as process:  # fmt: skip
+        [sys.executable, "-m", "jobs", *words],
+        cwd=PROJECT,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env=given,
+    ) as process:
         os.close(terminal)
         seen = b"".join(iter(lambda: _read(controller), b""))
     os.close(controller)

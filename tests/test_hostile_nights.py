@@ -25,7 +25,9 @@ from odd_places import WORST, another_spark
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 # Nothing listens there: whoever asks it for an address of this machine fails at once.
-PROXIES = dict.fromkeys(("http_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+PROXIES = dict.fromkeys(
+    ("http_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"
+)
 
 
 @pytest.fixture
@@ -92,8 +94,20 @@ def test_turkish_an_open_umask_and_a_temporary_folder_that_runs_nothing(install,
     private = Path(tempfile.mkdtemp(prefix="nightshift-", dir="/var/tmp"))
     try:
         place = install(private / "home")
-        mount = 'mount --bind /tmp /tmp && mount -o remount,bind,noexec /tmp && umask 000 && exec "$@"'
-        run(place, "unshare", "-m", "sh", "-c", mount, "sh", LC_ALL="tr_TR.UTF-8", LANG="tr_TR.UTF-8")
+        mount = (
+            'mount --bind /tmp /tmp && mount -o remount,bind,noexec /tmp && umask 000 && exec "$@"'
+        )
+        run(
+            place,
+            "unshare",
+            "-m",
+            "sh",
+            "-c",
+            mount,
+            "sh",
+            LC_ALL="tr_TR.UTF-8",
+            LANG="tr_TR.UTF-8",
+        )
         assert place.digests() == undisturbed
         open_to_all = [
             str(path)
@@ -109,7 +123,12 @@ def test_turkish_an_open_umask_and_a_temporary_folder_that_runs_nothing(install,
 def test_roles_and_variables_of_postgresql_for_another_use(install, undisturbed, tmp_path):
     place = install(tmp_path / "home")
     with limited_roles(place):
-        run(place, PGCLIENTENCODING="LATIN1", PGTZ="Asia/Kolkata", PGOPTIONS="-c statement_timeout=40")
+        run(
+            place,
+            PGCLIENTENCODING="LATIN1",
+            PGTZ="Asia/Kolkata",
+            PGOPTIONS="-c statement_timeout=40",
+        )
     assert place.digests() == undisturbed
 
 
@@ -117,9 +136,12 @@ def test_roles_and_variables_of_postgresql_for_another_use(install, undisturbed,
 def limited_roles(place):
     """Defaults of both roles that a night cannot live with; gone again for the test's own sessions."""
     settings = (
-        "client_encoding = 'WIN1252'", "statement_timeout = '40ms'", "idle_session_timeout = '100ms'",
-        "timezone = 'Asia/Kolkata'", "datestyle = 'SQL, DMY'",
-    )  # fmt: skip
+        "client_encoding = 'WIN1252'",
+        "statement_timeout = '40ms'",
+        "idle_session_timeout = '100ms'",
+        "timezone = 'Asia/Kolkata'",
+        "datestyle = 'SQL, DMY'",
+    )
     roles = [
         (dsn, f"ALTER ROLE CURRENT_USER IN DATABASE {database_of(dsn)}")
         for dsn in (place.postgres, place.source)

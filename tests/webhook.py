@@ -18,7 +18,9 @@ class Webhook:
 
     @property
     def address(self):
-        return f"json://apprise:not-for-logs@127.0.0.1:{self._server.server_port}/token-not-for-logs"
+        return (
+            f"json://apprise:not-for-logs@127.0.0.1:{self._server.server_port}/token-not-for-logs"
+        )
 
     def wait(self, count=1, limit_s=60):
         """The documents, once there are so many."""

@@ -9,7 +9,9 @@ import os
 import sys
 import urllib.request
 
-SERVER = os.environ.get("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "http://127.0.0.1:8080/execution/")
+SERVER = os.environ.get(
+    "AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "http://127.0.0.1:8080/execution/"
+)
 
 
 def status(component: str) -> str:

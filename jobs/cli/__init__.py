@@ -11,9 +11,23 @@ import typer
 from jobs.cli import steps
 
 STEP_NAMES = (
-    "extract", "validate", "build_features", "snapshot", "check_drift", "retrain", "train",
-    "gate", "approve", "promote", "predict", "publish", "verify", "freshness", "reconcile", "housekeeping",
-)  # fmt: skip
+    "extract",
+    "validate",
+    "build_features",
+    "snapshot",
+    "check_drift",
+    "retrain",
+    "train",
+    "gate",
+    "approve",
+    "promote",
+    "predict",
+    "publish",
+    "verify",
+    "freshness",
+    "reconcile",
+    "housekeeping",
+)
 
 app = typer.Typer(
     name="nightshift",
@@ -74,7 +88,11 @@ def _mount() -> None:
     app.command("migrate")(migrate.migrate)
     app.command(
         "airflow",
-        context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+        context_settings={
+            "allow_extra_args": True,
+            "ignore_unknown_options": True,
+            "help_option_names": [],
+        },
     )(services.call_airflow)
     app.command("schedule")(schedule.switch)
     app.command("demo")(demo.demo)

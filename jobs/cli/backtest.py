@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from jobs.fraud.backtest import Plan
 
 app = typer.Typer(
-    no_args_is_help=True, help="Judge a pipeline's model on the past; nothing that is served changes."
+    no_args_is_help=True,
+    help="Judge a pipeline's model on the past; nothing that is served changes.",
 )
 
 app.command()(movies)
@@ -36,14 +37,19 @@ def fraud(
         datetime, typer.Option(formats=["%Y-%m-%d"], help="First training day of the latest fold.")
     ],
     folds: Annotated[
-        int, typer.Option(min=1, help="Number of folds, each a test length earlier than the one before it.")
+        int,
+        typer.Option(
+            min=1, help="Number of folds, each a test length earlier than the one before it."
+        ),
     ] = 4,
     train_days: Annotated[int, typer.Option(min=2, help="Days that each fold is fitted on.")] = 7,
     delay_days: Annotated[
         int, typer.Option(min=1, help="Days between training and test, until frauds are reported.")
     ] = 7,
     test_days: Annotated[int, typer.Option(min=1, help="Days that each fold is tested on.")] = 7,
-    json_: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
+    json_: Annotated[
+        Path | None, typer.Option("--json", help="Also write the figures to this file.")
+    ] = None,
 ) -> None:
     """ROC AUC, average precision and card precision@100 of each fold, beside the Fraud Detection Handbook's baseline.
 
@@ -63,7 +69,9 @@ def fraud(
     with screen.status("fitting"):
         for fold in backtest.run(table, plan, section):
             done.append(fold)
-            screen.say(f"fold {len(done)} of {folds}: tested {fold['test'][0]} to {fold['test'][1]}")
+            screen.say(
+                f"fold {len(done)} of {folds}: tested {fold['test'][0]} to {fold['test'][1]}"
+            )
     summary = backtest.summarise(done)
     screen.table(*_table(summary))
     if json_:
@@ -86,7 +94,9 @@ def _features(chosen: Settings, plan: Plan) -> pa.Table:
     with TemporaryDirectory(dir=chosen.home / "tmp", prefix="backtest-") as folder:
         names = _good_rows(chosen, list(days(first, reported)), Path(folder))
         rows = {name: session.read.parquet(str(path)) for name, path in names.items()}
-        history = {"transactions": rows["transactions"].where(f"date(event_time) <= '{plan.span[-1]}'")}
+        history = {
+            "transactions": rows["transactions"].where(f"date(event_time) <= '{plan.span[-1]}'")
+        }
         daily = features.aggregate(rows)
         span = history["transactions"].where(f"date(event_time) >= '{plan.span[0]}'")
         model_rows = features.with_features(
@@ -94,7 +104,11 @@ def _features(chosen: Settings, plan: Plan) -> pa.Table:
             plan.delay_days,
         )
         truth = features.last_labels(rows)
-        labelled = history["transactions"].join(truth, "transaction_id", "left").na.fill(False, ["is_fraud"])
+        labelled = (
+            history["transactions"]
+            .join(truth, "transaction_id", "left")
+            .na.fill(False, ["is_fraud"])
+        )
         baseline = handbook.with_features(labelled, plan.delay_days)
         only = [name for name in handbook.FEATURES if name not in FEATURES]
         model_rows = model_rows.select(
@@ -117,13 +131,17 @@ def _good_rows(chosen: Settings, wanted: list[Any], folder: Path) -> dict[str, P
     from jobs.steps.validate import split
     from jobs.stores import source as operational
 
-    section = params.section(chosen.params_file, "fraud", "validate", parameters("fraud")["validate"])
+    section = params.section(
+        chosen.params_file, "fraud", "validate", parameters("fraud")["validate"]
+    )
     with operational.connect(chosen.source) as session:
         for source in sources("fraud"):
             (folder / source.name).mkdir()
             for day in wanted:
                 text = operational.read_day(session, source, *Run("fraud", "backtest", day).window)
-                good, _ = split(typed(text, source.schema, dict(source.money)), source, day, section)
+                good, _ = split(
+                    typed(text, source.schema, dict(source.money)), source, day, section
+                )
                 pq.write_table(good, folder / source.name / f"{day}.parquet")
     return {source.name: folder / source.name for source in sources("fraud")}
 
@@ -133,13 +151,20 @@ def _table(summary: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     from jobs.fraud.backtest import METRICS
 
     rows = [
-        [" to ".join(fold["test"]), *(f"{fold[name]:.3f}" for name in METRICS)] for fold in summary["folds"]
+        [" to ".join(fold["test"]), *(f"{fold[name]:.3f}" for name in METRICS)]
+        for fold in summary["folds"]
     ]
     for label, mean, deviation in (
         ("mean", "mean", "std"),
         ("Handbook baseline", "baseline", "baseline_std"),
     ):
         rows.append(
-            [label, *(f"{summary[mean][name]:.3f} ± {summary[deviation][name]:.3f}" for name in METRICS)]
+            [
+                label,
+                *(
+                    f"{summary[mean][name]:.3f} ± {summary[deviation][name]:.3f}"
+                    for name in METRICS
+                ),
+            ]
         )
     return ["", *METRICS], rows

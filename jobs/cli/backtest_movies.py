@@ -28,9 +28,15 @@ def movies(
     ratio: Annotated[
         float, typer.Option(min=0.01, max=0.99, help="Share of the interactions to fit on.")
     ] = 0.75,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, the fit and the intervals.")] = 0,
-    k: Annotated[int, typer.Option(min=1, max=20, help="How many recommendations are judged.")] = 10,
-    json_: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the split, the fit and the intervals.")
+    ] = 0,
+    k: Annotated[
+        int, typer.Option(min=1, max=20, help="How many recommendations are judged.")
+    ] = 10,
+    json_: Annotated[
+        Path | None, typer.Option("--json", help="Also write the figures to this file.")
+    ] = None,
 ) -> None:
     """nDCG, MAP, precision and recall of every algorithm, with 95 % intervals over users. Logs a run in MLflow.
 
@@ -56,7 +62,11 @@ def movies(
     screen.say(f"{summary['users']:,} users, {summary['cold_users']:,} without history")
     if json_:
         json_.write_text(json.dumps(summary, indent=1) + "\n")
-    _log(chosen, summary, {**section.model_dump(mode="json"), **asdict(plan), "validation": plan.split})
+    _log(
+        chosen,
+        summary,
+        {**section.model_dump(mode="json"), **asdict(plan), "validation": plan.split},
+    )
 
 
 def _table(rows: list[dict[str, Any]], k: int) -> tuple[list[str], list[list[str]]]:
@@ -66,7 +76,10 @@ def _table(rows: list[dict[str, Any]], k: int) -> tuple[list[str], list[list[str
     cells = [
         [
             row["algorithm"],
-            *(_cell(row[name], *row[f"{name}_interval"]) for name in (f"{m}_at_{k}" for m in MEASURES)),
+            *(
+                _cell(row[name], *row[f"{name}_interval"])
+                for name in (f"{m}_at_{k}" for m in MEASURES)
+            ),
         ]
         for row in rows
     ]
@@ -95,4 +108,6 @@ def _log(chosen: Settings, summary: dict[str, Any], params: dict[str, Any]) -> N
         for name, value in row.items()
         if isinstance(value, float)
     }
-    registry.log_run(chosen, EXPERIMENT, params | summary["chosen"], metrics, {"backtest.json": summary})
+    registry.log_run(
+        chosen, EXPERIMENT, params | summary["chosen"], metrics, {"backtest.json": summary}
+    )

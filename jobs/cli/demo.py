@@ -25,9 +25,12 @@ DAYS, _NIGHTS = {"fraud": 36, "movies": 21}, 3
 _CUSTOMERS, _MERCHANTS = 1_000, 2_000
 _USERS, _MOVIES = 600, 500
 _HANDBOOK = {
-    "transaction_id": "TRANSACTION_ID", "event_time": "TX_DATETIME", "customer_id": "CUSTOMER_ID",
-    "merchant_id": "TERMINAL_ID", "amount": "TX_AMOUNT",
-}  # fmt: skip
+    "transaction_id": "TRANSACTION_ID",
+    "event_time": "TX_DATETIME",
+    "customer_id": "CUSTOMER_ID",
+    "merchant_id": "TERMINAL_ID",
+    "amount": "TX_AMOUNT",
+}
 _FOLDERS = {"fraud": "transactions", "movies": "ratings"}
 _LAST_REAL = {"fraud": date(2018, 7, 10), "movies": date(2013, 8, 25)}
 _METRICS = {
@@ -36,10 +39,12 @@ _METRICS = {
 }
 # Whose rows are shown: of whom there is most to say.
 _ORDER = {
-    "transaction_scores": "score DESC NULLS LAST", "customer_risk": "max_score DESC NULLS LAST",
-    "merchant_risk": "max_score DESC NULLS LAST", "user_features": "total_interactions DESC",
+    "transaction_scores": "score DESC NULLS LAST",
+    "customer_risk": "max_score DESC NULLS LAST",
+    "merchant_risk": "max_score DESC NULLS LAST",
+    "user_features": "total_interactions DESC",
     "recommendations": "algorithm = 'hybrid' DESC, score DESC",
-}  # fmt: skip
+}
 
 
 def demo(
@@ -115,7 +120,9 @@ def _pipelines(data: Path | None) -> list[str]:
     found = [name for name, folder in _FOLDERS.items() if data is None or (data / folder).is_dir()]
     if not found:
         wanted = " nor ".join(_FOLDERS.values())
-        raise ConfigError(f"{data} has neither {wanted}", remedy="name the folder that has one of them")
+        raise ConfigError(
+            f"{data} has neither {wanted}", remedy="name the folder that has one of them"
+        )
     return found
 
 
@@ -139,7 +146,8 @@ def _run(screen: Screen, chosen: Settings, wanted: Sequence[Night]) -> dict[Nigh
         for dag in {each.dag for each in wanted}:
             nights.await_dag(api, dag)
         runs = {
-            each: nights.start(api, each.dag, each.day) for each in sorted(wanted, key=lambda each: each.day)
+            each: nights.start(api, each.dag, each.day)
+            for each in sorted(wanted, key=lambda each: each.day)
         }
         ended = nights.follow(screen, api, runs)
         for each in (each for each, state in ended.items() if state == "failed"):
@@ -181,9 +189,13 @@ def fill(chosen: Settings, pipeline: str, data: Path | None) -> None:
 
     first = datetime.combine(params.first_date(chosen.params_file, pipeline), time())
     if data is None and pipeline == "fraud":
-        source.simulate(days=DAYS[pipeline], customers=_CUSTOMERS, merchants=_MERCHANTS, start=first)
+        source.simulate(
+            days=DAYS[pipeline], customers=_CUSTOMERS, merchants=_MERCHANTS, start=first
+        )
     elif data is None:
-        source_movies.simulate_ratings(days=DAYS[pipeline], users=_USERS, movies=_MOVIES, start=first)
+        source_movies.simulate_ratings(
+            days=DAYS[pipeline], users=_USERS, movies=_MOVIES, start=first
+        )
     elif pipeline == "fraud":
         source.transactions(
             files=[str(data / "transactions" / "*.parquet")],
@@ -205,14 +217,21 @@ def _metrics(screen: Screen, chosen: Settings, pipeline: str, day: date) -> None
     gate = lake.manifest(f"{pipeline}/gate/{day}")
     for champion in promotions.models(chosen.postgres, pipeline)[-1:]:
         train = lake.manifest(f"{pipeline}/train/{champion.date}")
-        screen.say(f"\nModel {name} version {champion.version} is the champion, since {champion.date}.")
+        screen.say(
+            f"\nModel {name} version {champion.version} is the champion, since {champion.date}."
+        )
         if gate is None or gate.model_digest == champion.digest:
             _numbers(
-                screen, pipeline, f"holdout of {champion.date}", train.facts["metrics"] if train else None
+                screen,
+                pipeline,
+                f"holdout of {champion.date}",
+                train.facts["metrics"] if train else None,
             )
             continue
         _numbers(screen, pipeline, f"holdout of {day}", gate.facts["champion_metrics"])
-        screen.say(f"Model {name} version {gate.facts['model_version']}, of {day}, was not promoted.")
+        screen.say(
+            f"Model {name} version {gate.facts['model_version']}, of {day}, was not promoted."
+        )
         _numbers(screen, pipeline, f"holdout of {day}", gate.facts["metrics"])
         for reason in gate.facts["reasons"]:
             if reason.startswith("FAIL"):
@@ -237,7 +256,9 @@ def _answers(screen: Screen, chosen: Settings, pipeline: str) -> bool:
             screen.say(f"{table.name} is empty")
             agree = False
             continue
-        answers = [client.lookup(chosen, pipeline, table, key, store) for store in ("redis", "postgres")]
+        answers = [
+            client.lookup(chosen, pipeline, table, key, store) for store in ("redis", "postgres")
+        ]
         same = answers[0] is not None and answers[0] == answers[1]
         agree = agree and same
         said = "Redis and PostgreSQL agree" if same else "THE STORES DIFFER"
@@ -256,8 +277,15 @@ def _most(chosen: Settings, table: Table) -> tuple[str, ...] | None:
     view = Identifier(f"{table.name}_current")
     query = SQL(
         "SELECT {key} FROM {view} WHERE date = (SELECT max(date) FROM {view}) ORDER BY {order}, {key} LIMIT 1"
-    ).format(key=SQL(", ").join(map(Identifier, table.lookup_key)), view=view, order=SQL(_ORDER[table.name]))
-    with postgres.connect(chosen.postgres, "nightshift demo") as session, session.cursor() as cursor:
+    ).format(
+        key=SQL(", ").join(map(Identifier, table.lookup_key)),
+        view=view,
+        order=SQL(_ORDER[table.name]),
+    )
+    with (
+        postgres.connect(chosen.postgres, "nightshift demo") as session,
+        session.cursor() as cursor,
+    ):
         cursor.execute(query)
         row = cursor.fetchone()
         return tuple(map(str, row)) if row else None

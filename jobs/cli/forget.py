@@ -14,7 +14,8 @@ def forget(
         str, typer.Argument(metavar="DATE|FIRST..LAST", help="The UTC day, or days, both included.")
     ],
     dry_run: Annotated[
-        bool, typer.Option("--dry-run/--no-dry-run", help="List what would be removed; remove nothing.")
+        bool,
+        typer.Option("--dry-run/--no-dry-run", help="List what would be removed; remove nothing."),
     ] = True,
 ) -> None:
     """Undo days that were run by mistake: remove their manifests, files, quarantine and ClickHouse partitions.

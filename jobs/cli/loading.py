@@ -30,7 +30,9 @@ class Given:
 
     files: Annotated[
         list[str],
-        typer.Option("--files", help="CSV or parquet files, or a quoted pattern of them. May be repeated."),
+        typer.Option(
+            "--files", help="CSV or parquet files, or a quoted pattern of them. May be repeated."
+        ),
     ]
     more: Annotated[
         list[str] | None, typer.Argument(help="More files: what the shell makes of a pattern.")
@@ -69,13 +71,15 @@ class Given:
     encoding: Annotated[
         str | None,
         typer.Option(
-            help="utf-8 unless given or named by a byte order mark; u.item latin-1.", rich_help_panel=_TEXT
+            help="utf-8 unless given or named by a byte order mark; u.item latin-1.",
+            rich_help_panel=_TEXT,
         ),
     ] = None
     delimiter: Annotated[
         str | None,
         typer.Option(
-            help=r"One character; \t is the tab. Default: tab for .tsv, else comma.", rich_help_panel=_TEXT
+            help=r"One character; \t is the tab. Default: tab for .tsv, else comma.",
+            rich_help_panel=_TEXT,
         ),
     ] = None
     quotes: Annotated[
@@ -88,25 +92,37 @@ class Given:
     ] = None
     escape: Annotated[
         str | None,
-        typer.Option(help=r"Character before a quote in a value, such as \.", rich_help_panel=_TEXT),
+        typer.Option(
+            help=r"Character before a quote in a value, such as \.", rich_help_panel=_TEXT
+        ),
     ] = None
     names: Annotated[
         str | None,
         typer.Option(
-            "--columns", help="NAME,NAME,… The columns of files without a header.", rich_help_panel=_TEXT
+            "--columns",
+            help="NAME,NAME,… The columns of files without a header.",
+            rich_help_panel=_TEXT,
         ),
     ] = None
     null: Annotated[
         list[str] | None,
-        typer.Option(help="A text that means a missing value. May be repeated.", rich_help_panel=_VALUES),
+        typer.Option(
+            help="A text that means a missing value. May be repeated.", rich_help_panel=_VALUES
+        ),
     ] = None
     integer_ids: Annotated[
-        bool, typer.Option("--integer-ids", help="Read the id 596.0 as 596.", rich_help_panel=_VALUES)
+        bool,
+        typer.Option("--integer-ids", help="Read the id 596.0 as 596.", rich_help_panel=_VALUES),
     ] = False
     strip: Annotated[
-        str, typer.Option(help="Characters to leave out of numbers, such as $.", rich_help_panel=_VALUES)
+        str,
+        typer.Option(
+            help="Characters to leave out of numbers, such as $.", rich_help_panel=_VALUES
+        ),
     ] = ""
-    decimal: Annotated[str, typer.Option(help="The decimal point: . or ,", rich_help_panel=_VALUES)] = "."
+    decimal: Annotated[
+        str, typer.Option(help="The decimal point: . or ,", rich_help_panel=_VALUES)
+    ] = "."
     timezone: Annotated[
         str, typer.Option(help="Of times that name no zone of their own.", rich_help_panel=_VALUES)
     ] = "UTC"
@@ -119,7 +135,9 @@ class Given:
     ] = None
     time_unit: Annotated[
         TimeUnit | None,
-        typer.Option(help="What numbers count that are times. Default: s.", rich_help_panel=_VALUES),
+        typer.Option(
+            help="What numbers count that are times. Default: s.", rich_help_panel=_VALUES
+        ),
     ] = None
     epoch: Annotated[
         datetime | None,

@@ -27,7 +27,11 @@ class Address(StrEnum):
 
 # What a person calls an entity, and the table that answers for it.
 ENTITIES = {
-    "fraud": {"customer": "customer_risk", "merchant": "merchant_risk", "transaction": "transaction_scores"},
+    "fraud": {
+        "customer": "customer_risk",
+        "merchant": "merchant_risk",
+        "transaction": "transaction_scores",
+    },
     "movies": {"user": "recommendations", "features": "user_features"},
 }
 
@@ -35,7 +39,10 @@ ENTITIES = {
 def lookup(
     pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")],
     entity: Annotated[
-        str, typer.Argument(help="customer, merchant or transaction of fraud; user or features of movies.")
+        str,
+        typer.Argument(
+            help="customer, merchant or transaction of fraud; user or features of movies."
+        ),
     ],
     id_: Annotated[str, typer.Argument(metavar="ID", help="As the data has it.")],
     algorithm: Annotated[
@@ -56,7 +63,9 @@ def lookup(
 
     tables(pipeline)
     if entity not in (entities := ENTITIES[pipeline]):
-        raise ConfigError(f"{pipeline} serves no such entity", input=entity, remedy=choice(entity, entities))
+        raise ConfigError(
+            f"{pipeline} serves no such entity", input=entity, remedy=choice(entity, entities)
+        )
     table, chosen = prediction(pipeline, entities[entity]), settings.load()
     key = (id_, algorithm)[: len(table.lookup_key)]
     found = client.lookup(chosen, pipeline, table, key, store.value)
@@ -75,7 +84,9 @@ def manifest(
     pipeline: Annotated[str, typer.Option(help="The use case: fraud or movies.")],
     date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The UTC day D.")],
     attempt: Annotated[str, typer.Option(help="Accept only what this attempt left.")] = "",
-    receipt: Annotated[Path | None, typer.Option(help="Write what was produced to this file.")] = None,
+    receipt: Annotated[
+        Path | None, typer.Option(help="Write what was produced to this file.")
+    ] = None,
 ) -> None:
     """Print what a step read, wrote and decided for a day, as JSON.
 
@@ -92,7 +103,9 @@ def manifest(
 
     chosen = settings.load()
     if step not in parameters(pipeline):
-        raise ConfigError("there is no such step", input=step, remedy=choice(step, parameters(pipeline)))
+        raise ConfigError(
+            "there is no such step", input=step, remedy=choice(step, parameters(pipeline))
+        )
     section = params.section(chosen.params_file, pipeline, step, parameters(pipeline)[step])
     found = Lake(chosen.lake).result(pipeline, step, date.date(), section.digest, attempt)
     if receipt:
@@ -123,7 +136,8 @@ _ESCAPED = {"b": "\b", "f": "\f", "r": "\r", "n": "\n", "t": "\t", "0": "\0"}
 
 def sql(
     query: Annotated[
-        str, typer.Argument(help="One query in ClickHouse's SQL. Tables are named <pipeline>.<table>.")
+        str,
+        typer.Argument(help="One query in ClickHouse's SQL. Tables are named <pipeline>.<table>."),
     ],
     form: Annotated[
         Form,
@@ -154,4 +168,8 @@ def sql(
 
 def _value(cell: str) -> str:
     """The value of a cell of ClickHouse's TabSeparated."""
-    return "NULL" if cell == r"\N" else re.sub(r"\\(.)", lambda pair: _ESCAPED.get(pair[1], pair[1]), cell)
+    return (
+        "NULL"
+        if cell == r"\N"
+        else re.sub(r"\\(.)", lambda pair: _ESCAPED.get(pair[1], pair[1]), cell)
+    )

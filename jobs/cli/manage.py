@@ -27,17 +27,21 @@ def rollback(
     what: Annotated[What, typer.Option(help="What to roll back.")] = What.both,
     to: Annotated[
         str | None,
-        typer.Option(help="Target: a version, or a model by digest or number. Default: the previous one."),
+        typer.Option(
+            help="Target: a version, or a model by digest or number. Default: the previous one."
+        ),
     ] = None,
     date: Annotated[
         datetime | None,
         typer.Option(
-            formats=["%Y-%m-%d"], help="The day from which the rollback counts. Default: the newest night."
+            formats=["%Y-%m-%d"],
+            help="The day from which the rollback counts. Default: the newest night.",
         ),
     ] = None,
     by: Annotated[str, typer.Option(envvar="USER", help="Who asks for the rollback.")] = "unknown",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run/--no-dry-run", help="Show what would change, without changing it.")
+        bool,
+        typer.Option("--dry-run/--no-dry-run", help="Show what would change, without changing it."),
     ] = True,
 ) -> None:
     """Go back to the previous tables, model, or both. Versions newer than the target are withdrawn: publishing them again does
@@ -53,9 +57,14 @@ def rollback(
     log.set_up()
     chosen = settings.load()
     manifest = frame.execute(
-        Run(pipeline, "rollback", date.date() if date else _newest(chosen, pipeline)), chosen,
-        what=what.value, to=to, reason=reason, by=by, dry_run=dry_run,
-    )  # fmt: skip
+        Run(pipeline, "rollback", date.date() if date else _newest(chosen, pipeline)),
+        chosen,
+        what=what.value,
+        to=to,
+        reason=reason,
+        by=by,
+        dry_run=dry_run,
+    )
     for line in _told(manifest.facts):
         show.echo(line)
 
@@ -85,13 +94,19 @@ def _newest(chosen: Settings, pipeline: str) -> Day:
     days = [promotions.newest_date(chosen.postgres, pipeline), served.date if served else None]
     if known := [day for day in days if day]:
         return max(known)
-    raise DataError(f"{pipeline} has neither a model nor tables", remedy="there is nothing to go back to yet")
+    raise DataError(
+        f"{pipeline} has neither a model nor tables", remedy="there is nothing to go back to yet"
+    )
 
 
 def restore(
     pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")],
-    model_version: Annotated[str, typer.Option(help="Number of the registered version, as MLflow shows it.")],
-    out: Annotated[Path, typer.Option(help="Where to put the training set.")] = Path("training_set.parquet"),
+    model_version: Annotated[
+        str, typer.Option(help="Number of the registered version, as MLflow shows it.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where to put the training set.")] = Path(
+        "training_set.parquet"
+    ),
 ) -> None:
     """Bring back the training set of a model version, as DVC tracked it.
 
@@ -110,7 +125,9 @@ def restore(
     typer.echo(f"{out}: training set of {pipeline} version {model_version}, md5 {md5}")
 
 
-def params(pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")] = "fraud") -> None:
+def params(
+    pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")] = "fraud",
+) -> None:
     """Check params.yaml and print every key with its value and meaning.
 
     Example: nightshift params fraud

@@ -8,7 +8,9 @@ import typer
 
 
 def migrate(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the migrations; change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the migrations; change nothing.")
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; exit with 78 when a store is behind.")
     ] = False,

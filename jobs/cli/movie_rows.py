@@ -33,7 +33,9 @@ def read(chosen: Settings) -> Rows:
     from jobs.core.usecase import parameters, sources
     from jobs.stores import source as operational
 
-    section = params.section(chosen.params_file, "movies", "validate", parameters("movies")["validate"])
+    section = params.section(
+        chosen.params_file, "movies", "validate", parameters("movies")["validate"]
+    )
     found: dict[str, pa.Table] = {}
     left_out: Counter[str] = Counter()
     with operational.connect(chosen.source) as session:
@@ -41,7 +43,9 @@ def read(chosen: Settings) -> Rows:
             session, sources("movies")
         )  # says what is wrong with the tables, if anything
         for source in sources("movies"):
-            rows = typed(operational.read_day(session, source, *ALWAYS), source.schema, dict(source.money))
+            rows = typed(
+                operational.read_day(session, source, *ALWAYS), source.schema, dict(source.money)
+            )
             found[source.name], reasons = _good(rows, source, section)
             left_out.update(reasons)
     catalogue = found["movies"]

@@ -48,12 +48,15 @@ class Outcome:
 def run(
     pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")],
     date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The UTC day D.")],
-    from_: Annotated[str | None, typer.Option("--from", help="First step to run. Default: extract.")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="First step to run. Default: extract.")
+    ] = None,
     to: Annotated[str | None, typer.Option(help="Last step to run. Default: verify.")] = None,
     ingest_first: Annotated[
         bool,
         typer.Option(
-            "--catch-up/--no-catch-up", help="First ingest the missing days of the look-back window."
+            "--catch-up/--no-catch-up",
+            help="First ingest the missing days of the look-back window.",
         ),
     ] = True,
     force: Force = False,
@@ -79,7 +82,9 @@ def run(
     if failed := [outcome.step for outcome in outcomes if outcome.code]:
         published = any(outcome.step == "publish" and not outcome.code for outcome in outcomes)
         what = (
-            "The day was published with the current champion." if published else "Nothing new was published."
+            "The day was published with the current champion."
+            if published
+            else "Nothing new was published."
         )
         screen.say(f"{', '.join(failed)} failed. {what}", "red")
         screen.say(f"Log: {log_file(chosen, pipeline, date.date())}")
@@ -102,7 +107,12 @@ def between(steps: Sequence[str], first: str | None, last: str | None) -> list[s
 
 
 def night(
-    screen: Screen, chosen: Settings, pipeline: str, day: date, steps: Sequence[str], ingest_first: bool
+    screen: Screen,
+    chosen: Settings,
+    pipeline: str,
+    day: date,
+    steps: Sequence[str],
+    ingest_first: bool,
 ) -> list[Outcome]:
     """Run `steps` for `day`; what a failure costs follows the way of the data."""
     outcomes = catch_up(screen, chosen, pipeline, day) if ingest_first else []
@@ -149,9 +159,13 @@ def missing_days(chosen: Settings, pipeline: str, day: date) -> list[date]:
         needed.training_days(
             day, params.section(chosen.params_file, pipeline, "snapshot", known["snapshot"])
         ),
-        needed.scoring_days(day, params.section(chosen.params_file, pipeline, "predict", known["predict"])),
+        needed.scoring_days(
+            day, params.section(chosen.params_file, pipeline, "predict", known["predict"])
+        ),
     )
-    window = {each for part in asked for days in part.values() for each in days if first <= each < day}
+    window = {
+        each for part in asked for days in part.values() for each in days if first <= each < day
+    }
     return [each for each in sorted(window) if not _ingested(lake, pipeline, each)]
 
 
@@ -169,7 +183,9 @@ def _step(
 ) -> Outcome:
     words = [argument for day in days for argument in ("--date", str(day))]
     if step == INGEST[0]:
-        words.append("--force")  # the day was checked already, and those of its look-back follow from it
+        words.append(
+            "--force"
+        )  # the day was checked already, and those of its look-back follow from it
     log = log_file(chosen, pipeline, night_of)
     log.parent.mkdir(parents=True, exist_ok=True)
     label = f"{step} ({len(days)} days)" if len(days) > 1 else step
@@ -177,8 +193,11 @@ def _step(
         start, end = time.monotonic(), sink.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "jobs", step, "--pipeline", pipeline, *words],
-            stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=os.environ | {PARENT: str(os.getpid())},
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            env=os.environ | {PARENT: str(os.getpid())},
+        )
         peak = _watch(process)
         outcome = Outcome(label, time.monotonic() - start, peak, process.returncode)
     if outcome.code:
@@ -198,7 +217,9 @@ def _watch(process: subprocess.Popen[bytes]) -> float:
         while not over.wait(0.2):
             with suppress(psutil.Error):
                 root = psutil.Process(process.pid)
-                used = sum(member.memory_info().rss for member in [root, *root.children(recursive=True)])
+                used = sum(
+                    member.memory_info().rss for member in [root, *root.children(recursive=True)]
+                )
                 peak = max(peak, used / 2**20)
 
     sampler = threading.Thread(target=sample, daemon=True)

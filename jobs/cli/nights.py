@@ -45,8 +45,13 @@ def follow(screen: Screen, api: Scheduler, runs: Mapping[Night, str]) -> dict[Ni
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-               TextColumn("{task.fields[doing]}", markup=False))  # fmt: skip
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[doing]}", markup=False),
+    )
     states = dict.fromkeys(runs, "queued")
     said: dict[Night, set[str]] = {night: set() for night in runs}
     with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
@@ -55,9 +60,14 @@ def follow(screen: Screen, api: Scheduler, runs: Mapping[Night, str]) -> dict[Ni
             for night, run in runs.items():
                 if states[night] in OVER:
                     continue
-                states[night], tasks = api.state(night.dag, run), list(api.tasks(night.dag, run).values())
+                states[night], tasks = (
+                    api.state(night.dag, run),
+                    list(api.tasks(night.dag, run).values()),
+                )
                 ended = [task for task in tasks if task.end and task.state not in _WAITING]
-                progress.update(bars[night], total=len(tasks), completed=len(ended), doing=_doing(tasks))
+                progress.update(
+                    bars[night], total=len(tasks), completed=len(ended), doing=_doing(tasks)
+                )
                 if not screen.is_terminal:
                     _say(screen, night, [task for task in ended if task.name not in said[night]])
                 said[night] |= {task.name for task in ended}

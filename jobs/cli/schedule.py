@@ -16,7 +16,9 @@ class To(StrEnum):
 
 
 def switch(
-    to: Annotated[To | None, typer.Argument(help="Switch it; without a word, only say what it is.")] = None,
+    to: Annotated[
+        To | None, typer.Argument(help="Switch it; without a word, only say what it is.")
+    ] = None,
 ) -> None:
     """Say whether the nights start by themselves, or switch it: Airflow follows within five minutes.
 

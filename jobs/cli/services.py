@@ -37,9 +37,11 @@ def up(
         schedule.begin_off(chosen, schedule.NEW)
     with _Board(screen, "waiting for the services") as board:
         endpoints = embedded.up(
-            chosen, board.show, scheduler=not stores,
+            chosen,
+            board.show,
+            scheduler=not stores,
             migrate=lambda: run.migrate(chosen, lambda line: board.show("migrate", line)),
-        )  # fmt: skip
+        )
     for name, url in endpoints.items():
         screen.say(f"{name:24} {masking.public(url)}")
     if not stores:

@@ -24,10 +24,14 @@ _WHOLE = 1_000_000  # columns: no line is cut or wrapped
 class Screen(Console):
     """A console that shows text of any origin; bars and clocks of Rich work on it as usual."""
 
-    def __init__(self, stderr: bool = False, file: IO[str] | None = None, width: int | None = None) -> None:
+    def __init__(
+        self, stderr: bool = False, file: IO[str] | None = None, width: int | None = None
+    ) -> None:
         stream = file or (sys.stderr if stderr else sys.stdout)
         width = width if width or stream.isatty() else _WHOLE
-        super().__init__(stderr=stderr, file=file, width=width, markup=False, emoji=False, highlight=False)
+        super().__init__(
+            stderr=stderr, file=file, width=width, markup=False, emoji=False, highlight=False
+        )
 
     def say(self, text: str = "", style: str = "") -> None:
         """Print lines of text."""

@@ -36,9 +36,13 @@ def simulate(
     days: Annotated[int, typer.Option(min=1, help="How many days.")],
     customers: Annotated[int, typer.Option(min=1, help="About two transactions a day each.")],
     merchants: Annotated[int | None, typer.Option(min=1, help="Default: two per customer.")] = None,
-    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day.")] = _HANDBOOK_START,
+    start: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day.")
+    ] = _HANDBOOK_START,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same rows.")] = 0,
-    label_delay_days: Annotated[float, typer.Option(min=0, help="Days from a fraud to its report.")] = 7,
+    label_delay_days: Annotated[
+        float, typer.Option(min=0, help="Days from a fraud to its report.")
+    ] = 7,
     label_jitter_days: Annotated[
         float, typer.Option(min=0, help="Random days added to the delay, at most.")
     ] = 0,
@@ -68,7 +72,11 @@ def simulate(
         def progress(done: int) -> None:
             show("simulating", done / days)
 
-        made = to_files(to, wanted, progress) if to else to_database(settings.load().source, wanted, progress)
+        made = (
+            to_files(to, wanted, progress)
+            if to
+            else to_database(settings.load().source, wanted, progress)
+        )
     share = made.frauds / max(made.transactions, 1)
     typer.echo(
         f"{made.transactions:,} transactions on {days} days, {made.frauds:,} of them fraud ({share:.2%})"
@@ -82,7 +90,9 @@ def transactions(
     label_column: Annotated[
         str | None, typer.Option(help="The file's column that says fraud or not.")
     ] = None,
-    label_delay_days: Annotated[float, typer.Option(min=0, help="From a transaction to its label.")] = 7,
+    label_delay_days: Annotated[
+        float, typer.Option(min=0, help="From a transaction to its label.")
+    ] = 7,
     labels: Annotated[
         Labels,
         typer.Option(

@@ -27,11 +27,14 @@ _START = datetime(2018, 4, 1)
 def load_ratings(
     given: Given,
     form: Form = Format.auto,
-    scale: Annotated[str, typer.Option(metavar="MIN..MAX", help="A rating outside is rejected.")] = "0..10",
+    scale: Annotated[
+        str, typer.Option(metavar="MIN..MAX", help="A rating outside is rejected.")
+    ] = "0..10",
     since: Annotated[
         datetime,
         typer.Option(
-            formats=["%Y-%m-%d"], help="A rating before this day, or more than a day ahead, is rejected."
+            formats=["%Y-%m-%d"],
+            help="A rating before this day, or more than a day ahead, is rejected.",
         ),
     ] = datetime(1990, 1, 1),
 ) -> None:
@@ -90,7 +93,9 @@ def load_interactions(given: Given) -> None:
 
 def simulate_ratings(
     days: Annotated[int, typer.Option(min=1, help="How many days.")],
-    users: Annotated[int, typer.Option(min=1, help="About one movie a day each; a few watch many.")],
+    users: Annotated[
+        int, typer.Option(min=1, help="About one movie a day each; a few watch many.")
+    ],
     movies: Annotated[int | None, typer.Option(min=1, help="Default: one for two users.")] = None,
     start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day.")] = _START,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same rows.")] = 0,
@@ -114,7 +119,11 @@ def simulate_ratings(
         def progress(done: int) -> None:
             show("simulating", done / days)
 
-        made = to_files(to, wanted, progress) if to else to_database(settings.load().source, wanted, progress)
+        made = (
+            to_files(to, wanted, progress)
+            if to
+            else to_database(settings.load().source, wanted, progress)
+        )
     typer.echo(
         f"{made.views:,} views, {made.ratings:,} ratings and {made.likes:,} likes of {made.movies:,} movies on {days} days"
     )

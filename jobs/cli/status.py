@@ -66,10 +66,14 @@ def _range(text: str | None) -> tuple[date | None, date | None]:
         first, last = map(date.fromisoformat, text.split(".."))
     except ValueError:
         raise ConfigError(
-            "--range is not two days", input=text, remedy="write FIRST..LAST, as in 2018-05-01..2018-05-31"
+            "--range is not two days",
+            input=text,
+            remedy="write FIRST..LAST, as in 2018-05-01..2018-05-31",
         ) from None
     if first > last:
-        raise ConfigError("--range ends before it begins", input=text, remedy=f"write {last}..{first}")
+        raise ConfigError(
+            "--range ends before it begins", input=text, remedy=f"write {last}..{first}"
+        )
     return first, last
 
 
@@ -77,7 +81,10 @@ def _served(screen: Screen, chosen: Settings, pipeline: str) -> None:
     from jobs.stores.serving import publications, schema
 
     with schema.connect(chosen.postgres) as session:
-        served, known = publications.served(session, pipeline), publications.every(session, pipeline)
+        served, known = (
+            publications.served(session, pipeline),
+            publications.every(session, pipeline),
+        )
     if served is None:
         screen.say(f"{pipeline}: nothing has been published")
         return
@@ -88,7 +95,9 @@ def _served(screen: Screen, chosen: Settings, pipeline: str) -> None:
     if age(served.at) != age(version.created_at):  # a rollback came back to it
         screen.item("since", f"{age(served.at)} ago, {served.reason}")
     screen.item("model", f"version {version.model_version} ({(version.model_digest or '')[:12]})")
-    screen.item("rows", ", ".join(f"{name} {count:,}" for name, count in version.row_counts.items()))
+    screen.item(
+        "rows", ", ".join(f"{name} {count:,}" for name, count in version.row_counts.items())
+    )
     screen.item("previous", served.previous or "none")
 
 
@@ -107,7 +116,9 @@ def _decisions(screen: Screen, chosen: Settings, pipeline: str) -> None:
             screen.item("", f"{len(passed)} checks passed")
 
 
-def _history(screen: Screen, chosen: Settings, pipeline: str, start: date | None, end: date | None) -> None:
+def _history(
+    screen: Screen, chosen: Settings, pipeline: str, start: date | None, end: date | None
+) -> None:
     from jobs.core import params
     from jobs.core.usecase import parameters
     from jobs.steps.frame import STEPS
@@ -122,7 +133,9 @@ def _history(screen: Screen, chosen: Settings, pipeline: str, start: date | None
     for step in STEPS:
         if done := sorted(each.date for each in known.values() if each.step == step):
             # The days before the first training have nothing that could be trained, judged or served.
-            since = max(first, start or done[0]) if step in INGEST else max(done[0], start or done[0])
+            since = (
+                max(first, start or done[0]) if step in INGEST else max(done[0], start or done[0])
+            )
             missing = lineage.holes(known, step, since, end or done[-1])
             gaps = f"holes: {ranges(missing)}" if missing else ""
             screen.item(step, f"{len(done):4} days, {done[0]} to {done[-1]}  {gaps}".rstrip())
@@ -139,7 +152,9 @@ def _history(screen: Screen, chosen: Settings, pipeline: str, start: date | None
 def _is_empty(manifest: Manifest) -> bool:
     from jobs.steps.validate import NOT_EMPTY
 
-    return any(check["name"].endswith(NOT_EMPTY) and not check["passed"] for check in manifest.checks)
+    return any(
+        check["name"].endswith(NOT_EMPTY) and not check["passed"] for check in manifest.checks
+    )
 
 
 def _stale(runs: Iterable[Stale]) -> Iterator[str]:
@@ -189,7 +204,9 @@ def _serving_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
     from jobs.stores import promotions
     from jobs.stores.serving import publications, stores
 
-    with stores.connect(chosen.postgres, chosen.redis, pipeline, tables(pipeline).PREDICTIONS) as both:
+    with stores.connect(
+        chosen.postgres, chosen.redis, pipeline, tables(pipeline).PREDICTIONS
+    ) as both:
         for publication in both.kept():
             yield f"publication {pipeline} {publication.version} {publication.date} {publication.state}"
             for table, rows in both.contents(publication).items():

@@ -26,20 +26,26 @@ Pipeline = Annotated[str, typer.Option(help="The use case: fraud or movies.")]
 Dates = Annotated[
     list[datetime],
     typer.Option(
-        formats=["%Y-%m-%d"], help="The UTC day D. Repeat it to run several days, one after the other."
+        formats=["%Y-%m-%d"],
+        help="The UTC day D. Repeat it to run several days, one after the other.",
     ),
 ]
 Refresh = Annotated[
-    bool, typer.Option("--refresh", help="Also read tables without an event time again, which D already has.")
+    bool,
+    typer.Option(
+        "--refresh", help="Also read tables without an event time again, which D already has."
+    ),
 ]
 Receipt = Annotated[
-    Path | None, typer.Option(help="Write what was produced, without times, to this file (for DVC).")
+    Path | None,
+    typer.Option(help="Write what was produced, without times, to this file (for DVC)."),
 ]
 Force = Annotated[
     bool, typer.Option("--force", help="Run a date far from every day of the source and the lake.")
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run/--no-dry-run", help="List what would be removed, without removing it.")
+    bool,
+    typer.Option("--dry-run/--no-dry-run", help="List what would be removed, without removing it."),
 ]
 
 
@@ -68,7 +74,9 @@ def execute(
     log.set_up()
     named = {"attempt": attempt} if (attempt := os.environ.get(ATTEMPT)) else {}
     for day in date:
-        manifest = frame.execute(Run(pipeline, step, day.date(), **named), settings.load(), **options)
+        manifest = frame.execute(
+            Run(pipeline, step, day.date(), **named), settings.load(), **options
+        )
         if receipt:
             write_receipt(manifest, receipt)
 
@@ -77,7 +85,9 @@ def write_receipt(manifest: Manifest, path: Path) -> None:
     """What was produced and decided, without times, as the file that DVC and Airflow's tasks read."""
     decided = {name: manifest.facts[name] for name in DECISIONS if name in manifest.facts}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(manifest.receipt() | {"decided": decided}, indent=1, sort_keys=True) + "\n")
+    path.write_text(
+        json.dumps(manifest.receipt() | {"decided": decided}, indent=1, sort_keys=True) + "\n"
+    )
 
 
 def add_to(app: typer.Typer, names: tuple[str, ...]) -> None:
@@ -99,28 +109,51 @@ def _command(step: str) -> Callable[..., None]:
     ) -> None:
         execute(step, pipeline, date, receipt, refresh=refresh, force=force)
 
-    def sweeping(pipeline: Pipeline, date: Dates, receipt: Receipt = None, dry_run: DryRun = True) -> None:
+    def sweeping(
+        pipeline: Pipeline, date: Dates, receipt: Receipt = None, dry_run: DryRun = True
+    ) -> None:
         execute(step, pipeline, date, receipt, dry_run=dry_run)
 
     def approving(
-        pipeline: Pipeline, date: Dates,
-        answer: Annotated[Answer, typer.Option(help="The answer of a person; `asked`: there is none yet.")],
+        pipeline: Pipeline,
+        date: Dates,
+        answer: Annotated[
+            Answer, typer.Option(help="The answer of a person; `asked`: there is none yet.")
+        ],
         receipt: Receipt = None,
         by: Annotated[str, typer.Option(help="Who answered.")] = "",
         comment: Annotated[str, typer.Option(help="Why.")] = "",
-        dag_run: Annotated[str, typer.Option(help="The run of Airflow that asks; leave it out in a shell.")] = "",
-    ) -> None:  # fmt: skip
-        execute(step, pipeline, date, receipt, answer=answer.value, by=by, comment=comment, dag_run=dag_run)
+        dag_run: Annotated[
+            str, typer.Option(help="The run of Airflow that asks; leave it out in a shell.")
+        ] = "",
+    ) -> None:
+        execute(
+            step,
+            pipeline,
+            date,
+            receipt,
+            answer=answer.value,
+            by=by,
+            comment=comment,
+            dag_run=dag_run,
+        )
 
     def promoting(
-        pipeline: Pipeline, date: Dates, receipt: Receipt = None,
-        dag_run: Annotated[str, typer.Option(help="Count only an answer of this run of Airflow, or of a shell.")] = "",
-    ) -> None:  # fmt: skip
+        pipeline: Pipeline,
+        date: Dates,
+        receipt: Receipt = None,
+        dag_run: Annotated[
+            str, typer.Option(help="Count only an answer of this run of Airflow, or of a shell.")
+        ] = "",
+    ) -> None:
         execute(step, pipeline, date, receipt, **({"dag_run": dag_run} if dag_run else {}))
 
     special: dict[str, Callable[..., None]] = {
-        "extract": extracting, "housekeeping": sweeping, "approve": approving, "promote": promoting,
-    }  # fmt: skip
+        "extract": extracting,
+        "housekeeping": sweeping,
+        "approve": approving,
+        "promote": promoting,
+    }
     return special.get(step, command)
 
 
@@ -128,6 +161,4 @@ def _help(step: str) -> str:
     """The first line of the step's module, read from its file: importing it would import Spark."""
     source = (Path(__file__).parents[1] / "steps" / f"{step}.py").read_text()
     summary = source.split('"""')[1].partition(":")[2].strip().split("\n\n")[0]
-    return (
-        f"{summary[:1].upper()}{summary[1:]}\n\nExample: nightshift {step} --pipeline fraud --date 2018-07-10"
-    )
+    return f"{summary[:1].upper()}{summary[1:]}\n\nExample: nightshift {step} --pipeline fraud --date 2018-07-10"

@@ -85,9 +85,14 @@ class _Watch(xgb.callback.TrainingCallback):  # type: ignore[misc]
 
 
 def train(
-    parameters: dict[str, Any], matrix: xgb.DMatrix, plan: Plan, *, stage: str = "fit",
-    evaluation: xgb.DMatrix | None = None, checkpoints: Checkpoints | None = None,
-) -> xgb.Booster:  # fmt: skip
+    parameters: dict[str, Any],
+    matrix: xgb.DMatrix,
+    plan: Plan,
+    *,
+    stage: str = "fit",
+    evaluation: xgb.DMatrix | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> xgb.Booster:
     """The booster after the plan's rounds, from the latest checkpoint of the stage on, on the CPU from now on.
 
     `parameters` holds `seed`. Same parameters, data and plan: same bytes on the CPU, whatever was interrupted.
@@ -104,14 +109,23 @@ def train(
         since, before = time.monotonic(), progress.rounds
         with term_waits() as told:
             booster = xgb.train(
-                parameters | {"seed": parameters["seed"] + before}, matrix, plan.segment_from(before),
-                evals=evaluations, callbacks=[_Watch(plan, progress, stage)], verbose_eval=False,
+                parameters | {"seed": parameters["seed"] + before},
+                matrix,
+                plan.segment_from(before),
+                evals=evaluations,
+                callbacks=[_Watch(plan, progress, stage)],
+                verbose_eval=False,
                 xgb_model=bytearray(data) if data else None,
-            )  # fmt: skip
+            )
             booster.set_attr(**{_STATE: json.dumps(asdict(progress))})
             data = bytes(booster.save_raw("ubj"))
             kept.save(name, progress.rounds, data)
-        LOG.info("boosted", stage=stage, rounds=progress.rounds, seconds=round(time.monotonic() - since, 2))
+        LOG.info(
+            "boosted",
+            stage=stage,
+            rounds=progress.rounds,
+            seconds=round(time.monotonic() - since, 2),
+        )
         if told:
             raise StoreError(
                 f"told to end after {progress.rounds} of {plan.rounds} rounds of {stage}; they are kept",

@@ -11,19 +11,27 @@ if TYPE_CHECKING:
 
 
 def bootstrap_interval(
-    ours: np.ndarray, theirs: np.ndarray | None = None, seed: int = 0, draws: int = 1000, level: float = 0.95
+    ours: np.ndarray,
+    theirs: np.ndarray | None = None,
+    seed: int = 0,
+    draws: int = 1000,
+    level: float = 0.95,
 ) -> tuple[float, float]:
     """The percentile interval of the mean of `ours`, or of ours - theirs, paired.
 
     One value an example, of both in one order. (NaN, NaN) without examples.
     """
     values = (
-        np.asarray(ours, float) if theirs is None else np.asarray(ours, float) - np.asarray(theirs, float)
+        np.asarray(ours, float)
+        if theirs is None
+        else np.asarray(ours, float) - np.asarray(theirs, float)
     )
     if not len(values):
         return float("nan"), float("nan")
     chance = np.random.default_rng(seed)
-    return _percentiles(np.array([chance.choice(values, len(values)).mean() for _ in range(draws)]), level)
+    return _percentiles(
+        np.array([chance.choice(values, len(values)).mean() for _ in range(draws)]), level
+    )
 
 
 def metric_interval(
@@ -39,7 +47,9 @@ def metric_interval(
     found = []
     for _ in range(draws):
         weights = chance.multinomial(ours.units, even)
-        found.append(ours.value(metric, weights) - (theirs.value(metric, weights) if theirs else 0.0))
+        found.append(
+            ours.value(metric, weights) - (theirs.value(metric, weights) if theirs else 0.0)
+        )
     return _percentiles(np.array(found), level)
 
 

@@ -23,11 +23,20 @@ class Card:
 
     def to_markdown(self) -> str:
         return "\n".join(
-            [*self._head(), *self._metrics(), *self._slices(), *self._gate(), *self._drift(), *self._limits()]
+            [
+                *self._head(),
+                *self._metrics(),
+                *self._slices(),
+                *self._gate(),
+                *self._drift(),
+                *self._limits(),
+            ]
         )
 
     def _head(self) -> Iterator[str]:
-        days = sorted({name.rpartition("/")[2] for name in self.snapshot.reads if "/validate/" in name})
+        days = sorted(
+            {name.rpartition("/")[2] for name in self.snapshot.reads if "/validate/" in name}
+        )
         data = self.snapshot.facts
         yield f"# {markdown(self.train.pipeline)}, model of {self.train.date}"
         yield from (
@@ -42,8 +51,12 @@ class Card:
     def _metrics(self) -> Iterator[str]:
         theirs: Mapping[str, float] = self.gate.facts.get("champion_metrics") or {}
         head = ("metric", "this model", "the champion before")
-        known = [(name, value) for name, value in self.gate.facts["metrics"].items() if "." not in name]
-        rows = [(markdown(name), _number(value), _number(theirs.get(name))) for name, value in known]
+        known = [
+            (name, value) for name, value in self.gate.facts["metrics"].items() if "." not in name
+        ]
+        rows = [
+            (markdown(name), _number(value), _number(theirs.get(name))) for name, value in known
+        ]
         yield from _table("Metrics on the holdout", head, rows)
 
     def _slices(self) -> Iterator[str]:
@@ -54,7 +67,9 @@ class Card:
         yield from _table("Slices", ("slice", "metric of the gate", "positives or users"), rows)
 
     def _gate(self) -> Iterator[str]:
-        verdict = f"Gate: {self.gate.facts['verdict']} (mode {self.gate.facts.get('mode', 'enforce')})"
+        verdict = (
+            f"Gate: {self.gate.facts['verdict']} (mode {self.gate.facts.get('mode', 'enforce')})"
+        )
         yield from (
             "",
             f"## {verdict}",

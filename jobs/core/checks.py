@@ -49,11 +49,15 @@ def equal(name: str, value: float, expected: float, message: str = "") -> Check:
     return Check(name, value == expected, value, expected, message=message)
 
 
-def at_least(name: str, value: float, floor: float, severity: Severity = "fail", message: str = "") -> Check:
+def at_least(
+    name: str, value: float, floor: float, severity: Severity = "fail", message: str = ""
+) -> Check:
     return Check(name, value >= floor, value, floor, severity, message)
 
 
-def at_most(name: str, value: float, ceiling: float, severity: Severity = "fail", message: str = "") -> Check:
+def at_most(
+    name: str, value: float, ceiling: float, severity: Severity = "fail", message: str = ""
+) -> Check:
     return Check(name, value <= ceiling, value, ceiling, severity, message)
 
 

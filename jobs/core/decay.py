@@ -39,10 +39,14 @@ class Pooled:
         pairs = [(each.value(metric, part), part.sum()) for each, part in drawn]
         pairs = [(value, weight) for value, weight in pairs if value == value]
         total = sum(weight for _, weight in pairs)
-        return float(sum(value * weight for value, weight in pairs) / total) if total else float("nan")
+        return (
+            float(sum(value * weight for value, weight in pairs) / total) if total else float("nan")
+        )
 
 
-def windows(table: pa.Table, after: date, days: int, length: int) -> Iterator[tuple[pa.Table, pa.Table]]:
+def windows(
+    table: pa.Table, after: date, days: int, length: int
+) -> Iterator[tuple[pa.Table, pa.Table]]:
     """(what was known before, the window) of each whole window of `length` days, newest first, within the last `days`
     days of `table` and later than `after`; those without rows are left out.
 
@@ -53,7 +57,9 @@ def windows(table: pa.Table, after: date, days: int, length: int) -> Iterator[tu
     while end and (start := end - timedelta(days=length - 1)) > max(
         after, pc.max(dates).as_py() - timedelta(days=days)
     ):
-        inside = pc.and_(pc.greater_equal(dates, pa.scalar(start)), pc.less_equal(dates, pa.scalar(end)))
+        inside = pc.and_(
+            pc.greater_equal(dates, pa.scalar(start)), pc.less_equal(dates, pa.scalar(end))
+        )
         if (rows := table.filter(inside)).num_rows:
             yield table.filter(pc.less(dates, pa.scalar(start))), rows
         end = start - timedelta(days=1)
@@ -85,8 +91,14 @@ def _unjudged(judged: Pooled, metric: str, baseline: float | None) -> str:
 
 
 def _outcome(
-    metric: str, value: float | None, limit: float | None, passed: bool, rows: int, reference_rows: int, message: str
-) -> Outcome:  # fmt: skip
+    metric: str,
+    value: float | None,
+    limit: float | None,
+    passed: bool,
+    rows: int,
+    reference_rows: int,
+    message: str,
+) -> Outcome:
     return Outcome(
         "labelled",
         "target",

@@ -28,7 +28,9 @@ def bytes_digest(data: bytes) -> str:
 
 def json_digest(value: Any) -> str:
     """Digest of a JSON value, whatever the order of its keys."""
-    return bytes_digest(json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode())
+    return bytes_digest(
+        json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()
+    )
 
 
 def table_digest(table: pa.Table, key: Sequence[str]) -> str:
@@ -57,7 +59,9 @@ def _decoded(table: pa.Table) -> pa.Table:
 
 def _feed(sha: Any, array: pa.Array) -> None:
     """Feed one column: its kind, its validity, then its values with nulls as zeros."""
-    if isinstance(array, pa.ChunkedArray):  # combine_chunks keeps an empty or oversized column chunked
+    if isinstance(
+        array, pa.ChunkedArray
+    ):  # combine_chunks keeps an empty or oversized column chunked
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     if pa.types.is_null(array.type):
         array = array.cast(pa.string())  # an all-null column has no kind of its own in some stores

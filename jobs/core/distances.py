@@ -39,10 +39,14 @@ def measure(pairs: Sequence[Pair]) -> Measured:
 
         columns = DataDefinition(
             numerical_columns=[names[each.key] for each in pairs if each.watched.holds == "number"],
-            categorical_columns=[names[each.key] for each in pairs if each.watched.holds == "category"],
+            categorical_columns=[
+                names[each.key] for each in pairs if each.watched.holds == "category"
+            ],
         )
         metrics = [
-            ValueDrift(column=names[each.key], method=each.watched.method, threshold=each.watched.threshold)
+            ValueDrift(
+                column=names[each.key], method=each.watched.method, threshold=each.watched.threshold
+            )
             for each in pairs
         ]
         told = Report(metrics, include_tests=True).run(
@@ -51,7 +55,9 @@ def measure(pairs: Sequence[Pair]) -> Measured:
         data = json.loads(told.json(), parse_float=_rounded)
         distances = {each["config"]["column"]: float(each["value"]) for each in data["metrics"]}
         values = {key: distances[name] for key, name in names.items()}
-        return Measured(values, told.get_html_str(as_iframe=False).encode(), json.dumps(data).encode())
+        return Measured(
+            values, told.get_html_str(as_iframe=False).encode(), json.dumps(data).encode()
+        )
 
 
 def _shown(pair: Pair, values: pd.Series) -> pd.Series:

@@ -59,9 +59,19 @@ def pair(
     severity = watched.severity if there[1] else "warn"
     return None, [
         Outcome(
-            scope, "data", f"{watched.name}.schema", "schema", None, None, severity, False, len(now), len(then), reason
+            scope,
+            "data",
+            f"{watched.name}.schema",
+            "schema",
+            None,
+            None,
+            severity,
+            False,
+            len(now),
+            len(then),
+            reason,
         )
-    ]  # fmt: skip
+    ]
 
 
 def gates(pair: Pair, params: CheckDriftParams) -> Iterator[Outcome]:
@@ -80,7 +90,9 @@ def gates(pair: Pair, params: CheckDriftParams) -> Iterator[Outcome]:
         )
     now, then = known(pair.now), known(pair.then)
     if len(now) >= params.min_rows and len(then):
-        constant = now.nunique() == 1 and then.value_counts(normalize=True).iloc[0] < NEARLY_CONSTANT
+        constant = (
+            now.nunique() == 1 and then.value_counts(normalize=True).iloc[0] < NEARLY_CONSTANT
+        )
         message = f"always {now.iloc[0]}" if constant else ""
         yield pair.outcome(float(constant), 0, not constant, message, "constant")
     if pair.watched.holds == "category" and len(now) and len(then):
@@ -116,11 +128,16 @@ def _holds(kind: pa.DataType, holds: str) -> bool:
         return True
     if holds == "category":
         return bool(
-            pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
+            pa.types.is_string(kind)
+            or pa.types.is_large_string(kind)
+            or pa.types.is_dictionary(kind)
         )
     return bool(
-        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)
-    )  # fmt: skip
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_decimal(kind)
+    )
 
 
 def _series(column: pa.ChunkedArray, holds: str) -> pd.Series:

@@ -21,7 +21,9 @@ _JAVA = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH")
 _SPARK = ("SPARK_", "_SPARK_", "PYSPARK_", "_PYSPARK_", "HADOOP_", "YARN_")
 _CLUSTER = ("SPARK_CONF_DIR", "HADOOP_", "YARN_")
 
-_HOST = re.compile(r"(https?://)?[*.]*[a-z0-9_-]+(\.[a-z0-9_-]+)*(:[0-9]{1,5}|/[0-9]{1,2})?", re.IGNORECASE)
+_HOST = re.compile(
+    r"(https?://)?[*.]*[a-z0-9_-]+(\.[a-z0-9_-]+)*(:[0-9]{1,5}|/[0-9]{1,2})?", re.IGNORECASE
+)
 
 
 def settle() -> None:
@@ -45,7 +47,9 @@ def ours(given: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in given.items() if name != "PYTHONHOME"}
     if "PYTHONPATH" in kept:
         entries = kept["PYTHONPATH"].split(os.pathsep)
-        kept["PYTHONPATH"] = os.pathsep.join(entry for entry in entries if not _has_another_spark(entry))
+        kept["PYTHONPATH"] = os.pathsep.join(
+            entry for entry in entries if not _has_another_spark(entry)
+        )
     # Files are UTF-8, and no module in the folder that a command is called from is taken for one of ours.
     kept |= {"PYTHONUTF8": "1", "PYTHONSAFEPATH": "1"}
     usable = {name: value for name, value in kept.items() if not _is_unusable_proxy(name, value)}
@@ -62,7 +66,11 @@ def no_proxy(given: Mapping[str, str]) -> str:
 
 def proxies(given: Mapping[str, str]) -> dict[str, str]:
     """What of `given` says how other hosts are reached, and the exception of the loopback."""
-    return {name: value for name, value in ours(given).items() if name.lower() in (*_PROXIES, "no_proxy")}
+    return {
+        name: value
+        for name, value in ours(given).items()
+        if name.lower() in (*_PROXIES, "no_proxy")
+    }
 
 
 def for_java(given: Mapping[str, str], cluster: bool = False) -> dict[str, str]:
@@ -82,7 +90,11 @@ def for_java(given: Mapping[str, str], cluster: bool = False) -> dict[str, str]:
 def _has_another_spark(entry: str) -> bool:
     """Whether an entry of the module path has a PySpark or Py4J, which would hide the one that is installed here."""
     here = sysconfig.get_path("purelib")
-    if not entry or not Path(here, "pyspark").exists() or Path(entry).resolve() == Path(here).resolve():
+    if (
+        not entry
+        or not Path(here, "pyspark").exists()
+        or Path(entry).resolve() == Path(here).resolve()
+    ):
         return False
     return any(module.name in ("pyspark", "py4j") for module in pkgutil.iter_modules([entry]))
 
@@ -92,7 +104,9 @@ def _is_unusable_proxy(name: str, value: str) -> bool:
     if name.lower() not in _PROXIES or "://" not in value:
         return False
     scheme = value.partition("://")[0].lower()
-    return scheme not in ("http", "https") and not (scheme.startswith("socks") and find_spec("socksio"))
+    return scheme not in ("http", "https") and not (
+        scheme.startswith("socks") and find_spec("socksio")
+    )
 
 
 def _readable(entries: list[str]) -> Iterator[str]:

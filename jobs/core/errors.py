@@ -17,7 +17,9 @@ class NightshiftError(Exception):
     where: str = ""  # "<pipeline>/<step> <date>", filled in by the step that was running
     why: str = ""  # the engine's own reason, where `what` is ours
     trace: str = ""  # the file with the whole trace
-    section: str = ""  # of docs/runbook.md; where it is empty, the sections of the step that failed apply
+    section: str = (
+        ""  # of docs/runbook.md; where it is empty, the sections of the step that failed apply
+    )
 
     exit_code = 1
     general_section = ""  # of an error of this class that names none

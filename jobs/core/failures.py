@@ -20,7 +20,9 @@ from jobs.core.failure_rules import ENGINES, RULES, SECTIONS, Rule
 _LONGEST = 400  # characters of an engine's reason
 _CAUSED = re.compile(r"^Caused by: (?:[\w.$]+(?:Exception|Error)\w*: )?(.+)$", re.MULTILINE)
 _NOISE = re.compile(r"^(?:\[[\d:]+\] \S+\.\w+:\d+: |[\w.$]+(?:Exception|Error): )")
-_INNER = re.compile(r"^.*\(Caused by (?:\w+\()?['\"]?(.*?)['\"]?\)\).*$")  # of urllib3, around what it was
+_INNER = re.compile(
+    r"^.*\(Caused by (?:\w+\()?['\"]?(.*?)['\"]?\)\).*$"
+)  # of urllib3, around what it was
 _FILE = re.compile(r"(?:(?:file|s3a?|gs|hdfs|abfss?):/+|/)[^\s'\"]*?\.parquet")
 _OF_A_STEP = re.compile(r"(?P<pipeline>[^/]+)/(?P<step>[^/]+)/(?P<date>\d{4}-\d\d-\d\d)/[^/]+$")
 
@@ -37,12 +39,16 @@ def explain(error: BaseException, input: str = "") -> NightshiftError:
     beside = traces.of_engines() if engine == "Spark" else ""
     text = "\n".join([*map(_text, links), beside])
     rule = next(rule for rule in RULES if rule.fits(engine, text))
-    file = next((str(name) for link in links if (name := getattr(link, "filename", None))), "") or _file(text)
+    file = next(
+        (str(name) for link in links if (name := getattr(link, "filename", None))), ""
+    ) or _file(text)
     return rule.kind(
-        rule.what.format(engine=engine or "the step"), rule.remedy.format(again=_again(file)), file or (input if engine else ""),
+        rule.what.format(engine=engine or "the step"),
+        rule.remedy.format(again=_again(file)),
+        file or (input if engine else ""),
         why=_reason("\n".join([*map(_said, links), beside]), rule),
         section=_section(rule, engine, file, input),
-    )  # fmt: skip
+    )
 
 
 @contextmanager
@@ -68,7 +74,9 @@ def engine_of(error: BaseException) -> str:
 def _section(rule: Rule, engine: str, file: str, input: str) -> str:
     """The section of the runbook: of a store that does not do its work, of a file; "" where it is the step's, or a setting's."""
     if rule.kind is StoreError:
-        return "the-source-is-down" if input.startswith("the source, ") else SECTIONS.get(engine, "")
+        return (
+            "the-source-is-down" if input.startswith("the source, ") else SECTIONS.get(engine, "")
+        )
     return "a-file-of-the-lake-is-gone-or-damaged" if rule.kind is DataError and file else ""
 
 
@@ -108,7 +116,11 @@ def _said(error: BaseException) -> str:
         said = str(error)
     except Exception:
         return type(error).__name__
-    return f"{type(error).__name__}: {said}" if isinstance(error, KeyError) else said or type(error).__name__
+    return (
+        f"{type(error).__name__}: {said}"
+        if isinstance(error, KeyError)
+        else said or type(error).__name__
+    )
 
 
 def _modules(traceback: TracebackType | None) -> Iterator[str]:

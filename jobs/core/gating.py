@@ -23,7 +23,9 @@ def absolute(metrics: Mapping[str, float], params: GateParams) -> Iterator[Check
         yield at_most(f"ceiling.{name}", metrics.get(name, math.nan), ceiling)
 
 
-def against(ours: Judged, theirs: Judged, params: GateParams, again: bool = False) -> Iterator[Check]:
+def against(
+    ours: Judged, theirs: Judged, params: GateParams, again: bool = False
+) -> Iterator[Check]:
     """The challenger against the champion on the same holdout: the margin, its paired interval, and every slice.
 
     `again`: the challenger was champion once and was rolled back; then the low end of the interval must be above 0.
@@ -52,10 +54,14 @@ def _slices(ours: Judged, theirs: Judged, params: GateParams) -> Iterator[Check]
             yield Check(f"slice.{name}", True, evidence, least, "warn", message)
             continue
         message = f"{params.metric} {mine:.4f} against the champion's {champions[name][0]:.4f}"
-        yield at_least(f"slice.{name}", mine - champions[name][0], -params.max_slice_loss, message=message)
+        yield at_least(
+            f"slice.{name}", mine - champions[name][0], -params.max_slice_loss, message=message
+        )
 
 
-def null_growth(train: pa.Table, holdout: pa.Table, columns: Sequence[str], params: GateParams) -> Check:
+def null_growth(
+    train: pa.Table, holdout: pa.Table, columns: Sequence[str], params: GateParams
+) -> Check:
     """By how much that of `columns` which grew most is null more often in the holdout than it was in training."""
     shares = {name: (_null_share(train, name), _null_share(holdout, name)) for name in columns}
     name, (before, now) = max(shares.items(), key=lambda item: item[1][1] - item[1][0])

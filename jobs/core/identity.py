@@ -58,7 +58,10 @@ def ranges(dates: Iterable[date], limit: int = 10) -> str:
             spans[-1].append(day)
         else:
             spans.append([day])
-    shown = [f"{span[0]}..{span[-1]} ({len(span)} days)" if len(span) > 1 else f"{span[0]}" for span in spans]
+    shown = [
+        f"{span[0]}..{span[-1]} ({len(span)} days)" if len(span) > 1 else f"{span[0]}"
+        for span in spans
+    ]
     rest = sum(map(len, spans[limit:]))
     return ", ".join(shown[:limit]) + (f" and {rest:,} more days" if rest else "")
 

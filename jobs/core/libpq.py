@@ -54,9 +54,14 @@ def session(dsn: str, application: str, **settings: str) -> connection:
     with _alone(dsn):
         # Keepalives: a holder of a lock whose machine vanished must not block the others for hours.
         opened = psycopg2.connect(
-            dsn, application_name=application[:63], client_encoding="UTF8", connect_timeout=10,
-            keepalives_idle=30, keepalives_interval=10, keepalives_count=3,
-        )  # fmt: skip
+            dsn,
+            application_name=application[:63],
+            client_encoding="UTF8",
+            connect_timeout=10,
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
+        )
     try:
         _apply(opened, {**SETTINGS, **settings})
     except BaseException:

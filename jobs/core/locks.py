@@ -94,7 +94,9 @@ def _try(session: connection, name: str) -> bool:
     return bool(row and row[0])
 
 
-def _row(session: connection, name: str, query: str, values: tuple[int, ...]) -> tuple[Any, ...] | None:
+def _row(
+    session: connection, name: str, query: str, values: tuple[int, ...]
+) -> tuple[Any, ...] | None:
     """The first row that `query` finds; StoreError when the session has died."""
     try:
         with session.cursor() as cursor:

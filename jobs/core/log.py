@@ -19,7 +19,11 @@ _FIELDS = ("pipeline", "step", "date", "attempt")
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        event = {"at": _utc(record), "level": record.levelname.lower(), "event": record.getMessage()}
+        event = {
+            "at": _utc(record),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
         event |= {name: str(getattr(record, name)) for name in _FIELDS if hasattr(record, name)}
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
@@ -31,7 +35,8 @@ class _Human(logging.Formatter):
         where = f"{record.pipeline}/{record.step} {record.date} " if hasattr(record, "step") else ""  # type: ignore[attr-defined]
         # The parts of an error, each a line of its own, make one line here.
         data = " ".join(
-            f"{key}={value}".replace("\n  ", " ") for key, value in getattr(record, "data", {}).items()
+            f"{key}={value}".replace("\n  ", " ")
+            for key, value in getattr(record, "data", {}).items()
         )
         event = printable(f"{where}{record.getMessage()} {data}".rstrip())
         line = f"{_utc(record)[11:19]} {record.levelname.lower():7} {event}"

@@ -68,8 +68,12 @@ class Manifest(Frozen):
     def receipt(self) -> dict[str, Any]:
         """What does not change when the same run is repeated: outputs and the model, without times."""
         outputs = sorted((o.name, o.rows, o.digest) for o in self.outputs)
-        return {"step": f"{self.pipeline}/{self.step}", "date": str(self.date), "outputs": outputs,
-                "model_digest": self.model_digest}  # fmt: skip
+        return {
+            "step": f"{self.pipeline}/{self.step}",
+            "date": str(self.date),
+            "outputs": outputs,
+            "model_digest": self.model_digest,
+        }
 
     def output(self, name: str) -> Dataset:
         """The output called `name`; DataError names those there are."""
@@ -77,7 +81,9 @@ class Manifest(Frozen):
             if dataset.name == name:
                 return dataset
         known = ", ".join(dataset.name for dataset in self.outputs) or "none"
-        raise DataError(f"{self.name} has no output {name}; it has {known}", remedy="run that step again")
+        raise DataError(
+            f"{self.name} has no output {name}; it has {known}", remedy="run that step again"
+        )
 
     def to_bytes(self) -> bytes:
         return self.model_dump_json(indent=1).encode()

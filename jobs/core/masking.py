@@ -14,7 +14,9 @@ from typing import TextIO, cast
 from urllib.parse import unquote, unquote_plus
 
 HIDDEN = "***"
-SHORTEST = 4  # characters; a shorter password is masked inside addresses only, else no word would be left
+SHORTEST = (
+    4  # characters; a shorter password is masked inside addresses only, else no word would be left
+)
 
 # In an address, whatever stands between `://` and the last `@` before the next address, if it begins like a login.
 _LOGIN = re.compile(r"(?<=://)(?:[^\s/?#@:]*:(?:(?!://)\S)*|[^\s/?#@]*)@")
@@ -47,10 +49,19 @@ def passwords(address: str) -> set[str]:
     Where a raw `/`, `?`, `#` or `@` makes it ambiguous where the login ends, all readings count.
     """
     _, separator, rest = address.partition("://")
-    logins = {re.split(r"[/?#]", rest)[0].rpartition("@")[0], rest.rpartition("@")[0]} if separator else set()
+    logins = (
+        {re.split(r"[/?#]", rest)[0].rpartition("@")[0], rest.rpartition("@")[0]}
+        if separator
+        else set()
+    )
     secrets = {login.partition(":")[2] for login in logins}
     secrets |= {_unquoted(match[2]) for match in _KEYWORD.finditer(address)}
-    return {form for secret in secrets for form in (secret, unquote(secret), unquote_plus(secret)) if form}
+    return {
+        form
+        for secret in secrets
+        for form in (secret, unquote(secret), unquote_plus(secret))
+        if form
+    }
 
 
 def public(address: str) -> str:
@@ -111,7 +122,11 @@ def masked(stream: TextIO) -> TextIO:
 @lru_cache(maxsize=8)
 def _any_of(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
     """What finds each of them in any of its written forms; None for none."""
-    return re.compile("|".join("".join(map(_forms, secret)) for secret in secrets)) if secrets else None
+    return (
+        re.compile("|".join("".join(map(_forms, secret)) for secret in secrets))
+        if secrets
+        else None
+    )
 
 
 def _forms(character: str) -> str:

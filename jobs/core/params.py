@@ -24,7 +24,9 @@ class Section(BaseModel):
 
     @property
     def digest(self) -> str:
-        from jobs.core.digest import json_digest  # and Arrow, which Airflow's parsing of DAGs does without
+        from jobs.core.digest import (
+            json_digest,
+        )  # and Arrow, which Airflow's parsing of DAGs does without
 
         return json_digest(self.model_dump(mode="json", exclude=set(self.undigested)))
 
@@ -32,7 +34,9 @@ class Section(BaseModel):
 class ExtractParams(Section):
     undigested = frozenset({"max_gap_days"})
 
-    volume_window_days: int = Field(7, ge=1, description="days before D whose mean volume is recorded")
+    volume_window_days: int = Field(
+        7, ge=1, description="days before D whose mean volume is recorded"
+    )
     max_gap_days: int = Field(
         31,
         ge=1,
@@ -54,16 +58,23 @@ class ValidateParams(Section):
 
 class TrainParams(Section):
     device: Asked = Field(
-        "auto", description="that trains: `auto` takes a GPU where there is one, `cuda` insists on it"
+        "auto",
+        description="that trains: `auto` takes a GPU where there is one, `cuda` insists on it",
     )
     checkpoint_rounds: int = Field(
-        200, ge=1, description="rounds of boosting between two checkpoints; another number draws otherwise"
+        200,
+        ge=1,
+        description="rounds of boosting between two checkpoints; another number draws otherwise",
     )
 
 
 class PublishParams(Section):
-    keep_versions: int = Field(10, ge=2, description="newest versions that retention keeps in Postgres")
-    keep_days: int = Field(30, ge=1, description="days of event tables that retention keeps in Postgres")
+    keep_versions: int = Field(
+        10, ge=2, description="newest versions that retention keeps in Postgres"
+    )
+    keep_days: int = Field(
+        30, ge=1, description="days of event tables that retention keeps in Postgres"
+    )
     redis_batch: int = Field(10_000, ge=1, description="keys per round trip to Redis")
 
 
@@ -80,30 +91,43 @@ class HousekeepingParams(Section):
         description="age from which files that no manifest names and staging tables go; no step takes as long",
     )
     checkpoint_days: int = Field(
-        7, ge=1, description="days after which the checkpoints of a training go, from the newest of them on"
+        7,
+        ge=1,
+        description="days after which the checkpoints of a training go, from the newest of them on",
     )
 
 
 class CheckDriftParams(Section):
     window_days: int = Field(7, ge=2, description="days of the trailing window, D included")
-    sample_rows: int = Field(5_000, ge=100, description="examples, at most, that are kept of D and compared")
-    min_rows: int = Field(500, ge=2, description="values below which a column is too small to judge")
+    sample_rows: int = Field(
+        5_000, ge=100, description="examples, at most, that are kept of D and compared"
+    )
+    min_rows: int = Field(
+        500, ge=2, description="values below which a column is too small to judge"
+    )
     thresholds: dict[str, float] = Field(
         {},
         description="distance from which a column has drifted, in place of the one of jobs/<pipeline>/drift.py",
     )
     severities: dict[str, Severity] = Field(
-        {}, description="what that means: `fail` is drift, `warn` is reported; in place of the one there"
+        {},
+        description="what that means: `fail` is drift, `warn` is reported; in place of the one there",
     )
     max_null_growth: float = Field(
-        0.1, ge=0, le=1, description="by how much a column may be null more often than in the reference"
+        0.1,
+        ge=0,
+        le=1,
+        description="by how much a column may be null more often than in the reference",
     )
     max_unseen_share: float = Field(
         0.02, ge=0, le=1, description="share of rows that may have a category the reference lacks"
     )
     metric: str = Field("roc_auc", description="the metric of the champion whose loss is decay")
     max_degradation: float = Field(
-        0.05, ge=0, lt=1, description="loss of it, as a share of the baseline, above which it is decay"
+        0.05,
+        ge=0,
+        lt=1,
+        description="loss of it, as a share of the baseline, above which it is decay",
     )
     decay_days: int = Field(
         30, ge=1, description="latest labelled days on which the champion is judged again"
@@ -126,7 +150,8 @@ class RetrainParams(Section):
 
 class GateParams(Section):
     mode: Literal["enforce", "warn"] = Field(
-        "enforce", description="`warn` promotes whatever the checks say, and says so beside the verdict"
+        "enforce",
+        description="`warn` promotes whatever the checks say, and says so beside the verdict",
     )
     metric: str = Field(
         "average_precision", description="the metric in which the challenger must beat the champion"
@@ -201,7 +226,10 @@ class AlertParams(Section):
         description="Airflow connection of type apprise that alerts go to; without it they are only logged",
     )
     published_by_hour: int = Field(
-        6, ge=3, le=23, description="hour (UTC) by which the tables of the day before are to be served"
+        6,
+        ge=3,
+        le=23,
+        description="hour (UTC) by which the tables of the day before are to be served",
     )
 
 
@@ -225,7 +253,9 @@ def load(path: Path) -> dict[str, Any]:
             f"{path} is not YAML: {error}", remedy="mend the line that the message names"
         ) from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} is no mapping of pipelines", remedy="begin it with `<pipeline>:`")
+        raise ConfigError(
+            f"{path} is no mapping of pipelines", remedy="begin it with `<pipeline>:`"
+        )
     return values
 
 
@@ -293,7 +323,8 @@ def pipeline_values(path: Path, pipeline: str) -> dict[str, Any]:
     values = load(path)
     if not isinstance(values.get(pipeline), dict):
         raise ConfigError(
-            f"no section {pipeline} in {path}", remedy=f"sections there: {', '.join(values) or 'none'}"
+            f"no section {pipeline} in {path}",
+            remedy=f"sections there: {', '.join(values) or 'none'}",
         )
     return dict(values[pipeline])
 

@@ -19,7 +19,9 @@ _DEFAULT = {"train": "gpu"}
 
 def _pinned(image: str) -> str:
     if not re.search(r"(:(?!latest$)[\w.-]+|@sha256:[0-9a-f]{64})$", image):
-        raise ValueError("an image is pinned by a digest (@sha256:...) or by a tag other than latest")
+        raise ValueError(
+            "an image is pinned by a digest (@sha256:...) or by a tag other than latest"
+        )
     return image
 
 
@@ -37,24 +39,38 @@ class Size(Section):
 
 
 class KubernetesParams(Section):
-    namespace: str = Field("nightshift-jobs", description="where the pods of steps run, and nothing else")
+    namespace: str = Field(
+        "nightshift-jobs", description="where the pods of steps run, and nothing else"
+    )
     images: dict[str, Image] = Field({}, description="images by name, each with its tag or digest")
     sizes: dict[str, Size] = Field({}, description="what a pod may have, by name")
-    endpoints: str = Field("nightshift-endpoints", description="ConfigMap with the URLs of lake and MLflow")
+    endpoints: str = Field(
+        "nightshift-endpoints", description="ConfigMap with the URLs of lake and MLflow"
+    )
     stores: str = Field("nightshift-stores", description="Secret with what these ask for")
     params: str = Field("nightshift-params", description="ConfigMap with this file as params.yaml")
-    service_account: str = Field("nightshift-step", description="of the pods; they get no token of it")
+    service_account: str = Field(
+        "nightshift-step", description="of the pods; they get no token of it"
+    )
     gpu_nodes: dict[str, str] = Field(
         {"nvidia.com/gpu.present": "true"}, description="labels of the nodes that have GPUs"
     )
     deferrable: bool = Field(False, description="wait for pods in the triggerer, without a worker")
-    schedule_timeout_s: int = Field(1800, ge=1, description="seconds until a node must have been found")
-    startup_timeout_s: int = Field(900, ge=1, description="seconds until the image must have been pulled")
+    schedule_timeout_s: int = Field(
+        1800, ge=1, description="seconds until a node must have been found"
+    )
+    startup_timeout_s: int = Field(
+        900, ge=1, description="seconds until the image must have been pulled"
+    )
     grace_s: int = Field(
-        60, ge=1, description="seconds between being told to end and being killed: for one checkpoint"
+        60,
+        ge=1,
+        description="seconds between being told to end and being killed: for one checkpoint",
     )
     poll_s: int = Field(5, ge=1, description="seconds between two looks at a pod that starts")
-    keep_failed_days: int = Field(7, ge=0, description="days that failed pods stay, to be looked at")
+    keep_failed_days: int = Field(
+        7, ge=0, description="days that failed pods stay, to be looked at"
+    )
 
 
 def kubernetes(path: Path) -> KubernetesParams:

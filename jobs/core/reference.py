@@ -41,9 +41,13 @@ class Reference:
     def to_bytes(self) -> bytes:
         """The same reference gives the same bytes."""
         about = {
-            "fitted_until": str(self.fitted_until), "holdout_days": self.holdout_days, "baseline": dict(self.baseline),
-        }  # fmt: skip
-        told = self.rows.replace_schema_metadata({_ABOUT: json.dumps(about, sort_keys=True).encode()})
+            "fitted_until": str(self.fitted_until),
+            "holdout_days": self.holdout_days,
+            "baseline": dict(self.baseline),
+        }
+        told = self.rows.replace_schema_metadata(
+            {_ABOUT: json.dumps(about, sort_keys=True).encode()}
+        )
         buffer = io.BytesIO()
         pq.write_table(told, buffer, compression="zstd")
         return buffer.getvalue()
@@ -55,25 +59,36 @@ def read(data: bytes) -> Reference:
         rows = pq.read_table(io.BytesIO(data))
         about = json.loads((rows.schema.metadata or {})[_ABOUT])
         found = Reference(
-            rows, date.fromisoformat(about["fitted_until"]), about["holdout_days"], about["baseline"]
+            rows,
+            date.fromisoformat(about["fitted_until"]),
+            about["holdout_days"],
+            about["baseline"],
         )
         empty = not rows.num_rows or "split" not in rows.column_names
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise DataError(f"the champion's reference cannot be read: {error}", remedy=_REMEDY) from None
+        raise DataError(
+            f"the champion's reference cannot be read: {error}", remedy=_REMEDY
+        ) from None
     if empty:
         raise DataError("the champion's reference is empty", remedy=_REMEDY)
     return found
 
 
 def of(
-    usecase: Drift, key: Sequence[str], model: Any, train: pa.Table, holdout: pa.Table, baseline: Mapping[str, float]
-) -> Reference:  # fmt: skip
+    usecase: Drift,
+    key: Sequence[str],
+    model: Any,
+    train: pa.Table,
+    holdout: pa.Table,
+    baseline: Mapping[str, float],
+) -> Reference:
     """The reference of a model that was fitted on `train` and judged on `holdout` with the metrics `baseline`."""
     every, first = pa.concat_tables([train, holdout]), pc.min(holdout["date"]).as_py()
     early = sample(usecase.examples(train, pc.min(train["date"]).as_py()), key, ROWS)
     late = usecase.predictions(model, sample(usecase.examples(every, first), key, ROWS), every)
     rows = pa.concat_tables(
-        [_marked(early, "train", usecase), _marked(late, "holdout", usecase)], promote_options="default"
+        [_marked(early, "train", usecase), _marked(late, "holdout", usecase)],
+        promote_options="default",
     )
     numbers = {name: value for name, value in sorted(baseline.items()) if value == value}
     days = (pc.max(holdout["date"]).as_py() - first).days + 1

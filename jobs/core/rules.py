@@ -19,4 +19,6 @@ def first_of(rows: pd.DataFrame, *rules: tuple[pd.Series, str]) -> pd.Series:
 def garbled(rows: pd.DataFrame) -> pd.Series:
     """Whether any text of the row holds what no text should."""
     texts = rows.select_dtypes(["object", "string"]).astype("string")
-    return pd.concat([texts[name].str.contains(_GARBLED, regex=True) for name in texts], axis=1).any(axis=1)
+    return pd.concat(
+        [texts[name].str.contains(_GARBLED, regex=True) for name in texts], axis=1
+    ).any(axis=1)

@@ -21,11 +21,14 @@ def check(path: Path, pipeline: str, steps: Collection[str]) -> None:
     models = parameters(pipeline)
     wrong = [*_wrong(*_readings(path, pipeline, models, steps))]
     if not wrong:
-        sections = {step: params.section(path, pipeline, step, model) for step, model in models.items()}
+        sections = {
+            step: params.section(path, pipeline, step, model) for step, model in models.items()
+        }
         wrong = [*conflicts(pipeline, sections), *_wrong(partial(_watched, pipeline, sections))]
     if wrong:
         raise ConfigError(
-            "; ".join(wrong), remedy=f"mend {path}; `nightshift params {pipeline}` explains every key"
+            "; ".join(wrong),
+            remedy=f"mend {path}; `nightshift params {pipeline}` explains every key",
         )
 
 

@@ -62,7 +62,8 @@ class Settings:
             return {}
         except ValueError:
             raise ConfigError(
-                f"{self.endpoints_file} is not JSON", remedy="write it anew with `make down` and `make up`"
+                f"{self.endpoints_file} is not JSON",
+                remedy="write it anew with `make down` and `make up`",
             ) from None
 
     @property

@@ -11,7 +11,9 @@ from difflib import get_close_matches
 
 # Cc: control characters. Cf: invisible ones that reorder or hide text. Cs: halves of a pair. Zl, Zp: line ends.
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_JOINERS = "\u200c\u200d"  # Cf, but part of the spelling of Persian and Indian languages and of emoji
+_JOINERS = (
+    "\u200c\u200d"  # Cf, but part of the spelling of Persian and Indian languages and of emoji
+)
 
 # What Markdown acts on anywhere, and at the start of a line. An underscore within a word is only an underscore.
 _SPECIAL = re.compile(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])")
@@ -32,7 +34,9 @@ def printable(text: str, keep: str = "") -> str:
 def printable_json(document: str) -> str:
     """A JSON document in which control characters are JSON's escapes (`\\u001b`): the same values, safe to show."""
     return "".join(
-        character if character == "\n" or not _unprintable(character) else json.dumps(character)[1:-1]
+        character
+        if character == "\n" or not _unprintable(character)
+        else json.dumps(character)[1:-1]
         for character in document
     )
 

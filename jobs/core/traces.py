@@ -25,7 +25,9 @@ def write(error: BaseException, folder: Path, name: str) -> str:
     text = "".join(traceback.format_exception(error))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(mask(f"{text}\n{of_engines()}"), encoding="utf-8", errors="backslashreplace")
+        path.write_text(
+            mask(f"{text}\n{of_engines()}"), encoding="utf-8", errors="backslashreplace"
+        )
     except OSError as failed:
         return f"could not be written to {path} ({failed.strerror})"
     return str(path)

@@ -172,7 +172,11 @@ class Model(Protocol):
     BESIDE: tuple[str, ...]
 
     def fit(
-        self, table: pa.Table, params: Any, *beside: pa.Table, checkpoints: Checkpoints | None = None
+        self,
+        table: pa.Table,
+        params: Any,
+        *beside: pa.Table,
+        checkpoints: Checkpoints | None = None,
     ) -> Any: ...
     def load(self, data: bytes) -> Any: ...
     def judge(self, model: Any, train: pa.Table, holdout: pa.Table) -> Judged: ...
@@ -193,9 +197,14 @@ class Predictions(Protocol):
 
     def look_back(self, params: Any) -> int: ...
     def build(
-        self, model: Any, events: pa.Table, past: pa.Table | None,
-        seen: Mapping[str, pa.Table], day: date, params: Any,
-    ) -> dict[str, pa.Table]: ...  # fmt: skip
+        self,
+        model: Any,
+        events: pa.Table,
+        past: pa.Table | None,
+        seen: Mapping[str, pa.Table],
+        day: date,
+        params: Any,
+    ) -> dict[str, pa.Table]: ...
     def disagreement(
         self, model: Callable[[], Any], examples: pa.Table, predicted: pa.Table
     ) -> tuple[int, int]: ...
@@ -222,7 +231,9 @@ class Drift(Protocol):
 def module(pipeline: str, name: str) -> Any:
     """The module `name` of a use case; ConfigError for an unknown pipeline."""
     if pipeline not in PIPELINES:
-        raise ConfigError("there is no such pipeline", input=pipeline, remedy=choice(pipeline, PIPELINES))
+        raise ConfigError(
+            "there is no such pipeline", input=pipeline, remedy=choice(pipeline, PIPELINES)
+        )
     return importlib.import_module(f"jobs.{pipeline}.{name}")
 
 

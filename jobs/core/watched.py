@@ -69,7 +69,9 @@ class Outcome:
     def as_check(self) -> Check:
         """For the manifest; what was not judged counts as 0."""
         value, threshold = self.value or 0.0, self.threshold or 0.0
-        return Check(f"{self.scope}.{self.name}", self.passed, value, threshold, self.severity, self.message)
+        return Check(
+            f"{self.scope}.{self.name}", self.passed, value, threshold, self.severity, self.message
+        )
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,28 @@ class Pair:
         return f"{self.scope} {self.watched.name}"
 
     def outcome(
-        self, value: float | None, threshold: float | None, passed: bool, message: str = "", gate: str = ""
+        self,
+        value: float | None,
+        threshold: float | None,
+        passed: bool,
+        message: str = "",
+        gate: str = "",
     ) -> Outcome:
         """Of the distance, or of a gate beside it."""
         name = f"{self.watched.name}.{gate}" if gate else self.watched.name
         return Outcome(
-            self.scope, "data" if gate else self.kind, name, gate or self.watched.method, value, threshold,
-            self.watched.severity, passed, len(self.now), len(self.then), message,
-        )  # fmt: skip
+            self.scope,
+            "data" if gate else self.kind,
+            name,
+            gate or self.watched.method,
+            value,
+            threshold,
+            self.watched.severity,
+            passed,
+            len(self.now),
+            len(self.then),
+            message,
+        )
 
 
 def configured(watched: Sequence[Watched], params: CheckDriftParams) -> list[Watched]:

@@ -59,27 +59,36 @@ def run(table: pa.Table, plan: Plan, params: TrainParams) -> Iterator[dict[str, 
         fitted = model.fit(train, params)
         baseline = handbook.fit_and_score(train, test, params.seed, params.threads)
         yield {
-            "train": [str(train_days[0]), str(train_days[-1])], "test": [str(test_days[0]), str(test_days[-1])],
-            "rows": test.num_rows, "rounds": fitted.rounds,
-            **_measure(test, model.score(fitted, test)), "baseline": _measure(test, baseline),
-        }  # fmt: skip
+            "train": [str(train_days[0]), str(train_days[-1])],
+            "test": [str(test_days[0]), str(test_days[-1])],
+            "rows": test.num_rows,
+            "rounds": fitted.rounds,
+            **_measure(test, model.score(fitted, test)),
+            "baseline": _measure(test, baseline),
+        }
 
 
 def summarise(folds: list[dict[str, Any]]) -> dict[str, Any]:
     """Folds with their mean and standard deviation, the model's and the baseline's."""
     baselines = [fold["baseline"] for fold in folds]
     return {
-        "folds": [{key: value for key, value in fold.items() if key != "baseline"} for fold in folds],
-        "mean": _over(folds, np.mean), "std": _over(folds, np.std),
-        "baseline": _over(baselines, np.mean), "baseline_std": _over(baselines, np.std),
-    }  # fmt: skip
+        "folds": [
+            {key: value for key, value in fold.items() if key != "baseline"} for fold in folds
+        ],
+        "mean": _over(folds, np.mean),
+        "std": _over(folds, np.std),
+        "baseline": _over(baselines, np.mean),
+        "baseline_std": _over(baselines, np.std),
+    }
 
 
 def _over(rows: list[dict[str, Any]], function: Any) -> dict[str, float]:
     return {name: float(function([row[name] for row in rows])) for name in METRICS}
 
 
-def _test_rows(table: pa.Table, plan: Plan, train_days: list[date], test_days: list[date]) -> pa.Table:
+def _test_rows(
+    table: pa.Table, plan: Plan, train_days: list[date], test_days: list[date]
+) -> pa.Table:
     """The test days without the customers whose fraud is known by then.
 
     Known on test day d: frauds of the training days, and of the days up to d - delay_days - 1.

@@ -67,9 +67,7 @@ def _ratio(above: str, below: str) -> str:
 def _deviation(count: str, total: str, squares: str) -> str:
     """Standard deviation of the population, from exact sums; null below two values."""
     mean = f"(double({total}) / {count})"
-    return (
-        f"CASE WHEN {count} >= 2 THEN sqrt(greatest(double({squares}) / {count} - {mean} * {mean}, 0D)) END"
-    )
+    return f"CASE WHEN {count} >= 2 THEN sqrt(greatest(double({squares}) / {count} - {mean} * {mean}, 0D)) END"
 
 
 def _moments(entity: str, n: int) -> dict[str, str]:
@@ -121,14 +119,35 @@ def _derived() -> dict[str, str]:
 DERIVED = _derived()
 
 FEATURES = (
-    "amount", "hour", "night", "weekend", *CATEGORIES,
+    "amount",
+    "hour",
+    "night",
+    "weekend",
+    *CATEGORIES,
     *(f"customer_{measure}_{n}" for n in WINDOWS for measure in ("count", "mean", "max", "std")),
-    "amount_over_mean", "amount_z", "seconds_since_previous", "customer_today_count", "customer_today_sum",
+    "amount_over_mean",
+    "amount_z",
+    "seconds_since_previous",
+    "customer_today_count",
+    "customer_today_sum",
     "customer_today_max",
     *(f"customer_frauds_{n}" for n in WINDOWS),
-    "genuine_mean", "amount_over_genuine", "amount_genuine_z", "max_over_genuine_7",
-    "max_over_mean_7", "mean_over_mean_7", "std_over_mean_7", "std_over_mean_30",
-    *(f"merchant_{measure}_{n}" for n in WINDOWS for measure in ("count", "mean", "risk", "frauds", "fraud_mean")),
-    "merchant_today_frauds", "merchant_today_matured",
-    "merchant_days_since_genuine", "merchant_fraud_streak", "merchant_fraud_streak_days",
-)  # fmt: skip
+    "genuine_mean",
+    "amount_over_genuine",
+    "amount_genuine_z",
+    "max_over_genuine_7",
+    "max_over_mean_7",
+    "mean_over_mean_7",
+    "std_over_mean_7",
+    "std_over_mean_30",
+    *(
+        f"merchant_{measure}_{n}"
+        for n in WINDOWS
+        for measure in ("count", "mean", "risk", "frauds", "fraud_mean")
+    ),
+    "merchant_today_frauds",
+    "merchant_today_matured",
+    "merchant_days_since_genuine",
+    "merchant_fraud_streak",
+    "merchant_fraud_streak_days",
+)

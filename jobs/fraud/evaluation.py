@@ -60,7 +60,10 @@ class Judged:
     def slices(self, metric: str) -> dict[str, tuple[float, int]]:
         """The metric in each slice, NaN where a class is missing, and its frauds."""
         return {
-            name: (WEIGHTED[metric](self.labels[rows], self.scores[rows]), int(self.labels[rows].sum()))
+            name: (
+                WEIGHTED[metric](self.labels[rows], self.scores[rows]),
+                int(self.labels[rows].sum()),
+            )
             for name, rows in self.slices_of.items()
         }
 
@@ -69,8 +72,15 @@ def slices(holdout: pa.Table) -> dict[str, np.ndarray]:
     """Which rows are in which slice: the latest days, the night, large amounts, customers seldom seen."""
     days = holdout["date"].to_numpy()
     amounts, nights = (np.asarray(holdout[name].to_numpy(), float) for name in ("amount", "night"))
-    seen = np.nan_to_num(np.asarray(holdout["customer_count_30"].to_numpy(zero_copy_only=False), float))
-    latest = days > days.max() - np.timedelta64(LATEST_DAYS, "D") if len(days) else np.zeros(0, bool)
+    seen = np.nan_to_num(
+        np.asarray(holdout["customer_count_30"].to_numpy(zero_copy_only=False), float)
+    )
+    latest = (
+        days > days.max() - np.timedelta64(LATEST_DAYS, "D") if len(days) else np.zeros(0, bool)
+    )
     return {
-        "latest": latest, "night": nights == 1, "large_amount": amounts >= LARGE, "new_customer": seen < FEW,
-    }  # fmt: skip
+        "latest": latest,
+        "night": nights == 1,
+        "large_amount": amounts >= LARGE,
+        "new_customer": seen < FEW,
+    }

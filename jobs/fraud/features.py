@@ -83,7 +83,9 @@ def training_days(day: date, params: SnapshotParams) -> Days:
     """Rows of the training and holdout days; labels reported up to D; aggregates of every window before them."""
     train, holdout = split_days(day, params)
     first, last = train[0], holdout[-1]
-    windows = list(days(first - timedelta(days=LONGEST + params.label_delay_days), last - timedelta(days=1)))
+    windows = list(
+        days(first - timedelta(days=LONGEST + params.label_delay_days), last - timedelta(days=1))
+    )
     return {
         "transactions": train + holdout,
         MATURED_TODAY: [each - timedelta(days=params.label_delay_days) for each in train + holdout],
@@ -124,7 +126,9 @@ def training_set(frames: Frames, day: date, params: SnapshotParams) -> DataFrame
     _, holdout = split_days(day, params)
     split = F.when(F.col("date") >= F.lit(holdout[0]), "holdout").otherwise("train")
     label = F.coalesce(F.col(LABEL), F.lit(False)).alias(LABEL)
-    table = with_features(frames, params.label_delay_days).join(last_labels(frames), "transaction_id", "left")
+    table = with_features(frames, params.label_delay_days).join(
+        last_labels(frames), "transaction_id", "left"
+    )
     return table.select(*_ROW, split.alias("split"), *FEATURES, label)
 
 
@@ -148,13 +152,17 @@ def with_features(frames: Frames, delay: int) -> DataFrame:
     rows = frames["transactions"].withColumn("date", F.to_date("event_time"))
     for entity in ("customer", "merchant"):
         windows = _windows(rows, frames[f"{entity}_daily"], entity, delay)
-        rows = _earlier_today(rows, frames, entity, delay).join(windows, ["date", f"{entity}_id"], "left")
+        rows = _earlier_today(rows, frames, entity, delay).join(
+            windows, ["date", f"{entity}_id"], "left"
+        )
         rows = _add_today(rows, entity)
     previous = F.greatest("customer_today_last", "customer_last")
     seconds = (F.unix_micros("event_time") - F.unix_micros(previous)) / 1e6
     rows = rows.withColumn("seconds_since_previous", F.when(seconds <= LONGEST * 86_400, seconds))
     # One projection for all: an alias may be used by those after it, and each withColumn would be a plan of its own.
-    return rows.selectExpr("*", *(f"{expression} AS {name}" for name, expression in DERIVED.items()))
+    return rows.selectExpr(
+        "*", *(f"{expression} AS {name}" for name, expression in DERIVED.items())
+    )
 
 
 def _earlier_today(rows: DataFrame, frames: Frames, entity: str, delay: int) -> DataFrame:
@@ -167,7 +175,10 @@ def _earlier_today(rows: DataFrame, frames: Frames, entity: str, delay: int) -> 
 
     def happened(frame: DataFrame, moment: Column, what: str) -> DataFrame:
         return frame.select(
-            F.to_date(moment).alias("date"), f"{entity}_id", moment.alias("moment"), F.lit(1).alias(what)
+            F.to_date(moment).alias("date"),
+            f"{entity}_id",
+            moment.alias("moment"),
+            F.lit(1).alias(what),
         )
 
     reported = happened(frames["fraud_labels"].where("is_fraud"), F.col("reported_at"), "reported")
@@ -177,15 +188,17 @@ def _earlier_today(rows: DataFrame, frames: Frames, entity: str, delay: int) -> 
         together = together.unionByName(other, allowMissingColumns=True)
     by_time = Window.partitionBy("date", f"{entity}_id").orderBy(F.unix_micros("moment"))
     earlier, amount = by_time.rangeBetween(Window.unboundedPreceding, -1), F.col("amount_minor")
-    made = together.withColumns({
-        f"{entity}_today_count": F.count("transaction_id").over(earlier),
-        f"{entity}_today_sum": F.coalesce(F.sum(amount).over(earlier), F.lit(0)),
-        f"{entity}_today_squares": F.coalesce(F.sum(_square(amount)).over(earlier), F.lit(0)),
-        f"{entity}_today_max": F.max(amount).over(earlier),
-        f"{entity}_today_last": F.max("event_time").over(earlier),
-        f"{entity}_today_frauds": F.count("reported").over(earlier),
-        f"{entity}_today_matured": F.count("matured").over(earlier),
-    })  # fmt: skip
+    made = together.withColumns(
+        {
+            f"{entity}_today_count": F.count("transaction_id").over(earlier),
+            f"{entity}_today_sum": F.coalesce(F.sum(amount).over(earlier), F.lit(0)),
+            f"{entity}_today_squares": F.coalesce(F.sum(_square(amount)).over(earlier), F.lit(0)),
+            f"{entity}_today_max": F.max(amount).over(earlier),
+            f"{entity}_today_last": F.max("event_time").over(earlier),
+            f"{entity}_today_frauds": F.count("reported").over(earlier),
+            f"{entity}_today_matured": F.count("matured").over(earlier),
+        }
+    )
     return made.where("transaction_id IS NOT NULL").drop("moment", "reported", "matured")
 
 
@@ -234,12 +247,15 @@ def _measures(daily: DataFrame, entity: str, delay: int) -> DataFrame:
     from pyspark.sql import functions as F
 
     happened = daily.select(
-        "date", f"{entity}_id", *(F.expr(f"{column} AS {name}") for name, column in HAPPENED[entity].items())
+        "date",
+        f"{entity}_id",
+        *(F.expr(f"{column} AS {name}") for name, column in HAPPENED[entity].items()),
     )
     matured = daily.select(
-        F.date_add("date", delay).alias("date"), f"{entity}_id",
+        F.date_add("date", delay).alias("date"),
+        f"{entity}_id",
         *(F.expr(f"{column} AS {name}") for name, column in MATURED[entity].items()),
-    )  # fmt: skip
+    )
     together = happened.unionByName(matured, allowMissingColumns=True)
     sums = [F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in SUMMED[entity]]
     return together.groupBy("date", f"{entity}_id").agg(

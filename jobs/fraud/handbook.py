@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 WINDOWS = (1, 7, 30)
 FEATURES = (
-    "amount", "weekend", "night",
+    "amount",
+    "weekend",
+    "night",
     *(f"handbook_customer_{measure}_{n}" for n in WINDOWS for measure in ("count", "mean")),
     *(f"handbook_terminal_{measure}_{n}" for n in WINDOWS for measure in ("count", "risk")),
-)  # fmt: skip
+)
 TREES, DEPTH, LEARNING_RATE = 100, 3, 0.1
 
 _DAY = 86_400_000_000  # microseconds
@@ -60,8 +62,12 @@ def with_features(rows: DataFrame, delay_days: int) -> DataFrame:
 def fit_and_score(train: pa.Table, test: pa.Table, seed: int, threads: int) -> np.ndarray:
     """The baseline's probability of fraud for each row of `test`."""
     parameters = {
-        "objective": "binary:logistic", "max_depth": DEPTH, "learning_rate": LEARNING_RATE, "seed": seed, "nthread": threads,
-    }  # fmt: skip
+        "objective": "binary:logistic",
+        "max_depth": DEPTH,
+        "learning_rate": LEARNING_RATE,
+        "seed": seed,
+        "nthread": threads,
+    }
     booster = xgb.train(parameters, _matrix(train), num_boost_round=TREES, verbose_eval=False)
     scores: np.ndarray = booster.predict(_matrix(test))
     return scores

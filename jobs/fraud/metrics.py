@@ -18,7 +18,9 @@ def roc_auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None =
     return float(roc_auc_score(labels, scores, sample_weight=weights))
 
 
-def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
+def average_precision(
+    labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None
+) -> float:
     """Sum over thresholds of precision times the step in recall; NaN without a positive."""
     if not labels.sum():
         return float("nan")
@@ -50,7 +52,9 @@ def _day_precision(cards: pd.DataFrame, found: set[object], k: int) -> float:
     return len(hits) / k
 
 
-def calibration(labels: np.ndarray, scores: np.ndarray, bins: int = 10) -> Iterator[tuple[float, float, int]]:
+def calibration(
+    labels: np.ndarray, scores: np.ndarray, bins: int = 10
+) -> Iterator[tuple[float, float, int]]:
     """(mean score, share of frauds, rows) of each equally populated bin, lowest scores first."""
     for part in np.array_split(np.argsort(scores, kind="stable"), bins):
         if len(part):
@@ -59,20 +63,28 @@ def calibration(labels: np.ndarray, scores: np.ndarray, bins: int = 10) -> Itera
 
 def calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
     """Expected calibration error: the mean over rows of |mean score - share of frauds| of the row's bin."""
-    return sum(abs(score - share) * rows for score, share, rows in calibration(labels, scores)) / len(labels)
+    return sum(
+        abs(score - share) * rows for score, share, rows in calibration(labels, scores)
+    ) / len(labels)
 
 
 def confusion(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
     """Counts at the threshold (score >= threshold is flagged)."""
     flagged, fraud = scores >= threshold, labels == 1
     return {
-        "true_positives": float((flagged & fraud).sum()), "false_positives": float((flagged & ~fraud).sum()),
-        "false_negatives": float((~flagged & fraud).sum()), "true_negatives": float((~flagged & ~fraud).sum()),
-    }  # fmt: skip
+        "true_positives": float((flagged & fraud).sum()),
+        "false_positives": float((flagged & ~fraud).sum()),
+        "false_negatives": float((~flagged & fraud).sum()),
+        "true_negatives": float((~flagged & ~fraud).sum()),
+    }
 
 
 def summary(
-    labels: np.ndarray, scores: np.ndarray, days: np.ndarray, customers: np.ndarray, threshold: float
+    labels: np.ndarray,
+    scores: np.ndarray,
+    days: np.ndarray,
+    customers: np.ndarray,
+    threshold: float,
 ) -> dict[str, float]:
     """Everything above by name, with precision and recall at the threshold (0 where nothing was flagged)."""
     counts = confusion(labels, scores, threshold)
@@ -84,5 +96,7 @@ def summary(
         "precision": hits / max(1.0, hits + counts["false_positives"]),
         "recall": hits / max(1.0, hits + counts["false_negatives"]),
         "calibration_error": calibration_error(labels, scores),
-        "rows": float(len(labels)), "frauds": float(labels.sum()), **counts,
-    }  # fmt: skip
+        "rows": float(len(labels)),
+        "frauds": float(labels.sum()),
+        **counts,
+    }

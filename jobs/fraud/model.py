@@ -85,16 +85,22 @@ def fit_with(
     early, late = split_by_day(table, params.validation_days)
     native = _native(parameters, params)
     booster = boosting.train(
-        native, _matrix(early, vocabulary),
+        native,
+        _matrix(early, vocabulary),
         Plan(params.n_estimators, params.checkpoint_rounds, params.early_stopping_rounds),
-        stage=f"{prefix}fit", evaluation=_matrix(late, vocabulary), checkpoints=checkpoints,
-    )  # fmt: skip
+        stage=f"{prefix}fit",
+        evaluation=_matrix(late, vocabulary),
+        checkpoints=checkpoints,
+    )
     rounds = booster.num_boosted_rounds()
     if params.refit:
         booster = boosting.train(
-            native, _matrix(table, vocabulary), Plan(rounds, params.checkpoint_rounds),
-            stage=f"{prefix}refit", checkpoints=checkpoints,
-        )  # fmt: skip
+            native,
+            _matrix(table, vocabulary),
+            Plan(rounds, params.checkpoint_rounds),
+            stage=f"{prefix}refit",
+            checkpoints=checkpoints,
+        )
     told = {
         "features": list(FEATURES),
         "vocabulary": vocabulary,
@@ -161,7 +167,9 @@ def importance(model: Model) -> dict[str, float]:
     return dict(sorted(named.items(), key=lambda item: (-item[1], item[0])))
 
 
-def search(table: pa.Table, params: TrainParams, checkpoints: Checkpoints | None = None) -> dict[str, Any]:
+def search(
+    table: pa.Table, params: TrainParams, checkpoints: Checkpoints | None = None
+) -> dict[str, Any]:
     """The best of `search_trials` random parameter sets, by mean average precision over 5 time-ordered folds.
 
     The set in params.yaml is the first trial, so the search never does worse than it on the folds.
@@ -172,11 +180,14 @@ def search(table: pa.Table, params: TrainParams, checkpoints: Checkpoints | None
     ]
     folds = list(time_folds(table, params.search_folds))
     means = [
-        np.mean([
-            _fold_score(fold, trial, params, checkpoints, f"trial-{n}-fold-{k}-") for k, fold in enumerate(folds)
-        ])
+        np.mean(
+            [
+                _fold_score(fold, trial, params, checkpoints, f"trial-{n}-fold-{k}-")
+                for k, fold in enumerate(folds)
+            ]
+        )
         for n, trial in enumerate(trials)
-    ]  # fmt: skip
+    ]
     return trials[int(np.argmax(means))]
 
 
@@ -184,9 +195,12 @@ def time_folds(table: pa.Table, count: int) -> list[tuple[pa.Table, pa.Table]]:
     """Expanding windows: fold k fits on the first k of count + 1 equal spans of days and tests on the next."""
     spans = np.array_split(np.unique(table["date"].to_numpy()), count + 1)
     return [
-        (_days_between(table, spans[0][0], spans[k][0]), _days_between(table, spans[k][0], spans[k][-1] + np.timedelta64(1, "D")))
+        (
+            _days_between(table, spans[0][0], spans[k][0]),
+            _days_between(table, spans[k][0], spans[k][-1] + np.timedelta64(1, "D")),
+        )
         for k in range(1, count + 1)
-    ]  # fmt: skip
+    ]
 
 
 def split_by_day(table: pa.Table, last_days: int) -> tuple[pa.Table, pa.Table]:
@@ -245,9 +259,13 @@ def _days_between(table: pa.Table, start: Any, end: Any) -> pa.Table:
 
 def _native(parameters: dict[str, Any], params: TrainParams) -> dict[str, Any]:
     return parameters | {
-        "objective": "binary:logistic", "eval_metric": "aucpr", "tree_method": "hist",
-        "seed": params.seed, "nthread": params.threads, "device": device.resolve(params.device),
-    }  # fmt: skip
+        "objective": "binary:logistic",
+        "eval_metric": "aucpr",
+        "tree_method": "hist",
+        "seed": params.seed,
+        "nthread": params.threads,
+        "device": device.resolve(params.device),
+    }
 
 
 def _vocabulary(column: pa.ChunkedArray) -> list[str]:
@@ -263,7 +281,9 @@ def _matrix(
     types = ["c" if name in vocabulary else "float" for name in names]
     label = labels(table) if LABEL in table.column_names else None
     data = np.column_stack(columns).astype(np.float32)
-    return xgb.DMatrix(data, label=label, feature_names=names, feature_types=types, enable_categorical=True)
+    return xgb.DMatrix(
+        data, label=label, feature_names=names, feature_types=types, enable_categorical=True
+    )
 
 
 def _column(column: pa.ChunkedArray, vocabulary: list[str] | None) -> np.ndarray:

@@ -31,9 +31,13 @@ def look_back(params: PredictParams) -> int:
 
 
 def build(
-    model: Model, events: pa.Table, past: pa.Table | None,
-    seen: Mapping[str, pa.Table], day: date, params: PredictParams,
-) -> dict[str, pa.Table]:  # fmt: skip
+    model: Model,
+    events: pa.Table,
+    past: pa.Table | None,
+    seen: Mapping[str, pa.Table],
+    day: date,
+    params: PredictParams,
+) -> dict[str, pa.Table]:
     """The content of every table of PREDICTIONS for `day`, whose transactions `events` are."""
     assert past is not None  # PAST asks for it
     return contents(
@@ -41,10 +45,16 @@ def build(
     )
 
 
-def disagreement(model: Callable[[], Model], examples: pa.Table, predicted: pa.Table) -> tuple[int, int]:
+def disagreement(
+    model: Callable[[], Model], examples: pa.Table, predicted: pa.Table
+) -> tuple[int, int]:
     """(transactions in both, how many of them the model scores otherwise from `examples` than it was `predicted`)."""
-    ours = pa.table({"transaction_id": examples["transaction_id"], "ours": score(model(), examples)})
-    both = predicted.select(["transaction_id", "score"]).join(ours, "transaction_id", join_type="inner")
+    ours = pa.table(
+        {"transaction_id": examples["transaction_id"], "ours": score(model(), examples)}
+    )
+    both = predicted.select(["transaction_id", "score"]).join(
+        ours, "transaction_id", join_type="inner"
+    )
     apart = np.abs(both["score"].to_numpy() - both["ours"].to_numpy())
     return both.num_rows, int((apart > TOLERANCE).sum())
 
@@ -56,16 +66,28 @@ def contents(
     recent = pa.concat_tables([past.select(_SCORES.schema.names), today])
     return {
         _SCORES.name: today,
-        _CUSTOMER_RISK.name: risk(recent, seen["customer_daily"], _CUSTOMER_RISK, day, params.seen_days),
-        _MERCHANT_RISK.name: risk(recent, seen["merchant_daily"], _MERCHANT_RISK, day, params.seen_days),
+        _CUSTOMER_RISK.name: risk(
+            recent, seen["customer_daily"], _CUSTOMER_RISK, day, params.seen_days
+        ),
+        _MERCHANT_RISK.name: risk(
+            recent, seen["merchant_daily"], _MERCHANT_RISK, day, params.seen_days
+        ),
     }
 
 
 def transaction_scores(events: pa.Table, scores: np.ndarray, threshold: float) -> pa.Table:
     """One row a transaction; flagged when its score reaches the threshold."""
-    columns = {"score": pa.array(scores, pa.float64()), "flagged": pa.array(scores >= threshold, pa.bool_())}
-    table = pa.table([columns.get(name, events[name] if name in events.column_names else None) for name in _SCORES.schema.names],
-                     names=_SCORES.schema.names)  # fmt: skip
+    columns = {
+        "score": pa.array(scores, pa.float64()),
+        "flagged": pa.array(scores >= threshold, pa.bool_()),
+    }
+    table = pa.table(
+        [
+            columns.get(name, events[name] if name in events.column_names else None)
+            for name in _SCORES.schema.names
+        ],
+        names=_SCORES.schema.names,
+    )
     return table.cast(_SCORES.schema).sort_by("transaction_id")
 
 
@@ -77,7 +99,9 @@ def risk(recent: pa.Table, daily: pa.Table, table: Table, day: date, seen_days: 
     """
     (entity,) = table.key
     first = day - timedelta(days=seen_days - 1)
-    alive = pc.and_(pc.greater(daily["transactions"], 0), pc.greater_equal(daily["date"], pa.scalar(first)))
+    alive = pc.and_(
+        pc.greater(daily["transactions"], 0), pc.greater_equal(daily["date"], pa.scalar(first))
+    )
     alive = pc.and_(alive, pc.less_equal(daily["date"], pa.scalar(day)))
     last = daily.filter(alive).group_by(entity).aggregate([("date", "max")]).to_pandas()
     # Sorted before the sum: the mean's last bit depends on the order of its terms.

@@ -30,7 +30,9 @@ def write(model: Model, judged: Judged, folder: Path) -> None:
             truth, scores >= model.threshold, ax=ax, colorbar=False
         ),
         "roc_curve": lambda ax: RocCurveDisplay.from_predictions(truth, scores, ax=ax),
-        "precision_recall_curve": lambda ax: PrecisionRecallDisplay.from_predictions(truth, scores, ax=ax),
+        "precision_recall_curve": lambda ax: PrecisionRecallDisplay.from_predictions(
+            truth, scores, ax=ax
+        ),
         "calibration_curve": lambda ax: _calibration(truth, scores, ax),
         "importance": lambda ax: _importance(gains, ax),
     }
@@ -42,7 +44,12 @@ def _calibration(truth: np.ndarray, scores: np.ndarray, axes: Axes) -> None:
     points = list(metrics.calibration(truth, scores))
     top = max(0.01, max(max(score, share) for score, share, _ in points))
     axes.plot([0, top], [0, top], linestyle=":", label="perfect")
-    axes.plot([score for score, _, _ in points], [share for _, share, _ in points], marker="o", label="model")
+    axes.plot(
+        [score for score, _, _ in points],
+        [share for _, share, _ in points],
+        marker="o",
+        label="model",
+    )
     axes.set(xlabel="mean score of the bin", ylabel="share of frauds")
     axes.legend()
 

@@ -52,15 +52,28 @@ SOURCES = (
         ),
         tables={
             "transactions": (
-                "transaction_id", "event_time", "customer_id", "merchant_id", "amount",
-                "currency", "country", "device_type", "card_last_4",
+                "transaction_id",
+                "event_time",
+                "customer_id",
+                "merchant_id",
+                "amount",
+                "currency",
+                "country",
+                "device_type",
+                "card_last_4",
             )
         },
         schema=pa.schema(
             {
-                "transaction_id": pa.string(), "event_time": _TIME, "customer_id": pa.string(),
-                "merchant_id": pa.string(), "amount_minor": pa.int64(), "currency": pa.string(),
-                "country": pa.string(), "device_type": pa.string(), "card_last_4": pa.string(),
+                "transaction_id": pa.string(),
+                "event_time": _TIME,
+                "customer_id": pa.string(),
+                "merchant_id": pa.string(),
+                "amount_minor": pa.int64(),
+                "currency": pa.string(),
+                "country": pa.string(),
+                "device_type": pa.string(),
+                "card_last_4": pa.string(),
             }
         ),
         key=("transaction_id",),
@@ -78,12 +91,22 @@ SOURCES = (
         ),
         tables={
             "fraud_labels": ("transaction_id", "is_fraud", "reported_at"),
-            "transactions": ("transaction_id", "event_time", "customer_id", "merchant_id", "amount"),
+            "transactions": (
+                "transaction_id",
+                "event_time",
+                "customer_id",
+                "merchant_id",
+                "amount",
+            ),
         },
         schema=pa.schema(
             {
-                "transaction_id": pa.string(), "is_fraud": pa.bool_(), "reported_at": _TIME,
-                "event_time": _TIME, "customer_id": pa.string(), "merchant_id": pa.string(),
+                "transaction_id": pa.string(),
+                "is_fraud": pa.bool_(),
+                "reported_at": _TIME,
+                "event_time": _TIME,
+                "customer_id": pa.string(),
+                "merchant_id": pa.string(),
                 "amount_minor": pa.int64(),
             }
         ),
@@ -94,4 +117,4 @@ SOURCES = (
         rules=judge_labels,
         closes=("reported_at",),
     ),
-)  # fmt: skip
+)

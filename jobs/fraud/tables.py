@@ -12,7 +12,9 @@ _DATE = pa.field("date", pa.date32(), nullable=False)
 def _schema(**columns: pa.DataType) -> pa.Schema:
     """Columns are not null, except what somebody without a transaction cannot have, and what a source may lack."""
     nullable = {"mean_score", "max_score", "last_event_time", "currency"}
-    return pa.schema([_DATE, *(pa.field(name, kind, name in nullable) for name, kind in columns.items())])
+    return pa.schema(
+        [_DATE, *(pa.field(name, kind, name in nullable) for name, kind in columns.items())]
+    )
 
 
 SQUARES = pa.decimal128(38, 0)  # the square of an amount may be wider than 64 bits

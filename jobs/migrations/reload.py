@@ -18,7 +18,10 @@ def reload(settings: Settings, say: Say) -> None:
     The pointer does not move, and every key stays readable: a lookup finds a document in the old layout or the new one.
     """
     for pipeline in PIPELINES:
-        with schema.connect(settings.postgres) as session, redis.connect(settings.redis, pipeline) as keys:
+        with (
+            schema.connect(settings.postgres) as session,
+            redis.connect(settings.redis, pipeline) as keys,
+        ):
             for version in keys.versions():
                 keys.reload_later(version)
             serving = stores.Serving(pipeline, tables(pipeline).PREDICTIONS, session, keys)

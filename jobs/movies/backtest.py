@@ -31,7 +31,8 @@ class Plan:
     def __post_init__(self) -> None:
         if not 1 <= self.k <= TOP or not 0 < self.ratio < 1:
             raise ConfigError(
-                f"k = {self.k}, ratio = {self.ratio:g}", remedy=f"k from 1 to {TOP}, ratio between 0 and 1"
+                f"k = {self.k}, ratio = {self.ratio:g}",
+                remedy=f"k from 1 to {TOP}, ratio between 0 and 1",
             )
 
 
@@ -51,9 +52,11 @@ def run(
     judged = model.judge(fitted, early, late)
     return {
         "rows": [_row(judged, name, plan) for name in ALGORITHMS],
-        "users": len(judged.users), "cold_users": int((judged.activity == 0).sum()),
-        "chosen": model.chosen(fitted), "validation": fitted.hybrid.figures,
-    }  # fmt: skip
+        "users": len(judged.users),
+        "cold_users": int((judged.activity == 0).sum()),
+        "chosen": model.chosen(fitted),
+        "validation": fitted.hybrid.figures,
+    }
 
 
 def _row(judged: Judged, name: str, plan: Plan) -> dict[str, Any]:

@@ -36,10 +36,14 @@ class Content:
 
 def fit(catalogue: Catalogue) -> Content:
     """Vectors of every movie of the catalogue; a movie of which nothing is known has the zero vector."""
-    labels = [_labels(genres, year) for genres, year in zip(catalogue.genres, catalogue.years, strict=True)]
+    labels = [
+        _labels(genres, year)
+        for genres, year in zip(catalogue.genres, catalogue.years, strict=True)
+    ]
     parts = [
         LABEL_WEIGHT * _tf_idf(labels, analyzer=list),
-        TITLE_WEIGHT * _tf_idf(list(catalogue.titles), token_pattern=r"(?u)\w+", min_df=2, max_df=0.02),
+        TITLE_WEIGHT
+        * _tf_idf(list(catalogue.titles), token_pattern=r"(?u)\w+", min_df=2, max_df=0.02),
     ]
     known = sp.hstack(parts, format="csr")
     whole = normalize(known) if known.shape[1] else known

@@ -51,7 +51,9 @@ def examples(events: pa.Table, since: date) -> pa.Table:
     if "genres" in rows.column_names:
         chosen = chosen.append_column("genre", genres(rows))
     active = activity(events).filter(late)
-    return chosen.append_column("hour", pc.hour(rows["event_time"])).append_column("activity", active)
+    return chosen.append_column("hour", pc.hour(rows["event_time"])).append_column(
+        "activity", active
+    )
 
 
 def predictions(model: Model, examples: pa.Table, events: pa.Table) -> pa.Table:
@@ -96,7 +98,9 @@ def activity(events: pa.Table) -> pa.Array:
 
 
 def _first(model: Model, history: pa.Table, users: np.ndarray) -> pd.DataFrame:
-    found = pa.concat_tables([SCHEMA.empty_table(), *score(refreshed(model, history), history, users)])
+    found = pa.concat_tables(
+        [SCHEMA.empty_table(), *score(refreshed(model, history), history, users)]
+    )
     best = found.filter(pc.and_(pc.equal(found["algorithm"], "hybrid"), pc.equal(found["rank"], 1)))
     catalogue = model.scorers.catalogue
     theirs = catalogue.genres[catalogue.places(best["movie_id"])]

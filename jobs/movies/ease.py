@@ -42,7 +42,9 @@ def cholesky_inverse(matrix: np.ndarray) -> np.ndarray:
     factor, failed = lapack.dpotrf(matrix.T, lower=1, overwrite_a=1)
     found, singular = lapack.dpotri(factor, lower=1, overwrite_c=1)
     if failed or singular:
-        raise DataError("the Gram matrix is not positive definite", remedy="raise train.ease_regularisation")
+        raise DataError(
+            "the Gram matrix is not positive definite", remedy="raise train.ease_regularisation"
+        )
     lower: np.ndarray = np.tril(found)
     lower += np.tril(found, -1).T
     return lower

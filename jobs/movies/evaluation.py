@@ -18,11 +18,18 @@ from jobs.movies.scorers import Scorers
 from jobs.movies.tables import TOP
 
 LATEST_DAYS = 2
-SLICES = {"cold": (0, 0), "light": (1, 4), "medium": (5, 19), "heavy": (20, None)}  # interactions known
+SLICES = {
+    "cold": (0, 0),
+    "light": (1, 4),
+    "medium": (5, 19),
+    "heavy": (20, None),
+}  # interactions known
 MEASURES = {
-    "ndcg": metrics.ndcg, "map": metrics.average_precision, "precision": metrics.precision,
+    "ndcg": metrics.ndcg,
+    "map": metrics.average_precision,
+    "precision": metrics.precision,
     "recall": metrics.recall,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +70,8 @@ class Judged:
         known = self._hybrids
         if metric not in known:
             raise ConfigError(
-                f"{metric!r} cannot be compared with a bootstrap", remedy=f"choose one of {', '.join(known)}"
+                f"{metric!r} cannot be compared with a bootstrap",
+                remedy=f"choose one of {', '.join(known)}",
             )
         return known[metric]
 
@@ -76,7 +84,9 @@ class Judged:
     def at(self, algorithm: str, k: int) -> dict[str, np.ndarray]:
         """`<measure>_at_<k>` to one value a user; k is TOP at most."""
         hits = self.hits[algorithm]
-        return {f"{name}_at_{k}": measure(hits, self.relevant, k) for name, measure in MEASURES.items()}
+        return {
+            f"{name}_at_{k}": measure(hits, self.relevant, k) for name, measure in MEASURES.items()
+        }
 
     def values(self, algorithm: str) -> dict[str, np.ndarray]:
         """What is reported: all at 10, and recall_at_20."""
@@ -88,18 +98,28 @@ class Judged:
         found: dict[str, float] = {"users": float(len(self.users))}
         for name in ALGORITHMS:
             means = {measure: _mean(values) for measure, values in self.values(name).items()}
-            found |= {f"{name}.{measure}": value for measure, value in (means | self.overall[name]).items()}
+            found |= {
+                f"{name}.{measure}": value
+                for measure, value in (means | self.overall[name]).items()
+            }
             found |= means | self.overall[name] if name == "hybrid" else {}
         for part, mine in self._slices().items():
             found[f"users.{part}"] = float(mine.sum())
             if mine.any():
                 for name in ALGORITHMS:
-                    found[f"{name}.{part}.ndcg_at_10"] = _mean(self.values(name)["ndcg_at_10"][mine])
+                    found[f"{name}.{part}.ndcg_at_10"] = _mean(
+                        self.values(name)["ndcg_at_10"][mine]
+                    )
         return found
 
 
 def judge(
-    scorers: Scorers, chosen: Hybrid, known: Interactions, taken: pa.Table, candidates: int, threads: int
+    scorers: Scorers,
+    chosen: Hybrid,
+    known: Interactions,
+    taken: pa.Table,
+    candidates: int,
+    threads: int,
 ) -> Judged:
     """Every movie of `taken` (interactions.unseen) is relevant, whatever its rating; one that the catalogue lacks
     counts as missed. Users without history are judged by what they get: the popular."""
@@ -113,9 +133,13 @@ def judge(
     made = list(ranking.by_blocks(work, len(users), len(scorers.catalogue), threads))
     empty = np.zeros((0, TOP), int)
     stacked = {
-        name: np.concatenate([empty, *_padded([each[name].places for each in made])]) for name in ALGORITHMS
+        name: np.concatenate([empty, *_padded([each[name].places for each in made])])
+        for name in ALGORITHMS
     }
-    hits = {name: ranking.contains(targets, rows, len(scorers.catalogue)) for name, rows in stacked.items()}
+    hits = {
+        name: ranking.contains(targets, rows, len(scorers.catalogue))
+        for name, rows in stacked.items()
+    }
     counts = np.bincount(known.strengths.indices, minlength=len(scorers.catalogue))
     overall = {
         name: {

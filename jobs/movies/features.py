@@ -44,7 +44,9 @@ def aggregate(rows: Frames) -> Mapping[str, DataFrame]:
 def training_days(day: date, params: SnapshotParams) -> Days:
     """The interactions of the training and holdout days, the newest of which is D; the catalogue of D."""
     return {
-        "user_interactions": before(day + timedelta(days=1), params.train_days + params.holdout_days),
+        "user_interactions": before(
+            day + timedelta(days=1), params.train_days + params.holdout_days
+        ),
         "movies": [day],
     }
 
@@ -78,9 +80,11 @@ def with_movies(frames: Frames) -> DataFrame:
     """The interactions with title, year and genres beside them, null where the catalogue lacks the movie."""
     from pyspark.sql import functions as F
 
-    return frames["user_interactions"].withColumn("date", F.to_date("event_time")).join(
-        frames["movies"].select("movie_id", "title", "year", "genres"), "movie_id", "left"
-    )  # fmt: skip
+    return (
+        frames["user_interactions"]
+        .withColumn("date", F.to_date("event_time"))
+        .join(frames["movies"].select("movie_id", "title", "year", "genres"), "movie_id", "left")
+    )
 
 
 def _genres() -> Column:

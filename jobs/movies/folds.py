@@ -53,7 +53,10 @@ def make(table: pa.Table, catalogue: Catalogue, params: TrainParams) -> list[Fol
     """Two folds, the earlier first; DataError where the rows are too few."""
     early, late = split(table, params.validation, 1 - params.validation_share, params.seed)
     first, middle = split(early, params.validation, 1 - params.validation_share, params.seed)
-    return [_fold(before, after, catalogue, params) for before, after in ((first, middle), (early, late))]
+    return [
+        _fold(before, after, catalogue, params)
+        for before, after in ((first, middle), (early, late))
+    ]
 
 
 def ndcg(places: np.ndarray, targets: Targets, movies: int) -> float:
@@ -72,7 +75,9 @@ def ndcg_of_popular(popularity: np.ndarray, history: sp.csr_array, targets: Targ
     return ndcg(places, targets, history.shape[1])
 
 
-def ndcg_of_collaborative(fitted: Scorers, history: sp.csr_array, targets: Targets, threads: int) -> float:
+def ndcg_of_collaborative(
+    fitted: Scorers, history: sp.csr_array, targets: Targets, threads: int
+) -> float:
     def work(block: slice) -> np.ndarray:
         return ranking.top(fitted.collaborative(history[block]), K)
 

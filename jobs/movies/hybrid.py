@@ -22,13 +22,20 @@ POPULAR, ALONE = (
     (1.0, 0.0, 0.0, 0.0, 0.0),
 )  # popularity and collaborative by themselves
 KINDS: dict[tuple[float, ...], str] = {POPULAR: "popular", ALONE: "collaborative"}
-GRID = tuple(product((1.0,), (0.0, 0.1), (0.0, 0.3, 1.0, 3.0), (0.0, 0.3, 1.0), (0.0, 0.3, 1.0, 3.0, 10.0)))
+GRID = tuple(
+    product((1.0,), (0.0, 0.1), (0.0, 0.3, 1.0, 3.0), (0.0, 0.3, 1.0), (0.0, 0.3, 1.0, 3.0, 10.0))
+)
 JUDGES = 30  # users: of fewer the bootstrap is too sure of itself
 FEATURES = (
-    *BLENDED, *(f"{name}_raw" for name in BLENDED), *(f"{name}_rank" for name in BLENDED),
-    "popularity_slow", "days_since_first_seen", "years_since_release", "genre_affinity",
+    *BLENDED,
+    *(f"{name}_raw" for name in BLENDED),
+    *(f"{name}_rank" for name in BLENDED),
+    "popularity_slow",
+    "days_since_first_seen",
+    "years_since_release",
+    "genre_affinity",
     "user_interactions",
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +62,11 @@ class Window:
     def examples(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(features, label, place of user), a row a candidate of the users who took one."""
         valid = (self.found.places >= 0) & self.labels.any(axis=1, keepdims=True)
-        return self.found.features[valid], self.labels[valid].astype(np.float32), np.nonzero(valid)[0]
+        return (
+            self.found.features[valid],
+            self.labels[valid].astype(np.float32),
+            np.nonzero(valid)[0],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +105,10 @@ class Hybrid:
 
 
 def candidates(
-    scorers: Scorers, history: sp.csr_array, scores: dict[str, np.ndarray], lists: dict[str, np.ndarray]
+    scorers: Scorers,
+    history: sp.csr_array,
+    scores: dict[str, np.ndarray],
+    lists: dict[str, np.ndarray],
 ) -> Candidates:
     """The union of the lists of SOURCES with FEATURES."""
     places = ranking.union([lists[name] for name in SOURCES])
@@ -106,12 +120,16 @@ def candidates(
     newest = np.nanmax(years) if not np.isnan(years).all() else np.nan
     columns += [(newest - years)[at], _affinity(scorers, history, at)]
     columns.append(np.broadcast_to(np.diff(history.indptr)[:, None], places.shape))
-    return Candidates(places, np.stack([np.asarray(column, np.float32) for column in columns], axis=2))
+    return Candidates(
+        places, np.stack([np.asarray(column, np.float32) for column in columns], axis=2)
+    )
 
 
 def blend(found: Candidates, weights: tuple[float, ...]) -> np.ndarray:
     """The weighted sum of the normalised scores of BLENDED."""
-    total = sum(weight * found.features[:, :, column] for column, weight in enumerate(weights) if weight)
+    total = sum(
+        weight * found.features[:, :, column] for column, weight in enumerate(weights) if weight
+    )
     scores: np.ndarray = np.where(found.places >= 0, total, -np.inf).astype(np.float32)
     return scores
 
@@ -125,8 +143,14 @@ def choose(
     The first window chose the blend's weights and fitted the ranker. The windows follow each other: two halves of
     the users of one window would share what was new in it. A ranker that wins is fitted again on both.
     """
-    weights = max((POPULAR, ALONE, *GRID), key=lambda each: first.ndcg(blend(first.found, each)).mean())
-    contenders = {"popular": Hybrid(POPULAR), "collaborative": Hybrid(ALONE), "blend": Hybrid(weights)}
+    weights = max(
+        (POPULAR, ALONE, *GRID), key=lambda each: first.ndcg(blend(first.found, each)).mean()
+    )
+    contenders = {
+        "popular": Hybrid(POPULAR),
+        "collaborative": Hybrid(ALONE),
+        "blend": Hybrid(weights),
+    }
     if params.ranker and (ranker := fit_ranker([first], params, checkpoints)):
         contenders["ranker"] = Hybrid(ranker=ranker)
     values = {name: second.ndcg(each.scores(second.found)) for name, each in contenders.items()}
@@ -139,7 +163,9 @@ def choose(
     return Hybrid(contenders[best].weights, ranker, figures)
 
 
-def fit_ranker(windows: list[Window], params: TrainParams, checkpoints: Checkpoints | None = None) -> bytes:
+def fit_ranker(
+    windows: list[Window], params: TrainParams, checkpoints: Checkpoints | None = None
+) -> bytes:
     """An XGBoost ranker (UBJSON) on the candidates of the windows; empty when they hold nothing to learn from.
 
     Users of whom no candidate hit teach nothing.
@@ -151,15 +177,25 @@ def fit_ranker(windows: list[Window], params: TrainParams, checkpoints: Checkpoi
     groups = np.cumsum(np.diff(users, prepend=users[0]) != 0)
     matrix = xgb.QuantileDMatrix(features, label=labels, qid=groups, nthread=params.threads)
     settings = {
-        "objective": "rank:ndcg", "tree_method": "hist", "max_depth": params.ranker_depth,
-        "learning_rate": params.ranker_learning_rate, "min_child_weight": 5, "subsample": 0.8,
-        "lambdarank_pair_method": "topk", "lambdarank_num_pair_per_sample": 20,
-        "seed": params.seed, "nthread": params.threads, "device": device.resolve(params.device, *GPU_LIBRARIES),
-    }  # fmt: skip
+        "objective": "rank:ndcg",
+        "tree_method": "hist",
+        "max_depth": params.ranker_depth,
+        "learning_rate": params.ranker_learning_rate,
+        "min_child_weight": 5,
+        "subsample": 0.8,
+        "lambdarank_pair_method": "topk",
+        "lambdarank_num_pair_per_sample": 20,
+        "seed": params.seed,
+        "nthread": params.threads,
+        "device": device.resolve(params.device, *GPU_LIBRARIES),
+    }
     booster = boosting.train(
-        settings, matrix, Plan(params.ranker_rounds, params.checkpoint_rounds),
-        stage=f"ranker-{len(windows)}", checkpoints=checkpoints,
-    )  # fmt: skip
+        settings,
+        matrix,
+        Plan(params.ranker_rounds, params.checkpoint_rounds),
+        stage=f"ranker-{len(windows)}",
+        checkpoints=checkpoints,
+    )
     return bytes(booster.save_raw("ubj"))
 
 

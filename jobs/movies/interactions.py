@@ -31,7 +31,8 @@ class Interactions:
         places = pd.Index(self.users).get_indexer(users)
         known = np.flatnonzero(places >= 0)
         chosen = sp.csr_array(
-            (np.ones(len(known), np.float32), (known, places[known])), shape=(len(users), len(self.users))
+            (np.ones(len(known), np.float32), (known, places[known])),
+            shape=(len(users), len(self.users)),
         )
         found = sp.csr_array(chosen @ self.strengths)
         found.sort_indices()
@@ -61,7 +62,8 @@ def unseen(late: pa.Table, early: pa.Table) -> pa.Table:
     """The last interaction of each pair of user and movie in `late` that is not in `early`."""
     late, _ = deduplicate(late)
     pairs = (
-        pd.MultiIndex.from_frame(each.select(["user_id", "movie_id"]).to_pandas()) for each in (late, early)
+        pd.MultiIndex.from_frame(each.select(["user_id", "movie_id"]).to_pandas())
+        for each in (late, early)
     )
     new, known = pairs
     return late.filter(pa.array(~new.isin(known)))

@@ -44,7 +44,11 @@ def coverage(places: np.ndarray, movies: int) -> float:
 def novelty(places: np.ndarray, counts: np.ndarray, users: int) -> float:
     """Mean over recommendations of -log2 of the share of users who know the movie (one user at least)."""
     shown = places[places >= 0]
-    return float(-np.log2(np.maximum(counts[shown], 1) / users).mean()) if len(shown) and users else 0.0
+    return (
+        float(-np.log2(np.maximum(counts[shown], 1) / users).mean())
+        if len(shown) and users
+        else 0.0
+    )
 
 
 def _first(hits: np.ndarray, k: int) -> np.ndarray:

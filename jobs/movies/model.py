@@ -47,7 +47,12 @@ FILLED = (
 BESIDE = ("movies",)  # the catalogue: what nobody has seen yet can be recommended too
 REQUIREMENTS = tuple(
     f"{name}=={library.__version__}"
-    for name, library in {"numpy": np, "scipy": scipy, "scikit-learn": sklearn, "xgboost": xgb}.items()
+    for name, library in {
+        "numpy": np,
+        "scipy": scipy,
+        "scikit-learn": sklearn,
+        "xgboost": xgb,
+    }.items()
 )  # to load it elsewhere
 
 
@@ -64,17 +69,30 @@ class Model:
     def to_bytes(self) -> bytes:
         catalogue, walk = self.scorers.catalogue, self.scorers.walk
         told = {
-            "params": self.params.model_dump(mode="json"), "facts": self.facts,
-            "half_life": self.scorers.half_life, "prior": self.scorers.prior,
-            "blend": self.hybrid.weights, "figures": self.hybrid.figures,
-            "ids": list(catalogue.ids), "titles": list(catalogue.titles), "genres": list(catalogue.genres),
-        }  # fmt: skip
-        return archive.pack({
-            "told.json": json.dumps(told, sort_keys=True).encode(), "ranker.ubj": self.hybrid.ranker,
-            "years": catalogue.years, "kept": self.scorers.kept, "weights": self.scorers.weights,
-            "walk_data": walk.data, "walk_indices": walk.indices, "walk_indptr": walk.indptr,
-            "popularity": self.scorers.popularity, "age": self.scorers.age,
-        })  # fmt: skip
+            "params": self.params.model_dump(mode="json"),
+            "facts": self.facts,
+            "half_life": self.scorers.half_life,
+            "prior": self.scorers.prior,
+            "blend": self.hybrid.weights,
+            "figures": self.hybrid.figures,
+            "ids": list(catalogue.ids),
+            "titles": list(catalogue.titles),
+            "genres": list(catalogue.genres),
+        }
+        return archive.pack(
+            {
+                "told.json": json.dumps(told, sort_keys=True).encode(),
+                "ranker.ubj": self.hybrid.ranker,
+                "years": catalogue.years,
+                "kept": self.scorers.kept,
+                "weights": self.scorers.weights,
+                "walk_data": walk.data,
+                "walk_indices": walk.indices,
+                "walk_indptr": walk.indptr,
+                "popularity": self.scorers.popularity,
+                "age": self.scorers.age,
+            }
+        )
 
 
 def load(data: bytes) -> Model:
@@ -88,9 +106,15 @@ def load(data: bytes) -> Model:
         (found["walk_data"], found["walk_indices"], found["walk_indptr"]), shape=(count, count)
     )
     fitted = Scorers(
-        catalogue, found["kept"], found["weights"], walk, found["popularity"], found["age"],
-        told["half_life"], told["prior"],
-    )  # fmt: skip
+        catalogue,
+        found["kept"],
+        found["weights"],
+        walk,
+        found["popularity"],
+        found["age"],
+        told["half_life"],
+        told["prior"],
+    )
     chosen = Hybrid(tuple(told["blend"]), found["ranker.ubj"], told["figures"])
     return Model(fitted, chosen, TrainParams.model_validate(told["params"]), told["facts"])
 
@@ -118,11 +142,14 @@ def fit(
         chosen = validation.choose(table, every, params, checkpoints)
         fitted = scorers.fit(known, every, params, chosen.half_life, chosen.prior)
     facts = {
-        "users": len(known.users), "movies": len(every), "interactions": known.strengths.nnz,
-        "repeated_interactions": repeated, "movies_kept": len(fitted.kept),
+        "users": len(known.users),
+        "movies": len(every),
+        "interactions": known.strengths.nnz,
+        "repeated_interactions": repeated,
+        "movies_kept": len(fitted.kept),
         "interactions_of_unknown_movies": known.unknown,
         "movies_below_min_interactions": len(np.unique(known.strengths.indices)) - len(fitted.kept),
-    }  # fmt: skip
+    }
     return Model(fitted, chosen.hybrid, params, facts)
 
 
@@ -138,7 +165,13 @@ def score(
     """Recommendations as `recommend.recommend` gives them, from `history`, the interactions of `users`."""
     known = interactions.read(history, model.scorers.catalogue, model.params)
     return recommend.recommend(
-        model.scorers, model.hybrid, known, users, favourites, model.params.candidates, model.params.threads
+        model.scorers,
+        model.hybrid,
+        known,
+        users,
+        favourites,
+        model.params.candidates,
+        model.params.threads,
     )
 
 
@@ -168,9 +201,12 @@ def judge(model: Model, history: pa.Table, holdout: pa.Table) -> Judged:
 def chosen(model: Model) -> dict[str, Any]:
     """What validation chose, and what was counted."""
     return {
-        "hybrid": model.hybrid.kind, "blend": list(model.hybrid.weights), "prior": model.scorers.prior,
-        "half_life_days": model.scorers.half_life, **model.facts,
-    }  # fmt: skip
+        "hybrid": model.hybrid.kind,
+        "blend": list(model.hybrid.weights),
+        "prior": model.scorers.prior,
+        "half_life_days": model.scorers.half_life,
+        **model.facts,
+    }
 
 
 def parameters(model: Model, params: TrainParams) -> dict[str, Any]:
@@ -205,6 +241,10 @@ class Served:
 
 def report(model: Model, judged: Judged, folder: Path) -> None:
     """`metrics.json`: means by algorithm and slice; `hybrid.json`: what validation saw and chose."""
-    chosen = {"kind": model.hybrid.kind, "blend": model.hybrid.weights, "validation": model.hybrid.figures}
+    chosen = {
+        "kind": model.hybrid.kind,
+        "blend": model.hybrid.weights,
+        "validation": model.hybrid.figures,
+    }
     for name, value in {"metrics": judged.summary(), "hybrid": chosen}.items():
         (folder / f"{name}.json").write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")

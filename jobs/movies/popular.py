@@ -14,7 +14,9 @@ def fit(interactions: Interactions, half_life: float) -> np.ndarray:
     """SPEEDS by movies, float32: decayed interactions at the time of the last one, the most popular movie = 1."""
     age = interactions.days.max() - interactions.days
     items, count = interactions.strengths.indices, interactions.strengths.shape[1]
-    decayed = np.stack([np.bincount(items, 0.5 ** (age / (half_life * speed)), count) for speed in SPEEDS])
+    decayed = np.stack(
+        [np.bincount(items, 0.5 ** (age / (half_life * speed)), count) for speed in SPEEDS]
+    )
     return np.asarray(decayed / decayed.max(axis=1, keepdims=True), np.float32)
 
 

@@ -29,13 +29,18 @@ def look_back(params: PredictParams) -> int:
 
 
 def build(
-    model: Model, events: pa.Table, past: pa.Table | None,
-    seen: Mapping[str, pa.Table], day: date, params: PredictParams,
-) -> dict[str, pa.Table]:  # fmt: skip
+    model: Model,
+    events: pa.Table,
+    past: pa.Table | None,
+    seen: Mapping[str, pa.Table],
+    day: date,
+    params: PredictParams,
+) -> dict[str, pa.Table]:
     """The content of every table of PREDICTIONS for `day`; `events` are the interactions of the window."""
     features = user_features(events, seen["user_preferences_daily"], day)
     users, favourites = (
-        features[name].to_pandas().fillna("").to_numpy(object) for name in ("user_id", "favourite_genre")
+        features[name].to_pandas().fillna("").to_numpy(object)
+        for name in ("user_id", "favourite_genre")
     )
     empty = recommend.SCHEMA.empty_table()
     found = pa.concat_tables([empty, *score(refreshed(model, events), events, users, favourites)])
@@ -47,7 +52,9 @@ def build(
     }
 
 
-def disagreement(model: Callable[[], Model], examples: pa.Table, predicted: pa.Table) -> tuple[int, int]:
+def disagreement(
+    model: Callable[[], Model], examples: pa.Table, predicted: pa.Table
+) -> tuple[int, int]:
     """(users in either, how many of them did by `examples` something else than their published features say)."""
     empty = pa.table({name: pa.array([], pa.string()) for name in ("user_id", "genre")})
     none = empty.append_column("total_interactions", pa.array([], pa.int64()))
@@ -66,7 +73,9 @@ def user_features(events: pa.Table, preferences: pa.Table, day: date) -> pa.Tabl
     rated = rows[rows["interaction_type"] == "rating"].groupby("user_id")["value"].mean()
     genres = preferences.filter(pc.field("genre") != UNKNOWN).to_pandas()
     genres = genres.groupby(["user_id", "genre"], as_index=False)["total_interactions"].sum()
-    genres = genres.sort_values(["user_id", "total_interactions", "genre"], ascending=[True, False, True])
+    genres = genres.sort_values(
+        ["user_id", "total_interactions", "genre"], ascending=[True, False, True]
+    )
     found = rows.groupby("user_id").agg(
         total_interactions=("id", "size"), total_watch_time=("watch_time_s", "sum")
     )

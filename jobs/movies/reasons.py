@@ -14,7 +14,11 @@ Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def reasons(
-    algorithm: str, scorers: Scorers, history: sp.csr_array, places: np.ndarray, favourites: np.ndarray
+    algorithm: str,
+    scorers: Scorers,
+    history: sp.csr_array,
+    places: np.ndarray,
+    favourites: np.ndarray,
 ) -> np.ndarray:
     """Users by places, texts; places of -1 get one that means nothing."""
     titles = np.asarray(scorers.catalogue.titles, object)
@@ -40,7 +44,9 @@ def strongest(
     at = np.arange(len(slots)) - begins[slots] + history.indptr[slots // width]
     seen, shown = history.indices[at], np.maximum(places.ravel()[slots], 0)
     parts = [slice(start, start + PAIRS) for start in range(0, len(slots), PAIRS)]
-    gains = np.concatenate([similarity(seen[part], shown[part]) for part in parts]) * history.data[at]
+    gains = (
+        np.concatenate([similarity(seen[part], shown[part]) for part in parts]) * history.data[at]
+    )
     filled = counts > 0
     gain[filled] = np.maximum.reduceat(gains, begins[filled])
     winners = np.flatnonzero(gains == gain[slots])
@@ -59,9 +65,11 @@ def _similarities(algorithm: str, scorers: Scorers) -> list[Similarity]:
         return np.where(known, scorers.weights[place[seen], place[shown]], 0)
 
     found: dict[str, list[Similarity]] = {
-        "hybrid": [weight, scorers.content.pairs], "collaborative": [weight],
-        "content": [scorers.content.pairs], "popular": [],
-    }  # fmt: skip
+        "hybrid": [weight, scorers.content.pairs],
+        "collaborative": [weight],
+        "content": [scorers.content.pairs],
+        "popular": [],
+    }
     return found[algorithm]
 
 
@@ -72,7 +80,12 @@ def _popular(scorers: Scorers, places: np.ndarray, favourites: np.ndarray) -> np
     chosen = np.array([columns.get(name, -1) for name in favourites])
     rows = np.flatnonzero(chosen >= 0)
     if len(rows):
-        has = scorers.catalogue.genre_matrix.toarray()[np.maximum(places[rows], 0), chosen[rows][:, None]] > 0
+        has = (
+            scorers.catalogue.genre_matrix.toarray()[
+                np.maximum(places[rows], 0), chosen[rows][:, None]
+            ]
+            > 0
+        )
         texts = np.array([f"popular in {name}" for name in favourites[rows]], object)
         found[rows] = np.where(has, texts[:, None], "popular")
     return found

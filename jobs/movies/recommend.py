@@ -17,10 +17,17 @@ from jobs.movies.scorers import SOURCES, Scorers
 from jobs.movies.tables import TOP
 
 ALGORITHMS = ("hybrid", *SOURCES)
-SCHEMA = pa.schema([
-    ("user_id", pa.string()), ("algorithm", pa.string()), ("rank", pa.int32()), ("movie_id", pa.string()),
-    ("title", pa.string()), ("score", pa.float64()), ("reason", pa.string()),
-])  # fmt: skip
+SCHEMA = pa.schema(
+    [
+        ("user_id", pa.string()),
+        ("algorithm", pa.string()),
+        ("rank", pa.int32()),
+        ("movie_id", pa.string()),
+        ("title", pa.string()),
+        ("score", pa.float64()),
+        ("reason", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +79,9 @@ def recommend(
         history = known.of(users[block])
         tastes = np.where(np.diff(history.indptr) > 0, "", likes[block])
         found = lists(scorers, chosen, history, tastes, candidates)
-        texts = {name: reasons(name, scorers, history, found[name].places, tastes) for name in ALGORITHMS}
+        texts = {
+            name: reasons(name, scorers, history, found[name].places, tastes) for name in ALGORITHMS
+        }
         return _table(scorers, users[block], found, texts)
 
     return ranking.by_blocks(work, len(users), len(scorers.catalogue), threads)

@@ -50,16 +50,20 @@ class Scorers:
         similar += np.float32(TIE) * self.popularity[0]
         similar[unlike] = popularity[unlike]
         found = {
-            "collaborative": self.collaborative(history, popularity), "content": similar, "popular": popularity,
+            "collaborative": self.collaborative(history, popularity),
+            "content": similar,
+            "popular": popularity,
             "walk": self._spread((history[:, self.kept] @ self.walk).toarray()),
             "fresh": np.tile(self.popularity[1], (history.shape[0], 1)),
-        }  # fmt: skip
+        }
         users, movies = history.nonzero()
         for values in found.values():
             values[users, movies] = -np.inf
         return found
 
-    def collaborative(self, history: sp.csr_array, otherwise: np.ndarray | None = None) -> np.ndarray:
+    def collaborative(
+        self, history: sp.csr_array, otherwise: np.ndarray | None = None
+    ) -> np.ndarray:
         """Users by movies: the weights of what a user saw, plus the prior; `otherwise` (popularity unless told)
         for users of whom no movie is kept. Movies seen are -inf."""
         known = history[:, self.kept]

@@ -12,7 +12,10 @@ from jobs.core.usecase import Source
 from jobs.movies.params import MoviesValidateParams
 
 KINDS = ("rating", "view", "like")
-YEARS = (1870, 2100)  # of release; not by the day, since the table that a past day gets is that of today
+YEARS = (
+    1870,
+    2100,
+)  # of release; not by the day, since the table that a past day gets is that of today
 
 
 def judge_interactions(rows: pd.DataFrame, day: date, params: MoviesValidateParams) -> pd.Series:
@@ -49,14 +52,24 @@ SOURCES = (
         ),
         tables={
             "user_interactions": (
-                "id", "user_id", "movie_id", "interaction_type", "value", "timestamp", "metadata",
+                "id",
+                "user_id",
+                "movie_id",
+                "interaction_type",
+                "value",
+                "timestamp",
+                "metadata",
             )
         },
         schema=pa.schema(
             {
-                "id": pa.string(), "user_id": pa.string(), "movie_id": pa.string(),
-                "interaction_type": pa.string(), "value": pa.float64(),
-                "event_time": pa.timestamp("us", "UTC"), "watch_time_s": pa.int64(),
+                "id": pa.string(),
+                "user_id": pa.string(),
+                "movie_id": pa.string(),
+                "interaction_type": pa.string(),
+                "value": pa.float64(),
+                "event_time": pa.timestamp("us", "UTC"),
+                "watch_time_s": pa.int64(),
             }
         ),
         key=("id",),
@@ -70,7 +83,12 @@ SOURCES = (
         query="SELECT movie_id, title, year, genres FROM movies",
         tables={"movies": ("movie_id", "title", "year", "genres")},
         schema=pa.schema(
-            {"movie_id": pa.string(), "title": pa.string(), "year": pa.int64(), "genres": pa.string()}
+            {
+                "movie_id": pa.string(),
+                "title": pa.string(),
+                "year": pa.int64(),
+                "genres": pa.string(),
+            }
         ),
         key=("movie_id",),
         time=None,
@@ -78,4 +96,4 @@ SOURCES = (
         money={},
         rules=judge_movies,
     ),
-)  # fmt: skip
+)

@@ -11,7 +11,9 @@ TOP = 20  # ranks of a user and algorithm
 
 
 def _schema(nullable: tuple[str, ...] = (), **columns: pa.DataType) -> pa.Schema:
-    return pa.schema([_DATE, *(pa.field(name, kind, name in nullable) for name, kind in columns.items())])
+    return pa.schema(
+        [_DATE, *(pa.field(name, kind, name in nullable) for name, kind in columns.items())]
+    )
 
 
 AGGREGATES = (

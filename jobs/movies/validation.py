@@ -33,7 +33,10 @@ class Choice:
 
 
 def choose(
-    table: pa.Table, catalogue: Catalogue, params: TrainParams, checkpoints: Checkpoints | None = None
+    table: pa.Table,
+    catalogue: Catalogue,
+    params: TrainParams,
+    checkpoints: Checkpoints | None = None,
 ) -> Choice:
     """Each by nDCG@10 in two windows, one after the other: first the half-life, then the prior, then the hybrid.
 
@@ -60,14 +63,18 @@ def choose(
     return Choice(half_life, prior, hybrid.choose(windows[0], windows[1], params, checkpoints))
 
 
-def window(fitted: Scorers, history: sp.csr_array, targets: Targets, count: int, threads: int) -> Window:
+def window(
+    fitted: Scorers, history: sp.csr_array, targets: Targets, count: int, threads: int
+) -> Window:
     """The users of `history` with their candidates and what they took."""
     found = gather_candidates(fitted, history, count, threads)
     labels = ranking.contains(targets, found.places, history.shape[1])
     return Window(found, labels, np.bincount(targets[0], minlength=history.shape[0]))
 
 
-def gather_candidates(fitted: Scorers, history: sp.csr_array, count: int, threads: int) -> Candidates:
+def gather_candidates(
+    fitted: Scorers, history: sp.csr_array, count: int, threads: int
+) -> Candidates:
     """The candidates of all users, made block by block."""
 
     def work(block: slice) -> Candidates:
@@ -89,7 +96,9 @@ def _half_life(made: list[Fold], params: TrainParams) -> float:
     parts = [(fold.known, *fold.everybody()) for fold in made]
 
     def quality(half_life: float) -> float:
-        return sum(folds.ndcg_of_popular(popular.fit(known, half_life)[0], *rest) for known, *rest in parts)
+        return sum(
+            folds.ndcg_of_popular(popular.fit(known, half_life)[0], *rest) for known, *rest in parts
+        )
 
     return max(sorted(params.half_lives_days, reverse=True), key=quality)
 

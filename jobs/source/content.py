@@ -51,7 +51,7 @@ _NOT_READ = (
         "JSON",
         "convert it, for example: duckdb -c \"COPY (FROM 'file.json') TO 'file.parquet'\"",
     ),
-)  # fmt: skip
+)
 
 
 def is_parquet(path: Path) -> bool:
@@ -82,7 +82,14 @@ def readable(path: Path, form: str) -> Iterator[None]:
     """Raises DataError instead of what libraries raise for a file that is cut short or damaged."""
     try:
         yield
-    except (pa.ArrowException, OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile) as error:
+    except (
+        pa.ArrowException,
+        OSError,
+        EOFError,
+        lzma.LZMAError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:
         raise DataError(
             f"it cannot be read as {form}: {(str(error) or type(error).__name__).splitlines()[0]}",
             input=str(path),
@@ -117,13 +124,17 @@ def _stream(raw: Any, path: Path, head: bytes) -> Any:
 
 
 def _only_member(archive: zipfile.ZipFile, path: Path) -> Any:
-    members = [item for item in archive.infolist() if not item.is_dir() and "__MACOSX" not in item.filename]
+    members = [
+        item for item in archive.infolist() if not item.is_dir() and "__MACOSX" not in item.filename
+    ]
     names = [item.filename for item in members]
     if "[Content_Types].xml" in names:
         raise _not_read(path, "an Excel workbook", "save it as CSV")
     if len(members) != 1:
         listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        what = f"a zip archive of {len(names)} files ({listed}); only an archive of one file is read"
+        what = (
+            f"a zip archive of {len(names)} files ({listed}); only an archive of one file is read"
+        )
         raise _not_read(path, what, _UNPACK)
     if members[0].flag_bits & 1:
         raise _not_read(path, "a zip archive with a password", _UNPACK)
@@ -132,7 +143,9 @@ def _only_member(archive: zipfile.ZipFile, path: Path) -> Any:
 
 def _refuse(path: Path, head: bytes, compressed: str) -> None:
     if head.startswith(_PARQUET):
-        remedy = "decompress it first" if compressed else "leave --format out, or use --format parquet"
+        remedy = (
+            "decompress it first" if compressed else "leave --format out, or use --format parquet"
+        )
         raise _not_read(path, f"a {compressed}parquet file", remedy)
     if compressed and head.startswith(_COMPRESSED):
         raise _not_read(path, "compressed twice", "decompress it first")

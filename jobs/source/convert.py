@@ -52,7 +52,11 @@ def readable(kind: Kind, given: Any, dialect: Dialect) -> bool:
     if types.is_boolean(given):
         return kind in (*_TEXTS, "flag")
     number = types.is_integer(given) or types.is_floating(given) or types.is_decimal(given)
-    return bool(number) and (kind in ("unix", *_TEXTS, *_CONVERSIONS) or dialect.counts) and kind != "json"
+    return (
+        bool(number)
+        and (kind in ("unix", *_TEXTS, *_CONVERSIONS) or dialect.counts)
+        and kind != "json"
+    )
 
 
 def _exact(given: Any) -> float | None:
@@ -91,7 +95,9 @@ def _flag(values: Any, dialect: Dialect) -> Converted:
     text = pc.replace_substring_regex(pc.utf8_lower(as_text(values)), r"^\+?([01])(\.0*)?$", r"\1")
     true, false = (pc.is_in(text, pa.array(words)) for words in (_TRUE, _FALSE))
     unknown = mask(pc.and_(pc.is_valid(text), pc.invert(pc.or_(true, false))))
-    return without(pc.if_else(pc.is_valid(text), true, None), {"is neither true nor false": unknown})
+    return without(
+        pc.if_else(pc.is_valid(text), true, None), {"is neither true nor false": unknown}
+    )
 
 
 def _json(values: Any, dialect: Dialect) -> Converted:

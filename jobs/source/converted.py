@@ -31,7 +31,9 @@ def plain(values: Any) -> Any:
     """`values` without dictionary, run-end encoding or views: text as string, half floats as floats."""
     types, given = pa.types, values.type
     if types.is_dictionary(given) or types.is_run_end_encoded(given):
-        return plain(values.dictionary_decode() if types.is_dictionary(given) else pc.run_end_decode(values))
+        return plain(
+            values.dictionary_decode() if types.is_dictionary(given) else pc.run_end_decode(values)
+        )
     if is_text(given):
         return values.cast(pa.string())
     return values.cast(pa.float32()) if types.is_float16(given) else values
@@ -40,7 +42,9 @@ def plain(values: Any) -> Any:
 def is_text(given: Any) -> bool:
     """Whether `given` is an Arrow type of text."""
     types = pa.types
-    return bool(types.is_string(given) or types.is_large_string(given) or types.is_string_view(given))
+    return bool(
+        types.is_string(given) or types.is_large_string(given) or types.is_string_view(given)
+    )
 
 
 def as_text(values: Any) -> Any:
@@ -71,7 +75,9 @@ def mask(flags: Any) -> Mask:
 
 def floats(text: Any, number: Mask) -> Floats:
     """The strings that `number` says are numbers, exactly as Python reads them; NaN for the others."""
-    return np.array(pc.if_else(pa.array(number), text, None).to_pylist(), dtype=object).astype(float)
+    return np.array(pc.if_else(pa.array(number), text, None).to_pylist(), dtype=object).astype(
+        float
+    )
 
 
 def without(values: Any, problems: dict[str, Mask]) -> Converted:

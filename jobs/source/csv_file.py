@@ -102,7 +102,9 @@ class CsvFile:
                     break
         if not start.strip():
             lacks = "" if self._form.names else ", without even a header"
-            raise DataError(f"the file is empty{lacks}", input=str(self.path), remedy="export it again")
+            raise DataError(
+                f"the file is empty{lacks}", input=str(self.path), remedy="export it again"
+            )
         return start
 
     def _columns(self, start: bytes) -> tuple[list[str], bytes]:
@@ -112,7 +114,9 @@ class CsvFile:
         if not names:
             parsed = self._grammar.parse(start, begin)
             if isinstance(parsed, Broken):
-                raise self._broken(f"its header {parsed.reason}", "check its quotes, or use --no-quotes")
+                raise self._broken(
+                    f"its header {parsed.reason}", "check its quotes, or use --no-quotes"
+                )
             with self._readable():
                 names, end = [value.decode().strip() for value in parsed[0]], parsed[1]
             if any("\0" in name for name in names):
@@ -121,7 +125,11 @@ class CsvFile:
 
     def _trailing(self, start: bytes, end: int, count: int) -> list[str]:
         """A column without a name where the first rows all end with a delimiter and the header does not."""
-        rows = [self._grammar.parse(line + b"\n", 0) for line in start[end:].split(b"\n")[:_SAMPLE] if line]
+        rows = [
+            self._grammar.parse(line + b"\n", 0)
+            for line in start[end:].split(b"\n")[:_SAMPLE]
+            if line
+        ]
         fields = [row[0] for row in rows if not isinstance(row, Broken)]
         longer = [row for row in fields if len(row) == count + 1 and not row[-1]]
         return [""] if longer and all(len(row) != count for row in fields) else []
@@ -135,11 +143,15 @@ class CsvFile:
         if len(rows) or broken:
             data, ragged = self._read(parts.plain, rows, wanted)
             good = rows[~np.isin(rows, [row.row for row in ragged])]
-            yield Batch(data.rename_columns(columns), good, share, broken + ragged, self._notes(parts.plain))
+            yield Batch(
+                data.rename_columns(columns), good, share, broken + ragged, self._notes(parts.plain)
+            )
         if parts.records:
             values = [[fields[index].decode() for _, fields in parts.records] for index in wanted]
             data = pa.table([pa.array(column, pa.string()) for column in values], names=columns)
-            yield Batch(data, np.array([line + at for at, _ in parts.records], dtype=np.int64), share)
+            yield Batch(
+                data, np.array([line + at for at, _ in parts.records], dtype=np.int64), share
+            )
 
     def _read(
         self, plain: bytes, rows: npt.NDArray[np.int64], wanted: list[int]
@@ -168,7 +180,9 @@ class CsvFile:
                 quote_char='"' if self._grammar.quoted else False,
                 invalid_row_handler=skip,
             ),
-            pa_csv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(names, pa.string())),
+            pa_csv.ConvertOptions(
+                include_columns=names, column_types=dict.fromkeys(names, pa.string())
+            ),
         )
         return table, ragged
 
@@ -191,7 +205,9 @@ class CsvFile:
         try:
             yield
         except (pa.ArrowException, UnicodeError) as error:
-            broken = self._broken(str(error).splitlines()[0], "check its quotes, its header and --delimiter")
+            broken = self._broken(
+                str(error).splitlines()[0], "check its quotes, its header and --delimiter"
+            )
             raise undecodable(self.path, self._form.encoding) or broken from error
 
     def _broken(self, what: str, remedy: str) -> DataError:

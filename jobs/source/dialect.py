@@ -25,9 +25,14 @@ class TimeUnit(StrEnum):
 
 
 NANOSECONDS = {
-    TimeUnit.ns: 1, TimeUnit.us: 10**3, TimeUnit.ms: 10**6, TimeUnit.s: 10**9,
-    TimeUnit.min: 60 * 10**9, TimeUnit.h: 3600 * 10**9, TimeUnit.d: 86_400 * 10**9,
-}  # fmt: skip
+    TimeUnit.ns: 1,
+    TimeUnit.us: 10**3,
+    TimeUnit.ms: 10**6,
+    TimeUnit.s: 10**9,
+    TimeUnit.min: 60 * 10**9,
+    TimeUnit.h: 3600 * 10**9,
+    TimeUnit.d: 86_400 * 10**9,
+}
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,13 @@ class Dialect:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError):
             raise ConfigError(
-                f"there is no time zone {self.timezone!r}", remedy="use a name like UTC or Europe/Berlin"
+                f"there is no time zone {self.timezone!r}",
+                remedy="use a name like UTC or Europe/Berlin",
             ) from None
         if self.decimal not in (".", ","):
-            raise ConfigError(f"--decimal {self.decimal!r} is no decimal point", remedy="use . or ,")
+            raise ConfigError(
+                f"--decimal {self.decimal!r} is no decimal point", remedy="use . or ,"
+            )
         if wrong := sorted(set(self.strip) & {*"0123456789+-", self.decimal}):
             raise ConfigError(
                 f"--strip {self.strip!r} would change numbers: it holds {' '.join(wrong)}",
@@ -75,7 +83,9 @@ class Dialect:
         """The time that the number 0 stands for."""
         if self.epoch is None:
             return EPOCH
-        zoned = self.epoch if self.epoch.tzinfo else self.epoch.replace(tzinfo=ZoneInfo(self.timezone))
+        zoned = (
+            self.epoch if self.epoch.tzinfo else self.epoch.replace(tzinfo=ZoneInfo(self.timezone))
+        )
         return zoned.astimezone(UTC)
 
 
@@ -89,5 +99,6 @@ def _check_format(text: str | None) -> None:
         good = False
     if not good:
         raise ConfigError(
-            f"--time-format {text!r} describes no time", remedy="for example --time-format '%d/%m/%Y %H:%M'"
+            f"--time-format {text!r} describes no time",
+            remedy="for example --time-format '%d/%m/%Y %H:%M'",
         )

@@ -23,7 +23,9 @@ def expand(patterns: Iterable[str]) -> list[Path]:
         if not (files := [path for path in _matches(pattern) if path.is_file()]):
             folder = Path(pattern).is_dir()
             remedy = (
-                f"name the files in it: '{pattern}/*'" if folder else "check the path, and quote the pattern"
+                f"name the files in it: '{pattern}/*'"
+                if folder
+                else "check the path, and quote the pattern"
             )
             raise DataError("no file matches", input=pattern, remedy=remedy)
         found |= dict.fromkeys(files)
@@ -45,4 +47,8 @@ def open_file(path: Path, form: CsvFormat, parquet: bool | None = None) -> File:
 
     Raises DataError when it is neither.
     """
-    return ParquetFile(path) if (is_parquet(path) if parquet is None else parquet) else CsvFile(path, form)
+    return (
+        ParquetFile(path)
+        if (is_parquet(path) if parquet is None else parquet)
+        else CsvFile(path, form)
+    )

@@ -27,7 +27,9 @@ def merge_labels(stage: Stage, *, genuine: bool) -> int:
     """
     if genuine:
         return stage.merge(FRAUD_LABELS, FRAUD_LABELS.names, sql.SQL("is_fraud IS NOT NULL"))
-    known = "EXISTS (SELECT FROM fraud_labels known WHERE known.transaction_id = stage.transaction_id)"
+    known = (
+        "EXISTS (SELECT FROM fraud_labels known WHERE known.transaction_id = stage.transaction_id)"
+    )
     return stage.merge(
         FRAUD_LABELS, FRAUD_LABELS.names, sql.SQL("is_fraud OR (NOT is_fraud AND " + known + ")")
     )

@@ -32,7 +32,9 @@ class Lines:
             parts = pc.extract_regex(line, self._pattern)
             whole = mask(pc.is_valid(parts))
             data = pa.table({name: pc.struct_field(parts, name) for name in columns})
-            broken = zip(batch.rows[~whole].tolist(), line.filter(pa.array(~whole)).to_pylist(), strict=True)
+            broken = zip(
+                batch.rows[~whole].tolist(), line.filter(pa.array(~whole)).to_pylist(), strict=True
+            )
             malformed = [Rejected(row, self._told, text) for row, text in broken]
             good = data.filter(pa.array(whole))
             yield Batch(good, batch.rows[whole], batch.share, batch.malformed + malformed)
@@ -52,11 +54,17 @@ class Headed:
         for batch in self._lines.batches(self.schema.names):
             given = batch.data[self._name].combine_chunks()
             heads = mask(pc.not_equal(given, ""))
-            marked = pa.concat_arrays([pa.array([last.as_py()], pa.string()), pc.if_else(heads, given, None)])
+            marked = pa.concat_arrays(
+                [pa.array([last.as_py()], pa.string()), pc.if_else(heads, given, None)]
+            )
             filled = pc.fill_null_forward(marked)
             last, rows = filled[-1], pa.array(~heads)
             place = self.schema.get_field_index(self._name)
-            data = batch.data.set_column(place, self._name, filled.slice(1)).filter(rows).select(columns)
+            data = (
+                batch.data.set_column(place, self._name, filled.slice(1))
+                .filter(rows)
+                .select(columns)
+            )
             yield Batch(data, batch.rows[~heads], batch.share, batch.malformed)
 
 
@@ -78,5 +86,7 @@ class Flagged:
             yield Batch(data, batch.rows, batch.share, batch.malformed)
 
     def _joined(self, batch: Batch) -> pa.Array:
-        flags = [pc.if_else(pc.equal(batch.data[flag], "1"), f"{flag}|", "") for flag in self._flags]
+        flags = [
+            pc.if_else(pc.equal(batch.data[flag], "1"), f"{flag}|", "") for flag in self._flags
+        ]
         return pc.utf8_rtrim(pc.binary_join_element_wise(*flags, ""), "|")

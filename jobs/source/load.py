@@ -57,7 +57,8 @@ def load(dsn: str, request: Request, rejects: Path, progress: Progress) -> Summa
     """
     files = [request.open(path) for path in expand(request.patterns)]
     sources = [
-        request.map.resolve(request.supplied, file.schema, str(file.path), request.dialect) for file in files
+        request.map.resolve(request.supplied, file.schema, str(file.path), request.dialect)
+        for file in files
     ]
     if not request.missing_columns:
         _check_alike(files, sources)

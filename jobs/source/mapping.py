@@ -38,9 +38,13 @@ class ColumnMap:
         known = [column.name for column in table]
         for name in (*self.columns, *self.constants):
             if name not in known:
-                raise ConfigError(f"there is no column {name!r} to load", remedy=f"use {', '.join(known)}")
+                raise ConfigError(
+                    f"there is no column {name!r} to load", remedy=f"use {', '.join(known)}"
+                )
         if both := sorted(set(self.columns) & set(self.constants)):
-            raise ConfigError(f"both --map and --const name {', '.join(both)}", remedy="keep one of them")
+            raise ConfigError(
+                f"both --map and --const name {', '.join(both)}", remedy="keep one of them"
+            )
 
     def resolve(
         self, table: Iterable[Column], schema: pa.Schema, file: str, dialect: Dialect
@@ -111,7 +115,9 @@ def _missing(column: Column, source: str, schema: pa.Schema, file: str) -> DataE
     elif not any(name.isidentifier() for name in schema.names):
         remedy = "where the file has no header, name its columns: --columns NAME,NAME,…"
     return DataError(
-        f"there is no column {source!r} for {column.name}; the file has {given}", input=file, remedy=remedy
+        f"there is no column {source!r} for {column.name}; the file has {given}",
+        input=file,
+        remedy=remedy,
     )
 
 
@@ -121,7 +127,9 @@ def _check(column: Column, schema: pa.Schema, source: Source, file: str, dialect
             raise _missing(column, name, schema, file)
         if schema.names.count(name) > 1:
             raise DataError(
-                f"the column {name!r} is there more than once", input=file, remedy="rename one of them"
+                f"the column {name!r} is there more than once",
+                input=file,
+                remedy="rename one of them",
             )
         given = schema.field(name).type
         kind = column.kind if name == source else "text"
@@ -134,7 +142,9 @@ def _check(column: Column, schema: pa.Schema, source: Source, file: str, dialect
 
 
 def _convert(column: Column, given: pa.DataType) -> str:
-    numbers = pa.types.is_integer(given) or pa.types.is_floating(given) or pa.types.is_decimal(given)
+    numbers = (
+        pa.types.is_integer(given) or pa.types.is_floating(given) or pa.types.is_decimal(given)
+    )
     if column.kind in ("time", "report") and numbers:
         return "say what the numbers count, for example --time-unit s --epoch 2017-12-01"
     return f"map another column to {column.name}, or convert the file"

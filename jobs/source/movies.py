@@ -26,10 +26,10 @@ SELECT count(*) FROM (
     SELECT FROM user_interactions JOIN (SELECT DISTINCT user_id, movie_id FROM stage) pair USING (user_id, movie_id)
     WHERE interaction_type = 'rating' GROUP BY user_id, movie_id HAVING count(*) > 1
 ) again"""
-_UNKNOWN_MOVIES = (
-    "SELECT count(*) FROM stage WHERE NOT EXISTS (SELECT FROM movies WHERE movies.movie_id = stage.movie_id)"
+_UNKNOWN_MOVIES = "SELECT count(*) FROM stage WHERE NOT EXISTS (SELECT FROM movies WHERE movies.movie_id = stage.movie_id)"
+_OF_UNKNOWN_MOVIES = Remark(
+    "rows are of a movie that the table movies does not hold", _UNKNOWN_MOVIES
 )
-_OF_UNKNOWN_MOVIES = Remark("rows are of a movie that the table movies does not hold", _UNKNOWN_MOVIES)
 
 
 def parse_scale(text: str) -> tuple[float, float]:
@@ -40,7 +40,9 @@ def parse_scale(text: str) -> tuple[float, float]:
     except ValueError:
         scale = 1.0, 0.0
     if not dots or not scale[0] < scale[1]:
-        raise ConfigError(f"--scale {text!r} is no scale", remedy="use MIN..MAX, for example --scale 0.5..5")
+        raise ConfigError(
+            f"--scale {text!r} is no scale", remedy="use MIN..MAX, for example --scale 0.5..5"
+        )
     return scale
 
 

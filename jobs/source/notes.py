@@ -50,7 +50,9 @@ def _nulls(name: str, texts: pa.ChunkedArray) -> dict[str, int]:
 def _floats(name: str, texts: pa.ChunkedArray) -> dict[str, int]:
     if not any(may_hold(chunk, b".", b"+") for chunk in texts.chunks):
         return {}
-    whole, scientific = (_count(pc.match_substring_regex(texts, form)) for form in (_FLOAT, _SCIENTIFIC))
+    whole, scientific = (
+        _count(pc.match_substring_regex(texts, form)) for form in (_FLOAT, _SCIENTIFIC)
+    )
     said = {
         f"values of {name} are written like 596.0, another id than 596: --integer-ids reads them as 596": whole,
         f"values of {name} are written like 1.23e+18, which may have lost digits: export ids as text": scientific,

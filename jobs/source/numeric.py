@@ -22,7 +22,9 @@ _WHOLE = r"^[+-]?\d+(\.0*)?$"
 
 def money(values: Any, dialect: Dialect) -> Converted:
     text, size, problems = _finite(_bare(values, dialect))
-    return without(text, {**problems, "does not fit numeric(14,2)": np.abs(size) >= MONEY_LIMIT - 0.005})
+    return without(
+        text, {**problems, "does not fit numeric(14,2)": np.abs(size) >= MONEY_LIMIT - 0.005}
+    )
 
 
 def number(values: Any, dialect: Dialect) -> Converted:

@@ -29,7 +29,11 @@ class Grammar:
     """Fields between `delimiter`, which may be quoted; `escape` makes the quote or delimiter after it an ordinary one."""
 
     def __init__(self, delimiter: str, *, quoted: bool, escape: str | None) -> None:
-        self.delimiter, self.quoted, self.escape = delimiter.encode(), quoted, (escape or "").encode()
+        self.delimiter, self.quoted, self.escape = (
+            delimiter.encode(),
+            quoted,
+            (escape or "").encode(),
+        )
         between, escaping = re.escape(self.delimiter), re.escape(self.escape)
         inside, plain = rb'[^"]*+(?:""[^"]*+)*+', rb"[^%b\n]*+" % between
         if escape:

@@ -76,5 +76,6 @@ def _reject(batch: Batch, given: pa.Array, wrong: Mask, reason: str) -> list[Rej
         return []
     texts = plain(given).filter(pa.array(wrong)).cast(pa.string()).to_pylist()
     return [
-        Rejected(row, reason, text or "") for row, text in zip(batch.rows[wrong].tolist(), texts, strict=True)
+        Rejected(row, reason, text or "")
+        for row, text in zip(batch.rows[wrong].tolist(), texts, strict=True)
     ]

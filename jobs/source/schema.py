@@ -48,7 +48,9 @@ class Column:
 
     def ddl(self) -> sql.Composable:
         null = sql.SQL(" NOT NULL" if self.required else "")
-        return sql.SQL("{} {}{}").format(sql.Identifier(self.name), sql.SQL(SQL_TYPE[self.kind]), null)
+        return sql.SQL("{} {}{}").format(
+            sql.Identifier(self.name), sql.SQL(SQL_TYPE[self.kind]), null
+        )
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,9 @@ def create(cursor: Cursor, table: Table) -> bool:
 
 
 def has_key(cursor: Cursor, table: Table) -> bool:
-    cursor.execute("SELECT FROM pg_index WHERE indisprimary AND indrelid = to_regclass(%s)", (table.name,))
+    cursor.execute(
+        "SELECT FROM pg_index WHERE indisprimary AND indrelid = to_regclass(%s)", (table.name,)
+    )
     return cursor.rowcount > 0
 
 

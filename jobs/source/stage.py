@@ -30,7 +30,9 @@ class Stage:
             for column in columns
         ]
         cursor.execute(
-            sql.SQL("CREATE TEMP TABLE stage ({}, file int, row bigint) ON COMMIT DROP").format(_join(typed))
+            sql.SQL("CREATE TEMP TABLE stage ({}, file int, row bigint) ON COMMIT DROP").format(
+                _join(typed)
+            )
         )
 
     def copy(self, rows: pa.Table, file: int = 0) -> None:
@@ -38,7 +40,9 @@ class Stage:
         rows = rows.append_column("file", pa.repeat(file, len(rows)))
         buffer = pa.BufferOutputStream()
         pa_csv.write_csv(rows, buffer, _NO_HEADER)
-        statement = sql.SQL("COPY stage ({}) FROM STDIN (FORMAT csv)").format(_identifiers(rows.column_names))
+        statement = sql.SQL("COPY stage ({}) FROM STDIN (FORMAT csv)").format(
+            _identifiers(rows.column_names)
+        )
         self._cursor.copy_expert(statement.as_string(self._cursor), io.BytesIO(buffer.getvalue()))
 
     def find_repeats(self, key: str) -> bool:
@@ -75,7 +79,9 @@ class Stage:
         )
         return self._cursor.rowcount
 
-    def upsert(self, table: Table, columns: Iterable[str], files: Iterable[int] | None = None) -> int:
+    def upsert(
+        self, table: Table, columns: Iterable[str], files: Iterable[int] | None = None
+    ) -> int:
         """Merge the staged rows of `files` into `table` by its key; how many rows were written. See merge."""
         numbers = sql.SQL(", ").join(map(sql.Literal, files or ()))
         only = sql.SQL("true") if files is None else sql.SQL("file IN ({})").format(numbers)
@@ -120,7 +126,9 @@ def _merge(key: str, names: list[str]) -> sql.Composed:
         "ON CONFLICT ({key}) DO UPDATE SET {changes} WHERE ({present}) IS DISTINCT FROM ({excluded})"
     ).format(
         key=sql.Identifier(key),
-        changes=_join([sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in rest]),
+        changes=_join(
+            [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in rest]
+        ),
         present=_join([sql.Identifier("present", name) for name in rest]),
         excluded=_join([sql.Identifier("excluded", name) for name in rest]),
     )

@@ -36,7 +36,9 @@ class Template:
 
     def fill(self, batch: Batch, path: Path) -> Any:
         """The text of each row of `batch`; null where a column has none."""
-        pieces = [part if isinstance(part, str) else self._piece(part, batch, path) for part in self.parts]
+        pieces = [
+            part if isinstance(part, str) else self._piece(part, batch, path) for part in self.parts
+        ]
         joined = pc.binary_join_element_wise(*pieces, "")
         return joined if len(joined) == len(batch.data) else pa.repeat(joined[0], len(batch.data))
 
@@ -63,7 +65,8 @@ def template(text: str) -> Template | None:
             continue
         if not name or conversion or not re.fullmatch(r"(0?\d{1,2})?", form or ""):
             raise ConfigError(
-                f"--map {text!r} is no template", remedy="use {Column} or, padded with zeros, {Column:02}"
+                f"--map {text!r} is no template",
+                remedy="use {Column} or, padded with zeros, {Column:02}",
             )
         parts.append((name, int(form or 0)))
     return Template(text, tuple(parts))

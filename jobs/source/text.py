@@ -82,7 +82,9 @@ class _Decoder:
         name = _marked(start, encoding)
         plain = codecs.lookup(name).name
         self._skip = len(codecs.BOM_UTF8) if start.startswith(codecs.BOM_UTF8) else 0
-        self._decoder = None if plain in ("utf-8", "utf-8-sig") else codecs.getincrementaldecoder(name)()
+        self._decoder = (
+            None if plain in ("utf-8", "utf-8-sig") else codecs.getincrementaldecoder(name)()
+        )
 
     def __call__(self, content: bytes, final: bool) -> bytes:
         if self._decoder is not None:

@@ -50,7 +50,9 @@ def _from_times(values: Any, zone: str, *, day_ends: bool) -> Converted:
         far, micros = _micros(days, 1, 86_400_000_000)
         begins = micros.cast(pa.timestamp("us")).to_pandas()
         local = _localize(begins, zone)
-        return _instants(_day_ends(begins, zone) if day_ends else local, _problems(begins, local, zone) | far)
+        return _instants(
+            _day_ends(begins, zone) if day_ends else local, _problems(begins, local, zone) | far
+        )
     far, micros = _micros(values.cast(pa.int64()), _PER_SECOND[values.type.unit], 10**6)
     if values.type.tz:
         return Converted(micros.cast(TIME), far)
@@ -140,9 +142,14 @@ def _from_numbers(text: Any, counted: Mask, dialect: Dialect) -> Converted:
 
 
 _WORDS = {
-    TimeUnit.ns: "nanoseconds", TimeUnit.us: "microseconds", TimeUnit.ms: "milliseconds", TimeUnit.s: "seconds",
-    TimeUnit.min: "minutes", TimeUnit.h: "hours", TimeUnit.d: "days",
-}  # fmt: skip
+    TimeUnit.ns: "nanoseconds",
+    TimeUnit.us: "microseconds",
+    TimeUnit.ms: "milliseconds",
+    TimeUnit.s: "seconds",
+    TimeUnit.min: "minutes",
+    TimeUnit.h: "hours",
+    TimeUnit.d: "days",
+}
 
 
 def _parse(text: Any, form: str, *, utc: bool) -> pd.Series[Any]:
@@ -151,7 +158,9 @@ def _parse(text: Any, form: str, *, utc: bool) -> pd.Series[Any]:
 
 
 def _localize(times: pd.Series[Any], zone: str) -> pd.Series[Any]:
-    return pd.Series(times.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC"))
+    return pd.Series(
+        times.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
+    )
 
 
 def _day_ends(begins: pd.Series[Any], zone: str) -> pd.Series[Any]:
@@ -162,7 +171,9 @@ def _day_ends(begins: pd.Series[Any], zone: str) -> pd.Series[Any]:
 
 
 def _problems(naive: pd.Series[Any], local: pd.Series[Any], zone: str) -> dict[str, Mask]:
-    return {f"falls into a change of the clocks in {zone}": (naive.notna() & local.isna()).to_numpy()}
+    return {
+        f"falls into a change of the clocks in {zone}": (naive.notna() & local.isna()).to_numpy()
+    }
 
 
 def _instants(times: pd.Series[Any], problems: dict[str, Mask]) -> Converted:

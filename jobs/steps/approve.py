@@ -19,7 +19,9 @@ def run(step: Step) -> None:
     given = {"answer": ASKED, "by": "", "comment": "", "dag_run": ""} | step.options
     if given["answer"] in (APPROVED, DECLINED) and not given["by"]:
         raise DataError(
-            f"the answer {given['answer']} names nobody", remedy="say who answers: --by NAME", input="--by"
+            f"the answer {given['answer']} names nobody",
+            remedy="say who answers: --by NAME",
+            input="--by",
         )
     step.at("window")
     gate = step.manifest("gate")

@@ -25,7 +25,9 @@ def run(step: Step) -> None:
     }
     step.at("compute")
     frames = features(pipeline).aggregate(rows)
-    aggregates = {table: spark.collect(frames[table.name], table) for table in tables(pipeline).AGGREGATES}
+    aggregates = {
+        table: spark.collect(frames[table.name], table) for table in tables(pipeline).AGGREGATES
+    }
     with clickhouse.connect(step.settings) as db:
         step.at("stage")
         staged = {
@@ -43,6 +45,8 @@ def run(step: Step) -> None:
             db.swap(pipeline, staging)
     for table, content in aggregates.items():
         step.outputs.append(
-            clickhouse_dataset(pipeline, table.name, content.num_rows, table_digest(content, table.key))
+            clickhouse_dataset(
+                pipeline, table.name, content.num_rows, table_digest(content, table.key)
+            )
         )
         step.facts[table.name] = content.num_rows

@@ -58,7 +58,9 @@ def run(step: Step) -> None:
     today = sample(every, features(pipeline).KEY, chosen.sample_rows)
     examples: dict[Scope, pa.Table] = {"day": today, "window": _window(step, today, chosen)}
     step.at("compute")
-    step.outputs.append(step.lake.write_table(step.folder, "examples", today, features(pipeline).KEY))
+    step.outputs.append(
+        step.lake.write_table(step.folder, "examples", today, features(pipeline).KEY)
+    )
     outcomes = _decay(step, champion, labelled, chosen)
     found, pairs = _compare(step, champion, examples, events, labelled)
     outcomes += [*found, *_measure(step, pairs), *_troubles(champion)]
@@ -69,7 +71,9 @@ def run(step: Step) -> None:
 def _champion(step: Step) -> Champion:
     found = opponent(step)
     if found is None:
-        return Champion(None, troubles={"champion": "there is none: no model was promoted before this day"})
+        return Champion(
+            None, troubles={"champion": "there is none: no model was promoted before this day"}
+        )
     champion = Champion(found.digest)
     try:
         champion.reference = reference.read(
@@ -93,12 +97,16 @@ def _window(step: Step, today: pa.Table, chosen: CheckDriftParams) -> pa.Table:
     tables = [step.lake.read_table(dataset) for dataset in datasets]
     fitting = [table for table in tables if table.schema.equals(today.schema)]
     if len(fitting) < len(tables):
-        step.log.warning("days of the window have other columns: left out", days=len(tables) - len(fitting))
+        step.log.warning(
+            "days of the window have other columns: left out", days=len(tables) - len(fitting)
+        )
     every = pa.concat_tables([*fitting, today])
     return sample(every, features(step.run.pipeline).KEY, chosen.sample_rows)
 
 
-def _decay(step: Step, champion: Champion, labelled: pa.Table, chosen: CheckDriftParams) -> list[Outcome]:
+def _decay(
+    step: Step, champion: Champion, labelled: pa.Table, chosen: CheckDriftParams
+) -> list[Outcome]:
     """The champion on what is labelled by now and younger than what it was fitted on, against its own holdout."""
     known = champion.reference
     if known is None or champion.model is None:
@@ -114,7 +122,11 @@ def _decay(step: Step, champion: Champion, labelled: pa.Table, chosen: CheckDrif
 
 
 def _compare(
-    step: Step, champion: Champion, examples: dict[Scope, pa.Table], events: pa.Table, labelled: pa.Table
+    step: Step,
+    champion: Champion,
+    examples: dict[Scope, pa.Table],
+    events: pa.Table,
+    labelled: pa.Table,
 ) -> tuple[list[Outcome], list[Pair]]:
     chosen = step.params(CheckDriftParams)
     wanted = list(_watched(step, chosen))
@@ -133,10 +145,13 @@ def _watched(step: Step, chosen: CheckDriftParams) -> Iterator[tuple[Scope, Abou
     usecase = drift_module(step.run.pipeline)
     labels = (usecase.LABEL,) if usecase.LABEL else ()
     abouts: dict[About, Sequence[Watched]] = {
-        "feature": usecase.FEATURES, "prediction": usecase.PREDICTIONS, "label": labels,
-    }  # fmt: skip
+        "feature": usecase.FEATURES,
+        "prediction": usecase.PREDICTIONS,
+        "label": labels,
+    }
     known = {
-        each.name: each for each in configured([each for part in abouts.values() for each in part], chosen)
+        each.name: each
+        for each in configured([each for part in abouts.values() for each in part], chosen)
     }
     for about, part in abouts.items():
         yield from ((scope, about, known[each.name]) for each in part for scope in each.scopes)
@@ -151,7 +166,9 @@ def _predicted(
     if champion.model is None:
         return examples
     try:
-        made = {scope: usecase.predictions(champion.model, examples[scope], events) for scope in scopes}
+        made = {
+            scope: usecase.predictions(champion.model, examples[scope], events) for scope in scopes
+        }
     except (DataError, pa.ArrowException) as error:
         champion.troubles["prediction"] = f"it cannot score these examples: {error}"
         return examples
@@ -166,7 +183,10 @@ def _measure(step: Step, pairs: list[Pair]) -> list[Outcome]:
     measured = distances.measure(pairs)
     # The page is other bytes each time with the same content: it has the digest of what it shows.
     digest = bytes_digest(measured.json)
-    for name, kind, data in (("report", "html", measured.html), ("report_data", "json", measured.json)):
+    for name, kind, data in (
+        ("report", "html", measured.html),
+        ("report_data", "json", measured.json),
+    ):
         path = f"{step.folder}/report-{digest[:16]}.{kind}"
         step.lake.write_bytes(path, data)
         step.outputs.append(Dataset(name=name, path=path, rows=len(pairs), digest=digest))
@@ -190,9 +210,21 @@ def _in_mlflow(step: Step, measured: distances.Measured) -> str:
 
 def _troubles(champion: Champion) -> list[Outcome]:
     return [
-        Outcome("day", "data", f"champion.{name}", "exists", None, None, "warn", False, 0, 0, f"not judged: {what}")
+        Outcome(
+            "day",
+            "data",
+            f"champion.{name}",
+            "exists",
+            None,
+            None,
+            "warn",
+            False,
+            0,
+            0,
+            f"not judged: {what}",
+        )
         for name, what in champion.troubles.items()
-    ]  # fmt: skip
+    ]
 
 
 def _conclude(step: Step, champion: Champion, outcomes: list[Outcome]) -> None:
@@ -204,7 +236,9 @@ def _conclude(step: Step, champion: Champion, outcomes: list[Outcome]) -> None:
     step.checks += [each.as_check() for each in outcomes]
     step.facts |= {
         "judged": not champion.troubles,
-        "drifted": [each.title for each in wrong if each.severity == "fail" and each.kind != "target"],
+        "drifted": [
+            each.title for each in wrong if each.severity == "fail" and each.kind != "target"
+        ],
         "warnings": [each.title for each in wrong if each.severity == "warn"],
         "decayed": any(each.kind == "target" for each in wrong),
     }

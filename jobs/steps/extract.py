@@ -37,16 +37,26 @@ def run(step: Step) -> None:
                 # which days happen to be in the lake already.
                 before = operational.rows_before(session, source, start, window_days)
                 volumes[source.name] = before / window_days
-        if not step.options.get("force") and not any(len(texts[each]) for each in texts if each.time):
+        if not step.options.get("force") and not any(
+            len(texts[each]) for each in texts if each.time
+        ):
             gap = step.params(ExtractParams).max_gap_days
             refuse_far(session, step.lake, step.run.pipeline, step.run.date, gap)
     step.at("compute")
-    tables = {source: typed(text, source.schema, dict(source.money)) for source, text in texts.items()}
-    for source in (source for source, table in tables.items() if not source.time and not table.num_rows):
-        step.log.warning("the source has nothing in a table that every day needs", table=source.name)
+    tables = {
+        source: typed(text, source.schema, dict(source.money)) for source, text in texts.items()
+    }
+    for source in (
+        source for source, table in tables.items() if not source.time and not table.num_rows
+    ):
+        step.log.warning(
+            "the source has nothing in a table that every day needs", table=source.name
+        )
     step.at("stage")
     for source, table in tables.items():
-        step.outputs.append(step.lake.write_table(step.folder, source.name, table, tuple(table.column_names)))
+        step.outputs.append(
+            step.lake.write_table(step.folder, source.name, table, tuple(table.column_names))
+        )
     step.outputs += kept
     step.facts |= {dataset.name: dataset.rows for dataset in step.outputs}
     step.at("check")
@@ -58,7 +68,9 @@ def _kept(step: Step) -> list[Dataset]:
     """What an earlier extract of D holds of the sources without time: read again, they would show a later day."""
     timeless = [source.name for source in sources(step.run.pipeline) if source.time is None]
     earlier = step.lake.manifest(step.folder)
-    if earlier is None or earlier.premature:  # a catalogue of the day while it lasted is not that of its end
+    if (
+        earlier is None or earlier.premature
+    ):  # a catalogue of the day while it lasted is not that of its end
         return []
     named = [dataset for dataset in earlier.outputs if dataset.name in timeless]
     return [dataset for dataset in named if _readable(step, dataset)]

@@ -12,7 +12,9 @@ from jobs.stores import source as operational
 from jobs.stores.lake import Lake
 
 
-def refuse_far(session: operational.Session, lake: Lake, pipeline: str, day: date, max_gap_days: int) -> None:
+def refuse_far(
+    session: operational.Session, lake: Lake, pipeline: str, day: date, max_gap_days: int
+) -> None:
     """DataError when D is more than `max_gap_days` from every day with rows in the source or the lake.
 
     A day that the lake has already may be run again. Where neither has a row yet, there is nothing to compare with.
@@ -33,7 +35,9 @@ def refuse_far(session: operational.Session, lake: Lake, pipeline: str, day: dat
 def _of_source(session: operational.Session, pipeline: str, day: date) -> list[date]:
     start, end = Run(pipeline, "extract", day).window
     timed = [source for source in sources(pipeline) if source.time]
-    return [each for source in timed for each in operational.nearest_days(session, source, start, end)]
+    return [
+        each for source in timed for each in operational.nearest_days(session, source, start, end)
+    ]
 
 
 def _of_lake(lake: Lake, pipeline: str, day: date) -> list[date]:

@@ -82,11 +82,17 @@ def forget(settings: Settings, pipeline: str, day: date) -> Plan:
 @contextmanager
 def _alone(settings: Settings, pipeline: str, day: date) -> Iterator[None]:
     """Hold every lock that a step of the day takes."""
-    names = [run_lock(pipeline, day), pipeline, *(manifest_name(pipeline, step, day) for step in STEPS)]
+    names = [
+        run_lock(pipeline, day),
+        pipeline,
+        *(manifest_name(pipeline, step, day) for step in STEPS),
+    ]
     with ExitStack() as stack:
         for name in names:
             stack.enter_context(
-                locks.hold(settings.postgres, name, f"nightshift forget {pipeline} {day}", LOCK_SECONDS)
+                locks.hold(
+                    settings.postgres, name, f"nightshift forget {pipeline} {day}", LOCK_SECONDS
+                )
             )
         yield
 
@@ -132,7 +138,7 @@ def _files(lake: Lake, pipeline: str, day: date) -> list[str]:
         file.path
         for step in reversed(STEPS)
         for file in lake.listing(manifest_name(pipeline, step, day))
-    ]  # fmt: skip
+    ]
     return sorted(found, key=lambda path: not path.endswith("/manifest.json"))
 
 

@@ -28,13 +28,32 @@ from jobs.core.usecase import parameters
 from jobs.stores.lake import Lake
 
 Point = Literal["lock", "window", "read", "compute", "stage", "check", "swap", "manifest"]
-POINTS: tuple[Point, ...] = ("lock", "window", "read", "compute", "stage", "check", "swap", "manifest")
+POINTS: tuple[Point, ...] = (
+    "lock",
+    "window",
+    "read",
+    "compute",
+    "stage",
+    "check",
+    "swap",
+    "manifest",
+)
 
 # In the order of the night; the other steps are no part of it.
 NIGHTLY = (
-    "extract", "validate", "build_features", "snapshot", "check_drift", "retrain", "train",
-    "gate", "promote", "predict", "publish", "verify",
-)  # fmt: skip
+    "extract",
+    "validate",
+    "build_features",
+    "snapshot",
+    "check_drift",
+    "retrain",
+    "train",
+    "gate",
+    "promote",
+    "predict",
+    "publish",
+    "verify",
+)
 STEPS = (*NIGHTLY, "approve", "freshness", "rollback", "reconcile", "housekeeping")
 
 P = TypeVar("P", bound=Section)
@@ -71,7 +90,10 @@ class Step:
     @property
     def log(self) -> Log:
         return logger(
-            pipeline=self.run.pipeline, step=self.run.step, date=self.run.date, attempt=self.run.attempt
+            pipeline=self.run.pipeline,
+            step=self.run.step,
+            date=self.run.date,
+            attempt=self.run.attempt,
         )
 
     @property
@@ -147,16 +169,28 @@ class Step:
         """The manifest; committed, unless this was a dry run (option `dry_run`), which leaves none."""
         self.at("manifest")
         manifest = Manifest(
-            pipeline=self.run.pipeline, step=self.run.step, date=self.run.date, attempt=self.run.attempt,
-            inputs=self.inputs, outputs=self.outputs, reads=self.reads, missing_days=self.missing_days,
-            params_digest=self.section.digest, code_version=code_version(), model_digest=self.model_digest,
-            checks=[check.as_row() for check in self.checks], facts=self.facts,
-            started=self.started, ended=utc_now(),
-        )  # fmt: skip
+            pipeline=self.run.pipeline,
+            step=self.run.step,
+            date=self.run.date,
+            attempt=self.run.attempt,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            reads=self.reads,
+            missing_days=self.missing_days,
+            params_digest=self.section.digest,
+            code_version=code_version(),
+            model_digest=self.model_digest,
+            checks=[check.as_row() for check in self.checks],
+            facts=self.facts,
+            started=self.started,
+            ended=utc_now(),
+        )
         if not self.options.get("dry_run"):
             self.lake.commit(manifest)
         self.log.info(
-            "done", **self.facts, seconds=round((manifest.ended - manifest.started).total_seconds(), 1)
+            "done",
+            **self.facts,
+            seconds=round((manifest.ended - manifest.started).total_seconds(), 1),
         )
         return manifest
 
@@ -186,7 +220,9 @@ def execute(run: Run, settings: Settings, **options: Any) -> Manifest:
         raise _located(failures.explain(error), error, run, settings) from error
 
 
-def _located(ours: NightshiftError, story: Exception | None, run: Run, settings: Settings) -> NightshiftError:
+def _located(
+    ours: NightshiftError, story: Exception | None, run: Run, settings: Settings
+) -> NightshiftError:
     """The error, naming the run; the story of the engine behind it, where there is one, goes to a file."""
     ours.where = ours.where or str(run)
     if story and not ours.trace:
@@ -229,9 +265,9 @@ def _commit(project: Path) -> str:
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(project), *words]
-        return subprocess.run(command, env=given, capture_output=True, text=True, check=True).stdout.rstrip(
-            "\n"
-        )
+        return subprocess.run(
+            command, env=given, capture_output=True, text=True, check=True
+        ).stdout.rstrip("\n")
 
     try:
         if not Path(git("rev-parse", "--show-toplevel")).samefile(project):

@@ -62,6 +62,4 @@ def _remedy(pipeline: str, day: date, checks: list[Check]) -> str:
             f"look at the run of {day} in Airflow: mend and clear what is red, or trigger {day} where there is none "
             "(docs/runbook.md#the-day-is-not-served)"
         )
-    return (
-        f"nightshift reconcile --pipeline {pipeline} --date {day}; if that does not help, publish {day} again"
-    )
+    return f"nightshift reconcile --pipeline {pipeline} --date {day}; if that does not help, publish {day} again"

@@ -32,7 +32,9 @@ def run(step: Step) -> None:
     step.at("read")
     if train.reads.get(snapshot.name) != snapshot.content:
         raise DataError(
-            "the challenger was trained on another snapshot", remedy="run train again", input=train.name
+            "the challenger was trained on another snapshot",
+            remedy="run train again",
+            input=train.name,
         )
     dataset, digest = snapshot.output("training_set"), train.output("model").digest
     step.inputs.append(dataset)
@@ -54,20 +56,30 @@ def run(step: Step) -> None:
     ]
     verdict = REJECTED if failed(checks) and params.mode == "enforce" else PROMOTED
     common = {
-        "verdict": verdict, "mode": params.mode, "challenger": digest, "champion": champion and champion.digest,
-    }  # fmt: skip
+        "verdict": verdict,
+        "mode": params.mode,
+        "challenger": digest,
+        "champion": champion and champion.digest,
+    }
     store(step, GATE_CHECKS, [_row(check) | common for check in checks])
     step.checks += checks
     step.model_digest = digest
     step.facts |= {
-        "verdict": verdict, "mode": params.mode, "model_version": train.facts["model_version"], "metrics": metrics,
-        "slices": ours.slices(params.metric), "champion": champion and champion.digest,
-        "champion_version": champion and champion.version, "champion_metrics": theirs and theirs.summary(),
+        "verdict": verdict,
+        "mode": params.mode,
+        "model_version": train.facts["model_version"],
+        "metrics": metrics,
+        "slices": ours.slices(params.metric),
+        "champion": champion and champion.digest,
+        "champion_version": champion and champion.version,
+        "champion_metrics": theirs and theirs.summary(),
         "reasons": [str(check) for check in checks if check.name != gating.LATENCY],
-    }  # fmt: skip
+    }
 
 
-def _judged(step: Step, champion: Champion | None, examples: tuple[Any, Any]) -> tuple[Judged | None, str]:
+def _judged(
+    step: Step, champion: Champion | None, examples: tuple[Any, Any]
+) -> tuple[Judged | None, str]:
     """The champion on the same holdout, or why there is nothing to compare with; "" where there is no champion.
 
     A champion whose file is gone, or that knows other features than there are today, must not block its successor.
@@ -80,18 +92,28 @@ def _judged(step: Step, champion: Champion | None, examples: tuple[Any, Any]) ->
         return None, f"the champion {champion.digest[:12]} cannot be judged: {error.what}"
 
 
-def _against(step: Step, ours: Judged, theirs: Judged | None, trouble: str, digest: str) -> Iterator[Check]:
+def _against(
+    step: Step, ours: Judged, theirs: Judged | None, trouble: str, digest: str
+) -> Iterator[Check]:
     """The checks against the champion; without one the absolute checks alone decide, and a check says so."""
     if theirs:
-        again = digest in promotions.rolled_back(step.settings.postgres, step.run.pipeline, step.run.date)
+        again = digest in promotions.rolled_back(
+            step.settings.postgres, step.run.pipeline, step.run.date
+        )
         yield from gating.against(ours, theirs, step.params(GateParams), again)
     elif trouble:
-        yield Check("champion_unfit", False, 0, 1, "warn", f"{trouble}; the absolute checks alone decide")
+        yield Check(
+            "champion_unfit", False, 0, 1, "warn", f"{trouble}; the absolute checks alone decide"
+        )
     else:
-        yield Check("first_run", True, 1, 0, "warn", "no champion: the absolute checks alone decide")
+        yield Check(
+            "first_run", True, 1, 0, "warn", "no champion: the absolute checks alone decide"
+        )
 
 
 def _row(check: Check) -> dict[str, Any]:
     """A check as GATE_CHECKS has it: what was timed stands apart from what repeats."""
     timed = check.name == gating.LATENCY
-    return check.as_row() | ({"value": None, "measured_ms": check.value} if timed else {"measured_ms": None})
+    return check.as_row() | (
+        {"value": None, "measured_ms": check.value} if timed else {"measured_ms": None}
+    )

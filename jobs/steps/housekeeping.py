@@ -78,11 +78,16 @@ def _in_clickhouse(step: Step, now: datetime) -> list[Leftover]:
 def _in_serving(both: Serving, keep: PublishParams, now: datetime) -> list[Leftover]:
     half_done = retention.half_done(both.session, both.pipeline, both.tables)
     due = retention.due(both.session, both.pipeline, both.tables, keep, now)
-    expired = [(f"{table.name}@{each.version}", each.left_at) for table in due for each in due[table]]
+    expired = [
+        (f"{table.name}@{each.version}", each.left_at) for table in due for each in due[table]
+    ]
     return [
         *(Leftover("half load", name, "its publish was killed") for name in half_done),
         *(Leftover("version", name, "past retention", left_at) for name, left_at in expired),
-        *(Leftover("keys", version, "neither served nor previous") for version in stores.left(both, now)),
+        *(
+            Leftover("keys", version, "neither served nor previous")
+            for version in stores.left(both, now)
+        ),
     ]
 
 
@@ -135,7 +140,9 @@ def _retain(
     if not (clean and complete):
         step.facts["retention"] = "a reader was in the way: next time"
     left = _in_serving(both, keep, now)
-    return [each for each in found if each.kind in ("half load", "version", "keys") and each not in left]
+    return [
+        each for each in found if each.kind in ("half load", "version", "keys") and each not in left
+    ]
 
 
 def _count(found: Sequence[Leftover]) -> dict[str, int]:

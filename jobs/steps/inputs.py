@@ -25,14 +25,18 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def frames(step: Step, session: SparkSession, needed: Days, summed: Iterable[date] = ()) -> Iterator[Frames]:
+def frames(
+    step: Step, session: SparkSession, needed: Days, summed: Iterable[date] = ()
+) -> Iterator[Frames]:
     """A frame for each name in `needed`, for as long as the context is open; recorded as the step's inputs.
 
     A name may carry a suffix (`transactions:matured`) where a source is needed for other days as well. DataError
     when an example is in two of the days that are needed of it, or that are `summed` in aggregates.
     """
     examples = features(step.run.pipeline).EXAMPLES
-    rows = {day for name, each in needed.items() if name.partition(":")[0] == examples for day in each}
+    rows = {
+        day for name, each in needed.items() if name.partition(":")[0] == examples for day in each
+    }
     with TemporaryDirectory(dir=step.settings.home / "tmp", prefix=f"{step.run.step}-") as scratch:
         made = {name: _frame(step, session, name, needed, Path(scratch)) for name in needed}
         unique.check(step, session, rows.union(summed))
@@ -53,7 +57,9 @@ def _frame(step: Step, session: SparkSession, name: str, needed: Days, scratch: 
     return spark.read(session, step.lake, datasets, schema)
 
 
-def scoring(step: Step, section: Section, seen: Sequence[str] = ()) -> tuple[pa.Table, dict[str, pa.Table]]:
+def scoring(
+    step: Step, section: Section, seen: Sequence[str] = ()
+) -> tuple[pa.Table, dict[str, pa.Table]]:
     """The scoring set of D by predict's `section`, and those of the inputs that `seen` names; by Spark."""
     usecase, day = features(step.run.pipeline), step.run.date
     with frames(step, spark.session(step.settings), usecase.scoring_days(day, section)) as read:

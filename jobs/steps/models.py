@@ -36,9 +36,13 @@ def card_path(pipeline: str, digest: str) -> str:
 
 def opponent(step: Step) -> Champion | None:
     """The champion as of the day before: a re-run of D meets the one that D met, not D's own winner."""
-    return promotions.champion(step.settings.postgres, step.run.pipeline, step.run.date, inclusive=False)
+    return promotions.champion(
+        step.settings.postgres, step.run.pipeline, step.run.date, inclusive=False
+    )
 
 
 def load(step: Step, digest: str) -> Any:
     """The model with this digest; DataError when its file is gone."""
-    return model(step.run.pipeline).load(step.lake.read_bytes(model_path(step.run.pipeline, digest)))
+    return model(step.run.pipeline).load(
+        step.lake.read_bytes(model_path(step.run.pipeline, digest))
+    )

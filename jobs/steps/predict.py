@@ -47,7 +47,9 @@ def _past(step: Step) -> pa.Table | None:
     usecase, pipeline = predictions(step.run.pipeline), step.run.pipeline
     if usecase.PAST is None:
         return None
-    days = [step.run.date - timedelta(days=n) for n in range(usecase.look_back(step.section), 0, -1)]
+    days = [
+        step.run.date - timedelta(days=n) for n in range(usecase.look_back(step.section), 0, -1)
+    ]
     table = next(table for table in tables(pipeline).PREDICTIONS if table.name == usecase.PAST)
     manifests = step.look_back("predict", days, step.section.max_missing_days)  # type: ignore[attr-defined]
     return read_table(step, table, manifests)
@@ -58,7 +60,10 @@ def _write(step: Step, content: dict[str, pa.Table], events: int) -> None:
     with clickhouse.connect(step.settings) as db:
         step.at("stage")
         prediction_tables = tables(pipeline).PREDICTIONS
-        staged = {t: db.stage(pipeline, t, day, step.run.attempt, content[t.name]) for t in prediction_tables}
+        staged = {
+            t: db.stage(pipeline, t, day, step.run.attempt, content[t.name])
+            for t in prediction_tables
+        }
         step.at("check")
         for table, staging in staged.items():
             expected = events if table.kind == "event" else content[table.name].num_rows

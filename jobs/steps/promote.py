@@ -46,20 +46,28 @@ def run(step: Step) -> None:
     step.at("check")
     step.at("swap")
     promotions.record(
-        dsn, pipeline, day,
+        dsn,
+        pipeline,
+        day,
         kind="promotion",
-        from_digest=facts["champion"], from_version=facts["champion_version"],
-        to_digest=gate.model_digest if won else None, to_version=facts["model_version"] if won else None,
-        verdict=outcome.verdict, metrics=facts["metrics"], reasons=[*facts["reasons"], *outcome.said],
+        from_digest=facts["champion"],
+        from_version=facts["champion_version"],
+        to_digest=gate.model_digest if won else None,
+        to_version=facts["model_version"] if won else None,
+        verdict=outcome.verdict,
+        metrics=facts["metrics"],
+        reasons=[*facts["reasons"], *outcome.said],
         approved_by=outcome.by,
-    )  # fmt: skip
+    )
     champion = promotions.champion(dsn, pipeline, day, inclusive=True)
     step.model_digest = champion.digest if champion else None
     step.facts |= {
-        "verdict": outcome.verdict, "approved_by": outcome.by, "champion": step.model_digest,
+        "verdict": outcome.verdict,
+        "approved_by": outcome.by,
+        "champion": step.model_digest,
         # Not where a rollback of the same date outranks it, or a later night has its own champion.
         "promoted": won and promotions.pair(dsn, pipeline)[0] == gate.model_digest,
-    }  # fmt: skip
+    }
     move_aliases(step, gate, outcome.verdict)
 
 
@@ -75,7 +83,9 @@ def _outcome(step: Step, gate: Manifest) -> Outcome:
     late = bool(answered) and bool(rows) and rows[-1].date > step.run.date
     late = late and step.run.date not in {row.date for row in rows}
     if late and outcome.verdict == PROMOTED:
-        return Outcome(EXPIRED, outcome.by, (*outcome.said, f"answered after the night of {rows[-1].date}"))
+        return Outcome(
+            EXPIRED, outcome.by, (*outcome.said, f"answered after the night of {rows[-1].date}")
+        )
     return outcome
 
 
@@ -145,7 +155,9 @@ def move_aliases(step: Step, gate: Manifest | None = None, verdict: str = "") ->
         return
     try:
         if champion and step.lake.exists(path := card_path(pipeline, champion)):
-            registry.describe(step.settings, pipeline, champion, step.lake.read_bytes(path).decode())
+            registry.describe(
+                step.settings, pipeline, champion, step.lake.read_bytes(path).decode()
+            )
     except NightshiftError as error:
         step.log.warning(
             "the model card is in the lake alone; the next reconcile tries again", error=str(error)
@@ -156,7 +168,11 @@ def _card(step: Step, gate: Manifest, approved_by: str) -> str:
     """The model card of the challenger; drift is told where check_drift of the day ended."""
     drift = step.lake.manifest(manifest_name(step.run.pipeline, "check_drift", step.run.date))
     card = Card(
-        step.manifest("snapshot"), step.manifest("train"), gate, drift, approved_by,
+        step.manifest("snapshot"),
+        step.manifest("train"),
+        gate,
+        drift,
+        approved_by,
         model_module(step.run.pipeline).LIMITS,
-    )  # fmt: skip
+    )
     return card.to_markdown()

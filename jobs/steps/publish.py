@@ -27,24 +27,32 @@ def run(step: Step) -> None:
         try:
             reconcile(step, both, params.redis_batch)
         except LostTables as error:
-            step.log.warning("what is served cannot be reconciled before this publish", error=str(error))
+            step.log.warning(
+                "what is served cannot be reconciled before this publish", error=str(error)
+            )
         predict = step.manifest("predict")
         step.at("read")
         contents = read_predictions(step, predict)
         step.at("compute")
         edition = Edition(
-            step.run.date, contents, predict.model_digest, predict.facts.get("model_version"),
+            step.run.date,
+            contents,
+            predict.model_digest,
+            predict.facts.get("model_version"),
             {table.name: predict.output(table.name).digest for table in contents},
-        )  # fmt: skip
+        )
         done = publish(both, edition, params, utc_now(), step.at)
     step.checks += done.checks
     step.model_digest = predict.model_digest
-    step.outputs += [_dataset(pipeline, predict.output(table.name), done.version) for table in contents]
+    step.outputs += [
+        _dataset(pipeline, predict.output(table.name), done.version) for table in contents
+    ]
     step.facts |= done.facts() | ({"served_version": done.version} if done.served else {})
     if done.withdrawn:
         warning = f"{done.version} was withdrawn by a rollback and is not served"
         step.log.warning(
-            warning, remedy="mend the model or the data and predict again, or roll back to it by name"
+            warning,
+            remedy="mend the model or the data and predict again, or roll back to it by name",
         )
         step.facts["warning"] = warning
 

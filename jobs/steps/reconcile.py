@@ -39,7 +39,9 @@ def reconcile(step: Step, both: Serving, batch: int, thorough: bool = False) -> 
     retention.clean_up(both.session, both.pipeline, both.tables)
     if loaded := stores.bring_redis_to_postgres(both, utc_now(), batch, thorough):
         # Ordinary after a rollback: the version before the one it goes back to is the previous one from now on.
-        step.log.info("loaded into Redis from PostgreSQL: served or previous versions", versions=loaded)
+        step.log.info(
+            "loaded into Redis from PostgreSQL: served or previous versions", versions=loaded
+        )
         step.facts["reloaded"] = loaded
     served = publications.served(both.session, both.pipeline)
     step.facts["served_version"] = served.version if served else None

@@ -18,7 +18,9 @@ def _table(
     name: str, key: tuple[str, ...], grain: str, nullable: tuple[str, ...], /, **columns: Any
 ) -> Table:
     fields = [pa.field(column, kind, column in nullable) for column, kind in columns.items()]
-    return Table(name, key, pa.schema([pa.field("date", pa.date32(), nullable=False), *fields]), grain=grain)
+    return Table(
+        name, key, pa.schema([pa.field("date", pa.date32(), nullable=False), *fields]), grain=grain
+    )
 
 
 DRIFT_METRICS = _table(
@@ -27,35 +29,58 @@ DRIFT_METRICS = _table(
     "one row a day, scope (the day, the window that ends with it, or the latest labelled days) and check: of the data, a "
     "feature, the prediction, the label or the champion's own performance",
     ("value", "threshold", "champion"),
-    scope=pa.string(), kind=pa.string(), name=pa.string(), method=pa.string(), value=pa.float64(),
-    threshold=pa.float64(), severity=pa.string(), passed=pa.bool_(), rows=pa.int64(), reference_rows=pa.int64(),
-    message=pa.string(), champion=pa.string(),
-)  # fmt: skip
+    scope=pa.string(),
+    kind=pa.string(),
+    name=pa.string(),
+    method=pa.string(),
+    value=pa.float64(),
+    threshold=pa.float64(),
+    severity=pa.string(),
+    passed=pa.bool_(),
+    rows=pa.int64(),
+    reference_rows=pa.int64(),
+    message=pa.string(),
+    champion=pa.string(),
+)
 
 RETRAIN_DECISIONS = _table(
     "retrain_decisions",
     ("policy",),
     "one row a day: the policy, and what it decided",
     ("champion", "champion_age_days"),
-    policy=pa.string(), decision=pa.string(), reasons=pa.string(), champion=pa.string(), champion_age_days=pa.int64(),
-)  # fmt: skip
+    policy=pa.string(),
+    decision=pa.string(),
+    reasons=pa.string(),
+    champion=pa.string(),
+    champion_age_days=pa.int64(),
+)
 
 GATE_CHECKS = _table(
     "gate_checks",
     ("name",),
     "one row a day and check of the gate",
     ("value", "threshold", "measured_ms", "champion"),
-    name=pa.string(), passed=pa.bool_(), value=pa.float64(), threshold=pa.float64(), measured_ms=pa.float64(),
-    severity=pa.string(), message=pa.string(), verdict=pa.string(), mode=pa.string(), challenger=pa.string(),
+    name=pa.string(),
+    passed=pa.bool_(),
+    value=pa.float64(),
+    threshold=pa.float64(),
+    measured_ms=pa.float64(),
+    severity=pa.string(),
+    message=pa.string(),
+    verdict=pa.string(),
+    mode=pa.string(),
+    challenger=pa.string(),
     champion=pa.string(),
-)  # fmt: skip
+)
 
 RECORDS = (DRIFT_METRICS, RETRAIN_DECISIONS, GATE_CHECKS)
 
 
 def store(step: Step, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
     """Replace the day's rows of `table` and record them as an output; `date` is filled in."""
-    content = pa.Table.from_pylist([{"date": step.run.date, **row} for row in rows], schema=table.schema)
+    content = pa.Table.from_pylist(
+        [{"date": step.run.date, **row} for row in rows], schema=table.schema
+    )
     pipeline = step.run.pipeline
     with clickhouse.connect(step.settings) as db:
         step.at("stage")

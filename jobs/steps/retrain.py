@@ -27,13 +27,20 @@ def run(step: Step) -> None:
     decision = TRAIN if reasons else KEEP
     told = "; ".join(reasons) or "nothing asks for it"
     age = (step.run.date - champion.date).days if champion else None
-    row = {"policy": params.policy, "decision": decision, "reasons": told,
-           "champion": champion and champion.digest, "champion_age_days": age}  # fmt: skip
+    row = {
+        "policy": params.policy,
+        "decision": decision,
+        "reasons": told,
+        "champion": champion and champion.digest,
+        "champion_age_days": age,
+    }
     store(step, RETRAIN_DECISIONS, [row])
     step.facts |= row
 
 
-def decide(params: RetrainParams, day: date, champion: Champion | None, drift: Manifest | None) -> list[str]:
+def decide(
+    params: RetrainParams, day: date, champion: Champion | None, drift: Manifest | None
+) -> list[str]:
     """Why D trains; no reason, no training. Drift that could not be judged counts as a reason of `on_drift`."""
     if champion is None:
         return ["there is no champion"]

@@ -26,7 +26,11 @@ def run(step: Step) -> None:
         step.at("read")
         step.at("compute")
         plan = rollback.plan(both, dsn, request)
-        step.facts |= plan.facts() | {"dry_run": dry_run, "what": request.what, "reason": request.reason}
+        step.facts |= plan.facts() | {
+            "dry_run": dry_run,
+            "what": request.what,
+            "reason": request.reason,
+        }
         step.at("stage")
         step.at("check")
         step.at("swap")

@@ -25,24 +25,36 @@ def check(step: Step, table: pa.Table, limit: float) -> Check:
     where predict ran by other code: a feature that was mended differs from what it was, as it should.
     """
     usecase, compared, wrong, severe = predictions(step.run.pipeline), 0, 0, 0
-    for manifest, examples, predicted in _pairs(step, table, prediction(step.run.pipeline, usecase.COMPARED)):
+    for manifest, examples, predicted in _pairs(
+        step, table, prediction(step.run.pipeline, usecase.COMPARED)
+    ):
         try:
             model = partial(load, step, str(manifest.model_digest))
             rows, differing = usecase.disagreement(model, examples, predicted)
         except DataError as error:  # the model is gone, or knows other features
-            step.log.warning("not compared with what was served", day=manifest.date, error=error.what)
+            step.log.warning(
+                "not compared with what was served", day=manifest.date, error=error.what
+            )
             continue
         compared, wrong = compared + rows, wrong + differing
         severe += differing if manifest.code_version == code_version() else 0
-    message = f"{wrong} of {compared} rows of {usecase.COMPARED} differ" if compared else "no rows in common"
+    message = (
+        f"{wrong} of {compared} rows of {usecase.COMPARED} differ"
+        if compared
+        else "no rows in common"
+    )
     severity: Severity = "fail" if severe > limit * compared else "warn"
     return at_most("skew", wrong / max(1, compared), limit, severity, message)
 
 
-def _pairs(step: Step, table: pa.Table, compare: Table) -> Iterator[tuple[Manifest, pa.Table, pa.Table]]:
+def _pairs(
+    step: Step, table: pa.Table, compare: Table
+) -> Iterator[tuple[Manifest, pa.Table, pa.Table]]:
     """What predict did on earlier days, the examples to hold beside it, and what was predicted."""
     if compare.kind == "event":
-        for day in sorted(set(table.filter(pc.equal(table["split"], "holdout"))["date"].to_pylist())):
+        for day in sorted(
+            set(table.filter(pc.equal(table["split"], "holdout"))["date"].to_pylist())
+        ):
             manifest = _done(step, "predict", day)
             if manifest and (predicted := _predicted(step, compare, manifest)):
                 yield manifest, table.filter(pc.equal(table["date"], pa.scalar(day))), predicted

@@ -32,9 +32,14 @@ def run(step: Step) -> None:
     step.at("stage")
     dataset = step.lake.write_table(step.folder, "training_set", table, usecase.KEY)
     step.at("check")
-    expected = sum(dataset.rows for dataset in good_rows(step, usecase.EXAMPLES, needed[usecase.EXAMPLES]))
+    expected = sum(
+        dataset.rows for dataset in good_rows(step, usecase.EXAMPLES, needed[usecase.EXAMPLES])
+    )
     step.check(
-        [equal("rows_out_equal_rows_in", table.num_rows, expected), *_check_splits(table, usecase.LABEL)],
+        [
+            equal("rows_out_equal_rows_in", table.num_rows, expected),
+            *_check_splits(table, usecase.LABEL),
+        ],
         remedy="see that the source holds labels for the window; lengthen snapshot.train_days or holdout_days",
         input=dataset.path,
     )
@@ -43,7 +48,9 @@ def run(step: Step) -> None:
         step.settings, pipeline, f"{day}.parquet", step.lake.read_bytes(dataset.path)
     )
     step.outputs.append(dataset)
-    step.facts |= {"rows": table.num_rows, "snapshot_md5": md5, "dvc": pointer} | _count_splits(table)
+    step.facts |= {"rows": table.num_rows, "snapshot_md5": md5, "dvc": pointer} | _count_splits(
+        table
+    )
 
 
 def _count_splits(table: pa.Table) -> dict[str, int]:
@@ -54,7 +61,10 @@ def _count_splits(table: pa.Table) -> dict[str, int]:
 def _check_splits(table: pa.Table, label: str) -> list[Check]:
     """Both splits hold at least one positive example: without, nothing can be fitted or judged."""
     positives = {
-        split: int(pc.sum(table.filter(pc.equal(table["split"], split))[label].cast(pa.int64())).as_py() or 0)
+        split: int(
+            pc.sum(table.filter(pc.equal(table["split"], split))[label].cast(pa.int64())).as_py()
+            or 0
+        )
         for split in ("train", "holdout")
     }
     return [at_least(f"{split}_positives", count, 1) for split, count in positives.items()]

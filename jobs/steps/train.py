@@ -50,11 +50,22 @@ def run(step: Step) -> None:
     step.at("stage")
     path = model_path(step.run.pipeline, digest)
     step.lake.write_bytes(path, data)
-    watched = _leave_reference(step, digest, reference.of(
-        drift(step.run.pipeline), features(step.run.pipeline).KEY, fitted, train, holdout, metrics
-    ))  # fmt: skip
+    watched = _leave_reference(
+        step,
+        digest,
+        reference.of(
+            drift(step.run.pipeline),
+            features(step.run.pipeline).KEY,
+            fitted,
+            train,
+            holdout,
+            metrics,
+        ),
+    )
     step.at("check")
-    step.log.info("judged on the holdout", metrics={name: round(value, 4) for name, value in metrics.items()})
+    step.log.info(
+        "judged on the holdout", metrics={name: round(value, 4) for name, value in metrics.items()}
+    )
     step.at("swap")
     version = _register(step, snapshot, fitted, data, judged, train)
     step.model_digest = digest

@@ -31,7 +31,9 @@ def judge(rows: pd.DataFrame, source: Source, day: date, params: Any) -> pd.Seri
     required = rows[list(source.required)]
     missing = required.isna() | (required == "")
     names = (
-        missing.apply(lambda row: "missing " + ", ".join(row.index[row]), axis=1) if len(rows) else reasons
+        missing.apply(lambda row: "missing " + ", ".join(row.index[row]), axis=1)
+        if len(rows)
+        else reasons
     )
     reasons = reasons.where(reasons.notna(), names.where(missing.any(axis=1), None))
     own = source.rules(rows, day, params)
@@ -40,7 +42,9 @@ def judge(rows: pd.DataFrame, source: Source, day: date, params: Any) -> pd.Seri
     again = good.duplicated(keep="first")
     reasons[good.index[again]] = "duplicate, same content"
     once = good[~again]
-    reasons[once.index[once.duplicated(list(source.key), keep=False)]] = "duplicate key, different content"
+    reasons[once.index[once.duplicated(list(source.key), keep=False)]] = (
+        "duplicate key, different content"
+    )
     return reasons
 
 
@@ -69,14 +73,23 @@ def run(step: Step) -> None:
         quarantine = step.lake.write_table(
             step.folder, f"quarantine-{source.name}", bad, [*source.key, REASON, *source.required]
         )
-        step.outputs += [step.lake.write_table(step.folder, source.name, good, source.key), quarantine]
+        step.outputs += [
+            step.lake.write_table(step.folder, source.name, good, source.key),
+            quarantine,
+        ]
         step.facts |= {source.name: good.num_rows, quarantine.name: reasons_of(bad)}
         step.at("check")
         checks = [
-            equal(f"{source.name}.good_plus_quarantined", good.num_rows + bad.num_rows, dataset.rows),
-            at_most(f"{source.name}.bad_fraction", bad.num_rows / max(1, dataset.rows), params.max_bad_fraction,
-                    message=str(reasons_of(bad))),
-        ]  # fmt: skip
+            equal(
+                f"{source.name}.good_plus_quarantined", good.num_rows + bad.num_rows, dataset.rows
+            ),
+            at_most(
+                f"{source.name}.bad_fraction",
+                bad.num_rows / max(1, dataset.rows),
+                params.max_bad_fraction,
+                message=str(reasons_of(bad)),
+            ),
+        ]
         step.check(
             checks,
             remedy="read the quarantine, have the source mended and re-run extract; "
@@ -96,7 +109,11 @@ def run(step: Step) -> None:
 def empty_check(name: str, extract: Manifest) -> Check:
     """A warning when D has no rows of the first source: a quiet day, a mistyped date, or a load that has not begun."""
     return at_least(
-        f"{name}{NOT_EMPTY}", extract.output(name).rows, 1, "warn", "the source has no rows of this day"
+        f"{name}{NOT_EMPTY}",
+        extract.output(name).rows,
+        1,
+        "warn",
+        "the source has no rows of this day",
     )
 
 
@@ -105,7 +122,9 @@ def volume_check(name: str, extract: Manifest, params: ValidateParams, day: date
     mean = extract.facts["trailing_mean"][name]
     fraction = extract.output(name).rows / mean if mean else 1.0
     severity = "warn" if day in params.quiet_days else params.volume_severity
-    return at_least(f"{name}.volume", fraction, params.min_volume_fraction, severity, "of the trailing mean")
+    return at_least(
+        f"{name}.volume", fraction, params.min_volume_fraction, severity, "of the trailing mean"
+    )
 
 
 def reasons_of(bad: pa.Table) -> dict[str, int]:

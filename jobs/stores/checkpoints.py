@@ -33,7 +33,9 @@ class LakeCheckpoints:
     folder: str
 
     def save(self, stage: str, rounds: int, data: bytes) -> None:
-        self.lake.write_bytes(f"{self.folder}/{stage}-{rounds:06}-{bytes_digest(data)[:16]}.ubj", data)
+        self.lake.write_bytes(
+            f"{self.folder}/{stage}-{rounds:06}-{bytes_digest(data)[:16]}.ubj", data
+        )
 
     def latest(self, stage: str) -> bytes | None:
         for name in sorted(self.lake.files(self.folder), reverse=True):
@@ -43,7 +45,9 @@ class LakeCheckpoints:
             data = self._read(name)
             if bytes_digest(data).startswith(digest):
                 return data
-            log.logger().warning("a damaged checkpoint is passed over", path=f"{self.folder}/{name}")
+            log.logger().warning(
+                "a damaged checkpoint is passed over", path=f"{self.folder}/{name}"
+            )
         return None
 
     def _read(self, name: str) -> bytes:

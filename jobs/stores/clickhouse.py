@@ -55,10 +55,10 @@ class ClickHouse:
         """The rows of `days`, sorted by date and key; no rows when the table does not exist yet."""
         if not self._exists(database, table.name):
             return table.schema.empty_table()
-        query = (
-            f"SELECT {_columns(table)} FROM {_name(database, table.name)} WHERE date IN {{days:Array(Date)}}"  # noqa: S608
+        query = f"SELECT {_columns(table)} FROM {_name(database, table.name)} WHERE date IN {{days:Array(Date)}}"  # noqa: S608
+        found: pa.Table = self.client.query_arrow(
+            query, parameters={"days": list(days)}, use_strings=True
         )
-        found: pa.Table = self.client.query_arrow(query, parameters={"days": list(days)}, use_strings=True)
         return found.cast(table.schema).sort_by(
             [("date", "ascending"), *((k, "ascending") for k in table.key)]
         )
@@ -81,14 +81,18 @@ class ClickHouse:
         self._create(database, table)
         self._drop_stale(database, table, day)
         staging = f"{table.name}{_STAGE}{day:%Y%m%d}_{attempt}"
-        self.client.command(f"CREATE TABLE {_name(database, staging)} AS {_name(database, table.name)}")
+        self.client.command(
+            f"CREATE TABLE {_name(database, staging)} AS {_name(database, table.name)}"
+        )
         if rows.num_rows:
             fitted = rows.select(table.schema.names).cast(table.schema)
             # Qualified here: the client takes a name with a dot in it for qualified, and quotes nothing.
             self.client.insert_arrow(_name(database, staging), fitted)
         return staging
 
-    def check(self, database: str, staging: str, table: Table, day: date, expected: int) -> list[Check]:
+    def check(
+        self, database: str, staging: str, table: Table, day: date, expected: int
+    ) -> list[Check]:
         """Row count, key uniqueness, no empty key, dates equal the partition: all of severity `fail`."""
         key = ", ".join(map(quote_identifier, table.key))
         empty = " OR ".join(f"empty(toString({quote_identifier(column)}))" for column in table.key)
@@ -96,7 +100,9 @@ class ClickHouse:
             f"SELECT count(), uniqExact({key}), countIf({empty}), countIf(date != {{day:Date}})"  # noqa: S608
             f" FROM {_name(database, staging)}"
         )
-        rows, keys, empties, strangers = self.client.query(query, parameters={"day": day}).result_rows[0]
+        rows, keys, empties, strangers = self.client.query(
+            query, parameters={"day": day}
+        ).result_rows[0]
         return [
             equal(f"{table.name}.rows", rows, expected),
             equal(f"{table.name}.unique_keys", keys, rows, "keys must be unique"),
@@ -148,7 +154,9 @@ class ClickHouse:
         source = _name(database, ready)
         (rows,) = self.client.query(f"SELECT count() FROM {source}").result_rows[0]  # noqa: S608
         # REPLACE PARTITION refuses an empty source, so an empty day is a dropped partition.
-        how = f"REPLACE PARTITION {{day:Date}} FROM {source}" if rows else "DROP PARTITION {day:Date}"
+        how = (
+            f"REPLACE PARTITION {{day:Date}} FROM {source}" if rows else "DROP PARTITION {day:Date}"
+        )
         day = datetime.strptime(rest.partition("_")[0], "%Y%m%d").date()
         self.client.command(f"ALTER TABLE {_name(database, table)} {how}", parameters={"day": day})
         self.client.command(f"DROP TABLE {source} SYNC")
@@ -156,9 +164,12 @@ class ClickHouse:
     def schema_version(self) -> int | None:
         """The schema version; 0 for tables of a release without versions, None while there are none."""
         if self._exists(*_VERSIONS):
-            return int(self.client.query(f"SELECT max(number) FROM {_name(*_VERSIONS)}").result_rows[0][0])  # noqa: S608
+            newest = f"SELECT max(number) FROM {_name(*_VERSIONS)}"  # noqa: S608
+            return int(self.client.query(newest).result_rows[0][0])
         query = "SELECT count() FROM system.tables WHERE database IN {pipelines:Array(String)}"
-        (tables,) = self.client.query(query, parameters={"pipelines": list(PIPELINES)}).result_rows[0]
+        (tables,) = self.client.query(query, parameters={"pipelines": list(PIPELINES)}).result_rows[
+            0
+        ]
         return 0 if tables else None
 
     def record(self, migration: Migration) -> None:
@@ -193,7 +204,9 @@ class ClickHouse:
 
 
 @contextmanager
-def connect(settings: Settings, wait: float = OPEN_SECONDS, *, check: bool = True) -> Iterator[ClickHouse]:
+def connect(
+    settings: Settings, wait: float = OPEN_SECONDS, *, check: bool = True
+) -> Iterator[ClickHouse]:
     """An open ClickHouse; for chDB, waits with back-off while another process has the folder open.
 
     StoreError when it cannot be had within `wait` seconds or a statement fails; DataError when a part is damaged;
@@ -205,7 +218,9 @@ def connect(settings: Settings, wait: float = OPEN_SECONDS, *, check: bool = Tru
     try:
         if check and (number := store.schema_version()) is not None:
             require("clickhouse", number)
-        if _folder(settings.clickhouse):  # which is open to nobody else: whoever was swapping is dead
+        if _folder(
+            settings.clickhouse
+        ):  # which is open to nobody else: whoever was swapping is dead
             store.finish_swaps()
         yield store
     except ClickHouseError as error:

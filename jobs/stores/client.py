@@ -45,7 +45,10 @@ def near(settings: Settings, table: Table, text: str) -> list[str]:
         side.format(c=column, v=view, how=SQL(how))
         for how in ("< %(text)s ORDER BY id DESC", "> %(text)s ORDER BY id")
     ]
-    with postgres.connect(settings.postgres, "nightshift lookup") as session, session.cursor() as cursor:
+    with (
+        postgres.connect(settings.postgres, "nightshift lookup") as session,
+        session.cursor() as cursor,
+    ):
         cursor.execute("SELECT to_regclass(%s) IS NULL", (f"{table.name}_current",))
         if cursor.fetchone() == (True,):  # nothing was ever published
             return []

@@ -34,7 +34,9 @@ def identifier(key: Sequence[Any]) -> str:
 
 def identifiers(rows: pa.Table, key: Sequence[str]) -> pa.Array:
     """The id of each row, as `identifier` makes it."""
-    parts = [_special(_column(rows, name).cast(_TEXT), r"[^A-Za-z0-9_.~-]", _quoted) for name in key]
+    parts = [
+        _special(_column(rows, name).cast(_TEXT), r"[^A-Za-z0-9_.~-]", _quoted) for name in key
+    ]
     return pc.binary_join_element_wise(*parts, _scalar(":"))
 
 
@@ -51,7 +53,9 @@ def entries(rows: pa.Table, table: Table, size: int) -> Iterator[tuple[pa.Array,
 def sampled(rows: pa.Table, table: Table, seed: str, size: int) -> pa.Table:
     """At most `size` of the rows, by a random choice that is the same in each run; of a ranked table, with all
     rows that belong to the document of one that was chosen."""
-    chosen = random.Random(f"{seed} {table.name}").sample(range(rows.num_rows), min(size, rows.num_rows))
+    chosen = random.Random(f"{seed} {table.name}").sample(
+        range(rows.num_rows), min(size, rows.num_rows)
+    )
     found = rows.take(pa.array(sorted(chosen), pa.int64()))
     if not table.ranked:
         return found
@@ -68,7 +72,10 @@ def documents(rows: pa.Table) -> pa.Array:
     """A JSON object for each row, with its columns in their order."""
     pieces: list[Any] = []
     for at, name in enumerate(rows.column_names):
-        pieces += [_scalar(f"{', ' if at else '{'}{json.dumps(name)}: "), _json(_column(rows, name))]
+        pieces += [
+            _scalar(f"{', ' if at else '{'}{json.dumps(name)}: "),
+            _json(_column(rows, name)),
+        ]
     return pc.binary_join_element_wise(
         *pieces, _scalar("}"), _scalar(""), null_handling="replace", null_replacement="null"
     )
@@ -85,7 +92,9 @@ def value(found: Any) -> Any:
 
 def _parts(rows: pa.Table, table: Table, size: int) -> Iterator[pa.Table]:
     """Slices of about `size` rows; the sorted rows of a ranked table are cut between ids only."""
-    starts = _starts(identifiers(rows, table.lookup_key)) if table.ranked else np.arange(rows.num_rows)
+    starts = (
+        _starts(identifiers(rows, table.lookup_key)) if table.ranked else np.arange(rows.num_rows)
+    )
     start = 0
     while start < rows.num_rows:
         later = starts[np.searchsorted(starts, start + size) :]
@@ -128,7 +137,9 @@ def _json(column: pa.Array) -> pa.Array:
         text = pc.replace_substring(plain.cast(_TEXT), " ", "T")
         return pc.binary_join_element_wise(_scalar('"'), text, _scalar('Z"'), _scalar(""))
     if pa.types.is_date(kind):
-        return pc.binary_join_element_wise(_scalar('"'), column.cast(_TEXT), _scalar('"'), _scalar(""))
+        return pc.binary_join_element_wise(
+            _scalar('"'), column.cast(_TEXT), _scalar('"'), _scalar("")
+        )
     return column.cast(_TEXT)
 
 

@@ -66,7 +66,11 @@ class Lake:
         """The address under which Spark reads `path`."""
         full = f"{self._root}/{path}"
         # fsspec and Hadoop name the same S3 differently.
-        return full if self._local else str(self._fs.unstrip_protocol(full)).replace("s3://", "s3a://", 1)
+        return (
+            full
+            if self._local
+            else str(self._fs.unstrip_protocol(full)).replace("s3://", "s3a://", 1)
+        )
 
     def write_bytes(self, path: str, data: bytes) -> None:
         """Write `path` whole or not at all; a reader sees the old bytes or the new, never a part."""
@@ -118,7 +122,9 @@ class Lake:
             for full, info in sorted(infos.items()):
                 with suppress(FileNotFoundError):  # renamed or removed meanwhile
                     modified = self._fs.modified(full)
-                    found.append(File(full.removeprefix(f"{self._root}/"), int(info["size"]), modified))
+                    found.append(
+                        File(full.removeprefix(f"{self._root}/"), int(info["size"]), modified)
+                    )
         return found
 
     def remove(self, path: str) -> None:
@@ -132,7 +138,9 @@ class Lake:
         path = f"{folder}/{name}-{digest[:16]}.parquet"
         ordered = table.sort_by([(column, "ascending") for column in key]).combine_chunks()
         buffer = io.BytesIO()
-        pq.write_table(ordered, buffer, compression="zstd", row_group_size=131_072, write_page_checksum=True)
+        pq.write_table(
+            ordered, buffer, compression="zstd", row_group_size=131_072, write_page_checksum=True
+        )
         self.write_bytes(path, buffer.getvalue())
         return Dataset(name=name, path=path, rows=table.num_rows, digest=digest)
 
@@ -180,7 +188,9 @@ class Lake:
                 section=_DAMAGED,
             ) from None
 
-    def result(self, pipeline: str, step: str, day: date, params_digest: str, attempt: str = "") -> Manifest:
+    def result(
+        self, pipeline: str, step: str, day: date, params_digest: str, attempt: str = ""
+    ) -> Manifest:
         """What a step has left for a day; DataError when that is nothing, of another attempt than the one asked for,
         or made by other parameters, or from something that has changed since.
         """
@@ -199,7 +209,9 @@ class Lake:
         for read, content in found.reads.items():
             if (now := self.manifest(read)) and now.content != content:
                 raise DataError(
-                    f"{step} of {day} read {read}, which has changed since", remedy=remedy, input=name
+                    f"{step} of {day} read {read}, which has changed since",
+                    remedy=remedy,
+                    input=name,
                 )
         return found
 

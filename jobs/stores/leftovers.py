@@ -16,7 +16,9 @@ from jobs.core.manifest import Manifest
 from jobs.stores.checkpoints import FOLDER as CHECKPOINTS
 from jobs.stores.lake import File
 
-Kind = Literal["file", "half-written file", "checkpoints", "staging table", "half load", "version", "keys"]
+Kind = Literal[
+    "file", "half-written file", "checkpoints", "staging table", "half load", "version", "keys"
+]
 SHOWN = 200
 _MANIFEST = "manifest.json"
 
@@ -40,7 +42,9 @@ def named(manifests: Iterable[Manifest]) -> set[str]:
     return {text for manifest in manifests for text in _texts(manifest.model_dump(mode="json"))}
 
 
-def files(found: Sequence[File], known: set[str], now: datetime, min_age: timedelta) -> list[Leftover]:
+def files(
+    found: Sequence[File], known: set[str], now: datetime, min_age: timedelta
+) -> list[Leftover]:
     """Files of `<pipeline>/<step>/<date>/` that are not among the names `known`, and half-written files of any folder.
 
     `found` is sorted. A file counts as young while the manifest beside it is: a reader that began before that
@@ -49,7 +53,9 @@ def files(found: Sequence[File], known: set[str], now: datetime, min_age: timede
     committed = {folder_of(file.path): file.modified for file in found if _is_manifest(file)}
     gone = []
     for file in found:
-        if not file.half_written and (_is_manifest(file) or not _dated(file.path) or file.path in known):
+        if not file.half_written and (
+            _is_manifest(file) or not _dated(file.path) or file.path in known
+        ):
             continue
         since = max(file.modified, committed.get(folder_of(file.path), file.modified))
         if now - since >= min_age:
@@ -65,13 +71,21 @@ def checkpoints(found: Sequence[File], now: datetime, max_age: timedelta) -> lis
             trainings[str(PurePosixPath(file.path).parent)].append(file)
     newest = {key: max(file.modified for file in group) for key, group in trainings.items()}
     return [
-        Leftover("checkpoints", key, "no training has gone on since", newest[key], sum(f.size for f in group))
+        Leftover(
+            "checkpoints",
+            key,
+            "no training has gone on since",
+            newest[key],
+            sum(f.size for f in group),
+        )
         for key, group in trainings.items()
         if now - newest[key] >= max_age
     ]
 
 
-def staging_tables(made: Mapping[str, datetime], now: datetime, min_age: timedelta) -> list[Leftover]:
+def staging_tables(
+    made: Mapping[str, datetime], now: datetime, min_age: timedelta
+) -> list[Leftover]:
     """The staging tables of attempts that must be dead by now; `made` says when each was made."""
     return [
         Leftover("staging table", name, "its attempt ended before the swap did", since)
@@ -83,7 +97,13 @@ def staging_tables(made: Mapping[str, datetime], now: datetime, min_age: timedel
 def report(title: str, found: Sequence[Leftover], now: datetime) -> str:
     """A line of totals and, below it, a table with a line each; a long one is cut."""
     rows = [
-        (each.kind, each.name, _age(now, each.since), f"{each.size:,}" if each.size else "", each.why)
+        (
+            each.kind,
+            each.name,
+            _age(now, each.since),
+            f"{each.size:,}" if each.size else "",
+            each.why,
+        )
         for each in found[:SHOWN]
     ]
     cells = [("what", "name", "age", "bytes", "why"), *rows] if rows else []

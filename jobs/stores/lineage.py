@@ -24,7 +24,11 @@ class Stale:
 
 def manifests(lake: Lake, pipeline: str) -> dict[str, Manifest]:
     """Every manifest of the pipeline by its name (`<pipeline>/<step>/<date>`), sorted."""
-    names = [f"{pipeline}/{step}/{day}" for step in lake.steps(pipeline) for day in lake.days(pipeline, step)]
+    names = [
+        f"{pipeline}/{step}/{day}"
+        for step in lake.steps(pipeline)
+        for day in lake.days(pipeline, step)
+    ]
     found = {name: lake.manifest(name) for name in sorted(names)}
     return {name: manifest for name, manifest in found.items() if manifest}
 
@@ -48,7 +52,9 @@ def stale(known: Mapping[str, Manifest], params: Mapping[str, str]) -> Iterator[
             yield Stale(manifest.step, manifest.date, f"{changed[0]}{more} changed since")
         elif params.get(manifest.step, manifest.params_digest) != manifest.params_digest:
             yield Stale(
-                manifest.step, manifest.date, f"params {manifest.pipeline}.{manifest.step} changed since"
+                manifest.step,
+                manifest.date,
+                f"params {manifest.pipeline}.{manifest.step} changed since",
             )
 
 

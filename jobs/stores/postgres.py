@@ -86,10 +86,14 @@ def copy_out(source: cursor, query: Composable, schema: pa.Schema) -> pa.Table:
             read_options=csv.ReadOptions(column_names=schema.names),
             parse_options=csv.ParseOptions(newlines_in_values=True),
             convert_options=csv.ConvertOptions(
-                column_types=schema, true_values=["t"], false_values=["f"],
-                null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False,
+                column_types=schema,
+                true_values=["t"],
+                false_values=["f"],
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
             ),
-        ).cast(schema)  # fmt: skip
+        ).cast(schema)
 
 
 def names(schema: pa.Schema) -> Composable:

@@ -27,7 +27,9 @@ def version(session: connection, store: Store, first_table: str) -> int | None:
         )
         versioned, made = cursor.fetchone() or (False, False)
         if versioned:
-            cursor.execute("SELECT max(number) FROM nightshift_migrations WHERE store = %s", (store,))
+            cursor.execute(
+                "SELECT max(number) FROM nightshift_migrations WHERE store = %s", (store,)
+            )
             (number,) = cursor.fetchone() or (None,)
             if number is not None:
                 return int(number)

@@ -61,16 +61,36 @@ class Promotion:
 
 
 def record(
-    dsn: str, pipeline: str, day: date, *, kind: Kind, from_digest: str | None, from_version: str | None,
-    to_digest: str | None, to_version: str | None, verdict: str, metrics: Mapping[str, Any],
-    reasons: Sequence[str], approved_by: str,
-) -> None:  # fmt: skip
+    dsn: str,
+    pipeline: str,
+    day: date,
+    *,
+    kind: Kind,
+    from_digest: str | None,
+    from_version: str | None,
+    to_digest: str | None,
+    to_version: str | None,
+    verdict: str,
+    metrics: Mapping[str, Any],
+    reasons: Sequence[str],
+    approved_by: str,
+) -> None:
     """Write one row. A promotion replaces the promotion of its date; a rollback is always added."""
     with schema.connect(dsn) as session, session, session.cursor() as cursor:
         insert(
-            cursor, pipeline, day, kind=kind, from_digest=from_digest, from_version=from_version, to_digest=to_digest,
-            to_version=to_version, verdict=verdict, metrics=metrics, reasons=reasons, approved_by=approved_by,
-        )  # fmt: skip
+            cursor,
+            pipeline,
+            day,
+            kind=kind,
+            from_digest=from_digest,
+            from_version=from_version,
+            to_digest=to_digest,
+            to_version=to_version,
+            verdict=verdict,
+            metrics=metrics,
+            reasons=reasons,
+            approved_by=approved_by,
+        )
 
 
 def insert(cursor: cursor, pipeline: str, day: date, **row: Any) -> None:
@@ -82,7 +102,9 @@ def insert(cursor: cursor, pipeline: str, day: date, **row: Any) -> None:
 
 def champion(dsn: str, pipeline: str, day: date, *, inclusive: bool) -> Champion | None:
     """The champion as of `day`: by the rows dated up to it (`inclusive`) or before it; None when there is none."""
-    stack = _stack(row for row in history(dsn, pipeline) if row.date < day or (inclusive and row.date == day))
+    stack = _stack(
+        row for row in history(dsn, pipeline) if row.date < day or (inclusive and row.date == day)
+    )
     return stack[-1] if stack else None
 
 
@@ -113,7 +135,8 @@ def history(dsn: str, pipeline: str) -> list[Promotion]:
     """Every row, in the order in which they count: by date, promotions before rollbacks."""
     with schema.connect(dsn) as session, session.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute(
-            "SELECT * FROM promotions WHERE pipeline = %s ORDER BY date, kind = 'rollback', id", (pipeline,)
+            "SELECT * FROM promotions WHERE pipeline = %s ORDER BY date, kind = 'rollback', id",
+            (pipeline,),
         )
         return [Promotion(**row) for row in cursor.fetchall()]
 

@@ -22,17 +22,38 @@ _STATEMENTS = ("SELECT", "WITH", "(", "SHOW", "DESCRIBE", "EXISTS", "EXPLAIN")
 # Every other table function of the engine reads outside its tables, or runs text that nobody has checked.
 _OWN_TABLE_FUNCTIONS = frozenset(
     {
-        "format", "generate_series", "generaterandom", "generateseries", "merge", "null", "numbers", "numbers_mt",
-        "primes", "sqlstandardvalues", "values", "view", "zeros", "zeros_mt",
+        "format",
+        "generate_series",
+        "generaterandom",
+        "generateseries",
+        "merge",
+        "null",
+        "numbers",
+        "numbers_mt",
+        "primes",
+        "sqlstandardvalues",
+        "values",
+        "view",
+        "zeros",
+        "zeros_mt",
     }
-)  # fmt: skip
+)
 # Words that leave ClickHouse without being table functions.
 _LEAVE = frozenset(
     {
-        "outfile", "file", "catboostevaluate", "aiclassify", "aiembed", "aiextract", "aifilter", "aigenerate", "airedact",
-        "aisimilarity", "aitranslate",
+        "outfile",
+        "file",
+        "catboostevaluate",
+        "aiclassify",
+        "aiembed",
+        "aiextract",
+        "aifilter",
+        "aigenerate",
+        "airedact",
+        "aisimilarity",
+        "aitranslate",
     }
-)  # fmt: skip
+)
 _TOKEN = re.compile(r"'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.|``)*`|\w+", re.DOTALL)
 _NOISE = re.compile(
     r"Code: \d+\. DB::Exception: |: In scope SELECT formatQuerySingleLine.*|\(version .*", re.DOTALL
@@ -47,7 +68,9 @@ def read(settings: Settings, query: str, form: str) -> bytes:
     with clickhouse.connect(settings) as store:
         try:
             statement = _checked(store.client, query)
-            return _run(store.client, statement, form, embedded=settings.clickhouse.startswith("chdb://"))
+            return _run(
+                store.client, statement, form, embedded=settings.clickhouse.startswith("chdb://")
+            )
         except ClickHouseError as error:
             raise _refusal(error, query) from None
 
@@ -61,7 +84,9 @@ def _checked(client: Any, query: str) -> str:
     if not statement.startswith(_STATEMENTS):
         raise _denied(query, f"{statement.split()[0]} does more than read ClickHouse's tables")
     if re.search(r"\bFORMAT \w+$", statement):
-        raise DataError("the query names a format", input=query, remedy="leave FORMAT out and give --format")
+        raise DataError(
+            "the query names a format", input=query, remedy="leave FORMAT out and give --format"
+        )
     names = client.query("SELECT lower(name) FROM system.table_functions").result_rows
     outside = ({name for (name,) in names} | _LEAVE) - _OWN_TABLE_FUNCTIONS
     for word in _words(statement):
@@ -87,9 +112,11 @@ def _run(client: Any, statement: str, form: str, embedded: bool) -> bytes:
 
 def _denied(query: str, why: str) -> DataError:
     return DataError(
-        "the query was not run", input=query, why=f"{why}, and only queries that read those are run",
+        "the query was not run",
+        input=query,
+        why=f"{why}, and only queries that read those are run",
         remedy="ask for the rows of a table with SELECT",
-    )  # fmt: skip
+    )
 
 
 def _refusal(error: ClickHouseError, query: str) -> DataError | StoreError:
@@ -99,4 +126,6 @@ def _refusal(error: ClickHouseError, query: str) -> DataError | StoreError:
         return StoreError(
             "ClickHouse did not answer", input=query, why=text, remedy="start it, then query again"
         )
-    return DataError("ClickHouse refuses the query", input=query, why=text, remedy="correct the query")
+    return DataError(
+        "ClickHouse refuses the query", input=query, why=text, remedy="correct the query"
+    )

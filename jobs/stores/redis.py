@@ -66,10 +66,16 @@ class Redis:
 
     def complete(self, version: str, counts: Mapping[str, int], digests: Mapping[str, str]) -> bool:
         """Whether this very content was loaded to its end and not dropped since."""
-        return cast("dict[str, str]", self.client.hgetall(self._name(version))) == _meta(counts, digests)
+        return cast("dict[str, str]", self.client.hgetall(self._name(version))) == _meta(
+            counts, digests
+        )
 
     def load(
-        self, version: str, contents: Mapping[Table, pa.Table], digests: Mapping[str, str], batch: int = BATCH
+        self,
+        version: str,
+        contents: Mapping[Table, pa.Table],
+        digests: Mapping[str, str],
+        batch: int = BATCH,
     ) -> list[Check]:
         """Write every row, read back what was written, and only then mark the version complete.
 
@@ -87,7 +93,9 @@ class Redis:
         failpoint("redis.loaded")
         if all(check.passed for check in checks):
             counts = {table.name: rows.num_rows for table, rows in contents.items()}
-            self.client.hset(self._name(version), mapping=cast("dict[Any, Any]", _meta(counts, digests)))
+            self.client.hset(
+                self._name(version), mapping=cast("dict[Any, Any]", _meta(counts, digests))
+            )
         return checks
 
     def refuse_eviction(self) -> None:
@@ -138,7 +146,12 @@ class Redis:
         sample = sampled(rows, table, version, _SAMPLE)
         return [
             equal(f"redis.{table.name}.missing", self.missing(version, table, rows, batch), 0),
-            equal(f"redis.{table.name}.differing", self.differing(version, table, sample), 0, "of a sample"),
+            equal(
+                f"redis.{table.name}.differing",
+                self.differing(version, table, sample),
+                0,
+                "of a sample",
+            ),
         ]
 
     def _send(self, command: bytes, columns: Sequence[pa.Array]) -> list[Any]:
@@ -180,8 +193,13 @@ def _packed(command: bytes, columns: Sequence[pa.Array]) -> bytes:
     """One command of the Redis protocol: `*<arguments>`, then `$<bytes>` and the bytes of each argument."""
     pieces: list[Any] = []
     for column in columns:
-        pieces += [pa.scalar("$", _TEXT), pc.binary_length(column).cast(_TEXT), pa.scalar("\r\n", _TEXT), column,
-                   pa.scalar("\r\n", _TEXT)]  # fmt: skip
+        pieces += [
+            pa.scalar("$", _TEXT),
+            pc.binary_length(column).cast(_TEXT),
+            pa.scalar("\r\n", _TEXT),
+            column,
+            pa.scalar("\r\n", _TEXT),
+        ]
     rows = pc.binary_join_element_wise(*pieces, pa.scalar("", _TEXT))
     body = memoryview(rows.buffers()[2])[: pc.sum(pc.binary_length(rows)).as_py()]
     return b"*%d\r\n$%d\r\n%s\r\n%s" % (1 + len(columns) * len(rows), len(command), command, body)

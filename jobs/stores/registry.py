@@ -80,9 +80,13 @@ def register(client: MlflowClient, model: str, digest: str, training: Training) 
     import mlflow
 
     _experiment(client, model)
-    with mlflow.start_run(run_name=f"{model} {training.tags['date']}", tags=dict(training.tags)) as run:
+    with mlflow.start_run(
+        run_name=f"{model} {training.tags['date']}", tags=dict(training.tags)
+    ) as run:
         mlflow.log_params(dict(training.params))
-        mlflow.log_metrics({name: value for name, value in training.metrics.items() if value == value})
+        mlflow.log_metrics(
+            {name: value for name, value in training.metrics.items() if value == value}
+        )
         mlflow.log_artifacts(str(training.artifacts))
         logged = _log_model(training)
     _ensure_registered(client, model)
@@ -121,7 +125,11 @@ def log_run(
 
 
 def log_report(
-    settings: Settings, experiment: str, day: str, metrics: Mapping[str, float], files: Mapping[str, bytes]
+    settings: Settings,
+    experiment: str,
+    day: str,
+    metrics: Mapping[str, float],
+    files: Mapping[str, bytes],
 ) -> str:
     """The address of the first of `files` (by name) as artifacts of the one run that `experiment` has of a day.
 
@@ -131,7 +139,9 @@ def log_report(
         found = _experiment(client, experiment)
         runs = client.search_runs([found], f"tags.date = '{day}'", max_results=1)
         run = (
-            runs[0] if runs else client.create_run(found, tags={"date": day}, run_name=f"{experiment} {day}")
+            runs[0]
+            if runs
+            else client.create_run(found, tags={"date": day}, run_name=f"{experiment} {day}")
         )
         for name, data in files.items():
             (Path(folder) / name).write_bytes(data)
@@ -155,14 +165,20 @@ def snapshot_of(client: MlflowClient, model: str, version: str, folder: Path) ->
 
 
 def project_aliases(
-    settings: Settings, model: str, champion: str | None, previous: str | None, challenger: str | None = None
+    settings: Settings,
+    model: str,
+    champion: str | None,
+    previous: str | None,
+    challenger: str | None = None,
 ) -> None:
     """Set the aliases to the versions with these digests; an alias without a digest is removed.
 
     `challenger` None leaves that alias as it is. A digest that no version carries is a warning: `promotions`
     is the truth, and the day's tables need no alias.
     """
-    wanted = {CHAMPION: champion, PREVIOUS: previous} | ({CHALLENGER: challenger} if challenger else {})
+    wanted = {CHAMPION: champion, PREVIOUS: previous} | (
+        {CHALLENGER: challenger} if challenger else {}
+    )
     with connect(settings) as client:
         _ensure_registered(client, model)
         current = client.get_registered_model(model).aliases
@@ -261,9 +277,13 @@ def _log_model(training: Training) -> Any:
         data = Path(folder) / "model"
         data.write_bytes(training.data)
         return mlflow.pyfunc.log_model(
-            name="model", loader_module=training.loader, data_path=str(data), code_paths=[str(PROJECT / "jobs")],
-            signature=infer_signature(training.example), pip_requirements=requirements,
-        )  # fmt: skip
+            name="model",
+            loader_module=training.loader,
+            data_path=str(data),
+            code_paths=[str(PROJECT / "jobs")],
+            signature=infer_signature(training.example),
+            pip_requirements=requirements,
+        )
 
 
 def _predict(booster: Any, example: Any) -> Any:

@@ -52,7 +52,9 @@ class Scheduler:
 
     def runs(self, dag: str, day: date) -> list[str]:
         """The runs of a day, oldest first."""
-        found = self.call("GET", f"dags/{dag}/dagRuns", limit=1000, order_by="run_after")["dag_runs"]
+        found = self.call("GET", f"dags/{dag}/dagRuns", limit=1000, order_by="run_after")[
+            "dag_runs"
+        ]
         return [run["dag_run_id"] for run in found if run["partition_key"] == str(day)]
 
     def trigger(self, dag: str, day: date, **form: Any) -> str:
@@ -65,21 +67,32 @@ class Scheduler:
 
     def tasks(self, dag: str, run: str) -> dict[str, Task]:
         """The tasks of a run by name."""
-        found = self.call("GET", f"dags/{dag}/dagRuns/{run}/taskInstances", limit=100)["task_instances"]
+        found = self.call("GET", f"dags/{dag}/dagRuns/{run}/taskInstances", limit=100)[
+            "task_instances"
+        ]
         return {each["task_id"]: _task(each) for each in found}
 
     def clear(self, dag: str, run: str, *tasks: str, downstream: bool = True) -> None:
         """What the UI does on Clear: these tasks run again, and with `downstream` all after them."""
         body = {
-            "dry_run": False, "dag_run_id": run, "task_ids": list(tasks), "only_failed": False,
-            "include_downstream": downstream, "include_upstream": False,
-            "include_future": False, "include_past": False,
-        }  # fmt: skip
+            "dry_run": False,
+            "dag_run_id": run,
+            "task_ids": list(tasks),
+            "only_failed": False,
+            "include_downstream": downstream,
+            "include_upstream": False,
+            "include_future": False,
+            "include_past": False,
+        }
         self.call("POST", f"dags/{dag}/clearTaskInstances", body)
 
     def clear_run(self, dag: str, run: str, *, only_failed: bool = False) -> None:
         """All tasks of a run again, or those that failed."""
-        self.call("POST", f"dags/{dag}/dagRuns/{run}/clear", {"dry_run": False, "only_failed": only_failed})
+        self.call(
+            "POST",
+            f"dags/{dag}/dagRuns/{run}/clear",
+            {"dry_run": False, "only_failed": only_failed},
+        )
 
     def mark(self, dag: str, run: str, state: str) -> None:
         """Set the state of a run by hand; what runs is ended."""
@@ -89,9 +102,13 @@ class Scheduler:
         """The log of one try of a task, one event a line."""
         path = f"dags/{dag}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}"
         events = self.call("GET", path, full_content=True)["content"]
-        return "\n".join(str(each.get("event", each)) if isinstance(each, dict) else each for each in events)
+        return "\n".join(
+            str(each.get("event", each)) if isinstance(each, dict) else each for each in events
+        )
 
-    def wait(self, dag: str, run: str, limit_s: float, watch: Callable[[], None] = lambda: None) -> str:
+    def wait(
+        self, dag: str, run: str, limit_s: float, watch: Callable[[], None] = lambda: None
+    ) -> str:
         """The state in which the run ended; StoreError when it has not within the limit."""
         deadline = time.monotonic() + limit_s
         while (state := self.state(dag, run)) not in OVER:
@@ -113,12 +130,15 @@ def connect(url: str, user: str, password: str) -> Iterator[Scheduler]:
             answer.raise_for_status()
         except httpx.HTTPError as error:
             raise StoreError(
-                f"Airflow at {url} let {user} not in: {error}", remedy="start it (`make up`), then try again"
+                f"Airflow at {url} let {user} not in: {error}",
+                remedy="start it (`make up`), then try again",
             ) from error
         http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         yield Scheduler(http)
 
 
 def _task(found: dict[str, Any]) -> Task:
-    start, end = (found[name] and datetime.fromisoformat(found[name]) for name in ("start_date", "end_date"))
+    start, end = (
+        found[name] and datetime.fromisoformat(found[name]) for name in ("start_date", "end_date")
+    )
     return Task(found["task_id"], found["state"], found["try_number"], start, end)

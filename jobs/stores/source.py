@@ -62,10 +62,14 @@ def read_day(session: connection, source: Source, start: datetime, end: datetime
             parse_options=csv.ParseOptions(newlines_in_values=True),
             convert_options=csv.ConvertOptions(
                 column_types=dict.fromkeys(header, pa.string()),
-                null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False,
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
             ),
-        )  # fmt: skip
-    return plain(table.to_pandas(), source, {each: _columns(session, each) for each in source.tables})
+        )
+    return plain(
+        table.to_pandas(), source, {each: _columns(session, each) for each in source.tables}
+    )
 
 
 def rows_before(session: connection, source: Source, start: datetime, days: int) -> int:
@@ -124,7 +128,9 @@ def _require(table: str, wanted: Sequence[str], present: Mapping[str, str]) -> N
     missing = [name for name in wanted if name not in present]
     if missing:
         raise DataError(
-            f"{table} has no column {', '.join(missing)}" if present else f"the source has no table {table}",
+            f"{table} has no column {', '.join(missing)}"
+            if present
+            else f"the source has no table {table}",
             remedy="have the upstream owner restore it, or change the query in sources.py to what it is called now",
             input=f"{table}({', '.join(present)})",
             section=_COLUMNS,

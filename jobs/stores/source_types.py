@@ -63,7 +63,9 @@ def plain(rows: pd.DataFrame, source: Source, types: Types) -> pd.DataFrame:
         if kind == _PADDED:
             rows[name] = rows[name].str.rstrip(" ")
         elif kind == "numeric":  # 7, 7.0 and 7.00 are one number
-            rows[name] = rows[name].str.replace(r"(\.[0-9]*?)0+$", r"\1", regex=True).str.removesuffix(".")
+            rows[name] = (
+                rows[name].str.replace(r"(\.[0-9]*?)0+$", r"\1", regex=True).str.removesuffix(".")
+            )
         elif kind == "date" and name in source.closes:
             dated = rows[name].str.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", na=False)
             rows[name] = rows[name].where(~dated, rows[name] + _END_OF_DAY)

@@ -51,7 +51,10 @@ def session(settings: Settings, jvm: Sequence[str] | None = None) -> SparkSessio
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.extraJavaOptions": " ".join(
-            map(_quoted, (*_JVM, *_temporary(scratch), *(spark_archive.options() if jvm is None else jvm)))
+            map(
+                _quoted,
+                (*_JVM, *_temporary(scratch), *(spark_archive.options() if jvm is None else jvm)),
+            )
         ),
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
@@ -63,7 +66,9 @@ def session(settings: Settings, jvm: Sequence[str] | None = None) -> SparkSessio
         options |= {
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
-            "spark.local.dir": str(scratch) if "," not in str(scratch) else tempfile.gettempdir(),  # a list
+            "spark.local.dir": str(scratch)
+            if "," not in str(scratch)
+            else tempfile.gettempdir(),  # a list
             # Planning again after every stage costs more than it saves on one machine's worth of rows.
             "spark.sql.adaptive.enabled": "false",
         }
@@ -97,7 +102,9 @@ def _prepare_environment(cluster: bool) -> None:
 
 def _temporary(scratch: Path) -> tuple[str, ...]:
     """The JVM's option for temporary files: it unpacks libraries there and runs them, which a mount may forbid."""
-    folder = next((each for each in (scratch, Path(tempfile.gettempdir())) if _may_execute(each)), scratch)
+    folder = next(
+        (each for each in (scratch, Path(tempfile.gettempdir())) if _may_execute(each)), scratch
+    )
     return (f"-Djava.io.tmpdir={folder}",)
 
 
@@ -111,7 +118,9 @@ def _quoted(option: str) -> str:
     return f'"{escaped}"'
 
 
-def read(spark: SparkSession, lake: Lake, datasets: Sequence[Dataset], schema: pa.Schema) -> DataFrame:
+def read(
+    spark: SparkSession, lake: Lake, datasets: Sequence[Dataset], schema: pa.Schema
+) -> DataFrame:
     """The rows of the files that manifests name, all of this schema, so that Spark opens none to infer it.
 
     DataError when a file is gone, cut off or of another length than its manifest says.

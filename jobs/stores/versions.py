@@ -34,7 +34,9 @@ class Migration:
 def migrations(store: Store) -> tuple[Migration, ...]:
     """Every migration of a store, in the order of their numbers."""
     files = sorted((FOLDER / store).glob("[0-9][0-9][0-9][0-9]_*.*"))
-    return tuple(Migration(store, int(file.name[:4]), file.stem, file) for file in files if file.is_file())
+    return tuple(
+        Migration(store, int(file.name[:4]), file.stem, file) for file in files if file.is_file()
+    )
 
 
 def needed(store: Store) -> int:

@@ -43,7 +43,9 @@ def case(gpu, make, cpu, cuda):
     """A case of `make` whose devices find these results."""
     real = make(50)
     found = {"cpu": np.array(cpu), "cuda": np.array(cuda)}
-    return gpu.Case("this", "50", lambda device: (1.0, found[device]), real.show, real.differ, real.tolerance)
+    return gpu.Case(
+        "this", "50", lambda device: (1.0, found[device]), real.show, real.differ, real.tolerance
+    )
 
 
 def test_alone_in_a_folder_it_prints_the_table_of_the_cpu(tmp_path):
@@ -89,7 +91,9 @@ def test_xgboost_that_takes_the_cpu_in_silence_is_no_measurement(gpu):
         ("ease", [[0, 20.0], [1, 0]], [[0, 20.0], [1.001, 0]], False),
     ],
 )
-def test_results_that_differ_by_more_than_is_allowed_are_refused(gpu, make, cpu, cuda, equal, capsys):
+def test_results_that_differ_by_more_than_is_allowed_are_refused(
+    gpu, make, cpu, cuda, equal, capsys
+):
     given = case(gpu, getattr(gpu, make), cpu, cuda)
     assert list(gpu.compare(lambda size: given, [50], ["cpu", "cuda"])) == [equal]
     assert capsys.readouterr().out.endswith("| yes |\n" if equal else "| NO |\n")
@@ -99,7 +103,9 @@ def test_metrics_are_those_of_scikit_learn_ties_and_all(gpu):
     chance = np.random.default_rng(3)
     labels, scores = chance.random(500) < 0.2, chance.integers(0, 40, 500) / 40
     assert gpu.auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
-    assert gpu.average_precision(labels, scores) == pytest.approx(average_precision_score(labels, scores))
+    assert gpu.average_precision(labels, scores) == pytest.approx(
+        average_precision_score(labels, scores)
+    )
 
 
 def test_the_weights_are_those_of_the_movies_model(gpu):

@@ -12,9 +12,14 @@ from jobs.core.watched import Pair, Watched
 pytestmark = pytest.mark.browser
 SET = "window.pwned = true; document.title = 'pwned'"
 ATTACKS = (
-    f"</script><script>{SET}</script>", f"<img src=x onerror=\"{SET}\">", f"<svg onload=\"{SET}\">", f"'-({SET})-'",
-    f"\u2028{SET}", f"<!--<script>{SET}", f"<a href=\"javascript:{SET}\">x</a>",
-)  # fmt: skip
+    f"</script><script>{SET}</script>",
+    f'<img src=x onerror="{SET}">',
+    f'<svg onload="{SET}">',
+    f"'-({SET})-'",
+    f"\u2028{SET}",
+    f"<!--<script>{SET}",
+    f'<a href="javascript:{SET}">x</a>',
+)
 
 
 @pytest.fixture
@@ -23,13 +28,17 @@ def report(browser, tmp_path):
 
     def opened(categories):
         watched = Watched("device_type", "category", 0.1)
-        now = pd.Series([name for n, name in enumerate(categories, 1) for _ in range(n * 10)], dtype=object)
+        now = pd.Series(
+            [name for n, name in enumerate(categories, 1) for _ in range(n * 10)], dtype=object
+        )
         file = tmp_path / "report.html"
         file.write_bytes(distances.measure([Pair("day", "feature", watched, now, now[::-1])]).html)
         page = browser.new_page()
         page.goto(file.as_uri())
         expect(page.get_by_text("day device_type").first).to_be_visible(timeout=60_000)
-        for button in page.get_by_role("button").all():  # the details, where the categories are drawn
+        for button in page.get_by_role(
+            "button"
+        ).all():  # the details, where the categories are drawn
             button.click()
         return page
 

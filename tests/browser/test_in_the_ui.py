@@ -72,7 +72,9 @@ def test_a_waiting_challenger_is_read_about_and_approved_with_a_comment(platform
     page.get_by_role("link", name=f"Promote the challenger of fraud, {DAY}?").click()
     challenger = platform.place.manifest("train")
     expect(page.get_by_text("The gate says promoted")).to_be_visible()
-    expect(page.get_by_text(f"of model version {challenger.facts['model_version']}")).to_be_visible()
+    expect(
+        page.get_by_text(f"of model version {challenger.facts['model_version']}")
+    ).to_be_visible()
     for table in ("roc_auc", "margin.average_precision", "skew"):
         expect(page.get_by_role("cell", name=table, exact=True).first).to_be_visible()
     page.locator("[name=element_comment]").fill("read, and better in every slice")
@@ -81,12 +83,20 @@ def test_a_waiting_challenger_is_read_about_and_approved_with_a_comment(platform
     state, _ = platform.finish(run)
     assert state == "success", platform.logs(run)
     day, kind, verdict, by, to, reasons = promotion(platform)
-    assert (day, kind, verdict, by, to) == (DAY, "promotion", "promoted", "oncall", challenger.model_digest)
+    assert (day, kind, verdict, by, to) == (
+        DAY,
+        "promotion",
+        "promoted",
+        "oncall",
+        challenger.model_digest,
+    )
     assert any("read, and better in every slice" in reason for reason in reasons)
     assert to != champion
 
 
-def test_former_tables_and_model_are_served_again_while_clients_see_whole_versions(platform, page, capsys):
+def test_former_tables_and_model_are_served_again_while_clients_see_whole_versions(
+    platform, page, capsys
+):
     place, before = platform.place, platform.place.serving()
     (served, previous), champion = before["served"], promotion(platform)[4]
     former = place.manifest("predict", BEFORE).model_digest
@@ -103,8 +113,13 @@ def test_former_tables_and_model_are_served_again_while_clients_see_whole_versio
             f"\nfrom the click to the pointer: PostgreSQL {flips[0]:.1f} s, Redis {flips[1]:.1f} s; "
             f"{stores[0].reads} and {stores[1].reads} reads of whole versions\n"
         )
-    assert [[version for version, _ in seen.versions] for seen in stores] == [[served, previous]] * 2
+    assert [[version for version, _ in seen.versions] for seen in stores] == [
+        [served, previous]
+    ] * 2
     assert 0 < flips[0] <= flips[1] + 1 and max(flips) < 60
     after = place.serving()
     assert after["served"][0] == after["redis"][0] == previous
-    assert promotion(platform)[1:5] == ("rollback", "rollback", "oncall", former) and former != champion
+    assert (
+        promotion(platform)[1:5] == ("rollback", "rollback", "oncall", former)
+        and former != champion
+    )

@@ -41,7 +41,9 @@ def read_postgres(dsn, stop, seen):
         while not stop.is_set():
             cursor.execute(SHOWN)
             version, counts, *shown = cursor.fetchone()
-            for name, (rows, low, high) in zip((*ENTITIES, "transaction_scores"), shown, strict=True):
+            for name, (rows, low, high) in zip(
+                (*ENTITIES, "transaction_scores"), shown, strict=True
+            ):
                 assert rows == counts[name] and low == high == version, (
                     f"{name} of {version}: {rows} of {low}..{high}"
                 )
@@ -55,7 +57,10 @@ def read_redis(url, ids, stop, seen):
             version = client.get("ns:fraud:current")
             found = client.mget([f"ns:fraud:{version}:{name}" for name in ids])
             days = {text and json.loads(text)["date"] for text in found}
-            assert len(days) == 1 and next(iter(days)).replace("-", "") == version[:8], (version, days)
+            assert len(days) == 1 and next(iter(days)).replace("-", "") == version[:8], (
+                version,
+                days,
+            )
             seen.add(version)
 
 

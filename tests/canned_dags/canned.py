@@ -27,7 +27,10 @@ from nightshift_alerts import report_late
 from nightshift_nights import nightly
 from nightshift_steps import MendFirst, step_task
 
-DECIDED = {"retrain": {"decision": "keep"}, "publish": {"version": "canned", "served_version": "canned"}}
+DECIDED = {
+    "retrain": {"decision": "keep"},
+    "publish": {"version": "canned", "served_version": "canned"},
+}
 
 
 def command(self, run, words, unsaid=()):
@@ -39,8 +42,13 @@ def command(self, run, words, unsaid=()):
     if orders.exists():
         raise MendFirst(f"{run}: told to fail")
     if unsaid:
-        receipt = {"step": f"{options['--pipeline']}/{words[0]}", "date": options["--date"], "outputs": [],
-                   "model_digest": None, "decided": DECIDED.get(words[0], {})}  # fmt: skip
+        receipt = {
+            "step": f"{options['--pipeline']}/{words[0]}",
+            "date": options["--date"],
+            "outputs": [],
+            "model_digest": None,
+            "decided": DECIDED.get(words[0], {}),
+        }
         Path(unsaid[1]).write_text(json.dumps(receipt))
 
 
@@ -61,8 +69,10 @@ for file in sorted((PROJECT / "dags").glob("*.py")):
     exec(compile(file.read_text(), file, "exec"))
 
 once = DeadlineAlert(
-    name="published", reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=timedelta(hours=4),
+    name="published",
+    reference=DeadlineReference.DAGRUN_QUEUED_AT,
+    interval=timedelta(hours=4),
     callback=AsyncCallback(report_late, kwargs={"pipeline": "fraud"}),
-)  # fmt: skip
+)
 with DAG("queued_at", **nightly("fraud") | {"deadline": once}):
     step_task("fraud", "extract")

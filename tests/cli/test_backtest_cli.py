@@ -24,7 +24,9 @@ def test_the_figures_of_each_fold_the_mean_and_the_baseline(source_db, monkeypat
     )
     to_database(source_db, simulation, lambda done: None)
     out = tmp_path / "figures.json"
-    backtest.fraud(datetime(2018, 4, 7), folds=2, train_days=4, delay_days=2, test_days=2, json_=out)
+    backtest.fraud(
+        datetime(2018, 4, 7), folds=2, train_days=4, delay_days=2, test_days=2, json_=out
+    )
     found = json.loads(out.read_text())
     assert METRICS == set(found["mean"]) == set(found["baseline"])
     assert [fold["test"] for fold in found["folds"]] == [

@@ -51,7 +51,9 @@ def test_a_row_an_algorithm_on_the_terminal_in_json_and_in_mlflow(source, servic
             low, high = row[f"{name}_interval"]
             assert 0 <= low <= row[name] <= high <= 1
     assert "nDCG of hybrid less collaborative" in ran.output
-    assert before == {path for path in services.home.rglob("*") if path.parts[-1] in ("lake", "manifests")}
+    assert before == {
+        path for path in services.home.rglob("*") if path.parts[-1] in ("lake", "manifests")
+    }
 
     mlflow.set_tracking_uri(services.mlflow)
     experiment = mlflow.get_experiment_by_name("movies-backtest")
@@ -66,9 +68,14 @@ def test_a_row_an_algorithm_on_the_terminal_in_json_and_in_mlflow(source, servic
 def test_bad_rows_are_left_out_and_counted(source, services):
     every = read(settings.load())
     assert not every.left_out
-    change(source, "UPDATE user_interactions SET value = 11 WHERE id IN (SELECT id FROM user_interactions"
-           " WHERE interaction_type = 'rating' ORDER BY id LIMIT 3)")  # fmt: skip
-    change(source, "DELETE FROM movies WHERE movie_id = (SELECT min(movie_id) FROM user_interactions)")
+    change(
+        source,
+        "UPDATE user_interactions SET value = 11 WHERE id IN (SELECT id FROM user_interactions"
+        " WHERE interaction_type = 'rating' ORDER BY id LIMIT 3)",
+    )
+    change(
+        source, "DELETE FROM movies WHERE movie_id = (SELECT min(movie_id) FROM user_interactions)"
+    )
     found = read(settings.load())
     assert found.left_out == {"rating outside 0 to 10": 3}
     assert found.interactions.num_rows == every.interactions.num_rows - 3
@@ -79,6 +86,8 @@ def test_bad_rows_are_left_out_and_counted(source, services):
 def test_what_cannot_be_done_says_why(source_db, services, monkeypatch):
     monkeypatch.setenv(settings.SOURCE, source_db)
     ran = CliRunner().invoke(app, ["movies"])
-    assert isinstance(ran.exception, DataError) and "no table user_interactions" in str(ran.exception)
+    assert isinstance(ran.exception, DataError) and "no table user_interactions" in str(
+        ran.exception
+    )
     with pytest.raises(ConfigError):
         Plan(k=21)

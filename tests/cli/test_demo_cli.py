@@ -25,7 +25,9 @@ def test_a_rejected_model_is_named_beside_the_champion_with_the_metrics_of_both(
     for step in ("gate", "promote"):
         place.run(step)
     facts = place.manifest("gate").facts
-    champion, metrics, newest, others, reason = said(place, demo._metrics, "fraud", DAY).strip().splitlines()
+    champion, metrics, newest, others, reason = (
+        said(place, demo._metrics, "fraud", DAY).strip().splitlines()
+    )
     assert champion.startswith(f"Model fraud version {facts['champion_version']} is the champion")
     assert f"roc_auc {facts['champion_metrics']['roc_auc']:.3f}" in metrics and str(DAY) in metrics
     assert f"version {facts['model_version']}, of {DAY}, was not promoted" in newest
@@ -44,7 +46,10 @@ def test_a_promoted_model_is_the_champion_and_no_other_is_named(at):
 def test_the_end_says_where_the_logins_are_and_that_the_schedule_is_off_and_no_password(
     tmp_path, monkeypatch
 ):
-    for name, value in (("NIGHTSHIFT_HOME", str(tmp_path)), (settings.MLFLOW, "http://127.0.0.1:5000")):
+    for name, value in (
+        ("NIGHTSHIFT_HOME", str(tmp_path)),
+        (settings.MLFLOW, "http://127.0.0.1:5000"),
+    ):
         monkeypatch.setenv(name, value)
     monkeypatch.delenv(settings.SOURCE, raising=False)
     (tmp_path / "airflow").mkdir()

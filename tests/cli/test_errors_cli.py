@@ -21,14 +21,20 @@ def said(monkeypatch, capsys, *words):
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (["status", "fruad"], ["no such pipeline", "Input: fruad", "did you mean fraud?", "fraud, movies"]),
+        (
+            ["status", "fruad"],
+            ["no such pipeline", "Input: fruad", "did you mean fraud?", "fraud, movies"],
+        ),
         (["served", "movie"], ["no such pipeline", "Input: movie", "did you mean movies?"]),
         (
             ["params", "x[/red]\x1b[2J"],
             ["no such pipeline", r"Input: x[/red]\x1b[2J", "choose one of fraud, movies"],
         ),
         (["lookup", "frad", "customer", "C1"], ["no such pipeline", "did you mean fraud?"]),
-        (["lookup", "fraud", "costumer", "C1"], ["no such entity", "did you mean customer?", "merchant"]),
+        (
+            ["lookup", "fraud", "costumer", "C1"],
+            ["no such entity", "did you mean customer?", "merchant"],
+        ),
         (
             ["run", "fraud", "--date", "2018-07-10", "--from", "trian"],
             ["no such step", "did you mean train?"],
@@ -45,7 +51,10 @@ def said(monkeypatch, capsys, *words):
             ["train", "--pipeline", "fruad", "--date", "2018-07-10"],
             ["no such pipeline", "did you mean fraud?"],
         ),
-        (["status", "fraud", "--range", "2018-05-01"], ["not two days", "Input: 2018-05-01", "FIRST..LAST"]),
+        (
+            ["status", "fraud", "--range", "2018-05-01"],
+            ["not two days", "Input: 2018-05-01", "FIRST..LAST"],
+        ),
         (
             ["status", "fraud", "--range", "2018-05-03..2018-05-01"],
             ["ends before it begins", "2018-05-01..2018-05-03"],
@@ -65,14 +74,20 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_all_that_there_are(
 @pytest.mark.parametrize("store", ["redis", "postgres"])
 def test_an_unknown_id_is_answered_with_those_next_to_it(at, monkeypatch, capsys, store):
     place = at("end")
-    ids = [row[0] for row in place.query("SELECT customer_id FROM customer_risk_current ORDER BY 1")]
+    ids = [
+        row[0] for row in place.query("SELECT customer_id FROM customer_risk_current ORDER BY 1")
+    ]
     with place.settings():
-        code, text = said(monkeypatch, capsys, "lookup", "fraud", "customer", f"{ids[3]}x", "--store", store)
+        code, text = said(
+            monkeypatch, capsys, "lookup", "fraud", "customer", f"{ids[3]}x", "--store", store
+        )
     assert code == 1 and f"Input: {ids[3]}x" in text
     assert text.rstrip().endswith(f"that are served: {', '.join(ids[2:6])}")
 
 
-def test_an_unknown_id_where_nothing_is_served_is_an_error_too(serving_db, redis_url, monkeypatch, capsys):
+def test_an_unknown_id_where_nothing_is_served_is_an_error_too(
+    serving_db, redis_url, monkeypatch, capsys
+):
     monkeypatch.setenv("NIGHTSHIFT_POSTGRES_DSN", serving_db)
     monkeypatch.setenv("NIGHTSHIFT_REDIS_URL", redis_url)
     code, text = said(monkeypatch, capsys, "lookup", "fraud", "customer", "C1")

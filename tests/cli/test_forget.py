@@ -37,17 +37,27 @@ def ingested(place, *days):
     for day in days:
         for step in STEPS:
             folder = f"fraud/{step}/{day}"
-            names = ("transactions", "quarantine-transactions") if step == "validate" else ("transactions",)
+            names = (
+                ("transactions", "quarantine-transactions")
+                if step == "validate"
+                else ("transactions",)
+            )
             outputs = [
-                Dataset(name=name, path=f"{folder}/{name}-0123.parquet", rows=1, digest="d") for name in names
+                Dataset(name=name, path=f"{folder}/{name}-0123.parquet", rows=1, digest="d")
+                for name in names
             ]
             for output in outputs:
                 place.lake.write_bytes(output.path, b"rows")
             reads = {f"fraud/validate/{day - timedelta(days=1)}": "c"} if step == "snapshot" else {}
             commit(place, step, day, outputs=outputs, reads=reads)
         with place.settings() as found, clickhouse.connect(found) as db:
-            rows = {field.name: [0] for field in DAILY.schema} | {"date": [day], "merchant_id": ["M1"]}
-            db.swap("fraud", db.stage("fraud", DAILY, day, "a1", pa.table(rows, schema=DAILY.schema)))
+            rows = {field.name: [0] for field in DAILY.schema} | {
+                "date": [day],
+                "merchant_id": ["M1"],
+            }
+            db.swap(
+                "fraud", db.stage("fraud", DAILY, day, "a1", pa.table(rows, schema=DAILY.schema))
+            )
 
 
 def commit(place, step, day, **more):
@@ -112,9 +122,19 @@ def published(place, day):
 
 def decided(place, day):
     promotions.record(
-        place.postgres, "fraud", day, kind="promotion", from_digest=None, from_version=None, to_digest=None,
-        to_version=None, verdict="rejected", metrics={}, reasons=[], approved_by="auto",
-    )  # fmt: skip
+        place.postgres,
+        "fraud",
+        day,
+        kind="promotion",
+        from_digest=None,
+        from_version=None,
+        to_digest=None,
+        to_version=None,
+        verdict="rejected",
+        metrics={},
+        reasons=[],
+        approved_by="auto",
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,11 +145,19 @@ def decided(place, day):
             f"the manifest fraud/snapshot/{AFTER} names fraud/validate/{DAY}",
         ),
         (
-            lambda place: commit(place, "snapshot", AFTER, facts={"file": f"fraud/validate/{DAY}/x.parquet"}),
+            lambda place: commit(
+                place, "snapshot", AFTER, facts={"file": f"fraud/validate/{DAY}/x.parquet"}
+            ),
             f"the manifest fraud/snapshot/{AFTER} names fraud/validate/{DAY}",
         ),
-        (lambda place: published(place, DAY), f"the version {DAY:%Y%m%d}-0123456789ab was published"),
-        (lambda place: decided(place, DAY), "a decision of this date is in promotions (promotion, rejected)"),
+        (
+            lambda place: published(place, DAY),
+            f"the version {DAY:%Y%m%d}-0123456789ab was published",
+        ),
+        (
+            lambda place: decided(place, DAY),
+            "a decision of this date is in promotions (promotion, rejected)",
+        ),
     ],
     ids=["a window", "a fact", "a publication", "a decision"],
 )
@@ -158,7 +186,9 @@ def test_a_day_whose_model_has_an_alias_is_refused(place):
             )
             client.set_registered_model_alias("fraud", "drill", version.version)
         try:
-            with pytest.raises(DataError, match="the alias drill in MLflow names the model of this day"):
+            with pytest.raises(
+                DataError, match="the alias drill in MLflow names the model of this day"
+            ):
                 forget.plan(found, "fraud", DAY)
         finally:
             with registry.connect(found) as client:

@@ -9,7 +9,9 @@ from nights import DAY
 
 def rollback(place, *options):
     """(exit code, what it said)"""
-    command = place.nightshift("rollback", "fraud", "--reason", "scores are off", "--by", "ana", *options)
+    command = place.nightshift(
+        "rollback", "fraud", "--reason", "scores are off", "--by", "ana", *options
+    )
     said, _ = command.communicate(timeout=120)
     return command.returncode, said
 
@@ -19,7 +21,9 @@ def test_it_changes_nothing_until_it_is_told_to_and_counts_from_the_newest_night
     before = place.serving()
     left, former = before["served"]
     code, said = rollback(place)
-    assert code == 0 and "dry run, nothing was changed" in said and f"{left} -> {former}" in said, said
+    assert code == 0 and "dry run, nothing was changed" in said and f"{left} -> {former}" in said, (
+        said
+    )
     assert place.serving() == before and place.manifest("rollback") is None
     code, said = rollback(place, "--no-dry-run")
     assert code == 0 and place.serving()["served"][0] == former, said

@@ -11,7 +11,11 @@ from jobs.core.settings import PROJECT
 def nightshift(*words, home):
     environment = {**os.environ, "NIGHTSHIFT_HOME": str(home)}
     return subprocess.run(
-        [sys.executable, "-m", "jobs", *words], cwd=PROJECT, env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "jobs", *words],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
 
 
@@ -54,4 +58,6 @@ def test_a_home_of_another_user_is_an_error_that_says_so(tmp_path):
 
 def test_help_shows_an_example():
     for command in ("up", "down"):
-        assert f"Example: nightshift {command}" in nightshift(command, "--help", home=PROJECT).stdout
+        assert (
+            f"Example: nightshift {command}" in nightshift(command, "--help", home=PROJECT).stdout
+        )

@@ -15,7 +15,9 @@ from rich.cells import cell_len
 from jobs.cli import show
 from jobs.core.settings import PROJECT
 
-BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+BUSY = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # a busy machine is no failure
 HOSTILE = [
     "[/foo]",
     "[red]x",
@@ -37,13 +39,17 @@ def printed(width, act):
 
 
 def harmless(text):
-    return not [each for each in text if unicodedata.category(each) in ("Cc", "Cs") and each not in "\n"]
+    return not [
+        each for each in text if unicodedata.category(each) in ("Cc", "Cs") and each not in "\n"
+    ]
 
 
 @BUSY
 @given(st.lists(st.tuples(TEXT, TEXT), max_size=5))
 def test_in_a_pipe_every_row_is_one_whole_line(rows):
-    lines = printed(None, lambda screen: screen.table(("a", "b"), rows)).removesuffix("\n").split("\n")
+    lines = (
+        printed(None, lambda screen: screen.table(("a", "b"), rows)).removesuffix("\n").split("\n")
+    )
     assert len(lines) == len(rows) + 1
     for row, line in zip(rows, lines[1:], strict=True):
         assert harmless(line) and all(show.printable(cell) in line for cell in row)
@@ -64,7 +70,8 @@ def test_on_a_terminal_nothing_is_wider_than_it_and_nothing_is_lost(width, cell)
 @given(TEXT)
 def test_a_line_is_spelled_out_whatever_is_in_it(text):
     assert (
-        printed(None, lambda screen: screen.say(text)) == show.printable(text.expandtabs(), keep="\n") + "\n"
+        printed(None, lambda screen: screen.say(text))
+        == show.printable(text.expandtabs(), keep="\n") + "\n"
     )
 
 

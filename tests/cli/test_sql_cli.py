@@ -17,7 +17,9 @@ from jobs.core.settings import PROJECT
 from terminal import on_a_terminal
 
 LONG = "x" * 300
-HOSTILE = r"SELECT '[/foo] \x1b[2J' AS text, repeat('x', 300) AS long, 0.1 + 0.2 AS n, NULL AS nothing"
+HOSTILE = (
+    r"SELECT '[/foo] \x1b[2J' AS text, repeat('x', 300) AS long, 0.1 + 0.2 AS n, NULL AS nothing"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -66,9 +68,12 @@ def test_on_a_terminal_data_is_no_instruction_and_nothing_is_lost(home):
 
 def test_a_query_that_writes_ends_with_an_error_and_no_trace(home):
     done = subprocess.run(
-        [sys.executable, "-m", "jobs", "sql", "SELECT '\x1b[2J' INTO OUTFILE 'x'"], cwd=PROJECT, capture_output=True,
-        text=True, env=os.environ,
-    )  # fmt: skip
+        [sys.executable, "-m", "jobs", "sql", "SELECT '\x1b[2J' INTO OUTFILE 'x'"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        env=os.environ,
+    )
     assert done.returncode == 65 and "Traceback" not in done.stderr and "\x1b[2J" not in done.stderr
     assert "OUTFILE reads or writes outside ClickHouse" in done.stderr and "Next:" in done.stderr
     assert not (PROJECT / "x").exists()

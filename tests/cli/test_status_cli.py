@@ -41,7 +41,9 @@ def test_status_and_served_agree_on_the_age_of_a_version_that_a_rollback_brought
     shown = said(place, capsys, status.status)
     assert json.loads(said(place, capsys, served.served, "fraud"))["age"] == "3 h"
     assert f"of {BEFORE}, published 3 h ago" in shown
-    assert line(shown, "since").split()[1:3] == ["0", "min"] and "scores are off" in line(shown, "since")
+    assert line(shown, "since").split()[1:3] == ["0", "min"] and "scores are off" in line(
+        shown, "since"
+    )
 
 
 def test_a_range_before_the_first_training_and_a_mistyped_date_make_few_lines(at, capsys):
@@ -53,7 +55,9 @@ def test_a_range_before_the_first_training_and_a_mistyped_date_make_few_lines(at
     assert line(shown, "extract").endswith(f"holes: {gap}"), "and no day before the first date"
     trained = BEFORE - timedelta(days=1)
     rest = f"{DAY + timedelta(days=1)}..{FAR} (3000 days)"
-    assert line(shown, "train").endswith(f"holes: {BEFORE}, {rest}"), "and no day before the first training"
+    assert line(shown, "train").endswith(f"holes: {BEFORE}, {rest}"), (
+        "and no day before the first training"
+    )
     assert f"{trained} to {DAY}" in line(shown, "train")
     assert line(shown, "no rows").endswith(f"in the source on {FAR}")
     assert len(shown) < 4_000
@@ -86,15 +90,22 @@ def test_a_day_without_rows_is_said(at, caplog):
 def test_days_that_retrain_left_without_a_training_are_no_holes():
     known = {
         f"fraud/{step}/{day}": Manifest(
-            pipeline="fraud", step=step, date=day, attempt="a", params_digest="", code_version="",
-            started=utc_now(), ended=utc_now(), facts=facts,
+            pipeline="fraud",
+            step=step,
+            date=day,
+            attempt="a",
+            params_digest="",
+            code_version="",
+            started=utc_now(),
+            ended=utc_now(),
+            facts=facts,
         )
         for step, day, facts in [
             ("train", FIRST, {}),
             ("retrain", FIRST + timedelta(days=1), {"decision": "keep"}),
             ("retrain", FIRST + timedelta(days=2), {"decision": "train"}),
         ]
-    }  # fmt: skip
+    }
     last = FIRST + timedelta(days=2)
     assert lineage.holes(known, "train", FIRST, last) == [last]
     assert lineage.holes(known, "retrain", FIRST, last) == [FIRST]
@@ -113,7 +124,9 @@ def test_days_are_ranges(dates, text):
     assert ranges(dates) == text
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine anything is slow
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # on a busy machine anything is slow
 @given(st.sets(st.integers(0, 60), max_size=30))
 def test_ranges_name_every_day_and_no_other(offsets):
     dates = {FIRST + timedelta(days=offset) for offset in offsets}

@@ -28,25 +28,36 @@ def decode(body: bytes, model: str = "V1Pod") -> Object:
     """The object in `body`; 400 for what the official model does not give back as it was sent, and 422 for what
     it requires. (A server drops fields that it does not know, unless told to be strict, as kubectl does.)"""
     try:
-        if not isinstance(sent := json.loads(body), dict) or sent.get("kind", model[2:]) != model[2:]:
+        if (
+            not isinstance(sent := json.loads(body), dict)
+            or sent.get("kind", model[2:]) != model[2:]
+        ):
             raise Refusal(400, f"the object provided is unrecognized: a {model} is wanted")
-        known = CLIENT.sanitize_for_serialization(CLIENT.deserialize(SimpleNamespace(data=body), model))
+        known = CLIENT.sanitize_for_serialization(
+            CLIENT.deserialize(SimpleNamespace(data=body), model)
+        )
     except ValueError as error:
         code = 422 if "must not be `None`" in str(error) else 400
         raise Refusal(code, f"the {model} cannot be read: {error}") from error
     except (AttributeError, TypeError) as error:
         raise Refusal(400, f"the {model} cannot be read: {error}") from error
     if lost := list(_lost(sent, known, "")):
-        raise Refusal(400, f"Pod in version v1 cannot be handled: strict decoding error: {'; '.join(lost)}")
+        raise Refusal(
+            400, f"Pod in version v1 cannot be handled: strict decoding error: {'; '.join(lost)}"
+        )
     return sent
 
 
 def admitted(sent: Object, namespace: str) -> Object:
     """The pod as it is stored at first; 400 or 422 for what is wrong with it."""
-    metadata = {key: value for key, value in (sent.get("metadata") or {}).items() if value is not None}
+    metadata = {
+        key: value for key, value in (sent.get("metadata") or {}).items() if value is not None
+    }
     metadata["name"] = _name(metadata)
     if metadata.setdefault("namespace", namespace) != namespace:
-        raise Refusal(400, "the namespace of the object does not match the namespace of the request")
+        raise Refusal(
+            400, "the namespace of the object does not match the namespace of the request"
+        )
     if not sent.get("spec"):
         raise invalid(metadata["name"], "spec.containers", "Required value")
     pod = _filled({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": sent["spec"]})
@@ -60,7 +71,9 @@ def validate_metadata(pod: Object) -> None:
     name = metadata["name"]
     if not re.fullmatch(SUBDOMAIN, name) or len(name) > 253:
         raise invalid(
-            name, "metadata.name", f'Invalid value: "{name}": a lowercase RFC 1123 subdomain is wanted'
+            name,
+            "metadata.name",
+            f'Invalid value: "{name}": a lowercase RFC 1123 subdomain is wanted',
         )
     try:
         for key, value in (metadata.get("labels") or {}).items():
@@ -69,9 +82,14 @@ def validate_metadata(pod: Object) -> None:
             check_label(key.lower())
     except ValueError as error:
         raise invalid(name, "metadata.labels", f"Invalid value: {error}") from error
-    if sum(len(k) + len(v) for k, v in (metadata.get("annotations") or {}).items()) > ANNOTATIONS_BYTES:
+    if (
+        sum(len(k) + len(v) for k, v in (metadata.get("annotations") or {}).items())
+        > ANNOTATIONS_BYTES
+    ):
         raise invalid(
-            name, "metadata.annotations", f"Too long: may not be more than {ANNOTATIONS_BYTES} bytes"
+            name,
+            "metadata.annotations",
+            f"Too long: may not be more than {ANNOTATIONS_BYTES} bytes",
         )
 
 
@@ -83,7 +101,9 @@ def check_label(key: str, value: str = "") -> None:
     if "/" in key and (not re.fullmatch(SUBDOMAIN, prefix) or len(prefix) > 253):
         raise ValueError(f'"{key}": prefix part must be a lowercase RFC 1123 subdomain')
     if not re.fullmatch(f"({NAME_PART})?", value) or len(value) > 63:
-        raise ValueError(f'"{value}": a valid label must be an empty string or alphanumeric, at most 63')
+        raise ValueError(
+            f'"{value}": a valid label must be an empty string or alphanumeric, at most 63'
+        )
 
 
 def _name(metadata: Object) -> str:
@@ -97,20 +117,25 @@ def _name(metadata: Object) -> str:
 def _filled(pod: Object) -> Object:
     """The server's defaults."""
     spec = {
-        "restartPolicy": "Always", "terminationGracePeriodSeconds": 30, "dnsPolicy": "ClusterFirst",
-        "schedulerName": "default-scheduler", "serviceAccountName": "default", "securityContext": {},
+        "restartPolicy": "Always",
+        "terminationGracePeriodSeconds": 30,
+        "dnsPolicy": "ClusterFirst",
+        "schedulerName": "default-scheduler",
+        "serviceAccountName": "default",
+        "securityContext": {},
         "enableServiceLinks": True,
-    } | {key: value for key, value in pod["spec"].items() if value is not None}  # fmt: skip
+    } | {key: value for key, value in pod["spec"].items() if value is not None}
     filled = {
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "File",
         "resources": {},
     }
     spec["containers"] = [
-        filled | {"imagePullPolicy": _pull_policy(container.get("image") or "")}
+        filled
+        | {"imagePullPolicy": _pull_policy(container.get("image") or "")}
         | {key: value for key, value in container.items() if value is not None}
         for container in spec["containers"]
-    ]  # fmt: skip
+    ]
     return pod | {"spec": spec, "status": {"phase": "Pending"}}
 
 
@@ -122,14 +147,21 @@ def _pull_policy(image: str) -> str:
 
 def _validate_container(pod: Object) -> None:
     name, spec = pod["metadata"]["name"], pod["spec"]
-    if len(spec["containers"]) != 1 or spec.get("initContainers") or spec["restartPolicy"] != "Never":
+    if (
+        len(spec["containers"]) != 1
+        or spec.get("initContainers")
+        or spec["restartPolicy"] != "Never"
+    ):
         raise Refusal(
-            501, "the double runs pods of one container with restartPolicy Never; ask for such a one"
+            501,
+            "the double runs pods of one container with restartPolicy Never; ask for such a one",
         )
     field, container = "spec.containers[0]", spec["containers"][0]
     if not re.fullmatch(DNS_LABEL, container["name"]) or len(container["name"]) > 63:
         raise invalid(
-            name, f"{field}.name", f'Invalid value: "{container["name"]}": an RFC 1123 label is wanted'
+            name,
+            f"{field}.name",
+            f'Invalid value: "{container["name"]}": an RFC 1123 label is wanted',
         )
     if not (container.get("image") or "").strip():
         raise invalid(name, f"{field}.image", "Required value")
@@ -149,8 +181,10 @@ def _validate_container(pod: Object) -> None:
 def _wrong_resources(resources: Object) -> Iterator[str]:
     """Requests go up to limits; of what nodes offer besides cpu and memory, such as GPUs, they are the same."""
     try:
-        limits, requests = ({key: parse_quantity(value) for key, value in (resources.get(of) or {}).items()}
-                            for of in ("limits", "requests"))  # fmt: skip
+        limits, requests = (
+            {key: parse_quantity(value) for key, value in (resources.get(of) or {}).items()}
+            for of in ("limits", "requests")
+        )
     except ValueError as error:
         yield f"Invalid value: {error}"
         return

@@ -45,12 +45,14 @@ class Api(Handler):
         namespace, kind, name, sub = found["namespace"], found["kind"], found["name"], found["sub"]
         if namespace != self.cluster.namespace:
             raise Refusal(
-                403, f'{kind} is forbidden: cannot {self.command} {kind} in the namespace "{namespace}"'
+                403,
+                f'{kind} is forbidden: cannot {self.command} {kind} in the namespace "{namespace}"',
             )
         words = [self.command.lower(), kind, *(["one"] if name else []), *([sub] if sub else [])]
         if not (answer := getattr(self, "_" + "_".join(words), None)):
             raise Refusal(
-                501, f"the double knows pods, their logs and events, and no {self.command} {found[0]}"
+                501,
+                f"the double knows pods, their logs and events, and no {self.command} {found[0]}",
             )
         answer(*filter(None, [name]), *([] if self.command == "GET" else [body]))
 
@@ -68,7 +70,9 @@ class Api(Handler):
 
     def _patch_pods_one(self, name: str, body: bytes) -> None:
         kind = self.headers.get_content_type()
-        self.send(200, self.cluster.store.update("pods", name, lambda pod: patches.apply(pod, body, kind)))
+        self.send(
+            200, self.cluster.store.update("pods", name, lambda pod: patches.apply(pod, body, kind))
+        )
 
     def _delete_pods_one(self, name: str, body: bytes) -> None:
         options = decode(body, "V1DeleteOptions") if body else {}
@@ -76,7 +80,8 @@ class Api(Handler):
         wanted = (options.get("preconditions") or {}).get("uid", pod.uid)
         if wanted != pod.uid:
             raise Refusal(
-                409, f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {pod.uid}"
+                409,
+                f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {pod.uid}",
             )
         grace = self.query.get("gracePeriodSeconds", options.get("gracePeriodSeconds"))
         pod.delete(None if grace is None else float(grace))
@@ -88,7 +93,9 @@ class Api(Handler):
             return self._watch(kind, match)
         items, version = self.cluster.store.list(kind, match)
         metadata = {"resourceVersion": version}
-        return self.send(200, {"kind": type_, "apiVersion": "v1", "metadata": metadata, "items": items})
+        return self.send(
+            200, {"kind": type_, "apiVersion": "v1", "metadata": metadata, "items": items}
+        )
 
     def _watch(self, kind: str, match: Match) -> None:
         since, limit = self.query.get("resourceVersion", ""), self.query.get("timeoutSeconds")
@@ -96,16 +103,21 @@ class Api(Handler):
             raise Refusal(400, f'resourceVersion: Invalid value: "{since}"')
         limit_s = float(limit) if limit else None
         changes = self.cluster.store.watch(kind, match, since, limit_s, lambda: self.server.over)
-        lines = (json.dumps({"type": type_, "object": value}).encode() + b"\n" for type_, value in changes)
+        lines = (
+            json.dumps({"type": type_, "object": value}).encode() + b"\n"
+            for type_, value in changes
+        )
         self.stream("application/json", lines)
 
     def _get_pods_one_log(self, name: str) -> None:
         pod, tail = self.cluster.pod(name), self.query.get("tailLines")
         _check_log(pod, self.query)
         lines = pod.kubelet.log.read(
-            _since(self.query), int(tail) if tail else None,
-            self._is_on("follow") and "nodeName" in pod.object["spec"], self._is_cut,
-        )  # fmt: skip
+            _since(self.query),
+            int(tail) if tail else None,
+            self._is_on("follow") and "nodeName" in pod.object["spec"],
+            self._is_cut,
+        )
         self.stream("text/plain", self._followed(lines))
 
     def _followed(self, lines: Iterable[Line]) -> Iterator[bytes]:
@@ -131,13 +143,17 @@ def _check_log(pod: Pod, query: Mapping[str, str]) -> None:
     if asked != container:
         raise Refusal(400, f"container {asked} is not valid for pod {pod.name}")
     if query.get("previous", "").lower() == "true":
-        raise Refusal(400, f'previous terminated container "{container}" in pod "{pod.name}" not found')
+        raise Refusal(
+            400, f'previous terminated container "{container}" in pod "{pod.name}" not found'
+        )
     said = f'container "{container}" in pod "{pod.name}" is'
     statuses = pod.object["status"].get("containerStatuses")
     if not statuses and pod.object["spec"].get("nodeName"):
         raise Refusal(400, f"{said} not available")
     if statuses and (waiting := statuses[0]["state"].get("waiting")):
-        raise Refusal(400, f"{said} waiting to start: {BACKOFF.get(waiting['reason'], waiting['reason'])}")
+        raise Refusal(
+            400, f"{said} waiting to start: {BACKOFF.get(waiting['reason'], waiting['reason'])}"
+        )
 
 
 def _since(query: Mapping[str, str]) -> int:

@@ -58,7 +58,10 @@ class Cluster:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._server.close()
         for pod in self.pods:
@@ -72,12 +75,18 @@ class Cluster:
         """Write the file by which clients find the cluster, with its token; the path again."""
         name = "double"
         context = {"cluster": name, "user": name, "namespace": self.namespace}
-        path.write_text(yaml.safe_dump({
-            "apiVersion": "v1", "kind": "Config", "current-context": name,
-            "clusters": [{"name": name, "cluster": {"server": self.url}}],
-            "users": [{"name": name, "user": {"token": self.token}}],
-            "contexts": [{"name": name, "context": context}],
-        }))  # fmt: skip
+        path.write_text(
+            yaml.safe_dump(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "current-context": name,
+                    "clusters": [{"name": name, "cluster": {"server": self.url}}],
+                    "users": [{"name": name, "user": {"token": self.token}}],
+                    "contexts": [{"name": name, "context": context}],
+                }
+            )
+        )
         return path
 
     def config_map(self, namespace: str, name: str, data: Mapping[str, str]) -> None:
@@ -96,7 +105,9 @@ class Cluster:
         """The `number`th pod, once it is created; AssertionError after the limit."""
         deadline = time.monotonic() + limit_s
         while len(self.pods) < number:
-            assert time.monotonic() < deadline, f"{limit_s} s: {len(self.pods)} pods, {number} wanted"
+            assert time.monotonic() < deadline, (
+                f"{limit_s} s: {len(self.pods)} pods, {number} wanted"
+            )
             time.sleep(0.01)
         return self.pods[number - 1]
 

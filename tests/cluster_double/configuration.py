@@ -31,7 +31,9 @@ def variables(pod: Object, store: Store) -> dict[str, str]:
         found |= {prefix + key: value for key, value in _all(source, store).items()}
     for variable in container.get("env") or []:
         source = variable.get("valueFrom")
-        value = _value(source, pod, store) if source else expanded(variable.get("value") or "", found)
+        value = (
+            _value(source, pod, store) if source else expanded(variable.get("value") or "", found)
+        )
         if value is not None:
             found[variable["name"]] = value
     return found
@@ -57,14 +59,20 @@ def volumes(pod: Object, store: Store) -> dict[str, Mapping[str, str]]:
         for kind, key in (("configMap", "name"), ("secret", "secretName")):
             if source := volume.get(kind):
                 try:
-                    found[volume["name"]] = _data(KINDS[kind], source[key], source.get("optional"), store)
+                    found[volume["name"]] = _data(
+                        KINDS[kind], source[key], source.get("optional"), store
+                    )
                 except Missing as error:
                     name = volume["name"]
-                    raise Unmounted(f'MountVolume.SetUp failed for volume "{name}" : {error}') from error
+                    raise Unmounted(
+                        f'MountVolume.SetUp failed for volume "{name}" : {error}'
+                    ) from error
     return found
 
 
-def mounted(variables: Mapping[str, str], pod: Object, store: Store, folder: Path) -> dict[str, str]:
+def mounted(
+    variables: Mapping[str, str], pod: Object, store: Store, folder: Path
+) -> dict[str, str]:
     """The variables, with paths below a mount made paths below `folder`, where the volumes are written."""
     found = dict(variables)
     for name, files in volumes(pod, store).items():

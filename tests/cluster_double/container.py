@@ -43,7 +43,9 @@ class Log:
         """The end of it, by the rules of FallbackToLogsOnError: 80 lines, 2048 bytes."""
         return b"".join(line for _, line in self._lines[-80:])[-2048:].decode(errors="replace")
 
-    def read(self, since_ns: int, tail: int | None, follow: bool, over: Callable[[], bool]) -> Iterator[Line]:
+    def read(
+        self, since_ns: int, tail: int | None, follow: bool, over: Callable[[], bool]
+    ) -> Iterator[Line]:
         """The lines from `since_ns` on, of them the last `tail`; with `follow` also those to come, until the end."""
         lines = [*self._lines]
         wanted = [line for line in lines if line[0] >= since_ns]
@@ -65,12 +67,19 @@ def rendered(line: Line, timestamps: bool) -> bytes:
 class Container:
     """The process of a command, in a session of its own; OSError where it cannot be started."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], cwd: Path, log: Log) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], cwd: Path, log: Log
+    ) -> None:
         self.log = log
         self.process = subprocess.Popen(
-            command, env=dict(environment), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            command,
+            env=dict(environment),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         assert self.process.stdout
         self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
         self._reader.start()

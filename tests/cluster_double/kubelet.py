@@ -68,7 +68,11 @@ class Kubelet:
 
     def _live(self) -> None:
         try:
-            if self._scheduled() and self._pulled() and (variables := self._configured()) is not None:
+            if (
+                self._scheduled()
+                and self._pulled()
+                and (variables := self._configured()) is not None
+            ):
                 self._run(variables)
             if self._ending and not self.container:
                 self._record.failed(self._ending)
@@ -94,13 +98,17 @@ class Kubelet:
         image = self._record.container["image"]
         if self._held == PULLING:
             message = f'Back-off pulling image "{image}": {self._problem}'
-            self._record.event("Warning", "Failed", f'Failed to pull image "{image}": {self._problem}')
+            self._record.event(
+                "Warning", "Failed", f'Failed to pull image "{image}": {self._problem}'
+            )
             self._record.event("Normal", "BackOff", message)
             self._record.waits("ImagePullBackOff", message)
         if not self._passes(PULLING):
             return False
         self._pause(self._node.start_delay_s)
-        self._record.event("Normal", "Pulled", f'Container image "{image}" already present on machine')
+        self._record.event(
+            "Normal", "Pulled", f'Container image "{image}" already present on machine'
+        )
         return True
 
     def _configured(self) -> Mapping[str, str] | None:
@@ -135,13 +143,17 @@ class Kubelet:
                 self._record.runs()
         except OSError as error:
             return self._not_started(f"failed to create containerd task: {error}")
-        self._record.event("Normal", "Started", f"Started container {self._record.container['name']}")
+        self._record.event(
+            "Normal", "Started", f"Started container {self._record.container['name']}"
+        )
         code = self.container.wait()
         self._record.ended(code, self._ending or Ending(), self.log.tail())
         return None
 
     def _start(self, variables: Mapping[str, str]) -> Container:
-        self._record.event("Normal", "Created", f"Created container: {self._record.container['name']}")
+        self._record.event(
+            "Normal", "Created", f"Created container: {self._record.container['name']}"
+        )
         command = configuration.command(self._record.object, self._node.entrypoint, variables)
         if not command:
             raise FileNotFoundError("no command specified")

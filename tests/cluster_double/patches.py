@@ -17,14 +17,20 @@ def apply(pod: Object, body: bytes, content_type: str) -> None:
     """Change the pod as the patch says; 415 for a kind of patch that is not known, 409 for another version's
     patch, 422 for what cannot change. Both merges are one: no list that they treat differently can change."""
     if content_type not in MERGES:
-        raise Refusal(415, f"the double takes patches of {' and '.join(MERGES)}, not of {content_type}")
+        raise Refusal(
+            415, f"the double takes patches of {' and '.join(MERGES)}, not of {content_type}"
+        )
     patch = json.loads(body)
     name, metadata = pod["metadata"]["name"], patch.get("metadata") or {}
     if metadata.get("resourceVersion") not in (None, pod["metadata"]["resourceVersion"]):
-        raise Refusal(409, f'Operation cannot be fulfilled on pods "{name}": the object has been modified')
+        raise Refusal(
+            409, f'Operation cannot be fulfilled on pods "{name}": the object has been modified'
+        )
     merged = _merged(pod, {key: value for key, value in patch.items() if key != "status"})
     if merged["spec"] != pod["spec"]:
-        raise invalid(name, "spec", "Forbidden: the double changes no more of a pod than its metadata")
+        raise invalid(
+            name, "spec", "Forbidden: the double changes no more of a pod than its metadata"
+        )
     if any(merged["metadata"].get(field) != pod["metadata"].get(field) for field in FIXED):
         raise invalid(name, "metadata", "Invalid value: field is immutable")
     validate_metadata(merged)

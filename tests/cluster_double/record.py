@@ -58,7 +58,12 @@ class Record:
         bound = {"startTime": now(), "hostIP": "127.0.0.1", "podIP": "127.0.0.1"}
         self.change(lambda pod: (pod["spec"].update(nodeName=NODE), pod["status"].update(bound)))
         self.condition("Initialized", "True")
-        self.event("Normal", "Scheduled", f"Successfully assigned {self.name} to {NODE}", "default-scheduler")
+        self.event(
+            "Normal",
+            "Scheduled",
+            f"Successfully assigned {self.name} to {NODE}",
+            "default-scheduler",
+        )
 
     def waits(self, reason: str, message: str = "") -> None:
         state = {"waiting": {"reason": reason} | ({"message": message} if message else {})}
@@ -66,7 +71,9 @@ class Record:
 
     def runs(self) -> None:
         state = {"running": {"startedAt": now()}}
-        self.change(lambda pod: pod["status"].update(phase="Running", **_statuses(pod, state, ready=True)))
+        self.change(
+            lambda pod: pod["status"].update(phase="Running", **_statuses(pod, state, ready=True))
+        )
         self._ready("True")
 
     def terminates(self, grace_s: float) -> None:
@@ -79,7 +86,9 @@ class Record:
     def ended(self, code: int, ending: Ending, log: str) -> None:
         """Its container has, with that exit code; `log` is the end of what it wrote."""
         self._ready("False", "PodFailed" if code else "PodCompleted")
-        self.change(lambda pod: pod["status"].update(_terminated(pod, code, ending, log) | _failed(ending)))
+        self.change(
+            lambda pod: pod["status"].update(_terminated(pod, code, ending, log) | _failed(ending))
+        )
 
     def failed(self, ending: Ending) -> None:
         """It has, before its container started."""
@@ -100,17 +109,30 @@ class Record:
         at, metadata = now(), self.object["metadata"]
         about = {key: metadata[key] for key in ("name", "namespace", "uid", "resourceVersion")}
         field = (
-            {"fieldPath": f"spec.containers{{{self.container['name']}}}"} if reason in OF_CONTAINER else {}
+            {"fieldPath": f"spec.containers{{{self.container['name']}}}"}
+            if reason in OF_CONTAINER
+            else {}
         )
         # Named by the time, as the recorder does: a list of events is in their order.
         name = f"{about['name']}.{time.time_ns():x}{uuid.uuid4().hex[:4]}"
-        self.store.create("events", {
-            "apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": about["namespace"]},
-            "type": kind, "reason": reason, "message": message, "count": 1,
-            "involvedObject": {"apiVersion": "v1", "kind": "Pod"} | about | field,
-            "source": {"component": source}, "reportingComponent": source, "reportingInstance": NODE,
-            "firstTimestamp": at, "lastTimestamp": at,
-        })  # fmt: skip
+        self.store.create(
+            "events",
+            {
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"name": name, "namespace": about["namespace"]},
+                "type": kind,
+                "reason": reason,
+                "message": message,
+                "count": 1,
+                "involvedObject": {"apiVersion": "v1", "kind": "Pod"} | about | field,
+                "source": {"component": source},
+                "reportingComponent": source,
+                "reportingInstance": NODE,
+                "firstTimestamp": at,
+                "lastTimestamp": at,
+            },
+        )
 
     def _ready(self, status: str, reason: str = "") -> None:
         for kind in ("ContainersReady", "Ready"):
@@ -128,7 +150,9 @@ def _terminated(pod: Object, code: int, ending: Ending, log: str) -> Object:
     }
     if reason == "StartError":
         state["message"] = ending.message
-    elif code and pod["spec"]["containers"][0]["terminationMessagePolicy"] == "FallbackToLogsOnError":
+    elif (
+        code and pod["spec"]["containers"][0]["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    ):
         state["message"] = log
     return {"phase": "Failed" if code else "Succeeded"} | _statuses(pod, {"terminated": state})
 
@@ -141,11 +165,21 @@ def _failed(ending: Ending) -> Object:
 
 def _statuses(pod: Object, state: Object, ready: bool = False) -> Object:
     container = pod["spec"]["containers"][0]
-    image = {"image": container["image"], "imageID": "" if "waiting" in state else container["image"]}
-    status = {"name": container["name"], "ready": ready, "started": ready, "restartCount": 0} | image
+    image = {
+        "image": container["image"],
+        "imageID": "" if "waiting" in state else container["image"],
+    }
+    status = {
+        "name": container["name"],
+        "ready": ready,
+        "started": ready,
+        "restartCount": 0,
+    } | image
     return {"containerStatuses": [status | {"state": state, "lastState": {}}]}
 
 
 def _conditions(pod: Object, condition: Object) -> list[Object]:
-    others = [each for each in pod["status"].get("conditions", []) if each["type"] != condition["type"]]
+    others = [
+        each for each in pod["status"].get("conditions", []) if each["type"] != condition["type"]
+    ]
     return [*others, condition]

@@ -25,7 +25,9 @@ def check_restricted(pod: Object) -> None:
     """403 with every violation, as the admission says it."""
     if found := list(_violations(pod["spec"])):
         name, said = pod["metadata"]["name"], ", ".join(found)
-        raise Refusal(403, f'pods "{name}" is forbidden: violates PodSecurity "restricted:latest": {said}')
+        raise Refusal(
+            403, f'pods "{name}" is forbidden: violates PodSecurity "restricted:latest": {said}'
+        )
 
 
 def _violations(spec: Object) -> Iterator[str]:
@@ -33,7 +35,10 @@ def _violations(spec: Object) -> Iterator[str]:
         if spec.get(namespace):
             yield f"host namespaces ({namespace}=true)"
     for volume in spec.get("volumes") or []:
-        if kinds := {key for key, value in volume.items() if key != "name" and value is not None} - VOLUMES:
+        if (
+            kinds := {key for key, value in volume.items() if key != "name" and value is not None}
+            - VOLUMES
+        ):
             yield f'restricted volume types (volume "{volume["name"]}" uses {", ".join(sorted(kinds))})'
     for container in spec["containers"]:
         yield from _of_container(container, spec.get("securityContext") or {})

@@ -10,12 +10,24 @@ from cluster_double.status import Refusal
 from cluster_double.store import Match, Object
 
 FIELDS = {
-    "pods": ["metadata.name", "metadata.namespace", "status.phase", "spec.nodeName", "spec.restartPolicy"],
-    "events": [
-        "metadata.name", "metadata.namespace", "involvedObject.kind", "involvedObject.name",
-        "involvedObject.namespace", "involvedObject.uid", "reason", "type",
+    "pods": [
+        "metadata.name",
+        "metadata.namespace",
+        "status.phase",
+        "spec.nodeName",
+        "spec.restartPolicy",
     ],
-}  # fmt: skip
+    "events": [
+        "metadata.name",
+        "metadata.namespace",
+        "involvedObject.kind",
+        "involvedObject.name",
+        "involvedObject.namespace",
+        "involvedObject.uid",
+        "reason",
+        "type",
+    ],
+}
 SET = re.compile(r"(?P<key>\S+)\s+(?P<how>in|notin)\s*\((?P<values>[^()]*)\)")
 EQUAL = re.compile(r"(?P<key>[^\s!=]+)\s*(?P<how>!=|==?)\s*(?P<values>\S*)")
 EXISTS = re.compile(r"(?P<how>!?)\s*(?P<key>[^\s!=()]+)")
@@ -37,7 +49,9 @@ def _requirement(text: str) -> Match:
     for form in (SET, EQUAL, EXISTS):
         if found := form.fullmatch(text):
             parts = found.groupdict()
-            return _label(parts["key"], parts["how"], [v.strip() for v in parts.get("values", "").split(",")])
+            return _label(
+                parts["key"], parts["how"], [v.strip() for v in parts.get("values", "").split(",")]
+            )
     raise Refusal(400, f"unable to parse requirement: found {text!r}")
 
 

@@ -81,7 +81,10 @@ class Handler(ABC, BaseHTTPRequestHandler):
         if self.server.over:  # a connection that came as the server went
             self.close_connection = True
             return
-        url, body = urlsplit(self.path), self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        url, body = (
+            urlsplit(self.path),
+            self.rfile.read(int(self.headers.get("Content-Length") or 0)),
+        )
         self.query = dict(parse_qsl(url.query, keep_blank_values=True))
         self.cluster.requests.append((self.command, url.path))
         try:

@@ -6,9 +6,20 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-REASONS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 405: "MethodNotAllowed",
-           409: "Conflict", 415: "UnsupportedMediaType", 422: "Invalid", 429: "TooManyRequests",
-           500: "InternalError", 501: "NotImplemented", 503: "ServiceUnavailable"}  # fmt: skip
+REASONS = {
+    400: "BadRequest",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    409: "Conflict",
+    415: "UnsupportedMediaType",
+    422: "Invalid",
+    429: "TooManyRequests",
+    500: "InternalError",
+    501: "NotImplemented",
+    503: "ServiceUnavailable",
+}
 
 
 class Refusal(Exception):
@@ -21,9 +32,15 @@ class Refusal(Exception):
 
     def body(self) -> Mapping[str, Any]:
         return {
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": self.code,
-            "reason": self.reason, "message": self.message, "details": self.details,
-        }  # fmt: skip
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "code": self.code,
+            "reason": self.reason,
+            "message": self.message,
+            "details": self.details,
+        }
 
 
 def missing(kind: str, name: str) -> Refusal:
@@ -33,7 +50,9 @@ def missing(kind: str, name: str) -> Refusal:
 def invalid(name: str, field: str, problem: str) -> Refusal:
     """What the API server's validation says of one field of a pod."""
     causes = [{"field": field, "message": problem}]
-    return Refusal(422, f'Pod "{name}" is invalid: {field}: {problem}', name=name, kind="Pod", causes=causes)
+    return Refusal(
+        422, f'Pod "{name}" is invalid: {field}: {problem}', name=name, kind="Pod", causes=causes
+    )
 
 
 def now() -> str:

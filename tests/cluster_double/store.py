@@ -41,7 +41,9 @@ class Store:
         name = given["metadata"]["name"]
         with self.changed:
             if (kind, name) in self._objects:
-                raise Refusal(409, f'{kind} "{name}" already exists', "AlreadyExists", name=name, kind=kind)
+                raise Refusal(
+                    409, f'{kind} "{name}" already exists', "AlreadyExists", name=name, kind=kind
+                )
             identity = {"uid": str(uuid.uuid4()), "creationTimestamp": now()}
             return self._put(kind, None, given | {"metadata": given["metadata"] | identity})
 
@@ -55,7 +57,9 @@ class Store:
         """The object as it is, or as it was when it was removed."""
         return self._latest[uid]
 
-    def update(self, kind: str, name: str, change: Callable[[Object], None], uid: str = "") -> Object:
+    def update(
+        self, kind: str, name: str, change: Callable[[Object], None], uid: str = ""
+    ) -> Object:
         """The object after `change` of a copy; 404 where it is gone, also if another has its name now."""
         with self.changed:
             before = self.read(kind, name)
@@ -74,7 +78,11 @@ class Store:
     def list(self, kind: str, match: Match) -> tuple[list[Object], str]:
         """The objects that match, by name, and the version of the list."""
         with self.changed:
-            found = [value for (of, _), value in sorted(self._objects.items()) if of == kind and match(value)]
+            found = [
+                value
+                for (of, _), value in sorted(self._objects.items())
+                if of == kind and match(value)
+            ]
             return found, self.version
 
     def watch(
@@ -92,7 +100,9 @@ class Store:
                     self.changed.wait(timeout=0.05)
                 news = self._history[position:]
             position += len(news)
-            yield from (said for change in news if change.kind == kind and (said := _said(change, match)))
+            yield from (
+                said for change in news if change.kind == kind and (said := _said(change, match))
+            )
 
     def _put(self, kind: str, before: Object | None, after: Object | None) -> Object:
         last: Object = after or before  # type: ignore[assignment]

@@ -15,9 +15,14 @@ from jobs.core.errors import StoreError
 from kept_checkpoints import Kept
 
 PARAMETERS = {
-    "objective": "binary:logistic", "eval_metric": "aucpr", "max_depth": 3, "subsample": 0.7,
-    "colsample_bytree": 0.6, "seed": 5, "nthread": 1,
-}  # fmt: skip
+    "objective": "binary:logistic",
+    "eval_metric": "aucpr",
+    "max_depth": 3,
+    "subsample": 0.7,
+    "colsample_bytree": 0.6,
+    "seed": 5,
+    "nthread": 1,
+}
 ROUNDS = Plan(rounds=23, segment=5)
 PATIENT = Plan(rounds=200, segment=7, patience=10)
 
@@ -26,7 +31,9 @@ def matrix(rows=400, seed=0):
     chance = np.random.default_rng(seed)
     values = chance.normal(size=(rows, 8)).astype(np.float32)
     noise = chance.normal(size=rows)
-    return xgb.DMatrix(values, label=(values[:, 0] * values[:, 1] + values[:, 2] + noise > 1).astype(int))
+    return xgb.DMatrix(
+        values, label=(values[:, 0] * values[:, 1] + values[:, 2] + noise > 1).astype(int)
+    )
 
 
 def bytes_of(booster):

@@ -39,11 +39,23 @@ def read(**columns):
 @pytest.mark.parametrize(
     ("text", "minor"),
     [
-        ("12.34", 1234), ("12", 1200), ("12.3", 1230), ("0", 0), ("-0", 0), ("0.01", 1), ("-12.34", -1234),
-        ("-0.05", -5), (" 12.34 ", 1234), ("\t1\n", 100), ("007.50", 750), ("12.3400", 1234), ("1.500", 150),
-        ("123456789012345.67", 12345678901234567), ("-999999999999999.99", -99999999999999999),
+        ("12.34", 1234),
+        ("12", 1200),
+        ("12.3", 1230),
+        ("0", 0),
+        ("-0", 0),
+        ("0.01", 1),
+        ("-12.34", -1234),
+        ("-0.05", -5),
+        (" 12.34 ", 1234),
+        ("\t1\n", 100),
+        ("007.50", 750),
+        ("12.3400", 1234),
+        ("1.500", 150),
+        ("123456789012345.67", 12345678901234567),
+        ("-999999999999999.99", -99999999999999999),
     ],
-)  # fmt: skip
+)
 def test_money_becomes_integer_minor_units(text, minor):
     found = read(amount=[text])
     assert (found["amount_minor"], found[PROBLEM]) == ([minor], [None])
@@ -52,11 +64,34 @@ def test_money_becomes_integer_minor_units(text, minor):
 @pytest.mark.parametrize(
     "text",
     [
-        "NaN", "nan", "inf", "-Infinity", "1e3", "1E+2", "0.001", "12.345", "+1", "--1", "- 1", "1,5", "1.000,00",
-        ".5", "5.", "1 2", "€5", "0x10", "1_000", "", " ", "abc", "1234567890123456", "12.34\x00", "٣",
+        "NaN",
+        "nan",
+        "inf",
+        "-Infinity",
+        "1e3",
+        "1E+2",
+        "0.001",
+        "12.345",
+        "+1",
+        "--1",
+        "- 1",
+        "1,5",
+        "1.000,00",
+        ".5",
+        "5.",
+        "1 2",
+        "€5",
+        "0x10",
+        "1_000",
+        "",
+        " ",
+        "abc",
+        "1234567890123456",
+        "12.34\x00",
+        "٣",
         "1" * 400,
     ],
-)  # fmt: skip
+)
 def test_what_is_no_amount_is_a_problem_with_its_text(text):
     found = read(amount=["1.00", text, None])
     assert found["amount_minor"] == [100, None, None]
@@ -65,7 +100,9 @@ def test_what_is_no_amount_is_a_problem_with_its_text(text):
 
 def test_money_equals_its_decimal_twin():
     chance = random.Random(5)
-    texts = ["".join(chance.choices("0123456789.- e", k=chance.randrange(1, 9))) for _ in range(3000)]
+    texts = [
+        "".join(chance.choices("0123456789.- e", k=chance.randrange(1, 9))) for _ in range(3000)
+    ]
     found = read(amount=texts)
 
     def decimal(text: str) -> int | None:
@@ -102,7 +139,8 @@ def test_times_are_utc_to_the_microsecond(text, moment):
 
 
 @pytest.mark.parametrize(
-    "text", ["yesterday", "", "10/07/2018", "2018-13-01", "2018-02-30", "2018-07-10 25:00", "1531180800"]
+    "text",
+    ["yesterday", "", "10/07/2018", "2018-13-01", "2018-02-30", "2018-07-10 25:00", "1531180800"],
 )
 def test_what_is_no_time_is_a_problem_with_its_text(text):
     found = read(at=["2018-07-10", text])
@@ -125,20 +163,39 @@ def test_booleans_and_integers():
     assert found["good"] == [True, True, True, False, False, False, None, None, None, None]
     assert found["n"] == [5, -7, 0, 999999999999999999, *[None] * 6]
     assert found[PROBLEM] == [
-        None, None, None, None, "n is not a number: 1.0", "n is not a number: 1e3",
-        "good is not true or false: yes; n is not a number:  5", "good is not true or false: 2; n is not a number: NaN",
-        f"good is not true or false: ; n is not a number: {'9' * 19}", "n is not a number: ٣",
-    ]  # fmt: skip
+        None,
+        None,
+        None,
+        None,
+        "n is not a number: 1.0",
+        "n is not a number: 1e3",
+        "good is not true or false: yes; n is not a number:  5",
+        "good is not true or false: 2; n is not a number: NaN",
+        f"good is not true or false: ; n is not a number: {'9' * 19}",
+        "n is not a number: ٣",
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("7", 7.0), ("7.5", 7.5), ("1e1", 10.0), ("1E+1", 10.0), ("+3", 3.0), ("-0.5", -0.5), (".5", 0.5), ("5.", 5.0),
-        ("1e+100", 1e100), ("5e-324", 5e-324), ("0.1", 0.1), ("2.2250738585072014e-308", 2.2250738585072014e-308),
-        ("9007199254740993", 9007199254740992.0), ("9" * 20, 1e20), ("9" * 30, 1e30),
+        ("7", 7.0),
+        ("7.5", 7.5),
+        ("1e1", 10.0),
+        ("1E+1", 10.0),
+        ("+3", 3.0),
+        ("-0.5", -0.5),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("1e+100", 1e100),
+        ("5e-324", 5e-324),
+        ("0.1", 0.1),
+        ("2.2250738585072014e-308", 2.2250738585072014e-308),
+        ("9007199254740993", 9007199254740992.0),
+        ("9" * 20, 1e20),
+        ("9" * 30, 1e30),
     ],
-)  # fmt: skip
+)
 def test_floats_are_read_to_the_last_bit(text, value):
     found = read(value=[text, None])
     assert (found["value"], found[PROBLEM]) == ([value, None], [None, None])
@@ -147,10 +204,32 @@ def test_floats_are_read_to_the_last_bit(text, value):
 @pytest.mark.parametrize(
     "text",
     [
-        "NaN", "nan", "inf", "Infinity", "-Infinity", "x", "", " ", " 7", "7 ", "7,5", "1e", "e1", ".", "+", "1 0", "1_0",
-        "0x1", "٣", "1e309", "1e999", "1e1000", "9" * 400, "7\n",
+        "NaN",
+        "nan",
+        "inf",
+        "Infinity",
+        "-Infinity",
+        "x",
+        "",
+        " ",
+        " 7",
+        "7 ",
+        "7,5",
+        "1e",
+        "e1",
+        ".",
+        "+",
+        "1 0",
+        "1_0",
+        "0x1",
+        "٣",
+        "1e309",
+        "1e999",
+        "1e1000",
+        "9" * 400,
+        "7\n",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_finite_number_is_a_problem_and_harms_no_other_row(text):
     found = read(value=["7.5", text, None, "8"])
     assert found["value"] == [7.5, None, None, 8.0]
@@ -164,7 +243,9 @@ def test_floats_equal_their_plain_twin():
 
 
 def test_text_stays_as_it_is_and_every_bad_cell_is_named():
-    found = read(id=["a; b", "", None, "NaN"], at=["x", None, "y", None], amount=["z", "1", None, None])
+    found = read(
+        id=["a; b", "", None, "NaN"], at=["x", None, "y", None], amount=["z", "1", None, None]
+    )
     assert found["id"] == ["a; b", "", None, "NaN"]
     assert found[PROBLEM] == [
         "at is not a time: x; amount is not a number: z",

@@ -35,8 +35,12 @@ def test_a_warning_does_not_stop():
 
 
 def test_every_failure_is_named_at_once_and_nothing_else():
-    checks = [equal("rows", 1, 2), equal("dates", 0, 0), at_most("bad", 0.3, 0.01, message="look in quarantine"),
-              at_least("volume", 1, 2, severity="warn")]  # fmt: skip
+    checks = [
+        equal("rows", 1, 2),
+        equal("dates", 0, 0),
+        at_most("bad", 0.3, 0.01, message="look in quarantine"),
+        at_least("volume", 1, 2, severity="warn"),
+    ]
     with pytest.raises(DataError) as caught:
         enforce(checks, remedy="mend the source", input="fraud/extract/2018-07-10")
     text = str(caught.value)

@@ -42,7 +42,9 @@ def table(first, last):
 
 def bounds(after, days=30, length=7):
     found = decay.windows(table(date(2018, 6, 1), date(2018, 7, 10)), after, days, length)
-    return [(str(min(part["date"].to_pylist())), part.num_rows, known.num_rows) for known, part in found]
+    return [
+        (str(min(part["date"].to_pylist())), part.num_rows, known.num_rows) for known, part in found
+    ]
 
 
 def test_windows_are_whole_newest_first_and_younger_than_what_was_fitted():
@@ -58,7 +60,11 @@ def test_windows_go_back_no_further_than_the_days_to_judge():
 
 def test_a_loss_beyond_the_limit_that_chance_does_not_explain_is_decay():
     found = decay.check(decay.Pooled([hits(2000, 0.8), hits(1000, 0.8)]), KNOWN, PARAMS, 3000)
-    assert not found.passed and found.value == pytest.approx(0.8) and found.threshold == pytest.approx(0.855)
+    assert (
+        not found.passed
+        and found.value == pytest.approx(0.8)
+        and found.threshold == pytest.approx(0.855)
+    )
     assert found.severity == "fail" and found.rows == 3000 and found.reference_rows == 10
 
 
@@ -84,7 +90,11 @@ def test_a_window_without_the_metric_is_left_out_of_the_mean():
     [
         ([], KNOWN, "nothing labelled is younger"),
         ([Hits(np.zeros(0))], KNOWN, "the labels are of one class"),
-        ([hits(100, 0.1)], Reference(KNOWN.rows, KNOWN.fitted_until, 7, {}), "the reference has no accuracy"),
+        (
+            [hits(100, 0.1)],
+            Reference(KNOWN.rows, KNOWN.fitted_until, 7, {}),
+            "the reference has no accuracy",
+        ),
     ],
 )
 def test_what_cannot_be_judged_passes_and_says_why(windows, known, reason):

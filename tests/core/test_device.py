@@ -21,7 +21,9 @@ def without_driver(monkeypatch):
 
 
 def test_cuda_that_is_not_there_is_an_error_that_says_what_to_do(without_driver):
-    with pytest.raises(ConfigError, match=r"train\.device is cuda, but there is no NVIDIA driver") as missing:
+    with pytest.raises(
+        ConfigError, match=r"train\.device is cuda, but there is no NVIDIA driver"
+    ) as missing:
         device.resolve("cuda")
     assert "resources.train" in str(missing.value)
 

@@ -72,9 +72,13 @@ def test_row_order_column_order_and_chunking_do_not_count(
 
 @given(rows, st.integers(0, 5), st.integers(0, 5))
 @settings(max_examples=40, deadline=None)
-def test_a_slice_equals_the_rows_it_shows(given_rows: list[dict[str, Any]], start: int, length: int) -> None:
+def test_a_slice_equals_the_rows_it_shows(
+    given_rows: list[dict[str, Any]], start: int, length: int
+) -> None:
     sliced = table(given_rows).slice(start, length)
-    assert table_digest(sliced, ["id"]) == table_digest(table(given_rows[start : start + length]), ["id"])
+    assert table_digest(sliced, ["id"]) == table_digest(
+        table(given_rows[start : start + length]), ["id"]
+    )
 
 
 @given(rows, st.data())
@@ -84,9 +88,13 @@ def test_one_changed_cell_changes_it(given_rows: list[dict[str, Any]], data: st.
         return
     at = data.draw(st.integers(0, len(given_rows) - 1))
     name = data.draw(st.sampled_from(["text", "amount", "at", "day", "flag"]))
-    other = {"text": "never drawn", "amount": 0.1234, "at": INSTANT, "day": date(2018, 7, 10), "flag": True}[
-        name
-    ]
+    other = {
+        "text": "never drawn",
+        "amount": 0.1234,
+        "at": INSTANT,
+        "day": date(2018, 7, 10),
+        "flag": True,
+    }[name]
     if given_rows[at][name] == other:
         other = None
     changed = [dict(row) for row in given_rows]
@@ -130,7 +138,10 @@ def test_minus_zero_is_zero_and_every_nan_is_one() -> None:
     payloads = [0x7FF8000000000000, 0xFFF8000000000000, 0x7FF8000000000001, 0x7FF0DEADBEEF0001]
     nans = [np.frombuffer(struct.pack("<Q", bits), "<f8") for bits in payloads]
     assert (
-        len({column(pa.array(np.concatenate([nan, [-0.0]]))) for nan in nans} | {column([float("nan"), 0.0])})
+        len(
+            {column(pa.array(np.concatenate([nan, [-0.0]]))) for nan in nans}
+            | {column([float("nan"), 0.0])}
+        )
         == 1
     )
 
@@ -147,7 +158,9 @@ def test_units_and_zones_of_an_instant_do_not_count() -> None:
     utc = column([INSTANT, None], pa.timestamp("us", "UTC"))
     assert column([berlin, None], pa.timestamp("us", "Europe/Berlin")) == utc
     assert column([INSTANT, None], pa.timestamp("ns", "UTC")) == utc
-    assert column([INSTANT.replace(tzinfo=None), None], pa.timestamp("us")) == utc  # naive means UTC
+    assert (
+        column([INSTANT.replace(tzinfo=None), None], pa.timestamp("us")) == utc
+    )  # naive means UTC
     whole = INSTANT.replace(microsecond=0)
     assert column([whole], pa.timestamp("s", "UTC")) == column([whole], pa.timestamp("us", "UTC"))
 
@@ -158,7 +171,9 @@ def test_an_instant_between_microseconds_is_refused_not_rounded() -> None:
 
 
 def test_the_width_of_dates_does_not_count() -> None:
-    assert column([date(2018, 7, 10), None], pa.date64()) == column([date(2018, 7, 10), None], pa.date32())
+    assert column([date(2018, 7, 10), None], pa.date64()) == column(
+        [date(2018, 7, 10), None], pa.date32()
+    )
 
 
 def test_the_precision_of_a_decimal_does_not_count() -> None:
@@ -202,7 +217,9 @@ def test_strings_whose_concatenations_collide_differ() -> None:
 
 @given(st.lists(st.text(max_size=4), max_size=4), st.lists(st.text(max_size=4), max_size=4))
 def test_different_lists_of_strings_differ(left: list[str], right: list[str]) -> None:
-    assert (column(pa.array(left, pa.string())) == column(pa.array(right, pa.string()))) == (left == right)
+    assert (column(pa.array(left, pa.string())) == column(pa.array(right, pa.string()))) == (
+        left == right
+    )
 
 
 def test_the_kind_of_a_column_counts() -> None:
@@ -215,7 +232,9 @@ def test_names_and_values_keep_apart() -> None:
         pa.table({"k": [1], "b": [2]}), ["k"]
     )
     one_cell = pa.table({"k": [1], "a": ["x"], "b": ["y"]})
-    assert table_digest(one_cell, ["k"]) != table_digest(one_cell.rename_columns(["k", "b", "a"]), ["k"])
+    assert table_digest(one_cell, ["k"]) != table_digest(
+        one_cell.rename_columns(["k", "b", "a"]), ["k"]
+    )
 
 
 def test_names_cannot_imitate_the_framing() -> None:
@@ -255,7 +274,9 @@ def test_known_value() -> None:
     st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3)),
     st.randoms(use_true_random=False),
 )
-def test_the_order_of_json_keys_does_not_count(value: dict[str, Any], shuffler: random.Random) -> None:
+def test_the_order_of_json_keys_does_not_count(
+    value: dict[str, Any], shuffler: random.Random
+) -> None:
     items = list(value.items())
     assert json_digest(dict(shuffler.sample(items, len(items)))) == json_digest(value)
 
@@ -265,7 +286,16 @@ def test_json_values_count() -> None:
         len(
             {
                 json_digest(v)
-                for v in ({"a": 1}, {"a": "1"}, {"a": 1.5}, {"a": None}, {"b": 1}, [1], [1, 2], [2, 1])
+                for v in (
+                    {"a": 1},
+                    {"a": "1"},
+                    {"a": 1.5},
+                    {"a": None},
+                    {"b": 1},
+                    [1],
+                    [1, 2],
+                    [2, 1],
+                )
             }
         )
         == 8
@@ -273,13 +303,17 @@ def test_json_values_count() -> None:
 
 
 def test_bytes_digest_is_sha256() -> None:
-    assert bytes_digest(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert (
+        bytes_digest(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)), max_size=20))
 def test_a_wide_integer_has_the_digest_of_a_narrow_one(values):
     narrow, wide = pa.array(values, pa.int64()), pa.array(values, pa.decimal128(38, 0))
-    assert table_digest(pa.table({"n": narrow}), ["n"]) == table_digest(pa.table({"n": wide}), ["n"])
+    assert table_digest(pa.table({"n": narrow}), ["n"]) == table_digest(
+        pa.table({"n": wide}), ["n"]
+    )
 
 
 def test_wider_integers_have_digests_of_their_own():

@@ -51,19 +51,26 @@ def test_the_same_distribution_is_near_and_another_far_by_both_methods():
         values.append(distances.measure(pairs).values)
     assert values[0]["day amount"] < 0.15 and values[0]["day country"] == pytest.approx(0, abs=1e-9)
     assert values[1]["day amount"] == pytest.approx(1, abs=0.2)  # in standard deviations
-    assert values[1]["day country"] == pytest.approx(0.4645, abs=1e-3)  # sqrt of the divergence, in nats
+    assert values[1]["day country"] == pytest.approx(
+        0.4645, abs=1e-3
+    )  # sqrt of the divergence, in nats
 
 
 def test_the_report_repeats_as_data_and_names_the_column_and_its_scope():
     pairs = compared(AMOUNT, {"amount": normal(seed=2)}, {"amount": normal()})[1]
     first, second = distances.measure(pairs), distances.measure(pairs)
     assert first.json == second.json and b"day amount" in first.html
-    assert [each["config"]["method"] for each in json.loads(first.json)["metrics"]] == ["wasserstein"]
+    assert [each["config"]["method"] for each in json.loads(first.json)["metrics"]] == [
+        "wasserstein"
+    ]
 
 
 def test_a_feature_that_vanished_is_said_with_its_severity_and_not_measured():
     found, pairs = compared(AMOUNT, {"other": normal()}, {"amount": normal()})
-    assert found["amount.schema"].message == "the feature vanished" and not found["amount.schema"].passed
+    assert (
+        found["amount.schema"].message == "the feature vanished"
+        and not found["amount.schema"].passed
+    )
     assert found["amount.schema"].severity == "fail" and pairs == []
 
 
@@ -100,7 +107,9 @@ def test_more_nulls_than_in_the_reference_fail_and_as_many_do_not():
 def test_a_constant_fails_where_the_reference_is_none():
     found, _ = compared(AMOUNT, {"amount": [3.0] * 100}, {"amount": normal()})
     assert not found["amount.constant"].passed and found["amount.constant"].message == "always 3.0"
-    assert compared(AMOUNT, {"amount": [3.0] * 100}, {"amount": [4.0] * 100})[0]["amount.constant"].passed
+    assert compared(AMOUNT, {"amount": [3.0] * 100}, {"amount": [4.0] * 100})[0][
+        "amount.constant"
+    ].passed
 
 
 def test_a_constant_is_no_news_where_the_reference_was_nearly_one():
@@ -123,8 +132,12 @@ def test_a_category_never_seen_fails_from_its_share_on():
 
 @pytest.mark.parametrize("count", [0, 49])
 def test_too_few_rows_are_not_judged_and_say_so(count):
-    found, pairs = compared(AMOUNT, {"amount": pa.array([1.0] * count, pa.float64())}, {"amount": normal()})
-    assert found["amount"].passed and f"not judged: {count} rows, 50 needed" in found["amount"].message
+    found, pairs = compared(
+        AMOUNT, {"amount": pa.array([1.0] * count, pa.float64())}, {"amount": normal()}
+    )
+    assert (
+        found["amount"].passed and f"not judged: {count} rows, 50 needed" in found["amount"].message
+    )
     assert pairs == []
 
 
@@ -140,7 +153,11 @@ def test_a_reference_comes_back_as_it_was_written_in_the_same_bytes():
     made = reference(amount=normal())
     found = read(made.to_bytes())
     assert found.rows.equals(made.rows) and found.to_bytes() == made.to_bytes()
-    assert (found.fitted_until, found.holdout_days, found.baseline) == (date(2018, 6, 1), 7, {"roc_auc": 0.9})
+    assert (found.fitted_until, found.holdout_days, found.baseline) == (
+        date(2018, 6, 1),
+        7,
+        {"roc_auc": 0.9},
+    )
 
 
 @pytest.mark.parametrize(("data", "message"), [(b"nonsense", "cannot be read"), (None, "is empty")])
@@ -155,13 +172,28 @@ def test_a_sample_depends_on_the_rows_and_not_on_their_order():
     table = pa.table({"id": [f"{n:04}" for n in range(1000)], "value": range(1000)})
     shuffled = table.take(pa.array(np.random.default_rng(3).permutation(1000)))
     assert sample(table, ["id"], 100).equals(sample(shuffled, ["id"], 100))
-    assert sample(table, ["id"], 100).num_rows == 100 and sample(shuffled, ["id"], 1000).equals(table)
+    assert sample(table, ["id"], 100).num_rows == 100 and sample(shuffled, ["id"], 1000).equals(
+        table
+    )
 
 
 HOSTILE = (
-    "</script><script>document.title = 'pwned'</script>", "<img src=x onerror=\"document.title = 'pwned'\">", "\x1b", r"\x1b",
-    "&lt;", "<", "<!--", "]]>", "\u202eevil", "\u2028", "'", '"', "a\nb", "a b", "日本",
-)  # fmt: skip
+    "</script><script>document.title = 'pwned'</script>",
+    "<img src=x onerror=\"document.title = 'pwned'\">",
+    "\x1b",
+    r"\x1b",
+    "&lt;",
+    "<",
+    "<!--",
+    "]]>",
+    "\u202eevil",
+    "\u2028",
+    "'",
+    '"',
+    "a\nb",
+    "a b",
+    "日本",
+)
 
 
 def shares(names):

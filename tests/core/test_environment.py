@@ -54,8 +54,13 @@ def test_every_client_reaches_the_loopback_directly_and_others_by_the_proxy(prox
             assert requests.utils.get_environ_proxies(url) == {}, url
         assert client._transport_for_url(httpx.URL("http://far.example/")) is not client._transport
         if theirs:
-            assert client._transport_for_url(httpx.URL("http://www.corp.example/")) is client._transport
-    assert urllib.request.proxy_bypass("127.0.0.1:5000") and urllib.request.proxy_bypass("localhost:5000")
+            assert (
+                client._transport_for_url(httpx.URL("http://www.corp.example/"))
+                is client._transport
+            )
+    assert urllib.request.proxy_bypass("127.0.0.1:5000") and urllib.request.proxy_bypass(
+        "localhost:5000"
+    )
     assert not urllib.request.proxy_bypass("far.example")
     assert requests.utils.get_environ_proxies("http://far.example/")
     if name.lower() == "http_proxy":
@@ -69,7 +74,9 @@ def test_no_proxy_for_anything_stays_so(name):
     assert (wanted["no_proxy"], wanted["NO_PROXY"], wanted["http_proxy"]) == ("*", "*", PROXY)
 
 
-@pytest.mark.parametrize("url", ["socks5://10.9.8.7:1080", "socks5h://10.9.8.7:1080", "ftp://10.9.8.7"])
+@pytest.mark.parametrize(
+    "url", ["socks5://10.9.8.7:1080", "socks5h://10.9.8.7:1080", "ftp://10.9.8.7"]
+)
 def test_a_proxy_that_no_client_can_use_stops_none(proxied, url):
     proxied(ALL_PROXY=url, https_proxy=url)
     httpx.Client().close()
@@ -84,17 +91,22 @@ def test_whatever_is_excepted_from_the_proxy_no_client_fails_at_it(theirs):
         mounts = {URLPattern(key): url for key, url in get_environment_proxies().items()}
     if environment.no_proxy(given) != "*":
         assert all(
-            any(each.matches(httpx.URL(url)) for each, to in mounts.items() if not to) for url in LOCAL
+            any(each.matches(httpx.URL(url)) for each, to in mounts.items() if not to)
+            for url in LOCAL
         )
 
 
 def test_settled_twice_is_settled_once():
-    once = environment.ours({"http_proxy": PROXY, "no_proxy": "a,b", "PYTHONHOME": "/x", "TZ": "UTC"})
+    once = environment.ours(
+        {"http_proxy": PROXY, "no_proxy": "a,b", "PYTHONHOME": "/x", "TZ": "UTC"}
+    )
     assert environment.ours(once) == once
     assert "PYTHONHOME" not in once and once["TZ"] == "UTC"
 
 
-def test_another_pyspark_on_the_module_path_and_modules_of_the_working_directory_are_passed_over(tmp_path):
+def test_another_pyspark_on_the_module_path_and_modules_of_the_working_directory_are_passed_over(
+    tmp_path,
+):
     spark = tmp_path / "spark" / "python"
     for module in ("pyspark", "redis", "jobs"):
         folder = tmp_path / "here" if module == "jobs" else spark
@@ -111,9 +123,13 @@ def test_another_pyspark_on_the_module_path_and_modules_of_the_working_directory
     )
     theirs = os.pathsep.join([str(spark), str(mine)])
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], cwd=tmp_path / "here", env=os.environ | {"PYTHONPATH": theirs},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-P", "-c", code],
+        cwd=tmp_path / "here",
+        env=os.environ | {"PYTHONPATH": theirs},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert len(set(done.stdout.split())) == 1 and "site-packages" in done.stdout
     assert environment.ours({"PYTHONPATH": theirs})["PYTHONPATH"] == str(mine)
@@ -126,10 +142,17 @@ def test_the_console_script_settles_its_environment_first():
 
 def test_java_gets_nothing_of_another_spark_and_a_plain_locale():
     theirs = {
-        "SPARK_HOME": "/opt/spark", "SPARK_MASTER_PORT": "tcp://10.0.0.1:7077", "PYSPARK_SUBMIT_ARGS": "--master yarn",
-        "PYSPARK_GATEWAY_PORT": "1", "JAVA_TOOL_OPTIONS": "-Xmx1m", "_JAVA_OPTIONS": "-Xmx1m", "CLASSPATH": "/x",
-        "JDK_JAVA_OPTIONS": "-Xmx1m", "HADOOP_CONF_DIR": "/etc/hadoop", "LC_ALL": "tr_TR.UTF-8",
-    }  # fmt: skip
+        "SPARK_HOME": "/opt/spark",
+        "SPARK_MASTER_PORT": "tcp://10.0.0.1:7077",
+        "PYSPARK_SUBMIT_ARGS": "--master yarn",
+        "PYSPARK_GATEWAY_PORT": "1",
+        "JAVA_TOOL_OPTIONS": "-Xmx1m",
+        "_JAVA_OPTIONS": "-Xmx1m",
+        "CLASSPATH": "/x",
+        "JDK_JAVA_OPTIONS": "-Xmx1m",
+        "HADOOP_CONF_DIR": "/etc/hadoop",
+        "LC_ALL": "tr_TR.UTF-8",
+    }
     assert environment.for_java(theirs | {"PATH": "/bin"}) == {"PATH": "/bin", "LC_ALL": "C.UTF-8"}
     assert environment.for_java(theirs, cluster=True) == {
         "HADOOP_CONF_DIR": "/etc/hadoop",

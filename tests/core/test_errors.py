@@ -14,7 +14,9 @@ KINDS = [(DataError, os.EX_DATAERR), (StoreError, os.EX_TEMPFAIL), (ConfigError,
 
 @pytest.mark.parametrize(("kind", "code"), KINDS)
 def test_it_says_where_what_which_input_and_what_next(kind, code):
-    error = kind("3 rows have no date", remedy="mend the source, run again", input="fraud/extract/2018-07-10")
+    error = kind(
+        "3 rows have no date", remedy="mend the source, run again", input="fraud/extract/2018-07-10"
+    )
     error.where = "fraud/validate 2018-07-10"
     assert str(error).splitlines() == [
         "fraud/validate 2018-07-10: 3 rows have no date",
@@ -47,9 +49,15 @@ def test_it_survives_the_way_between_processes():
 @pytest.mark.parametrize(
     ("error", "last"),
     [
-        (DataError("wrong", section="the-first-nights"), "  Runbook: docs/runbook.md#the-first-nights"),
+        (
+            DataError("wrong", section="the-first-nights"),
+            "  Runbook: docs/runbook.md#the-first-nights",
+        ),
         (ConfigError("wrong"), "  Runbook: docs/runbook.md#a-setting-is-wrong"),
-        (ConfigError("none", section="java-is-missing"), "  Runbook: docs/runbook.md#java-is-missing"),
+        (
+            ConfigError("none", section="java-is-missing"),
+            "  Runbook: docs/runbook.md#java-is-missing",
+        ),
         (StoreError("away"), "away"),
     ],
 )

@@ -47,27 +47,73 @@ CASES = {
     "disk": (full_disk, StoreError, "the disk is full", "/dev/full", "make room"),
     "memory": (lambda folder: np.empty(1 << 55), StoreError, "ran out of memory", "", "memory"),
     "parquet": (damaged, DataError, "a table cannot be read", "x.parquet", "write it again"),
-    "arrow": (lambda folder: pa.array(["x"]).cast(pa.int64()), DataError, "a table", "where", "write it again"),
-    "model": (lambda folder: xgboost.Booster().load_model(bytearray(b"{")), DataError, "XGBoost refused", "where", "train again"),
-    "data": (lambda folder: xgboost.DMatrix(np.array([[np.inf]])), DataError, "XGBoost refused", "where", "infinities"),
+    "arrow": (
+        lambda folder: pa.array(["x"]).cast(pa.int64()),
+        DataError,
+        "a table",
+        "where",
+        "write it again",
+    ),
+    "model": (
+        lambda folder: xgboost.Booster().load_model(bytearray(b"{")),
+        DataError,
+        "XGBoost refused",
+        "where",
+        "train again",
+    ),
+    "data": (
+        lambda folder: xgboost.DMatrix(np.array([[np.inf]])),
+        DataError,
+        "XGBoost refused",
+        "where",
+        "infinities",
+    ),
     "postgres": (
-        lambda folder: psycopg2.connect(f"postgresql://u:secret@{NOWHERE}/x"), StoreError, "PostgreSQL does not answer",
-        "where", "start it"),
+        lambda folder: psycopg2.connect(f"postgresql://u:secret@{NOWHERE}/x"),
+        StoreError,
+        "PostgreSQL does not answer",
+        "where",
+        "start it",
+    ),
     "address": (
         lambda folder: psycopg2.connect(masking.learn("postgresql://u:pw%zzsecret@h/x")),
-        ConfigError, "under this address", "where", "correct"),
+        ConfigError,
+        "under this address",
+        "where",
+        "correct",
+    ),
     "redis": (
-        lambda folder: redis.Redis.from_url(f"redis://:secret@{NOWHERE}/0").ping(), StoreError, "Redis does not answer",
-        "where", "see that it is up"),
+        lambda folder: redis.Redis.from_url(f"redis://:secret@{NOWHERE}/0").ping(),
+        StoreError,
+        "Redis does not answer",
+        "where",
+        "see that it is up",
+    ),
     "clickhouse": (
-        lambda folder: clickhouse_connect.get_client(dsn=f"clickhouse://u:secret@{NOWHERE}/"), StoreError,
-        "ClickHouse cannot be opened", "where", "start the server"),
-    "query": (chdb("SELECT 1 FROM nowhere"), StoreError, "ClickHouse failed", "where", "read the reason"),
+        lambda folder: clickhouse_connect.get_client(dsn=f"clickhouse://u:secret@{NOWHERE}/"),
+        StoreError,
+        "ClickHouse cannot be opened",
+        "where",
+        "start the server",
+    ),
+    "query": (
+        chdb("SELECT 1 FROM nowhere"),
+        StoreError,
+        "ClickHouse failed",
+        "where",
+        "read the reason",
+    ),
     "chdb-memory": (
-        chdb("SELECT groupArray(number) FROM numbers(100000000) SETTINGS max_memory_usage = 1000000"), StoreError,
-        "ClickHouse ran out of memory", "where", "memory"),
+        chdb(
+            "SELECT groupArray(number) FROM numbers(100000000) SETTINGS max_memory_usage = 1000000"
+        ),
+        StoreError,
+        "ClickHouse ran out of memory",
+        "where",
+        "memory",
+    ),
     "unknown": (lambda folder: {}["x"], NightshiftError, "does not know", "", "report it"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -79,15 +125,25 @@ def test_a_failure_says_what_on_which_input_why_and_what_next(case, tmp_path):
     assert type(ours) is kind
     assert what in ours.what and remedy in ours.remedy
     assert ours.input.endswith(place) and bool(ours.input) == bool(place)
-    assert ours.why and len(ours.why) <= 401 and "\n" not in ours.why and "Stack trace" not in ours.why
+    assert (
+        ours.why and len(ours.why) <= 401 and "\n" not in ours.why and "Stack trace" not in ours.why
+    )
     assert "secret" not in str(ours)
 
 
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [("'42501'", ConfigError), ("'57014'", StoreError), ("'23505'", DataError), ("'53100'", StoreError),
-     ("'25006'", StoreError), ("'40P01'", StoreError), ("'42P01'", ConfigError), ("'XX001'", StoreError)],
-)  # fmt: skip
+    [
+        ("'42501'", ConfigError),
+        ("'57014'", StoreError),
+        ("'23505'", DataError),
+        ("'53100'", StoreError),
+        ("'25006'", StoreError),
+        ("'40P01'", StoreError),
+        ("'42P01'", ConfigError),
+        ("'XX001'", StoreError),
+    ],
+)
 def test_postgresqls_own_codes_decide(services, code, kind):
     raising = f"DO $$ BEGIN RAISE EXCEPTION 'port 23001 at 42501' USING ERRCODE = {code}; END $$"
     with (
@@ -137,7 +193,11 @@ def test_a_story_that_cannot_be_written_hides_no_error(tmp_path):
     ("error", "input", "section"),
     [
         (psycopg2.OperationalError("connection refused"), "", "postgresql-is-down"),
-        (psycopg2.OperationalError("connection refused"), "the source, postgresql://h", "the-source-is-down"),
+        (
+            psycopg2.OperationalError("connection refused"),
+            "the source, postgresql://h",
+            "the-source-is-down",
+        ),
         (psycopg2.OperationalError("password authentication failed"), "", ""),
         (redis.ConnectionError("Error 111"), "", "redis-is-down-or-was-flushed"),
     ],

@@ -15,7 +15,9 @@ from jobs.core.errors import ConfigError
 from jobs.core.params import GateParams
 from jobs.fraud.evaluation import Judged
 
-PARAMS = GateParams(metric="roc_auc", min_margin=0.01, floors={"roc_auc": 0.7, "recall": 0.1}, draws=50)
+PARAMS = GateParams(
+    metric="roc_auc", min_margin=0.01, floors={"roc_auc": 0.7, "recall": 0.1}, draws=50
+)
 GOOD = {"roc_auc": 0.9, "recall": 0.5, "average_precision": 0.6}
 ROWS, CUSTOMERS = 6_000, 600
 CHANCE = np.random.default_rng(5)
@@ -31,7 +33,9 @@ def judged(skill, labels=LABELS, night_skill=None, rows=slice(None)):
     scores = labels * by_row + NOISE
     days = np.repeat(np.arange(ROWS // 1000), 1000).astype("datetime64[D]")
     night = {"night": NIGHT[rows], "never": np.zeros(ROWS, bool)[rows]}
-    return Judged(labels[rows], scores[rows], days[rows], OF_CUSTOMERS[rows].astype(str), 0.5, night)
+    return Judged(
+        labels[rows], scores[rows], days[rows], OF_CUSTOMERS[rows].astype(str), 0.5, night
+    )
 
 
 def names(checks):
@@ -67,7 +71,9 @@ def test_a_customer_counts_as_often_as_it_is_drawn():
     weights[: CUSTOMERS // 2] = 3
     ids = sorted({str(each) for each in range(CUSTOMERS)})
     kept = np.isin(OF_CUSTOMERS.astype(str), ids[: CUSTOMERS // 2])
-    half = Judged(ours.labels[kept], ours.scores[kept], ours.days[kept], ours.customers[kept], 0.5, {})
+    half = Judged(
+        ours.labels[kept], ours.scores[kept], ours.days[kept], ours.customers[kept], 0.5, {}
+    )
     for metric in ("roc_auc", "average_precision"):
         assert ours.value(metric, weights) == pytest.approx(half.value(metric))
         assert ours.value(metric, np.ones(CUSTOMERS, int)) == pytest.approx(ours.value(metric))
@@ -90,7 +96,10 @@ def test_no_slice_may_lose_more_than_params_allow_and_a_small_one_is_not_judged(
     challenger, champion = judged(2.0, night_skill=0.5), judged(1.0)
     checks = {check.name: check for check in gating.against(challenger, champion, PARAMS)}
     assert checks["margin.roc_auc"].passed, "better on the whole"
-    assert not checks["slice.night"].passed and checks["slice.night"].threshold == -PARAMS.max_slice_loss
+    assert (
+        not checks["slice.night"].passed
+        and checks["slice.night"].threshold == -PARAMS.max_slice_loss
+    )
     assert checks["slice.never"].passed and "too few to judge" in checks["slice.never"].message
 
 
@@ -98,7 +107,9 @@ def test_no_slice_may_lose_more_than_params_allow_and_a_small_one_is_not_judged(
 def test_one_class_alone_passes_nothing(labels):
     checks = list(gating.against(judged(1.0, labels), judged(1.0, labels), PARAMS))
     assert "margin.roc_auc" in names(checks)
-    assert all(isnan(end) for end in metric_interval(judged(1.0, labels), None, "roc_auc", draws=50))
+    assert all(
+        isnan(end) for end in metric_interval(judged(1.0, labels), None, "roc_auc", draws=50)
+    )
 
 
 def test_no_rows_give_no_interval_and_pass_nothing():
@@ -118,18 +129,26 @@ def test_floors_and_ceilings_hold_and_keep_what_was_compared():
     assert names(gating.absolute(good, params)) == []
     assert names(gating.absolute(good | {"roc_auc": 0.69}, params)) == ["floor.roc_auc"]
     assert names(gating.absolute(good | {"roc_auc": nan}, params)) == ["floor.roc_auc"]
-    assert names(gating.absolute(good | {"calibration_error": nan}, params)) == ["ceiling.calibration_error"]
+    assert names(gating.absolute(good | {"calibration_error": nan}, params)) == [
+        "ceiling.calibration_error"
+    ]
     floor, *_ = gating.absolute(good, params)
-    assert (floor.value, floor.threshold) == (0.9, 0.7) and str(floor).startswith("ok floor.roc_auc")
+    assert (floor.value, floor.threshold) == (0.9, 0.7) and str(floor).startswith(
+        "ok floor.roc_auc"
+    )
 
 
 def test_a_column_that_became_null_more_often_is_named():
     train = pa.table({"a": [1.0, 2.0, None, 4.0], "b": [None, None, 1.0, 1.0]})
     holdout = pa.table({"a": [None, None, None, 4.0], "b": [None, 1.0, 1.0, 1.0]})
     check = gating.null_growth(train, holdout, ("a", "b"), PARAMS)
-    assert not check.passed and check.value == 0.5 and check.message.startswith("a is null in 75.0%")
+    assert (
+        not check.passed and check.value == 0.5 and check.message.startswith("a is null in 75.0%")
+    )
     assert gating.null_growth(train, train, ("a", "b"), PARAMS).passed
-    assert gating.null_growth(train, holdout, ("b",), PARAMS).passed, "other columns may be null as they like"
+    assert gating.null_growth(train, holdout, ("b",), PARAMS).passed, (
+        "other columns may be null as they like"
+    )
 
 
 def test_a_large_model_is_stopped_and_a_slow_one_only_reported():

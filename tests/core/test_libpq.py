@@ -20,9 +20,14 @@ from jobs.stores import postgres, source
 from jobs.stores.serving import partitions, schema
 
 HOSTILE = {
-    "client_encoding": "WIN1252", "timezone": "Asia/Kolkata", "datestyle": "German, DMY", "intervalstyle": "iso_8601",
-    "extra_float_digits": "-15", "bytea_output": "escape", "standard_conforming_strings": "off",
-}  # fmt: skip
+    "client_encoding": "WIN1252",
+    "timezone": "Asia/Kolkata",
+    "datestyle": "German, DMY",
+    "intervalstyle": "iso_8601",
+    "extra_float_digits": "-15",
+    "bytea_output": "escape",
+    "standard_conforming_strings": "off",
+}
 TEXTS = ["Café Zoë", "€ 5 – Ł", "漢字", "Привет", "a\\b'c\"d", "007"]
 
 
@@ -61,7 +66,8 @@ def hostile_db(serving_db):
 def shown(session):
     with session.cursor() as cursor:
         cursor.execute(
-            "SELECT name, current_setting(name, true) FROM unnest(%s) AS name", (list(libpq.SETTINGS),)
+            "SELECT name, current_setting(name, true) FROM unnest(%s) AS name",
+            (list(libpq.SETTINGS),),
         )
         return dict(cursor.fetchall())
 
@@ -85,14 +91,21 @@ def test_a_rollback_does_not_undo_the_settings(hostile_db):
 
 
 def test_text_under_a_role_with_another_encoding_is_stored_as_it_is(hostile_db):
-    table = Table("names", ("id",), pa.schema([("date", pa.date32()), ("id", pa.string())]), "", "entity")
+    table = Table(
+        "names", ("id",), pa.schema([("date", pa.date32()), ("id", pa.string())]), "", "entity"
+    )
     rows = pa.table({"date": [date(2018, 7, 1)] * len(TEXTS), "id": TEXTS}, schema=table.schema)
     version = "20180701-0123456789ab"
     with schema.connect(hostile_db) as session:
         schema.ensure(session, "demo", [table])
         partitions.load(session, "demo", table, version, rows)
-        assert sorted(partitions.read(session, "demo", table, version)["id"].to_pylist()) == sorted(TEXTS)
-    with closing(psycopg2.connect(hostile_db, client_encoding="UTF8")) as session, session.cursor() as cursor:
+        assert sorted(partitions.read(session, "demo", table, version)["id"].to_pylist()) == sorted(
+            TEXTS
+        )
+    with (
+        closing(psycopg2.connect(hostile_db, client_encoding="UTF8")) as session,
+        session.cursor() as cursor,
+    ):
         cursor.execute("SELECT id FROM demo.names_20180701_0123456789ab")
         assert {row[0] for row in cursor.fetchall()} == set(TEXTS)
 

@@ -33,7 +33,9 @@ def hold_elsewhere(serving_db):
 
     def hold(name: str = NAME) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", _HOLDER, serving_db, name]
-        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        started.append(
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        )
         assert started[-1].stdout.readline() == "held\n"
         return started[-1]
 
@@ -123,7 +125,10 @@ def test_the_lock_of_a_killed_holder_is_free_at_once(serving_db, hold_elsewhere)
     "other", ["fraud/extract/2018-07-11", "fraud/validate/2018-07-10", "fraud", "movies"]
 )
 def test_another_name_does_not_wait(serving_db, other):
-    with locks.hold(serving_db, NAME, "one", wait=0), locks.hold(serving_db, other, "two", wait=0) as lock:
+    with (
+        locks.hold(serving_db, NAME, "one", wait=0),
+        locks.hold(serving_db, other, "two", wait=0) as lock,
+    ):
         lock.recheck()
         assert locks.holder(serving_db, NAME).startswith("one ")
         assert locks.holder(serving_db, other).startswith("two ")

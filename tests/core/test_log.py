@@ -47,14 +47,23 @@ def strict(line: str):
 
 def test_json_lines_parse_and_carry_the_run(lines):
     read = lines("json")
-    log.logger(**RUN).info("swapped", rows=3, day=date(2018, 7, 9), note='two\nlines, a "quote" and ü')
+    log.logger(**RUN).info(
+        "swapped", rows=3, day=date(2018, 7, 9), note='two\nlines, a "quote" and ü'
+    )
     (line,) = read()
     event = strict(line)
     assert datetime.fromisoformat(event.pop("at")).utcoffset().total_seconds() == 0
     assert event == {
-        "level": "info", "event": "swapped", "pipeline": "fraud", "step": "extract", "date": "2018-07-10",
-        "attempt": "a1", "rows": 3, "day": "2018-07-09", "note": 'two\nlines, a "quote" and ü',
-    }  # fmt: skip
+        "level": "info",
+        "event": "swapped",
+        "pipeline": "fraud",
+        "step": "extract",
+        "date": "2018-07-10",
+        "attempt": "a1",
+        "rows": 3,
+        "day": "2018-07-09",
+        "note": 'two\nlines, a "quote" and ü',
+    }
 
 
 def test_json_of_an_exception_is_one_line(lines):

@@ -11,19 +11,39 @@ from pydantic import ValidationError
 from jobs.core.errors import DataError
 from jobs.core.manifest import Dataset, Manifest, manifest_name
 
-GOOD = Dataset(name="transactions", path="fraud/validate/2018-07-10/t-1.parquet", rows=3, digest="aa")
+GOOD = Dataset(
+    name="transactions", path="fraud/validate/2018-07-10/t-1.parquet", rows=3, digest="aa"
+)
 BAD = Dataset(name="quarantine", path="fraud/validate/2018-07-10/q-2.parquet", rows=0, digest="bb")
 
 
 def manifest(**changes) -> Manifest:
     given = {
-        "pipeline": "fraud", "step": "validate", "date": date(2018, 7, 10), "attempt": "a1",
-        "inputs": [GOOD, BAD], "outputs": [GOOD, BAD], "reads": {"fraud/extract/2018-07-10": "cc"},
-        "missing_days": [date(2018, 7, 1)], "params_digest": "p", "code_version": "c", "model_digest": None,
-        "checks": [{"name": "rows", "passed": True, "value": 3.0, "threshold": 3.0, "severity": "fail", "message": "ü"}],
+        "pipeline": "fraud",
+        "step": "validate",
+        "date": date(2018, 7, 10),
+        "attempt": "a1",
+        "inputs": [GOOD, BAD],
+        "outputs": [GOOD, BAD],
+        "reads": {"fraud/extract/2018-07-10": "cc"},
+        "missing_days": [date(2018, 7, 1)],
+        "params_digest": "p",
+        "code_version": "c",
+        "model_digest": None,
+        "checks": [
+            {
+                "name": "rows",
+                "passed": True,
+                "value": 3.0,
+                "threshold": 3.0,
+                "severity": "fail",
+                "message": "ü",
+            }
+        ],
         "facts": {"rows": 3, "shares": [0.1, None]},
-        "started": datetime(2018, 7, 11, 2, tzinfo=UTC), "ended": datetime(2018, 7, 11, 2, 1, tzinfo=UTC),
-    }  # fmt: skip
+        "started": datetime(2018, 7, 11, 2, tzinfo=UTC),
+        "ended": datetime(2018, 7, 11, 2, 1, tzinfo=UTC),
+    }
     return Manifest(**{**given, **changes})
 
 
@@ -54,7 +74,7 @@ def test_its_name():
         {"code_version": "d"},
         {"facts": {"seconds": 4}},
     ],
-)  # fmt: skip
+)
 def test_who_ran_when_and_in_which_order_is_not_its_content(changes):
     assert manifest(**changes).content == manifest().content
 
@@ -71,7 +91,7 @@ def test_who_ran_when_and_in_which_order_is_not_its_content(changes):
         {"pipeline": "movies"},
         {"date": date(2018, 7, 11)},
     ],
-)  # fmt: skip
+)
 def test_what_was_produced_is(changes):
     assert manifest(**changes).content != manifest().content
 
@@ -99,5 +119,7 @@ def test_an_output_is_found_by_its_name():
 
 
 def test_an_output_that_is_not_there_is_named_with_those_that_are():
-    with pytest.raises(DataError, match=r"fraud/validate/2018-07-10.*labels.*transactions, quarantine"):
+    with pytest.raises(
+        DataError, match=r"fraud/validate/2018-07-10.*labels.*transactions, quarantine"
+    ):
         manifest().output("labels")

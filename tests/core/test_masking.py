@@ -18,8 +18,12 @@ from jobs.core import failures, masking, settings, traces
 from jobs.core.errors import ConfigError, StoreError
 from jobs.stores import clickhouse, postgres, redis, registry, source
 
-PASSWORDS = st.text(st.characters(exclude_categories=("Cs",)), min_size=masking.SHORTEST, max_size=30)
-PRINTED = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=masking.SHORTEST, max_size=30)
+PASSWORDS = st.text(
+    st.characters(exclude_categories=("Cs",)), min_size=masking.SHORTEST, max_size=30
+)
+PRINTED = st.text(
+    st.characters(exclude_categories=("Cs", "Cc")), min_size=masking.SHORTEST, max_size=30
+)
 FORMS = {
     "raw": str,
     "percent": lambda text: quote(text, safe=""),
@@ -96,7 +100,9 @@ def test_a_password_that_is_a_name_too_is_masked_inside_addresses_only():
     )
 
 
-@pytest.mark.parametrize("name", [settings.POSTGRES, settings.REDIS, settings.MLFLOW, settings.SOURCE])
+@pytest.mark.parametrize(
+    "name", [settings.POSTGRES, settings.REDIS, settings.MLFLOW, settings.SOURCE]
+)
 @pytest.mark.parametrize("password", ["geheim/nis", "geheim?nis", "geheim#nis"])
 def test_an_address_whose_login_others_would_take_for_a_host_is_refused_without_showing_it(
     name, password, monkeypatch
@@ -113,7 +119,10 @@ def test_errors_and_logs_have_no_secrets(capsys, monkeypatch):
     monkeypatch.setenv(settings.MLFLOW, "http://night:geheim%2Fnis@host:5000")
     settings.load().mlflow  # noqa: B018 (whoever reads the address has it learned)
     error = StoreError(
-        "geheim/nis", remedy="geheim%2fnis", input="http://night:geheim%2Fnis@host", why="'geheim\\/nis'"
+        "geheim/nis",
+        remedy="geheim%2fnis",
+        input="http://night:geheim%2Fnis@host",
+        why="'geheim\\/nis'",
     )
     assert "geheim" not in str(error) and "nis" not in str(error)
     log.set_up()
@@ -129,8 +138,14 @@ ERRORS = {
         "postgresql://night:{}@127.0.0.1:9/x",
         lambda chosen: postgres.connect(chosen.postgres),
     ),
-    settings.SOURCE: ("postgresql://night:{}@127.0.0.1:9/x", lambda chosen: source.connect(chosen.source)),
-    settings.REDIS: ("redis://:{}@127.0.0.1:9/0", lambda chosen: redis.connect(chosen.redis, "fraud")),
+    settings.SOURCE: (
+        "postgresql://night:{}@127.0.0.1:9/x",
+        lambda chosen: source.connect(chosen.source),
+    ),
+    settings.REDIS: (
+        "redis://:{}@127.0.0.1:9/0",
+        lambda chosen: redis.connect(chosen.redis, "fraud"),
+    ),
     settings.CLICKHOUSE: ("clickhouse://night:{}@127.0.0.1:9/", clickhouse.connect),
     settings.MLFLOW: ("http://night:{}@127.0.0.1:9", registry.connect),
 }

@@ -9,7 +9,14 @@ import pytest
 
 from jobs.core import params
 from jobs.core.errors import ConfigError
-from jobs.core.params import ExtractParams, GateParams, PublishParams, Section, ValidateParams, VerifyParams
+from jobs.core.params import (
+    ExtractParams,
+    GateParams,
+    PublishParams,
+    Section,
+    ValidateParams,
+    VerifyParams,
+)
 
 
 @pytest.fixture
@@ -49,20 +56,70 @@ def test_a_section_that_is_not_there_is_all_defaults(write, text):
 @pytest.mark.parametrize(
     ("step", "model", "given", "said"),
     [
-        ("extract", ExtractParams, "{volume_window_days: 0}", ["extract.volume_window_days = 0", "greater than or equal to 1"]),
-        ("extract", ExtractParams, "{volume_window_days: soon}", ["extract.volume_window_days = 'soon'", "integer"]),
-        ("extract", ExtractParams, "{volume_window_days: null}", ["extract.volume_window_days = None", "integer"]),
-        ("validate", ValidateParams, "{max_bad_fraction: 1.5}", ["validate.max_bad_fraction = 1.5", "less than or equal to 1"]),
-        ("validate", ValidateParams, "{max_bad_fraction: .nan}", ["validate.max_bad_fraction = nan", "finite"]),
-        ("validate", ValidateParams, "{volume_severity: shrug}", ["validate.volume_severity = 'shrug'", "'fail' or 'warn'"]),
-        ("validate", ValidateParams, "{quiet_days: [someday]}", ["validate.quiet_days.0 = 'someday'", "date"]),
-        ("publish", PublishParams, "{keep_versions: 1}", ["publish.keep_versions = 1", "greater than or equal to 2"]),
-        ("verify", VerifyParams, "{sample: -1}", ["verify.sample = -1", "greater than or equal to 1"]),
-        ("gate", GateParams, "{floors: {roc_auc: high}}", ["gate.floors.roc_auc = 'high'", "number"]),
+        (
+            "extract",
+            ExtractParams,
+            "{volume_window_days: 0}",
+            ["extract.volume_window_days = 0", "greater than or equal to 1"],
+        ),
+        (
+            "extract",
+            ExtractParams,
+            "{volume_window_days: soon}",
+            ["extract.volume_window_days = 'soon'", "integer"],
+        ),
+        (
+            "extract",
+            ExtractParams,
+            "{volume_window_days: null}",
+            ["extract.volume_window_days = None", "integer"],
+        ),
+        (
+            "validate",
+            ValidateParams,
+            "{max_bad_fraction: 1.5}",
+            ["validate.max_bad_fraction = 1.5", "less than or equal to 1"],
+        ),
+        (
+            "validate",
+            ValidateParams,
+            "{max_bad_fraction: .nan}",
+            ["validate.max_bad_fraction = nan", "finite"],
+        ),
+        (
+            "validate",
+            ValidateParams,
+            "{volume_severity: shrug}",
+            ["validate.volume_severity = 'shrug'", "'fail' or 'warn'"],
+        ),
+        (
+            "validate",
+            ValidateParams,
+            "{quiet_days: [someday]}",
+            ["validate.quiet_days.0 = 'someday'", "date"],
+        ),
+        (
+            "publish",
+            PublishParams,
+            "{keep_versions: 1}",
+            ["publish.keep_versions = 1", "greater than or equal to 2"],
+        ),
+        (
+            "verify",
+            VerifyParams,
+            "{sample: -1}",
+            ["verify.sample = -1", "greater than or equal to 1"],
+        ),
+        (
+            "gate",
+            GateParams,
+            "{floors: {roc_auc: high}}",
+            ["gate.floors.roc_auc = 'high'", "number"],
+        ),
         ("gate", GateParams, "{min_margin: .inf}", ["gate.min_margin = inf", "finite"]),
         ("gate", GateParams, "[metric]", ["gate = ['metric']", "valid dict"]),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_value_is_named_with_what_is_allowed(write, step, model, given, said):
     message = refusal(write(f"fraud: {{{step}: {given}}}"), step, model)
     assert all(part in message for part in [f"fraud.{said[0]}:", *said[1:]]), message
@@ -75,11 +132,15 @@ def test_an_unknown_key_is_named_beside_the_known_ones(write):
 
 
 def test_every_wrong_key_is_named_at_once(write):
-    message = refusal(write("fraud: {publish: {keep_versions: 0, keep_days: 0}}"), "publish", PublishParams)
+    message = refusal(
+        write("fraud: {publish: {keep_versions: 0, keep_days: 0}}"), "publish", PublishParams
+    )
     assert "keep_versions" in message and "keep_days" in message
 
 
-@pytest.mark.parametrize("text", ["movies: {}\nother: {}", "fraud:\nmovies: {}", "fraud: 3\nmovies: {}"])
+@pytest.mark.parametrize(
+    "text", ["movies: {}\nother: {}", "fraud:\nmovies: {}", "fraud: 3\nmovies: {}"]
+)
 def test_a_missing_pipeline_names_those_there_are(write, text):
     message = refusal(write(text), "extract", ExtractParams)
     assert "no section fraud" in message and "movies" in message
@@ -104,7 +165,9 @@ def test_text_that_is_not_yaml_names_the_line(write):
 
 
 def test_python_objects_are_not_made(write):
-    assert "not YAML" in refusal(write("fraud: !!python/object/apply:os.getcwd []"), "extract", ExtractParams)
+    assert "not YAML" in refusal(
+        write("fraud: !!python/object/apply:os.getcwd []"), "extract", ExtractParams
+    )
 
 
 def test_anchors_and_merges_are_read(write):
@@ -127,7 +190,9 @@ def test_the_digest_depends_on_values_only():
         PublishParams(keep_versions=4, keep_days=9, redis_batch=10_000).digest == one.digest
     )  # a default, said
     assert PublishParams(keep_versions=5, keep_days=9).digest != one.digest
-    floors = [GateParams(floors=dict(order)) for order in ([("a", 1), ("b", 2)], [("b", 2), ("a", 1)])]
+    floors = [
+        GateParams(floors=dict(order)) for order in ([("a", 1), ("b", 2)], [("b", 2), ("a", 1)])
+    ]
     assert floors[0].digest == floors[1].digest
 
 
@@ -138,7 +203,9 @@ def test_a_section_cannot_be_changed():
 
 def test_first_date(write):
     for written in ("2018-04-01", "'2018-04-01'"):
-        assert params.first_date(write(f"fraud: {{first_date: {written}}}"), "fraud") == date(2018, 4, 1)
+        assert params.first_date(write(f"fraud: {{first_date: {written}}}"), "fraud") == date(
+            2018, 4, 1
+        )
 
 
 @pytest.mark.parametrize(

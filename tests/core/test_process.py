@@ -38,7 +38,9 @@ def alive(pid: int) -> bool:
 
 
 def test_the_child_dies_within_a_second_of_its_parents_sigkill():
-    with subprocess.Popen([sys.executable, "-c", PARENT, CHILD], stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, CHILD], stdout=subprocess.PIPE, text=True
+    ) as parent:
         child = int(parent.stdout.readline())
         try:
             assert alive(child)
@@ -64,7 +66,9 @@ def test_a_child_whose_parent_is_already_gone_ends_at_once():
 
 def test_without_a_parent_to_follow_it_goes_on():
     script = "from jobs.core.process import die_with_parent; die_with_parent(None); print('on')"
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30
+    )
     assert ended.stdout == "on\n"
 
 

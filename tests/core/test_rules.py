@@ -41,11 +41,21 @@ def test_no_rules_and_no_rows_have_no_reasons():
 @pytest.mark.parametrize(
     ("text", "bad"),
     [
-        ("", False), ("plain", False), (None, False), ("Zürich ß", False), ("千と千尋の神隠し", False),
-        ("👩‍👩‍👧 e\u0301 \u200f\u05d0\u2028", False), ("\ue000\U0010ffff", False),
-        ("Z\ufffdrich", True), ("tab\t", True), ("two\nlines", True), ("\x00", True), ("\x7f", True), ("\x1f", True),
+        ("", False),
+        ("plain", False),
+        (None, False),
+        ("Zürich ß", False),
+        ("千と千尋の神隠し", False),
+        ("👩‍👩‍👧 e\u0301 \u200f\u05d0\u2028", False),
+        ("\ue000\U0010ffff", False),
+        ("Z\ufffdrich", True),
+        ("tab\t", True),
+        ("two\nlines", True),
+        ("\x00", True),
+        ("\x7f", True),
+        ("\x1f", True),
     ],
-)  # fmt: skip
+)
 def test_garbled_text_is_found_in_any_column(text, bad):
     rows = pd.DataFrame({"one": ["fine", "fine"], "other": ["fine", text], "n": [1, 2]})
     assert garbled(rows).tolist() == [False, bad]

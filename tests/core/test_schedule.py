@@ -20,7 +20,9 @@ def new(tmp_path, monkeypatch):
 @pytest.fixture
 def command(new):
     cli._mount()
-    return lambda *words: CliRunner().invoke(cli.app, ["schedule", *words], catch_exceptions=False).output
+    return lambda *words: (
+        CliRunner().invoke(cli.app, ["schedule", *words], catch_exceptions=False).output
+    )
 
 
 def test_a_home_of_an_earlier_release_keeps_its_schedule(new):
@@ -31,7 +33,9 @@ def test_a_new_home_and_a_demo_begin_without_one_and_say_what_switches_it_on(new
     for why in (schedule.NEW, schedule.DEMO):
         schedule.begin_off(new, why)
         assert schedule.off(new) == why
-        assert why in schedule.described(new) and "`nightshift schedule on`" in schedule.described(new)
+        assert why in schedule.described(new) and "`nightshift schedule on`" in schedule.described(
+            new
+        )
 
 
 def test_an_operational_database_of_ones_own_has_its_nights(new, monkeypatch):

@@ -20,7 +20,10 @@ ANYTHING = st.text(st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp", "L", 
         ("\x07\x00\x7f\x9b31m", r"\x07\x00\x7f\x9b31m"),
         ("\u202eevil\u2066\u2028", r"\u202eevil\u2066\u2028"),
         ("\ud800", r"\ud800"),
-        ("Bücher 漢字 [/foo] نمی\u200cخواهم 👩\u200d🔬", "Bücher 漢字 [/foo] نمی\u200cخواهم 👩\u200d🔬"),
+        (
+            "Bücher 漢字 [/foo] نمی\u200cخواهم 👩\u200d🔬",
+            "Bücher 漢字 [/foo] نمی\u200cخواهم 👩\u200d🔬",
+        ),
     ],
 )
 def test_control_characters_are_escaped_and_words_of_every_language_stay(text, shown):
@@ -31,7 +34,9 @@ def test_the_caller_may_keep_line_ends():
     assert printable("a\nb\x1b[0m", keep="\n") == "a\nb\\x1b[0m"
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # a busy machine is no failure
 @given(ANYTHING)
 def test_what_is_shown_is_one_line_that_no_terminal_acts_on_and_that_can_be_encoded(text):
     shown = printable(text)
@@ -44,7 +49,10 @@ def test_what_is_shown_is_one_line_that_no_terminal_acts_on_and_that_can_be_enco
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("</script><script>alert(1)</script>", "&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;"),
+        (
+            "</script><script>alert(1)</script>",
+            "&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;",
+        ),
         ("\"' &amp;", "&quot;&#x27; &amp;amp;"),
         ("a\\b\x1b", "a\\\\b\\x1b"),
         ("pos Köln 漢字", "pos Köln 漢字"),
@@ -54,7 +62,9 @@ def test_markup_is_text(text, shown):
     assert markup(text) == shown
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # a busy machine is no failure
 @given(ANYTHING, ANYTHING)
 def test_no_two_texts_look_alike_as_markup(one, other):
     shown = markup(one)
@@ -63,7 +73,9 @@ def test_no_two_texts_look_alike_as_markup(one, other):
     assert markup(r"\x1b") != markup("\x1b")
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # a busy machine is no failure
 @given(st.text(st.sampled_from("<>&\\`*_[]|~#+-=1.) \na\x1b!:/(")))
 def test_markdown_shows_a_text_as_it_is(text):
     """Judged by a real renderer, as a paragraph, an item of a list and a cell of a table."""

@@ -34,4 +34,4 @@ def tasks(bag):
         f"{name}.{task}": facts
         for name, dag in bag["dags"].items()
         for task, facts in dag["tasks"].items()
-    }  # fmt: skip
+    }

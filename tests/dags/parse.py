@@ -36,7 +36,9 @@ def main(target: Path) -> None:
 
 def round_trip(dag):
     """The DAG as scheduler and api-server see it: through JSON and back."""
-    return DagSerialization.deserialize_dag(json.loads(json.dumps(DagSerialization.serialize_dag(dag))))
+    return DagSerialization.deserialize_dag(
+        json.loads(json.dumps(DagSerialization.serialize_dag(dag)))
+    )
 
 
 def described(dag):

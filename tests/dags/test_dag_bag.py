@@ -15,10 +15,22 @@ from jobs.core.settings import PROJECT, SOURCE, Settings
 
 HEAVY = frozenset(
     {
-        "chdb", "clickhouse_connect", "dvc", "evidently", "matplotlib", "mlflow", "pandas", "psycopg2", "pyarrow",
-        "pyspark", "redis", "scipy", "sklearn", "xgboost",
+        "chdb",
+        "clickhouse_connect",
+        "dvc",
+        "evidently",
+        "matplotlib",
+        "mlflow",
+        "pandas",
+        "psycopg2",
+        "pyarrow",
+        "pyspark",
+        "redis",
+        "scipy",
+        "sklearn",
+        "xgboost",
     }
-)  # fmt: skip
+)
 # Of Airflow's that it has not imported anyway: most are its schedule's, branch's and sensor's.
 MODULES = 25
 OURS = ("jobs", "nightshift_", "unusual_prefix_")  # Airflow loads a DAG file under that prefix
@@ -56,7 +68,9 @@ def test_parsing_imports_little_and_nothing_heavy(bag):
     assert len(foreign) <= MODULES, "\n".join(foreign)
 
 
-@pytest.mark.parametrize("path", sorted((PROJECT / "dags").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((PROJECT / "dags").glob("*.py")), ids=lambda path: path.stem
+)
 def test_a_dag_file_imports_airflows_sdk_and_ours_alone(path):
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -69,14 +83,19 @@ def test_a_dag_file_imports_airflows_sdk_and_ours_alone(path):
     assert names - ours - set(sys.stdlib_module_names) <= {"airflow.sdk"}
 
 
-def test_where_a_person_has_to_approve_the_night_waits_between_gate_and_promote(bag, tmp_path, monkeypatch):
+def test_where_a_person_has_to_approve_the_night_waits_between_gate_and_promote(
+    bag, tmp_path, monkeypatch
+):
     params = yaml.safe_load((PROJECT / "params.yaml").read_text())
     params["fraud"]["promote"] = {"approval": "manual", "timeout_hours": 2}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     monkeypatch.setenv("NIGHTSHIFT_PARAMS", str(tmp_path / "params.yaml"))
     asking = dag_bag.parse()
     assert asking["import_errors"] == {}
-    assert dag_bag.snapshot(asking)["movie_recommendations"] == dag_bag.snapshot(bag)["movie_recommendations"]
+    assert (
+        dag_bag.snapshot(asking)["movie_recommendations"]
+        == dag_bag.snapshot(bag)["movie_recommendations"]
+    )
     tasks, others = (each["dags"]["fraud_scores"]["tasks"] for each in (asking, bag))
     assert tasks.keys() - others.keys() == {"approve"} and "approve" not in others
     assert tasks["gate"]["downstream"] == ["approve", "champion", "watcher"]
@@ -96,7 +115,11 @@ def test_a_wrong_section_costs_its_step_not_the_whole_dag(bag, tmp_path, monkeyp
 
 def test_where_the_schedule_is_off_nothing_starts_by_itself(bag, monkeypatch):
     monkeypatch.delenv(SOURCE, raising=False)
-    off = dag_bag.parse(lambda home: schedule.switch_off(Settings(home, home / "params.yaml"), "a test"))
-    assert {name for name, dag in bag["dags"].items() if not dag["starts_by_itself"]} == {"rollback"}
+    off = dag_bag.parse(
+        lambda home: schedule.switch_off(Settings(home, home / "params.yaml"), "a test")
+    )
+    assert {name for name, dag in bag["dags"].items() if not dag["starts_by_itself"]} == {
+        "rollback"
+    }
     assert {name for name, dag in off["dags"].items() if dag["starts_by_itself"]} == set()
     assert dag_bag.snapshot(off) == dag_bag.snapshot(bag)

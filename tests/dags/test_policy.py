@@ -16,9 +16,12 @@ from jobs.stores.serving.rollback import WHAT
 
 POOLS = {"default_pool", *json.loads((PROJECT / "plugins" / "nightshift_pools.json").read_text())}
 EVENTS = {
-    "validate": "data.ingested", "build_features": "features.computed", "train": "model.trained",
-    "promote": "model.promoted", "publish": "predictions.published",
-}  # fmt: skip
+    "validate": "data.ingested",
+    "build_features": "features.computed",
+    "train": "model.trained",
+    "promote": "model.promoted",
+    "publish": "predictions.published",
+}
 TAGS = {"nightly", "freshness", "housekeeping", "rollback", *PIPELINES}
 NIGHT_OPERATORS = {"StepOperator", "RetrainOperator", "PromoteOperator"}
 STEP_OPERATORS = {*NIGHT_OPERATORS, "HousekeepingOperator", "RollbackOperator"}
@@ -44,23 +47,38 @@ def test_every_nightly_dag_belongs_to_one_pipeline(nightly):
 
 def test_no_dag_runs_nights_that_nobody_asked_for(bag):
     assert (
-        offenders(bag["dags"], lambda dag: dag["catchup"] is False and 1 <= dag["max_active_runs"] <= 3) == []
+        offenders(
+            bag["dags"], lambda dag: dag["catchup"] is False and 1 <= dag["max_active_runs"] <= 3
+        )
+        == []
     )
 
 
 def test_every_nightly_dag_runs_at_two_for_the_day_before(nightly):
-    wanted = {"expression": "0 2 * * *", "timezone": "UTC", "run_offset": -1, "key_format": "%Y-%m-%d"}
+    wanted = {
+        "expression": "0 2 * * *",
+        "timezone": "UTC",
+        "run_offset": -1,
+        "key_format": "%Y-%m-%d",
+    }
     assert offenders(nightly, lambda dag: wanted.items() <= dag["schedule"].items()) == []
 
 
 def test_every_nightly_dag_has_the_form(nightly):
     assert offenders(nightly, lambda dag: dag["params"].keys() == {"date", "steps", "force"}) == []
     assert offenders(nightly, lambda dag: dag["params"]["date"]["format"] == "date") == []
-    assert offenders(nightly, lambda dag: dag["params"]["steps"]["enum"] == ["night", "ingest"]) == []
+    assert (
+        offenders(nightly, lambda dag: dag["params"]["steps"]["enum"] == ["night", "ingest"]) == []
+    )
 
 
 def test_housekeeping_comes_when_the_nights_are_over_one_run_at_a_time(housekeeping):
-    wanted = {"expression": "30 5 * * *", "timezone": "UTC", "run_offset": -1, "key_format": "%Y-%m-%d"}
+    wanted = {
+        "expression": "30 5 * * *",
+        "timezone": "UTC",
+        "run_offset": -1,
+        "key_format": "%Y-%m-%d",
+    }
     assert wanted.items() <= housekeeping["schedule"].items()
     assert housekeeping["tags"] == ["housekeeping"] and housekeeping["max_active_runs"] == 1
 
@@ -68,11 +86,19 @@ def test_housekeeping_comes_when_the_nights_are_over_one_run_at_a_time(housekeep
 def test_freshness_is_looked_at_every_day_for_each_pipeline_by_itself(bag):
     dag = bag["dags"]["freshness"]
     hour = alerts(PROJECT / "params.yaml").published_by_hour
-    wanted = {"expression": f"0 {hour} * * *", "timezone": "UTC", "run_offset": -1, "key_format": "%Y-%m-%d"}
+    wanted = {
+        "expression": f"0 {hour} * * *",
+        "timezone": "UTC",
+        "run_offset": -1,
+        "key_format": "%Y-%m-%d",
+    }
     assert wanted.items() <= dag["schedule"].items() and dag["max_active_runs"] == 1
     assert set(dag["tasks"]) == {f"{pipeline}.freshness" for pipeline in PIPELINES}
     # Not in ClickHouse's pool: it must not wait for what it looks after.
-    assert offenders(dag["tasks"], lambda t: t["downstream"] == [] and t["pool"] == "default_pool") == []
+    assert (
+        offenders(dag["tasks"], lambda t: t["downstream"] == [] and t["pool"] == "default_pool")
+        == []
+    )
 
 
 def test_every_nightly_dag_has_a_deadline(nightly):
@@ -104,7 +130,10 @@ def test_housekeeping_has_a_task_for_each_pipeline_and_none_waits_for_another(ho
         if task["operator"] == "HousekeepingOperator"
     }
     assert set(tasks) == {f"{pipeline}.housekeeping" for pipeline in PIPELINES}
-    assert offenders(tasks, lambda task: task["downstream"] == [] and task["pool"] == "clickhouse") == []
+    assert (
+        offenders(tasks, lambda task: task["downstream"] == [] and task["pool"] == "clickhouse")
+        == []
+    )
 
 
 def test_every_step_of_the_night_is_a_task_called_like_it(nightly):
@@ -116,7 +145,9 @@ def test_every_step_of_the_night_is_a_task_called_like_it(nightly):
 def test_the_steps_follow_the_order_of_the_night(nightly):
     for dag in nightly.values():
         for earlier, later in pairwise(NIGHTLY):
-            assert later in downstream(dag["tasks"], earlier), f"{later} does not wait for {earlier}"
+            assert later in downstream(dag["tasks"], earlier), (
+                f"{later} does not wait for {earlier}"
+            )
 
 
 def test_the_two_ways_of_retrain_meet_at_the_champion_before_the_day_is_scored(nightly):
@@ -125,7 +156,9 @@ def test_the_two_ways_of_retrain_meet_at_the_champion_before_the_day_is_scored(n
         assert set(tasks["retrain"]["downstream"]) == {"train", "champion", "watcher"}
         assert {"train", "gate", "promote", "champion"} <= {"train", *downstream(tasks, "train")}
         assert set(tasks["champion"]["downstream"]) == {"predict", "watcher"}
-        assert tasks["champion"]["trigger_rule"] == "none_failed", "green unless something before it failed"
+        assert tasks["champion"]["trigger_rule"] == "none_failed", (
+            "green unless something before it failed"
+        )
         # Neither rule is met early by a task that was skipped: champion itself never is.
         assert tasks["predict"]["trigger_rule"] == "all_done_min_one_success"
         before = {name for name, task in tasks.items() if "predict" in task["downstream"]}
@@ -136,7 +169,10 @@ def test_the_two_ways_of_retrain_meet_at_the_champion_before_the_day_is_scored(n
 
 
 def test_the_ways_of_retrain_say_when_they_are_taken(nightly):
-    ways = {"retrain train": "drift, decay, age or policy", "retrain champion": "nothing asks for it"}
+    ways = {
+        "retrain train": "drift, decay, age or policy",
+        "retrain champion": "nothing asks for it",
+    }
     assert offenders(nightly, lambda dag: dag["labels"] == ways) == []
 
 
@@ -149,7 +185,9 @@ def test_drift_that_is_not_known_holds_up_nothing_but_a_failed_snapshot_does(nig
 
 def test_what_compares_with_the_champion_waits_for_the_day_before(nightly):
     for dag in nightly.values():
-        assert {"check_drift", "gate", "champion"} <= set(dag["tasks"]["scores_before"]["downstream"])
+        assert {"check_drift", "gate", "champion"} <= set(
+            dag["tasks"]["scores_before"]["downstream"]
+        )
 
 
 def test_the_watcher_is_the_only_leaf_and_waits_for_every_task(nightly):
@@ -158,7 +196,8 @@ def test_the_watcher_is_the_only_leaf_and_waits_for_every_task(nightly):
         assert [name for name, task in tasks.items() if not task["downstream"]] == ["watcher"]
         assert (
             offenders(
-                tasks | {"watcher": {"downstream": ["watcher"]}}, lambda t: "watcher" in t["downstream"]
+                tasks | {"watcher": {"downstream": ["watcher"]}},
+                lambda t: "watcher" in t["downstream"],
             )
             == []
         )
@@ -194,20 +233,34 @@ def test_rollback_is_asked_for_by_hand_one_at_a_time_and_dry_unless_told_otherwi
     dag = bag["dags"]["rollback"]
     assert dag["schedule"] == {} and dag["max_active_runs"] == 1 and dag["tags"] == ["rollback"]
     assert dag["defaults"] == {
-        "pipeline": "fraud", "what": "both", "to": None, "reason": None, "date": None, "dry_run": True,
-    }  # fmt: skip
+        "pipeline": "fraud",
+        "what": "both",
+        "to": None,
+        "reason": None,
+        "date": None,
+        "dry_run": True,
+    }
     assert dag["params"]["pipeline"]["enum"] == list(PIPELINES)
     assert dag["params"]["what"]["enum"] == list(WHAT)
-    assert "null" not in dag["params"]["reason"]["type"] and dag["params"]["reason"]["minLength"] == 3
+    assert (
+        "null" not in dag["params"]["reason"]["type"] and dag["params"]["reason"]["minLength"] == 3
+    )
 
 
 @pytest.mark.parametrize(
     ("to", "taken"),
     [
-        ("20180710-0123456789ab", True), ("0123abcd", True), ("a" * 64, True), ("7", True),
-        ("0123abc", False), ("20180710-0123456789AB", False), ("the one before", False), ("", False), ("7; id", False),
+        ("20180710-0123456789ab", True),
+        ("0123abcd", True),
+        ("a" * 64, True),
+        ("7", True),
+        ("0123abc", False),
+        ("20180710-0123456789AB", False),
+        ("the one before", False),
+        ("", False),
+        ("7; id", False),
     ],
-)  # fmt: skip
+)
 def test_rollback_goes_to_a_version_or_a_model_and_to_nothing_else(bag, to, taken):
     assert bool(re.search(bag["dags"]["rollback"]["params"]["to"]["pattern"], to)) is taken
 
@@ -220,10 +273,14 @@ def test_rollback_waits_for_no_pool_of_the_night_and_is_tried_again_within_secon
 
 def test_all_but_the_watcher_are_tried_again_at_growing_distance(tasks):
     watchers = {name: task for name, task in tasks.items() if task["operator"] == "Watcher"}
-    others = {name: task for name, task in tasks.items() if name not in {*watchers, "rollback.rollback"}}
+    others = {
+        name: task for name, task in tasks.items() if name not in {*watchers, "rollback.rollback"}
+    }
     assert offenders(watchers, lambda task: task["retries"] == 0) == []
     assert offenders(others, lambda task: task["retries"] == 3) == []
-    assert offenders(others, lambda task: task["backoff"] == 2 and task["retry_delay_s"] == 30) == []
+    assert (
+        offenders(others, lambda task: task["backoff"] == 2 and task["retry_delay_s"] == 30) == []
+    )
 
 
 def test_every_step_has_the_retry_policy(tasks):

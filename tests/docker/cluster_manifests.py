@@ -33,5 +33,7 @@ def of_kind(*kinds):
 
 def names(kind, namespace):
     return {
-        each["metadata"]["name"] for each in of_kind(kind) if each["metadata"].get("namespace") == namespace
+        each["metadata"]["name"]
+        for each in of_kind(kind)
+        if each["metadata"].get("namespace") == namespace
     }

@@ -14,9 +14,13 @@ def test_the_chart_uses_accounts_that_are_there_and_makes_no_rights():
     parts = ("migrateDatabaseJob", "apiServer", "scheduler", "dagProcessor", "triggerer")
     accounts = {part: VALUES[part]["serviceAccount"] for part in parts}
     assert all(account["create"] is False for account in accounts.values())
-    talking = {part for part, account in accounts.items() if account["name"] == "nightshift-airflow"}
+    talking = {
+        part for part, account in accounts.items() if account["name"] == "nightshift-airflow"
+    }
     assert talking == {"scheduler", "triggerer"}  # where tasks run, and where they are waited for
-    assert {account["name"] for account in accounts.values()} <= names("ServiceAccount", "nightshift")
+    assert {account["name"] for account in accounts.values()} <= names(
+        "ServiceAccount", "nightshift"
+    )
     assert VALUES["rbac"] == {"create": False}
     assert VALUES["allowPodLaunching"] is VALUES["apiServer"]["allowPodLogReading"] is False
 
@@ -25,7 +29,10 @@ def test_the_chart_makes_restricted_pods():
     contexts = VALUES["securityContexts"]
     container = {"name": "any", "securityContext": contexts["containers"]}
     check_restricted(
-        {"metadata": {"name": "any"}, "spec": {"securityContext": contexts["pod"], "containers": [container]}}
+        {
+            "metadata": {"name": "any"},
+            "spec": {"securityContext": contexts["pod"], "containers": [container]},
+        }
     )
     assert VALUES["uid"] == VALUES["gid"] == contexts["pod"]["runAsUser"] == 10001
 

@@ -38,7 +38,11 @@ def server():
 def ask(component, address):
     environment = os.environ | {"AIRFLOW__CORE__EXECUTION_API_SERVER_URL": address}
     return subprocess.run(
-        [sys.executable, SCRIPT, component], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, SCRIPT, component],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -117,7 +117,9 @@ def test_a_password_stands_in_an_address_as_it_is(secrets):
 
 def test_the_logins_are_the_json_that_airflow_reads(secrets):
     logins = json.loads(interpolate(environment("prepare")["LOGINS"], secrets))
-    assert logins == {user: secrets[f"{user.upper()}_PASSWORD"] for user in ("admin", "oncall", "analyst")}
+    assert logins == {
+        user: secrets[f"{user.upper()}_PASSWORD"] for user in ("admin", "oncall", "analyst")
+    }
 
 
 @pytest.mark.parametrize("name", AIRFLOW)
@@ -129,8 +131,13 @@ def test_airflow_is_given_what_its_settings_take(name):
 
 def test_the_steps_are_given_every_store():
     stores = {
-        settings.LAKE, settings.CLICKHOUSE, settings.SOURCE, settings.POSTGRES, settings.REDIS, settings.MLFLOW,
-    }  # fmt: skip
+        settings.LAKE,
+        settings.CLICKHOUSE,
+        settings.SOURCE,
+        settings.POSTGRES,
+        settings.REDIS,
+        settings.MLFLOW,
+    }
     assert stores <= set(environment("scheduler"))
 
 

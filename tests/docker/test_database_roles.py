@@ -51,17 +51,22 @@ def script(state):
 def connect(state, role, database):
     return closing(
         psycopg2.connect(
-            host="127.0.0.1", port=state.port("postgres"), user=role, dbname=database,
+            host="127.0.0.1",
+            port=state.port("postgres"),
+            user=role,
+            dbname=database,
             password=PASSWORDS[f"{role.upper()}_PASSWORD"],
         )
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_owns_its_database(server, role):
     with connect(server, role, role) as session, session, session.cursor() as cursor:
         cursor.execute("CREATE SCHEMA mine")
-        cursor.execute("SELECT rolsuper OR rolcreatedb OR rolcreaterole FROM pg_roles WHERE rolname = user")
+        cursor.execute(
+            "SELECT rolsuper OR rolcreatedb OR rolcreaterole FROM pg_roles WHERE rolname = user"
+        )
         assert cursor.fetchone() == (False,)
 
 

@@ -17,7 +17,9 @@ each = pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.
 
 
 def lint(dockerfile):
-    return subprocess.run([HADOLINT, "--no-color", dockerfile], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [HADOLINT, "--no-color", dockerfile], capture_output=True, text=True, check=False
+    )
 
 
 def last_stage(dockerfile):

@@ -4,7 +4,17 @@ import re
 
 import kubernetes_validate
 import pytest
-from cluster_manifests import BASE, FOLDER, OVERLAY, STEPS, VERSION, documents, kustomization, names, of_kind
+from cluster_manifests import (
+    BASE,
+    FOLDER,
+    OVERLAY,
+    STEPS,
+    VERSION,
+    documents,
+    kustomization,
+    names,
+    of_kind,
+)
 
 from cluster_double.security import check_restricted
 from cluster_double.status import Refusal
@@ -19,7 +29,9 @@ PODS = [
 ]
 
 
-@pytest.mark.parametrize("found", [each for _, each in ALL], ids=lambda each: each["metadata"]["name"])
+@pytest.mark.parametrize(
+    "found", [each for _, each in ALL], ids=lambda each: each["metadata"]["name"]
+)
 def test_every_manifest_follows_the_schema_of_its_kind(found):
     kubernetes_validate.validate(found, KUBERNETES, strict=True)
 
@@ -99,13 +111,18 @@ def test_nothing_reaches_step_pods():
 
 def test_step_pods_reach_names_mlflow_and_the_lake():
     rules = [
-        rule for each in of_kind("NetworkPolicy") if in_jobs(each) for rule in each["spec"].get("egress", [])
+        rule
+        for each in of_kind("NetworkPolicy")
+        if in_jobs(each)
+        for rule in each["spec"].get("egress", [])
     ]
     assert sorted(port["port"] for rule in rules for port in rule["ports"]) == [53, 53, 443, 5000]
     assert all(rule["to"] for rule in rules)
     (outside,) = (peer["ipBlock"] for rule in rules for peer in rule["to"] if "ipBlock" in peer)
     # Not the cluster, and not the service that hands out the node's own credentials.
-    assert {"10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"} <= set(outside["except"])
+    assert {"10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"} <= set(
+        outside["except"]
+    )
 
 
 def in_jobs(policy):

@@ -11,11 +11,24 @@ from jobs.core.settings import PROJECT
 from jobs.core.usecase import PIPELINES
 
 TRAINING = PROJECT / "docker" / "training"
-NEEDLESS = {"apache-airflow", "apache-airflow-core", "pyspark", "chdb", "dvc", "evidently", "pytest"}
+NEEDLESS = {
+    "apache-airflow",
+    "apache-airflow-core",
+    "pyspark",
+    "chdb",
+    "dvc",
+    "evidently",
+    "pytest",
+}
 MODULES = (
-    "jobs.cli", "jobs.cli.steps", "jobs.core.process", "jobs.core.log", "jobs.steps.train",
-    *(f"jobs.{pipeline}.{part}" for pipeline in PIPELINES for part in ("model", "params")), "jobs.fraud.report",
-)  # fmt: skip
+    "jobs.cli",
+    "jobs.cli.steps",
+    "jobs.core.process",
+    "jobs.core.log",
+    "jobs.steps.train",
+    *(f"jobs.{pipeline}.{part}" for pipeline in PIPELINES for part in ("model", "params")),
+    "jobs.fraud.report",
+)
 
 # Imports as in the image: a module of a package that the lock lacks is not found.
 ALONE = """

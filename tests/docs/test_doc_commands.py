@@ -23,7 +23,9 @@ PAGES = sorted(
         *(PROJECT / "docs").rglob("*.md"),
     ]
 )
-SOURCES = sorted(path for folder in ("jobs", "plugins", "dags") for path in (PROJECT / folder).rglob("*.py"))
+SOURCES = sorted(
+    path for folder in ("jobs", "plugins", "dags") for path in (PROJECT / folder).rglob("*.py")
+)
 
 
 def spans(text):
@@ -39,7 +41,9 @@ def quoted(program):
     for page in PAGES:
         for span in spans(page.read_text()):
             inner = (
-                [span] if span.startswith(f"{program} ") else re.findall(rf"\$\(({program} [^)]*)\)", span)
+                [span]
+                if span.startswith(f"{program} ")
+                else re.findall(rf"\$\(({program} [^)]*)\)", span)
             )
             for command in inner:
                 yield page.name, shlex.split(command, comments=True)
@@ -63,14 +67,18 @@ def objection(words):
     if command.context_settings.get("ignore_unknown_options"):  # it hands everything on
         return None
     known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
-    unknown = [word for word in rest if word.startswith("-") and word.partition("=")[0] not in known]
+    unknown = [
+        word for word in rest if word.startswith("-") and word.partition("=")[0] not in known
+    ]
     return f"{command.name} has no {', '.join(unknown)}" if unknown else None
 
 
 def test_every_command_exists():
     found = list(quoted("nightshift"))
     assert len(found) > 20, "the pages quote commands, and this test must find them"
-    wrong = [(page, " ".join(words), objection(words)) for page, words in found if objection(list(words))]
+    wrong = [
+        (page, " ".join(words), objection(words)) for page, words in found if objection(list(words))
+    ]
     assert not wrong
 
 
@@ -80,7 +88,9 @@ def test_every_example_of_a_whole_command_is_accepted():
         for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL):
             for line in re.sub(r"\\\n\s*", " ", block).splitlines():
                 if line.strip().startswith("nightshift "):
-                    words = takewhile(lambda word: word not in (">", "|"), shlex.split(line, comments=True))
+                    words = takewhile(
+                        lambda word: word not in (">", "|"), shlex.split(line, comments=True)
+                    )
                     context = app().make_context("nightshift", list(words)[1:])
                     command, rest = app(), [*context._protected_args, *context.args]
                     while hasattr(command, "commands"):
@@ -111,7 +121,9 @@ def test_every_variable_exists():
 def test_every_variable_of_the_settings_is_explained():
     page = (PROJECT / "docs" / "architecture.md").read_text()
     read = (PROJECT / "jobs" / "core" / "settings.py").read_text()
-    missing = [name for name in re.findall(r'"((?:NIGHTSHIFT|MLFLOW)_[A-Z_]+)"', read) if name not in page]
+    missing = [
+        name for name in re.findall(r'"((?:NIGHTSHIFT|MLFLOW)_[A-Z_]+)"', read) if name not in page
+    ]
     assert not missing
 
 
@@ -136,7 +148,9 @@ def texts():
     """What the code can say: a pattern for each text, any words where a value goes in."""
     nodes = [node for path in SOURCES for node in ast.walk(ast.parse(path.read_text()))]
     pieces: list[list[str | None]] = [
-        [part if part != "%s" else None for part in re.split("(%s)", node.value)]  # %s: of a log's line
+        [
+            part if part != "%s" else None for part in re.split("(%s)", node.value)
+        ]  # %s: of a log's line
         for node in nodes
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
@@ -145,9 +159,12 @@ def texts():
         for node in nodes
         if isinstance(node, ast.JoinedStr)
     ]
-    plain = [parts for parts in pieces if len(re.findall("[A-Za-z]", "".join(filter(None, parts)))) >= 5]
+    plain = [
+        parts for parts in pieces if len(re.findall("[A-Za-z]", "".join(filter(None, parts)))) >= 5
+    ]
     return [
-        re.compile("".join(".*" if part is None else re.escape(part) for part in parts)) for parts in plain
+        re.compile("".join(".*" if part is None else re.escape(part) for part in parts))
+        for parts in plain
     ]
 
 
@@ -173,7 +190,11 @@ def errors():
 
 def test_there_are_texts_to_look_for():
     assert len(errors()) > 25
-    for invented in ("waited 9 s to get the lock fraud", "fraud_labels is not there", "merchant unknown"):
+    for invented in (
+        "waited 9 s to get the lock fraud",
+        "fraud_labels is not there",
+        "merchant unknown",
+    ):
         assert not says(invented)
 
 

@@ -7,8 +7,12 @@ from jobs.steps.frame import STEPS
 
 FOLDERS = ("", "jobs", "plugins")  # with a README
 PAGES = sorted(
-    [*(PROJECT / folder / "README.md" for folder in FOLDERS), PROJECT / "CHANGELOG.md", *(PROJECT / "docs").rglob("*.md")]
-)  # fmt: skip
+    [
+        *(PROJECT / folder / "README.md" for folder in FOLDERS),
+        PROJECT / "CHANGELOG.md",
+        *(PROJECT / "docs").rglob("*.md"),
+    ]
+)
 name = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 
 
@@ -42,7 +46,9 @@ def test_every_step_is_explained(page, step):
 
 
 def test_the_steps_of_the_way_are_in_the_order_of_the_night():
-    named = re.findall(r"^\| `(\w+)` \|", (PROJECT / "jobs" / "README.md").read_text(), re.MULTILINE)
+    named = re.findall(
+        r"^\| `(\w+)` \|", (PROJECT / "jobs" / "README.md").read_text(), re.MULTILINE
+    )
     assert [each for each in named if each in STEPS] == list(STEPS)
 
 
@@ -50,4 +56,6 @@ def test_every_decision_has_its_three_parts():
     for page in (PROJECT / "docs" / "decisions").glob("*.md"):
         text = page.read_text()
         assert text.startswith(f"# {page.name[:4]} "), f"{page.name} does not begin with its number"
-        assert all(f"**{part}.**" in text for part in ("Context", "Decision", "Consequences")), page.name
+        assert all(f"**{part}.**" in text for part in ("Context", "Decision", "Consequences")), (
+            page.name
+        )

@@ -27,9 +27,13 @@ from nights import DAY, Place
 README = (PROJECT / "README.md").read_text()
 LOOKED_UP = ("Look things up", "Why this model")
 HANDBOOK = {
-    "transaction_id": "TRANSACTION_ID", "event_time": "TX_DATETIME", "customer_id": "CUSTOMER_ID",
-    "merchant_id": "TERMINAL_ID", "amount": "TX_AMOUNT", "is_fraud": "TX_FRAUD",
-}  # fmt: skip
+    "transaction_id": "TRANSACTION_ID",
+    "event_time": "TX_DATETIME",
+    "customer_id": "CUSTOMER_ID",
+    "merchant_id": "TERMINAL_ID",
+    "amount": "TX_AMOUNT",
+    "is_fraud": "TX_FRAUD",
+}
 # An id of the demo's data, and how to get one of the same kind from the tables of a prepared night.
 IDS = {
     "C0000596": "SELECT customer_id FROM customer_risk_current ORDER BY 1 LIMIT 1",
@@ -55,12 +59,14 @@ def of_movies(command):
 RUNBOOK = re.findall(r'`(nightshift sql ".*?")`', (PROJECT / "docs" / "runbook.md").read_text())
 LOOK_UPS = [
     pytest.param(
-        "movies" if of_movies(command) else "fraud", command, id=f"{section}: {command[:60]}",
+        "movies" if of_movies(command) else "fraud",
+        command,
+        id=f"{section}: {command[:60]}",
         marks=[pytest.mark.slow] if section == "Runbook" or of_movies(command) else [],
     )
     for section in (*LOOKED_UP, "Runbook")
     for command in (commands(section) if section in LOOKED_UP else RUNBOOK)
-]  # fmt: skip
+]
 
 
 def run(command, place, folder):
@@ -70,17 +76,23 @@ def run(command, place, folder):
     )  # its psql, where there is no other
     path = f"{PROJECT / '.venv' / 'bin'}:{os.environ['PATH']}:{server / 'bin'}"
     done = subprocess.run(
-        ["bash", "-c", command], cwd=folder, env=os.environ | place.environment | {"PATH": path},
-        capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
+        ["bash", "-c", command],
+        cwd=folder,
+        env=os.environ | place.environment | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
     return done.returncode, done.stdout, done.stderr
 
 
 def test_the_blocks_are_read_whole():
     assert len(LOOK_UPS) >= 16
     assert {command.split()[0] for pipeline, command in (each.values for each in LOOK_UPS)} == {
-        "nightshift", "psql", "redis-cli",
-    }  # fmt: skip
+        "nightshift",
+        "psql",
+        "redis-cli",
+    }
 
 
 @pytest.mark.parametrize(("pipeline", "command"), LOOK_UPS, indirect=["pipeline"])
@@ -92,8 +104,12 @@ def test_what_a_reader_looks_up_is_there(at, pipeline, command, tmp_path):
     code, out, err = run(command.replace("2018-05-06", str(DAY)), place, tmp_path)
     assert code == 0, f"{command}\n{out}{err}"
     written = (tmp_path / "risk.csv").read_text() if "> risk.csv" in command else out
-    rows = [line for line in written.splitlines() if not re.fullmatch(r"[-+ ]*|\(\d+ rows?\)", line)]
-    assert len(rows) >= 2 or "redis-cli" in command, f"{command} answers with nothing but\n{out}{err}"
+    rows = [
+        line for line in written.splitlines() if not re.fullmatch(r"[-+ ]*|\(\d+ rows?\)", line)
+    ]
+    assert len(rows) >= 2 or "redis-cli" in command, (
+        f"{command} answers with nothing but\n{out}{err}"
+    )
     assert out.strip() or "risk.csv" in command
 
 
@@ -130,7 +146,9 @@ def test_real_data_is_loaded(services, files, source_db, tmp_path):
     assert len(loads) == 3
     for command in loads:
         code, out, err = run(command.replace("path/to", str(files)), place, tmp_path)
-        assert code == 0 and re.search(r" [1-9][\d,]* loaded .* 0 rejected", out), f"{command}\n{out}{err}"
+        assert code == 0 and re.search(r" [1-9][\d,]* loaded .* 0 rejected", out), (
+            f"{command}\n{out}{err}"
+        )
 
 
 def test_the_ids_are_those_of_the_demo():
@@ -142,4 +160,6 @@ def test_the_ids_are_those_of_the_demo():
     week = Simulation(date(2018, 4, 30), 7, demo._CUSTOMERS, demo._MERCHANTS)
     assert any("C0000596" in rows["customer_id"].to_pylist() for _, rows in week.tables())
     ratings = MovieSimulation(date(2013, 2, 28), demo.DAYS["movies"], demo._USERS, demo._MOVIES)
-    assert any("U0000017" in rows.interactions["user_id"].to_pylist() for _, rows in ratings.tables())
+    assert any(
+        "U0000017" in rows.interactions["user_id"].to_pylist() for _, rows in ratings.tables()
+    )

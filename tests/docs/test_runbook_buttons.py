@@ -18,7 +18,10 @@ NIGHT, APPROVAL = "tests/scheduler/test_scheduled_night.py", "tests/scheduler/te
 IN_THE_UI = "tests/browser/test_in_the_ui.py"
 BUTTONS = {
     "Clear": [
-        (WALK, "test_clear_of_a_task_of_a_run_and_of_runs_in_the_list_while_the_deadline_is_pending"),
+        (
+            WALK,
+            "test_clear_of_a_task_of_a_run_and_of_runs_in_the_list_while_the_deadline_is_pending",
+        ),
         (WALK, "test_clear_of_a_task_that_runs_and_of_a_run_that_was_marked_failed"),
         (WALK, "test_a_run_of_an_earlier_release_can_be_cleared_once_airflow_has_been_started"),
         (CLEAR, "test_a_failed_task_is_cleared_with_downstream_and_the_run_heals"),
@@ -27,24 +30,41 @@ BUTTONS = {
     "Trigger": [
         (WALK, "test_every_run_shows_its_day_as_its_partition_key_also_where_the_form_named_it"),
         (NIGHT, "test_the_form_names_the_day_and_can_ask_for_ingest_alone"),
-        (IN_THE_UI, "test_former_tables_and_model_are_served_again_while_clients_see_whole_versions"),
+        (
+            IN_THE_UI,
+            "test_former_tables_and_model_are_served_again_while_clients_see_whole_versions",
+        ),
     ],
-    "Mark as failed": [(WALK, "test_clear_of_a_task_that_runs_and_of_a_run_that_was_marked_failed")],
+    "Mark as failed": [
+        (WALK, "test_clear_of_a_task_that_runs_and_of_a_run_that_was_marked_failed")
+    ],
     "Delete": [(WALK, "test_a_run_is_deleted")],
-    "Unpause": [(WALK, "test_a_paused_dag_starts_nothing_until_it_is_unpaused_and_freshness_is_cleared")],
+    "Unpause": [
+        (WALK, "test_a_paused_dag_starts_nothing_until_it_is_unpaused_and_freshness_is_cleared")
+    ],
     "Admin, Pools": [(WALK, "test_a_missing_pool_is_imported_again")],
     "Backfill": [
         (WALK, "test_a_backfill_is_made_in_the_ui_shows_its_days_and_is_cancelled"),
         ("tests/scheduler/test_backfill.py", "test_three_runs_at_once_equal_the_days_in_series"),
     ],
     "Cancel": [(WALK, "test_a_backfill_is_made_in_the_ui_shows_its_days_and_is_cancelled")],
-    "Required Actions": [(IN_THE_UI, "test_a_waiting_challenger_is_read_about_and_approved_with_a_comment")],
-    "Approve": [(APPROVAL, "test_an_approved_challenger_becomes_champion_in_the_name_of_who_approved")],
+    "Required Actions": [
+        (IN_THE_UI, "test_a_waiting_challenger_is_read_about_and_approved_with_a_comment")
+    ],
+    "Approve": [
+        (APPROVAL, "test_an_approved_challenger_becomes_champion_in_the_name_of_who_approved")
+    ],
     "Reject": [
-        (APPROVAL, "test_a_cleared_question_is_asked_anew_and_a_declined_challenger_leaves_the_champion")
+        (
+            APPROVAL,
+            "test_a_cleared_question_is_asked_anew_and_a_declined_challenger_leaves_the_champion",
+        )
     ],
     "Task Documentation": [
-        ("tests/plugins/test_nightshift_triage.py", "test_a_step_says_what_it_does_and_how_to_run_it_by_hand")
+        (
+            "tests/plugins/test_nightshift_triage.py",
+            "test_a_step_says_what_it_does_and_how_to_run_it_by_hand",
+        )
     ],
 }
 FORMS = {
@@ -55,7 +75,10 @@ FORMS = {
     "freshness": BUTTONS["Unpause"],
     "housekeeping": [(WALK, "test_housekeeping_by_hand_is_a_dry_run_until_it_is_switched_off")],
     "rollback": [
-        ("tests/scheduler/test_rollback_form.py", "test_both_go_back_in_seconds_though_clickhouse_is_busy")
+        (
+            "tests/scheduler/test_rollback_form.py",
+            "test_both_go_back_in_seconds_though_clickhouse_is_busy",
+        )
     ],
 }
 

@@ -15,10 +15,21 @@ from jobs.steps.frame import STEPS
 
 # What other programs say: PostgreSQL and the kernel, the client of Redis, pydantic, Kubernetes, Python, Airflow.
 OTHERS = (
-    "connection refused", "Connection refused", "Error 111 connecting to 127.0.0.1:24000.", "Input should be greater than 0",
-    "Unschedulable", "0/3 nodes are available", "3 Insufficient nvidia.com/gpu", "ImagePullBackOff", "CreateContainerConfigError",
-    "KeyError", "scheduled", "API request to", "Expecting value", "line 1 column 1 (char 0)",
-)  # fmt: skip
+    "connection refused",
+    "Connection refused",
+    "Error 111 connecting to 127.0.0.1:24000.",
+    "Input should be greater than 0",
+    "Unschedulable",
+    "0/3 nodes are available",
+    "3 Insufficient nvidia.com/gpu",
+    "ImagePullBackOff",
+    "CreateContainerConfigError",
+    "KeyError",
+    "scheduled",
+    "API request to",
+    "Expecting value",
+    "line 1 column 1 (char 0)",
+)
 # Values that are plain words; any other value has a digit or a sign in it.
 WORDS = {
     *PIPELINES,
@@ -45,9 +56,13 @@ def seen():
     page = (PROJECT / "docs" / "runbook.md").read_text()
     parts = re.findall(r"^- \*\*See\*\* (.*?)(?=^- \*\*|^#|\Z)", page, re.MULTILINE | re.DOTALL)
     quotes = [
-        " ".join(quote.split()).rstrip("… ") for part in parts for quote in re.findall(r"`([^`]+)`", part)
+        " ".join(quote.split()).rstrip("… ")
+        for part in parts
+        for quote in re.findall(r"`([^`]+)`", part)
     ]
-    return sorted({quote for quote in quotes if not quote.startswith(("nightshift ", ".nightshift/"))})
+    return sorted(
+        {quote for quote in quotes if not quote.startswith(("nightshift ", ".nightshift/"))}
+    )
 
 
 @cache
@@ -84,7 +99,9 @@ def pieces(node):
     if not isinstance(node, ast.Constant):
         yield VARIABLE
         return
-    for n, fixed in enumerate(re.split(r"%[sd]|\{\w*\}", " ".join(re.split(r"\s*\n\s*", node.value)))):
+    for n, fixed in enumerate(
+        re.split(r"%[sd]|\{\w*\}", " ".join(re.split(r"\s*\n\s*", node.value)))
+    ):
         if n:
             yield VARIABLE
         if fixed:
@@ -93,7 +110,9 @@ def pieces(node):
 
 def says(text: Text, quote: str) -> bool:
     """Whether the text, with some values, contains the quote."""
-    if not any(piece and (piece in quote or quote in piece or shared(piece, quote)) for piece in text):
+    if not any(
+        piece and (piece in quote or quote in piece or shared(piece, quote)) for piece in text
+    ):
         return False  # a short cut
     for at, piece in enumerate(text):
         if piece is VARIABLE:
@@ -124,7 +143,8 @@ def goes_on(text: Text, at: int, rest: str, fixed: int) -> bool:
     piece = text[at]
     if piece is VARIABLE:
         return any(
-            value(rest[:end]) and goes_on(text, at + 1, rest[end:], fixed) for end in range(1, len(rest) + 1)
+            value(rest[:end]) and goes_on(text, at + 1, rest[end:], fixed)
+            for end in range(1, len(rest) + 1)
         )
     if piece.startswith(rest):
         return fixed + len(rest) >= MIN_FIXED
@@ -153,9 +173,15 @@ def test_what_the_runbook_quotes_is_said(quote):
     )
 
 
-@pytest.mark.parametrize("quote", [
-    "MLflow at http://127.0.0.1:25000: no answer", "the source is not reachable", "train fell over", "transactions.bad_share",
-    "the run of 2018-07-09 is idle",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "quote",
+    [
+        "MLflow at http://127.0.0.1:25000: no answer",
+        "the source is not reachable",
+        "train fell over",
+        "transactions.bad_share",
+        "the run of 2018-07-09 is idle",
+    ],
+)
 def test_what_nobody_says_is_noticed(quote):
     assert not any(says(text, quote) for text in texts())

@@ -13,7 +13,9 @@ def scenario(request):
     rows = request.config.stash.setdefault(_SCENARIOS, [])
 
     def record(name, what, expected, found):
-        rows.append((name, what, str(expected), str(found), "ok" if found == expected else "FAILED"))
+        rows.append(
+            (name, what, str(expected), str(found), "ok" if found == expected else "FAILED")
+        )
         assert found == expected, f"{name}: {what}"
 
     return record

@@ -14,7 +14,9 @@ QUIET_DAYS = 30
 def crown(place, first, day):
     """Take in the days from `first` to `day`, and have a model of it promoted."""
     place.ingest(first, day)
-    *_, promoted = [place.run(step, day) for step in ("snapshot", "check_drift", "train", "gate", "promote")]
+    *_, promoted = [
+        place.run(step, day) for step in ("snapshot", "check_drift", "train", "gate", "promote")
+    ]
     assert promoted.facts["champion"], promoted.facts
 
 

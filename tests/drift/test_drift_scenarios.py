@@ -22,7 +22,9 @@ TURN = CROWNED + timedelta(days=8)  # the window before it is whole
 LIVED = (LAST - FIRST).days + 1
 WORLDS = {
     # About 2,400 transactions a day.
-    "fraud": Simulation(FIRST, LIVED, customers=1250, merchants=2500, seed=1, reporting=Reporting(7, 0)),
+    "fraud": Simulation(
+        FIRST, LIVED, customers=1250, merchants=2500, seed=1, reporting=Reporting(7, 0)
+    ),
     "movies": MovieSimulation(FIRST, LIVED, users=1500, movies=400, seed=1),
 }
 PARAMS = {
@@ -82,7 +84,9 @@ def turned(lived, databases, tmp_path):
 
 @pytest.mark.parametrize("pipeline", WORLDS)
 def test_thirty_quiet_days_raise_no_alarm(lived, scenario, pipeline):
-    found = {str(day): facts["drifted"] for day, facts in lived(pipeline)[1].items() if facts["drifted"]}
+    found = {
+        str(day): facts["drifted"] for day, facts in lived(pipeline)[1].items() if facts["drifted"]
+    }
     scenario(f"{pipeline}: {QUIET_DAYS} quiet days", "days with a false alarm", {}, found)
 
 

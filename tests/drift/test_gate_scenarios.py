@@ -27,9 +27,16 @@ def test_a_challenger_of_shuffled_labels_is_rejected_with_the_reasons(at, scenar
     gate = place.run("gate")
     place.run("promote")
     scenario("gate: shuffled labels", "verdict", "rejected", gate.facts["verdict"])
-    said = [each for each in gate.facts["reasons"] if each.startswith("FAIL margin.average_precision")]
+    said = [
+        each for each in gate.facts["reasons"] if each.startswith("FAIL margin.average_precision")
+    ]
     scenario("gate: shuffled labels", "reasons that name the margin", 1, len(said))
-    scenario("gate: shuffled labels", "the champion stays", True, champion(place) == champion(place, BEFORE))
+    scenario(
+        "gate: shuffled labels",
+        "the champion stays",
+        True,
+        champion(place) == champion(place, BEFORE),
+    )
 
 
 def test_a_better_challenger_is_promoted(at, scenario):
@@ -43,7 +50,8 @@ def test_a_better_challenger_is_promoted(at, scenario):
 
 
 @pytest.mark.parametrize(
-    ("answer", "verdict"), [("approved", "promoted"), ("declined", "declined"), ("expired", "expired")]
+    ("answer", "verdict"),
+    [("approved", "promoted"), ("declined", "declined"), ("expired", "expired")],
 )
 def test_where_a_person_is_asked_the_answer_decides(at, scenario, answer, verdict):
     place = at("promote")
@@ -64,5 +72,8 @@ def test_a_rollback_brings_back_tables_and_model_within_seconds(at, scenario):
     scenario("rollback: both", "champion", model, champion(place))
     scenario(f"rollback: both ({seconds:.1f} s)", "within 10 s", True, seconds < 10)
     scenario(
-        "rollback: both", "the version that was left", "withdrawn", place.serving()["publications"][left]
+        "rollback: both",
+        "the version that was left",
+        "withdrawn",
+        place.serving()["publications"][left],
     )

@@ -50,9 +50,14 @@ def at(day: date, *, hours: float = 0.0) -> datetime:
 
 def label(made: Transaction, reported_at: datetime, is_fraud: bool = True) -> Label:
     return Label(
-        made.transaction_id, is_fraud, reported_at, made.event_time, made.customer_id, made.merchant_id,
+        made.transaction_id,
+        is_fraud,
+        reported_at,
+        made.event_time,
+        made.customer_id,
+        made.merchant_id,
         made.amount_minor,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,9 @@ class World:
         for offset in range(DAYS):
             for customer in range(customers):
                 # Customer 0 is new on the last days, customer 1 was away for more than the longest window.
-                if (customer == 0 and offset < DAYS - 4) or (customer == 1 and 3 < offset < DAYS - 6):
+                if (customer == 0 and offset < DAYS - 4) or (
+                    customer == 1 and 3 < offset < DAYS - 6
+                ):
                     continue
                 for _ in range(chance.choice((0, 0, 0, 1, 1, 3))):
                     hour = chance.choice((chance.randrange(24), 12, 23.5, 24 - 1e-6 / 3600))
@@ -110,7 +117,9 @@ class World:
         """Both sources as validate leaves them."""
         rows = {"transactions": self.transactions, "fraud_labels": self.labels}
         return {
-            source.name: pa.Table.from_pylist([vars(row) for row in rows[source.name]], schema=source.schema)
+            source.name: pa.Table.from_pylist(
+                [vars(row) for row in rows[source.name]], schema=source.schema
+            )
             for source in SOURCES
         }
 
@@ -122,11 +131,15 @@ class World:
         chance = random.Random(7)
         past = [row for row in self.transactions if row.event_time < moment or row is keep]
         future = [
-            replace(row, amount_minor=9_999_999, merchant_id=keep.merchant_id, customer_id=chance.choice(
-                (keep.customer_id, row.customer_id)
-            ))
-            for row in self.transactions if row not in past and chance.random() < 0.7
-        ]  # fmt: skip
+            replace(
+                row,
+                amount_minor=9_999_999,
+                merchant_id=keep.merchant_id,
+                customer_id=chance.choice((keep.customer_id, row.customer_id)),
+            )
+            for row in self.transactions
+            if row not in past and chance.random() < 0.7
+        ]
         future.append(replace(keep, transaction_id="twin", amount_minor=1))
         labels = [row for row in self.labels if row.reported_at < moment]
         labels += [label(row, max(moment, row.event_time)) for row in [*past[::2], keep]]
@@ -176,7 +189,9 @@ def mean(values: list[int]) -> Fraction | None:
 
 
 def deviation(count: int, total: int, squares: int) -> float | None:
-    return sqrt(max(Fraction(squares, count) - Fraction(total, count) ** 2, 0)) if count >= 2 else None
+    return (
+        sqrt(max(Fraction(squares, count) - Fraction(total, count) ** 2, 0)) if count >= 2 else None
+    )
 
 
 def spread(values: list[int]) -> float | None:
@@ -193,7 +208,10 @@ def minus(value: int, other: Fraction | None) -> Fraction | None:
 
 def twin(world: World, row: Transaction, delay: int) -> dict[str, object]:
     """Every feature of one transaction, by its definition, as exact as it can be said."""
-    customer, merchant = Known(world, "customer_id", row, delay), Known(world, "merchant_id", row, delay)
+    customer, merchant = (
+        Known(world, "customer_id", row, delay),
+        Known(world, "merchant_id", row, delay),
+    )
     values: dict[str, object] = {
         "amount": row.amount_minor,
         "hour": row.event_time.hour,
@@ -255,7 +273,8 @@ def _customer(known: Known, values: dict) -> dict[str, object]:
 def _merchant(known: Known) -> dict[str, object]:
     frauds, matured = known.so_far(known.reported), known.so_far(known.matured)
     balance = {
-        ago: sum(each == ago for each, _ in known.matured) - sum(each == ago for each, _ in known.reported)
+        ago: sum(each == ago for each, _ in known.matured)
+        - sum(each == ago for each, _ in known.reported)
         for ago in range(1, 31)
     }
     genuine = min((ago for ago, more in balance.items() if more > 0), default=None)

@@ -19,7 +19,9 @@ from jobs.fraud.sources import SOURCES
 
 START = date(2024, 3, 11)
 PLAN = Plan(START, folds=3, train_days=5, delay_days=4, test_days=3)
-PARAMS = TrainParams(n_estimators=5, max_depth=2, validation_days=2, early_stopping_rounds=3, threads=1)
+PARAMS = TrainParams(
+    n_estimators=5, max_depth=2, validation_days=2, early_stopping_rounds=3, threads=1
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,9 @@ def table():
     chance, rows = np.random.default_rng(0), 3000
     span = PLAN.span
     fraud = chance.random(rows) < 0.08
-    names = [name for name in dict.fromkeys((*FEATURES, *handbook.FEATURES)) if name not in CATEGORIES]
+    names = [
+        name for name in dict.fromkeys((*FEATURES, *handbook.FEATURES)) if name not in CATEGORIES
+    ]
     columns = {name: pa.array(chance.normal(size=rows) + fraud) for name in names}
     return pa.table(
         columns
@@ -56,9 +60,15 @@ def handbook_train_test_set(frame, start, delta_train, delta_delay, delta_test):
     start_tx_time_days_training = tx_time_days[train_df.index].min()
     test_df = []
     for day in range(delta_test):
-        test_df_day = frame[tx_time_days == start_tx_time_days_training + delta_train + delta_delay + day]
-        test_df_day_delay_period = frame[tx_time_days == start_tx_time_days_training + delta_train + day - 1]
-        new_defrauded_customers = set(test_df_day_delay_period[test_df_day_delay_period.is_fraud].customer_id)
+        test_df_day = frame[
+            tx_time_days == start_tx_time_days_training + delta_train + delta_delay + day
+        ]
+        test_df_day_delay_period = frame[
+            tx_time_days == start_tx_time_days_training + delta_train + day - 1
+        ]
+        new_defrauded_customers = set(
+            test_df_day_delay_period[test_df_day_delay_period.is_fraud].customer_id
+        )
         known_defrauded_customers = known_defrauded_customers.union(new_defrauded_customers)
         test_df.append(test_df_day[~test_df_day.customer_id.isin(known_defrauded_customers)])
     return train_df, pd.concat(test_df)
@@ -71,14 +81,20 @@ def test_folds_step_back_by_the_length_of_the_test():
         start = date(2018, 6, 24) - timedelta(days=7 * k)
         assert train == [start + timedelta(days=n) for n in range(7)]
         assert test == [start + timedelta(days=14 + n) for n in range(7)]
-    assert (plan.span[0], plan.span[-1], len(plan.span)) == (date(2018, 6, 3), date(2018, 7, 14), 42)
+    assert (plan.span[0], plan.span[-1], len(plan.span)) == (
+        date(2018, 6, 3),
+        date(2018, 7, 14),
+        42,
+    )
 
 
 def test_train_and_test_rows_are_the_handbooks(table, folds):
     frame = table.to_pandas()
     for k, fold in enumerate(folds):
         start = START - timedelta(days=k * PLAN.test_days)
-        train, test = handbook_train_test_set(frame, start, PLAN.train_days, PLAN.delay_days, PLAN.test_days)
+        train, test = handbook_train_test_set(
+            frame, start, PLAN.train_days, PLAN.delay_days, PLAN.test_days
+        )
         train_days, test_days = PLAN.fold(k)
         found = backtest._test_rows(table, PLAN, train_days, test_days)
         assert sorted(found["transaction_id"].to_pylist()) == sorted(test.transaction_id)
@@ -108,11 +124,15 @@ def test_the_summary_holds_what_was_asked_for(folds):
     names = {"roc_auc", "average_precision", "card_precision_at_100"}
     assert set(summary) == {"folds", "mean", "std", "baseline", "baseline_std"}
     assert all(set(summary[key]) == names for key in ("mean", "std", "baseline", "baseline_std"))
-    assert [set(fold) for fold in summary["folds"]] == [{"train", "test", "rows", "rounds", *names}] * 3
+    assert [set(fold) for fold in summary["folds"]] == [
+        {"train", "test", "rows", "rounds", *names}
+    ] * 3
     for name in names:
         assert summary["mean"][name] == pytest.approx(sum(fold[name] for fold in folds) / 3)
         assert summary["std"][name] == pytest.approx(np.std([fold[name] for fold in folds]))
-        assert summary["baseline"][name] == pytest.approx(sum(fold["baseline"][name] for fold in folds) / 3)
+        assert summary["baseline"][name] == pytest.approx(
+            sum(fold["baseline"][name] for fold in folds) / 3
+        )
 
 
 @pytest.mark.parametrize("shift", [-60, 3, 60])

@@ -36,7 +36,9 @@ def sliced(world, daily, asked, frame):
     """Frames of the asked-for days and of no other, as a step reads them from the lake."""
     tables, made = world.tables(), {}
     for name, wanted in asked.items():
-        table = daily.get(name) or tables["transactions" if name == features.MATURED_TODAY else name]
+        table = (
+            daily.get(name) or tables["transactions" if name == features.MATURED_TODAY else name]
+        )
         time = {"fraud_labels": "reported_at"}.get(name, "event_time")
         dates = table["date" if name in daily else time].to_pylist()
         keep = [(value if name in daily else value.date()) in set(wanted) for value in dates]
@@ -77,7 +79,9 @@ def same(name, value, expected):
         return value == expected
     # Variances are differences of sums of squares near 1e14: nine digits are what doubles leave of them.
     return (
-        isclose(value, expected, rel_tol=1e-9, abs_tol=1e-9) if name in ROUNDED else value == float(expected)
+        isclose(value, expected, rel_tol=1e-9, abs_tol=1e-9)
+        if name in ROUNDED
+        else value == float(expected)
     )
 
 
@@ -100,7 +104,12 @@ def test_the_world_holds_the_cases_that_matter(world, computed):
     """Guards the comparison below against a world in which nothing happens."""
     for name in columns.FEATURES:
         assert len({row[name] for row in computed.values()}) > 1, name
-    for name in ("customer_std_1", "seconds_since_previous", "genuine_mean", "merchant_fraud_streak_days"):
+    for name in (
+        "customer_std_1",
+        "seconds_since_previous",
+        "genuine_mean",
+        "merchant_fraud_streak_days",
+    ):
         assert None in {row[name] for row in computed.values()}, name
     times = [(row.customer_id, row.event_time) for row in world.transactions]
     assert len(set(times)) < len(times)
@@ -114,7 +123,9 @@ def test_every_feature_equals_its_twin(world, computed):
     assert differences(computed, expected) == []
 
 
-@pytest.mark.parametrize(("table", "entity"), zip(AGGREGATES, ("customer_id", "merchant_id"), strict=True))
+@pytest.mark.parametrize(
+    ("table", "entity"), zip(AGGREGATES, ("customer_id", "merchant_id"), strict=True)
+)
 def test_aggregates_equal_their_twin(table, entity, world, daily):
     names = table.schema.names[2:]
     made, reported = defaultdict(list), defaultdict(list)
@@ -186,17 +197,24 @@ def test_a_window_at_the_bound_has_its_exact_sums(world, frame):
         table.name: pa.Table.from_pylist(
             [
                 {
-                    table.key[0]: ids[table.name], "date": day, "transactions": count, "amount_max": LARGEST_AMOUNT,
-                    "amount_sum": count * LARGEST_AMOUNT, "amount_sum_of_squares": count * LARGEST_AMOUNT**2,
-                    "night_transactions": 0, "last_event_time": at(day, hours=1), "reported_frauds": 0,
-                    "reported_fraud_sum": 0, "reported_fraud_sum_of_squares": 0,
+                    table.key[0]: ids[table.name],
+                    "date": day,
+                    "transactions": count,
+                    "amount_max": LARGEST_AMOUNT,
+                    "amount_sum": count * LARGEST_AMOUNT,
+                    "amount_sum_of_squares": count * LARGEST_AMOUNT**2,
+                    "night_transactions": 0,
+                    "last_event_time": at(day, hours=1),
+                    "reported_frauds": 0,
+                    "reported_fraud_sum": 0,
+                    "reported_fraud_sum_of_squares": 0,
                 }
                 for day, count in counts.items()
             ],
             schema=table.schema,
         )
         for table in AGGREGATES
-    }  # fmt: skip
+    }
     rows = [one, replace(one, transaction_id="later", event_time=at(LAST, hours=13))]
     (row,) = [
         found
@@ -219,16 +237,24 @@ def test_training_set_equals_the_twin(world, training):
     rows = {row.transaction_id: row for row in world.on(train + holdout)}
     assert training.keys() == rows.keys()
     assert (
-        differences(training, {key: twin(world, row, SNAPSHOT.label_delay_days) for key, row in rows.items()})
+        differences(
+            training,
+            {key: twin(world, row, SNAPSHOT.label_delay_days) for key, row in rows.items()},
+        )
         == []
     )
     for key, row in rows.items():
         split = "train" if row.event_time.date() in train else "holdout"
         known = [
-            each for each in world.labels if each.transaction_id == key and each.reported_at.date() <= LAST
+            each
+            for each in world.labels
+            if each.transaction_id == key and each.reported_at.date() <= LAST
         ]
         last = max(known, key=lambda each: (each.reported_at, each.is_fraud), default=None)
-        assert (training[key]["split"], training[key]["is_fraud"]) == (split, bool(last and last.is_fraud))
+        assert (training[key]["split"], training[key]["is_fraud"]) == (
+            split,
+            bool(last and last.is_fraud),
+        )
     assert {row["is_fraud"] for row in training.values()} == {True, False}
 
 
@@ -250,9 +276,14 @@ def test_another_future_changes_nothing(world, computed, aggregated, frame):
         if row.event_time.hour == 12 and row.event_time.date() > FIRST + timedelta(35)
     ]
     row = next(
-        one for one in crowd
-        if sum(o.customer_id == one.customer_id and o.event_time == one.event_time for o in world.transactions) > 1
-    )  # fmt: skip
+        one
+        for one in crowd
+        if sum(
+            o.customer_id == one.customer_id and o.event_time == one.event_time
+            for o in world.transactions
+        )
+        > 1
+    )
     other = world.poisoned(row.event_time, row)
     found = by_id(features.with_features(everything(other, aggregated(other), frame), DELAY))
     past = {one.transaction_id for one in world.transactions if one.event_time < row.event_time}
@@ -269,15 +300,19 @@ def test_another_future_changes_nothing(world, computed, aggregated, frame):
 def test_a_label_reported_after_the_day_is_not_in_its_training_set(world, training):
     """The world holds labels to come, and aggregates of them, and the twins above know none of them."""
     latest = {
-        one.transaction_id: one.is_fraud for one in sorted(world.labels, key=lambda one: one.reported_at)
+        one.transaction_id: one.is_fraud
+        for one in sorted(world.labels, key=lambda one: one.reported_at)
     }
-    contradicted = [key for key in training.keys() & latest if training[key]["is_fraud"] != latest[key]]
+    contradicted = [
+        key for key in training.keys() & latest if training[key]["is_fraud"] != latest[key]
+    ]
     assert len(contradicted) > 10
 
 
 @pytest.mark.parametrize("day", [date(2024, 3, 1), date(2024, 12, 31), LAST])
 @pytest.mark.parametrize(
-    "params", [SNAPSHOT, SnapshotParams(), SnapshotParams(gap_days=0, holdout_days=1, label_delay_days=1)]
+    "params",
+    [SNAPSHOT, SnapshotParams(), SnapshotParams(gap_days=0, holdout_days=1, label_delay_days=1)],
 )
 def test_split_days_neither_overlap_nor_leave_a_hole(day, params):
     train, holdout = features.split_days(day, params)
@@ -290,7 +325,10 @@ def test_split_days_neither_overlap_nor_leave_a_hole(day, params):
 
 
 def test_no_day_is_asked_for_that_is_still_to_come():
-    for asked in (features.training_days(LAST, SNAPSHOT), features.scoring_days(LAST, PredictParams())):
+    for asked in (
+        features.training_days(LAST, SNAPSHOT),
+        features.scoring_days(LAST, PredictParams()),
+    ):
         assert {max(wanted) for wanted in asked.values()} <= set(days(FIRST, LAST))
         assert all(len(set(wanted)) == len(wanted) for wanted in asked.values())
 
@@ -306,9 +344,17 @@ def test_windows_reach_as_far_as_is_asked_for(what, world, daily, training, fram
         ask, make = features.scoring_days, features.scoring_set
         whole = {row.transaction_id: twin(world, row, DELAY) for row in world.on([day])}
     oldest = min(ask(day, params)["merchant_daily"])
-    asked = {name: [each for each in wanted if each > oldest] for name, wanted in ask(day, params).items()}
+    asked = {
+        name: [each for each in wanted if each > oldest]
+        for name, wanted in ask(day, params).items()
+    }
     found = by_id(make(sliced(world, daily, asked, frame), day, params))
     changed = {name for name, *_ in differences(found, whole)}
     assert oldest > FIRST and len(list(days(oldest, LAST))) < DAYS
     assert "merchant_risk_30" in changed and "amount_over_genuine" in changed
-    assert not changed & {"customer_count_30", "customer_mean_30", "merchant_frauds_30", "merchant_risk_7"}
+    assert not changed & {
+        "customer_count_30",
+        "customer_mean_30",
+        "merchant_frauds_30",
+        "merchant_risk_7",
+    }

@@ -15,7 +15,9 @@ from jobs.fraud.columns import CATEGORIES, FEATURES
 from jobs.fraud.params import TrainParams
 
 START, DAYS = date(2024, 3, 1), 12
-PARAMS = TrainParams(n_estimators=10, max_depth=3, validation_days=3, early_stopping_rounds=5, threads=1)
+PARAMS = TrainParams(
+    n_estimators=10, max_depth=3, validation_days=3, early_stopping_rounds=5, threads=1
+)
 
 
 def rows(seed=0, count=1200):
@@ -25,11 +27,15 @@ def rows(seed=0, count=1200):
     categories = {name: chance.choice(["a", "b"], count) for name in CATEGORIES}
     numbers["merchant_days_since_genuine"][::4] = np.nan
     offsets = np.sort(chance.integers(0, DAYS, count))
-    table = numbers | categories | {
-        "transaction_id": [f"t{row:05}" for row in range(count)],
-        "date": [START + timedelta(days=int(day)) for day in offsets],
-        "is_fraud": chance.random(count) < 1 / (1 + np.exp(2 - 2 * numbers["amount"])),
-    }  # fmt: skip
+    table = (
+        numbers
+        | categories
+        | {
+            "transaction_id": [f"t{row:05}" for row in range(count)],
+            "date": [START + timedelta(days=int(day)) for day in offsets],
+            "is_fraud": chance.random(count) < 1 / (1 + np.exp(2 - 2 * numbers["amount"])),
+        }
+    )
     return pa.table({name: pa.array(values, from_pandas=True) for name, values in table.items()})
 
 
@@ -52,7 +58,10 @@ def test_every_watched_column_is_among_the_examples(table, fitted):
 
 def test_examples_are_those_since_the_day(table):
     found = drift.examples(table, START + timedelta(days=10))
-    assert set(found["date"].to_pylist()) == {START + timedelta(days=10), START + timedelta(days=11)}
+    assert set(found["date"].to_pylist()) == {
+        START + timedelta(days=10),
+        START + timedelta(days=11),
+    }
 
 
 def test_a_merchant_is_unproven_until_a_transaction_of_it_is_known_to_be_genuine(table):
@@ -77,7 +86,9 @@ def splits(table):
 
 def test_the_reference_has_a_sample_of_each_split_and_scores_of_the_holdout_alone(splits, fitted):
     train, holdout = splits
-    made = reference.of(drift, features.KEY, fitted, train, holdout, {"roc_auc": 0.9, "none": float("nan")})
+    made = reference.of(
+        drift, features.KEY, fitted, train, holdout, {"roc_auc": 0.9, "none": float("nan")}
+    )
     early, late = made.of("train"), made.of("holdout")
     assert (early.num_rows, late.num_rows) == (train.num_rows, holdout.num_rows)
     assert (early["score"].null_count, late["score"].null_count) == (train.num_rows, 0)

@@ -73,7 +73,9 @@ def test_card_precision_is_the_handbooks(seed, k):
     labels, _, days, customers = case(seed)
     scores = np.random.default_rng(seed).permutation(len(labels)) / len(labels)
     expected = handbook_card_precision(labels, scores, days, customers, k)
-    assert metrics.card_precision(labels, scores, days, customers, k) == pytest.approx(expected, rel=1e-12)
+    assert metrics.card_precision(labels, scores, days, customers, k) == pytest.approx(
+        expected, rel=1e-12
+    )
     assert 0 < expected < 1
 
 
@@ -94,7 +96,11 @@ def test_card_precision_does_not_depend_on_the_order_of_rows(seed):
 
 def test_limits():
     labels = np.array([0, 1, 0, 1, 0])
-    assert metrics.roc_auc(labels, labels * 0.5) == metrics.average_precision(labels, labels * 0.5) == 1.0
+    assert (
+        metrics.roc_auc(labels, labels * 0.5)
+        == metrics.average_precision(labels, labels * 0.5)
+        == 1.0
+    )
     assert metrics.roc_auc(labels, 1.0 - labels) == 0.0
     ties = np.full(5, 0.3)
     assert metrics.roc_auc(labels, ties) == 0.5
@@ -108,7 +114,9 @@ def test_limits():
 @SEEDS
 def test_confusion_counts_every_row_once(seed):
     labels, scores, *_ = case(seed)
-    counts = dict.fromkeys(("true_positives", "false_positives", "false_negatives", "true_negatives"), 0)
+    counts = dict.fromkeys(
+        ("true_positives", "false_positives", "false_negatives", "true_negatives"), 0
+    )
     for label, score in zip(labels, scores, strict=True):
         name = "positives" if score >= 0.5 else "negatives"
         counts[f"{'true' if (score >= 0.5) == (label == 1) else 'false'}_{name}"] += 1

@@ -17,7 +17,9 @@ from jobs.fraud.params import TrainParams
 from kept_checkpoints import Kept
 
 # One thread: beside other tests on few cores a second one mostly waits.
-PARAMS = TrainParams(n_estimators=30, max_depth=3, validation_days=3, early_stopping_rounds=5, threads=1)
+PARAMS = TrainParams(
+    n_estimators=30, max_depth=3, validation_days=3, early_stopping_rounds=5, threads=1
+)
 NUMBERS = [name for name in FEATURES if name not in CATEGORIES]
 START = date(2024, 3, 1)
 
@@ -33,7 +35,9 @@ def examples(seed=0, days=12, rows=1500):
     table = {name: columns.get(name, categories.get(name)) for name in FEATURES} | {
         "transaction_id": [f"t{row:05}" for row in range(rows)],
         "customer_id": [f"c{customer}" for customer in chance.integers(0, 200, rows)],
-        "date": [START + timedelta(days=int(day)) for day in np.sort(chance.integers(0, days, rows))],
+        "date": [
+            START + timedelta(days=int(day)) for day in np.sort(chance.integers(0, days, rows))
+        ],
         "is_fraud": fraud,
     }
     return pa.table({name: pa.array(values, from_pandas=True) for name, values in table.items()})
@@ -102,7 +106,9 @@ def test_it_learned_something(fitted, holdout):
 
 
 def test_scores_need_neither_labels_nor_the_order_of_columns(fitted, holdout):
-    other = holdout.drop_columns("is_fraud").select(sorted(set(holdout.column_names) - {"is_fraud"}))
+    other = holdout.drop_columns("is_fraud").select(
+        sorted(set(holdout.column_names) - {"is_fraud"})
+    )
     np.testing.assert_array_equal(model.score(fitted, other), model.score(fitted, holdout))
     assert model.score(fitted, holdout.slice(0, 0)).shape == (0,)
 
@@ -158,7 +164,9 @@ def test_refit_fits_every_day(table):
     assert model.fit(table, refit).to_bytes() != model.fit(table, without).to_bytes()
     early, late = model.split_by_day(table, PARAMS.validation_days)
     covers = [
-        json.loads(model.fit(table, each).booster.get_dump(dump_format="json", with_stats=True)[0])["cover"]
+        json.loads(model.fit(table, each).booster.get_dump(dump_format="json", with_stats=True)[0])[
+            "cover"
+        ]
         for each in (refit, without)
     ]
     assert covers[0] > covers[1]  # the root's weight of rows
@@ -178,7 +186,9 @@ def test_no_more_than_a_third_of_the_days_decides_when_to_stop(days, late):
 @pytest.mark.parametrize(("days", "trials"), [(7, 0), (28, 2)])
 def test_parameters_as_shipped_fit_a_week_and_search_a_month(days, trials):
     assert (
-        model.fit(examples(days=days), TrainParams(n_estimators=5, search_trials=trials, threads=1)).rounds
+        model.fit(
+            examples(days=days), TrainParams(n_estimators=5, search_trials=trials, threads=1)
+        ).rounds
         >= 1
     )
 
@@ -212,20 +222,30 @@ def test_time_folds_expand_and_do_not_overlap(table):
 
 def test_search_is_decided_by_the_seed_and_never_worse_on_its_folds(table):
     params = TrainParams(
-        n_estimators=5, validation_days=1, early_stopping_rounds=3, search_trials=3, search_folds=2,
-        learning_rate=0.001, max_depth=1, seed=3, threads=1,
-    )  # fmt: skip
+        n_estimators=5,
+        validation_days=1,
+        early_stopping_rounds=3,
+        search_trials=3,
+        search_folds=2,
+        learning_rate=0.001,
+        max_depth=1,
+        seed=3,
+        threads=1,
+    )
     best = model.search(table, params)
     assert best == model.search(table, params)
     assert set(best) == set(params.booster)
 
     def mean(parameters):
-        return np.mean([
-            metrics.average_precision(
-                model.labels(tested), model.score(model.fit_with(rows, parameters, params), tested)
-            )
-            for rows, tested in model.time_folds(table, params.search_folds)
-        ])  # fmt: skip
+        return np.mean(
+            [
+                metrics.average_precision(
+                    model.labels(tested),
+                    model.score(model.fit_with(rows, parameters, params), tested),
+                )
+                for rows, tested in model.time_folds(table, params.search_folds)
+            ]
+        )
 
     assert best != params.booster
     assert mean(best) > mean(params.booster)
@@ -238,8 +258,12 @@ def test_report_leaves_five_pictures_and_two_files(table, fitted, holdout, tmp_p
     model.report(fitted, model.judge(fitted, table, holdout), tmp_path)
     pictures = {path.stem for path in tmp_path.glob("*.png")}
     assert pictures == {
-        "confusion_matrix", "roc_curve", "precision_recall_curve", "calibration_curve", "importance",
-    }  # fmt: skip
+        "confusion_matrix",
+        "roc_curve",
+        "precision_recall_curve",
+        "calibration_curve",
+        "importance",
+    }
     from matplotlib.image import imread
 
     for path in tmp_path.glob("*.png"):

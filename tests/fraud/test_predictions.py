@@ -26,7 +26,12 @@ def daily(entity, rows):
     table = next(each for each in AGGREGATES if each.key == (entity,))
     values = [
         {field.name: 0 for field in table.schema}
-        | {"date": DAY - timedelta(days=ago), entity: who, "transactions": count, "last_event_time": None}
+        | {
+            "date": DAY - timedelta(days=ago),
+            entity: who,
+            "transactions": count,
+            "last_event_time": None,
+        }
         for ago, who, count in rows
     ]
     return pa.Table.from_pylist(values, schema=table.schema)
@@ -57,12 +62,17 @@ def past(rows):
     """Published scores (days before DAY, id, customer, merchant, score)."""
     values = [
         {
-            "date": DAY - timedelta(days=ago), "transaction_id": key, "customer_id": customer,
-            "merchant_id": merchant, "amount_minor": 5, "score": score, "flagged": score >= 0.5,
+            "date": DAY - timedelta(days=ago),
+            "transaction_id": key,
+            "customer_id": customer,
+            "merchant_id": merchant,
+            "amount_minor": 5,
+            "score": score,
+            "flagged": score >= 0.5,
             "event_time": datetime(2024, 3, 31, tzinfo=UTC) - timedelta(days=ago),
         }
         for ago, key, customer, merchant, score in rows
-    ]  # fmt: skip
+    ]
     return pa.Table.from_pylist(values, schema=SCORES.schema)
 
 
@@ -106,13 +116,20 @@ def test_scores_are_one_row_a_transaction_by_id():
     made, scores, *_ = world()
     order = random.Random(1).sample(range(len(made)), len(made))
     shuffled = events(made).take(order)
-    money = {row["transaction_id"]: (row["amount_minor"], row["currency"]) for row in shuffled.to_pylist()}
+    money = {
+        row["transaction_id"]: (row["amount_minor"], row["currency"])
+        for row in shuffled.to_pylist()
+    }
     found = predictions.transaction_scores(shuffled, np.array(scores)[order], 0.5)
     assert found.schema == SCORES.schema
     rows = found.to_pylist()
     assert [row["transaction_id"] for row in rows] == sorted(key for key, *_ in made)
     for row, (key, customer, merchant), score in zip(rows, made, scores, strict=True):
-        assert (row["transaction_id"], row["customer_id"], row["merchant_id"]) == (key, customer, merchant)
+        assert (row["transaction_id"], row["customer_id"], row["merchant_id"]) == (
+            key,
+            customer,
+            merchant,
+        )
         assert (row["score"], row["flagged"], row["date"]) == (score, score >= 0.5, DAY)
         assert (row["amount_minor"], row["currency"]) == money[row["transaction_id"]]
 
@@ -137,7 +154,9 @@ def test_risk_equals_its_twin():
         for row in rows:
             mine = own[row[entity]]
             assert row["transactions"] == len(mine)
-            assert row["mean_score"] == (pytest.approx(sum(mine) / len(mine), rel=1e-12) if mine else None)
+            assert row["mean_score"] == (
+                pytest.approx(sum(mine) / len(mine), rel=1e-12) if mine else None
+            )
             assert row["max_score"] == max(mine, default=None)
             assert row["flagged"] == sum(score >= 0.5 for score in mine)
             assert (row["days_since_last"], row["date"]) == (last[row[entity]], DAY)
@@ -155,22 +174,33 @@ def test_the_order_of_rows_does_not_change_the_digest():
         "customer_daily": daily("customer_id", chance.sample(customers, len(customers))),
         "merchant_daily": daily("merchant_id", chance.sample(merchants, len(merchants))),
     }
-    today = predictions.transaction_scores(events(made).take(order), np.array(scores)[order], THRESHOLD)
+    today = predictions.transaction_scores(
+        events(made).take(order), np.array(scores)[order], THRESHOLD
+    )
     other = predictions.contents(today, past(chance.sample(before, len(before))), seen, DAY, PARAMS)
     for table in PREDICTIONS:
-        assert table_digest(first[table.name], table.key) == table_digest(other[table.name], table.key)
+        assert table_digest(first[table.name], table.key) == table_digest(
+            other[table.name], table.key
+        )
         assert first[table.name].equals(other[table.name])
 
 
-@pytest.mark.parametrize(("ago", "listed"), [(0, True), (29, True), (30, False), (31, False), (-1, False)])
+@pytest.mark.parametrize(
+    ("ago", "listed"), [(0, True), (29, True), (30, False), (31, False), (-1, False)]
+)
 def test_who_was_seen_within_thirty_days_is_listed(ago, listed):
     """D is one of the thirty: the first that counts is 29 days before it, and nobody is seen in the future."""
     found = build([], [], [], [(ago, "c", 3)], [])[CUSTOMERS.name]
     if listed:
         assert one(found) == {
-            "date": DAY, "customer_id": "c", "transactions": 0, "mean_score": None, "max_score": None,
-            "flagged": 0, "days_since_last": ago,
-        }  # fmt: skip
+            "date": DAY,
+            "customer_id": "c",
+            "transactions": 0,
+            "mean_score": None,
+            "max_score": None,
+            "flagged": 0,
+            "days_since_last": ago,
+        }
     assert found.num_rows == listed
 
 
@@ -181,8 +211,12 @@ def test_a_reported_fraud_alone_is_no_sight():
 
 def test_nobody_is_an_empty_table_of_each_kind():
     found = build([], [], [], [], [])
-    assert {name: table.num_rows for name, table in found.items()} == {table.name: 0 for table in PREDICTIONS}
-    assert [found[table.name].schema for table in PREDICTIONS] == [table.schema for table in PREDICTIONS]
+    assert {name: table.num_rows for name, table in found.items()} == {
+        table.name: 0 for table in PREDICTIONS
+    }
+    assert [found[table.name].schema for table in PREDICTIONS] == [
+        table.schema for table in PREDICTIONS
+    ]
 
 
 def test_days_looked_back_are_those_of_the_scores_less_the_day():

@@ -44,14 +44,26 @@ def pack(home: Path, archive: Path) -> None:
         for night in NIGHTS:
             for step in ("validate", "predict", "publish"):
                 for file in sorted((home / "lake" / "fraud" / step / str(night)).iterdir()):
-                    if file.suffix == ".json" or (file.name.startswith("transactions") and night != HOLE):
+                    if file.suffix == ".json" or (
+                        file.name.startswith("transactions") and night != HOLE
+                    ):
                         _add(tar, f"lake/{file.relative_to(home / 'lake')}", file.read_bytes())
 
 
 def restore_postgres(programs: Path, sql: Path, dsn: str) -> None:
     """Run the dump on an empty database."""
-    command = [str(programs / "psql"), "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", "--file", str(sql)]
-    done = subprocess.run(command, env=os.environ | _libpq(dsn), capture_output=True, text=True, check=False)
+    command = [
+        str(programs / "psql"),
+        "--no-psqlrc",
+        "--quiet",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "--file",
+        str(sql),
+    ]
+    done = subprocess.run(
+        command, env=os.environ | _libpq(dsn), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -64,7 +76,10 @@ def restore_clickhouse(folder: Path, dsn: str) -> None:
 
 
 def restore_redis(file: Path, url: str) -> None:
-    with closing(redis.Redis.from_url(url, decode_responses=True)) as client, client.pipeline() as pipe:
+    with (
+        closing(redis.Redis.from_url(url, decode_responses=True)) as client,
+        client.pipeline() as pipe,
+    ):
         for key, (kind, value) in json.loads(file.read_text()).items():
             if kind == "string":
                 pipe.set(key, value)
@@ -85,7 +100,9 @@ def _postgres(home: Path, dsn: str) -> bytes:
     done = subprocess.run(command, env=os.environ | _libpq(dsn), capture_output=True, check=True)
     # psql alone understands the two commands by which a newer pg_dump guards its output.
     return b"\n".join(
-        line for line in done.stdout.splitlines() if not line.startswith((b"\\restrict", b"\\unrestrict"))
+        line
+        for line in done.stdout.splitlines()
+        if not line.startswith((b"\\restrict", b"\\unrestrict"))
     )
 
 
@@ -120,7 +137,11 @@ def _clickhouse(home: Path) -> dict[str, bytes]:
 def _redis(url: str) -> bytes:
     found = {}
     with closing(redis.Redis.from_url(url, decode_responses=True)) as client:
-        read = {"string": client.get, "hash": client.hgetall, "set": lambda key: sorted(client.smembers(key))}
+        read = {
+            "string": client.get,
+            "hash": client.hgetall,
+            "set": lambda key: sorted(client.smembers(key)),
+        }
         for key in sorted(client.scan_iter("ns:*", count=5000)):
             kind = client.type(key)
             found[key] = (kind, read[kind](key))

@@ -25,7 +25,12 @@ PARAMS = {
         "extract": {"volume_window_days": 3},
         "validate": {"max_bad_fraction": 0.05},
         "snapshot": {"train_days": 6, "gap_days": 1, "holdout_days": 3, "label_delay_days": 1},
-        "train": {"n_estimators": 10, "validation_days": 2, "early_stopping_rounds": 5, "max_depth": 3},
+        "train": {
+            "n_estimators": 10,
+            "validation_days": 2,
+            "early_stopping_rounds": 5,
+            "max_depth": 3,
+        },
         "gate": {"floors": {"roc_auc": 0.0}, "min_margin": -1.0},
         "predict": {"label_delay_days": 1, "score_days": 3},
         "verify": {"sample": 50},
@@ -47,18 +52,30 @@ class Code:
             for name, value in os.environ.items()
             if not name.startswith(("NIGHTSHIFT_", "MLFLOW_"))
         }
-        given |= {"NIGHTSHIFT_HOME": str(self.home), "NIGHTSHIFT_PARAMS": str(self.home / "params.yaml")}
+        given |= {
+            "NIGHTSHIFT_HOME": str(self.home),
+            "NIGHTSHIFT_PARAMS": str(self.home / "params.yaml"),
+        }
         done = subprocess.run(
-            [sys.executable, "-m", "jobs", *arguments], cwd=self.tree, env=given | {"PYTHONPATH": str(self.tree)},
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"nightshift {' '.join(arguments)}: {done.returncode}\n{done.stdout}"
+            [sys.executable, "-m", "jobs", *arguments],
+            cwd=self.tree,
+            env=given | {"PYTHONPATH": str(self.tree)},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        assert done.returncode == 0, (
+            f"nightshift {' '.join(arguments)}: {done.returncode}\n{done.stdout}"
+        )
         return done.stdout
 
 
 def unpack(folder: Path) -> Path:
     """The project as it was at RELEASE, out of this repository's history."""
-    archive = subprocess.run(["git", "-C", PROJECT, "archive", RELEASE], capture_output=True, check=True)
+    archive = subprocess.run(
+        ["git", "-C", PROJECT, "archive", RELEASE], capture_output=True, check=True
+    )
     with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
         tar.extractall(folder, filter="data")
     return folder
@@ -70,8 +87,18 @@ def live(release: Code) -> None:
     (release.home / "params.yaml").write_text(yaml.safe_dump(PARAMS))
     release.nightshift("up", "--stores")
     release.nightshift(
-        "source", "simulate", "--days", str(DAYS), "--customers", "100", "--merchants", "150", "--seed", "1",
-        "--label-delay-days", "1",
-    )  # fmt: skip
+        "source",
+        "simulate",
+        "--days",
+        str(DAYS),
+        "--customers",
+        "100",
+        "--merchants",
+        "150",
+        "--seed",
+        "1",
+        "--label-delay-days",
+        "1",
+    )
     for night in NIGHTS:
         release.nightshift("run", "fraud", "--date", str(night))

@@ -62,7 +62,9 @@ def set_version(place, store, number):
         elif store == "clickhouse":
             with clickhouse.connect(found, check=False) as db:
                 db.client.command(f"DELETE FROM nightshift.migrations WHERE number > {number}")
-                db.client.command(f"INSERT INTO nightshift.migrations VALUES ({number}, 'later', now())")
+                db.client.command(
+                    f"INSERT INTO nightshift.migrations VALUES ({number}, 'later', now())"
+                )
         elif store == "lake":
             place.lake.set_schema_version(number)
         else:
@@ -85,7 +87,9 @@ def upstream_currencies(place, day):
 @pytest.mark.parametrize("store", STORES)
 def test_the_migrations_of_a_store_are_numbered_without_gaps(store):
     assert [each.number for each in migrations(store)] == list(range(1, needed(store) + 1))
-    assert all(re.fullmatch(r"\d{4}_[a-z_]+\.(sql|py)", each.file.name) for each in migrations(store))
+    assert all(
+        re.fullmatch(r"\d{4}_[a-z_]+\.(sql|py)", each.file.name) for each in migrations(store)
+    )
 
 
 def test_a_home_of_the_last_release_is_refused_and_left_as_it_is(old):
@@ -98,7 +102,9 @@ def test_a_home_of_the_last_release_is_refused_and_left_as_it_is(old):
             "source": lambda: writing(found.source).__enter__(),
         }
         for store, call in calls.items():
-            with pytest.raises(ConfigError, match=f"{store} has schema version 0.*\n.*nightshift migrate"):
+            with pytest.raises(
+                ConfigError, match=f"{store} has schema version 0.*\n.*nightshift migrate"
+            ):
                 call()
     for step in ("verify", "publish"):
         with pytest.raises(ConfigError, match="nightshift migrate") as caught:
@@ -116,7 +122,10 @@ def test_the_old_version_is_served_and_verified_after_the_migration(old, databas
     # The currency comes from the lake; the day that the lake no longer has is reported.
     wanted = upstream_currencies(old, SERVED)
     rows = scores(old, SERVED)
-    assert dict(zip(rows["transaction_id"].to_pylist(), rows["currency"].to_pylist(), strict=True)) == wanted
+    assert (
+        dict(zip(rows["transaction_id"].to_pylist(), rows["currency"].to_pylist(), strict=True))
+        == wanted
+    )
     assert set(scores(old, HOLE)["currency"].to_pylist()) == {None}
     assert len([line for line in said if f"the lake has no rows of {HOLE}" in line]) == 2
     for view in ("current", "history"):
@@ -129,7 +138,9 @@ def test_the_old_version_is_served_and_verified_after_the_migration(old, databas
         ) == [(scores(old, HOLE).num_rows, 0)]
     one = next(iter(wanted))
     with old.settings() as found:
-        answers = [client.lookup(found, "fraud", SCORES, [one], store) for store in ("redis", "postgres")]
+        answers = [
+            client.lookup(found, "fraud", SCORES, [one], store) for store in ("redis", "postgres")
+        ]
     assert answers[0] == answers[1] and answers[0]["currency"] == wanted[one]
     assert migrated(old) == []
     # A migration and tables.py cannot differ unnoticed: columns, views and indexes are those of a new database.
@@ -199,7 +210,9 @@ def test_a_migration_that_is_killed_anywhere_resumes(old):
 
 def test_the_plan_is_shown_and_two_migrations_take_turns(old):
     with old.settings():
-        plan, check = (CliRunner().invoke(app, ["migrate", option]) for option in ("--dry-run", "--check"))
+        plan, check = (
+            CliRunner().invoke(app, ["migrate", option]) for option in ("--dry-run", "--check")
+        )
     names = re.findall(r"would apply (\w+) (\w+)", plan.output)
     assert names == [(each.store, each.name) for store in STORES for each in migrations(store)]
     assert isinstance(check.exception, ConfigError) and check.exception.exit_code == 78
@@ -225,7 +238,9 @@ def test_a_store_of_another_release_is_refused(old):
         with old.settings() as found, pytest.raises(ConfigError, match=message):
             run.migrate(found, quietly)
         with pytest.raises(ConfigError, match=message):
-            old.run("extract" if store == "source" else "publish", NEXT if store == "source" else SERVED)
+            old.run(
+                "extract" if store == "source" else "publish", NEXT if store == "source" else SERVED
+            )
         set_version(old, store, needed(store))
 
 
@@ -248,15 +263,21 @@ def predict(place, day):
             rows = moved(db.read_partition("fraud", table, day - timedelta(days=1)), table)
             db.swap("fraud", db.stage("fraud", table, day, "a1", rows))
             outputs.append(
-                clickhouse_dataset("fraud", table.name, rows.num_rows, table_digest(rows, table.key))
+                clickhouse_dataset(
+                    "fraud", table.name, rows.num_rows, table_digest(rows, table.key)
+                )
             )
     before = place.manifest("predict", day - timedelta(days=1))
-    place.lake.commit(Manifest(**dict(before) | {"date": day, "outputs": outputs, "ended": utc_now()}))
+    place.lake.commit(
+        Manifest(**dict(before) | {"date": day, "outputs": outputs, "ended": utc_now()})
+    )
 
 
 def moved(rows, table):
     columns = {name: rows[name] for name in rows.column_names}
     columns["date"] = pa.array([NEXT] * rows.num_rows, pa.date32())
     if table is SCORES:
-        columns["transaction_id"] = pa.array([f"next-{each}" for each in rows["transaction_id"].to_pylist()])
+        columns["transaction_id"] = pa.array(
+            [f"next-{each}" for each in rows["transaction_id"].to_pylist()]
+        )
     return pa.table(columns, schema=table.schema)

@@ -22,7 +22,9 @@ def test_the_values_stay_and_larger_ones_fit(tmp_path, monkeypatch):
     monkeypatch.setenv(settings.CLICKHOUSE, f"chdb:///{tmp_path / 'chdb'}")
     migration = import_module(f"{package}.0003_wide_squares")
     row = dict.fromkeys(MERCHANTS.schema.names, 7) | {"date": DAY, "merchant_id": "m"}
-    table = pa.Table.from_pylist([row | {"reported_fraud_sum_of_squares": 2**63 - 1}], MERCHANTS.schema)
+    table = pa.Table.from_pylist(
+        [row | {"reported_fraud_sum_of_squares": 2**63 - 1}], MERCHANTS.schema
+    )
     with clickhouse.connect(settings.load(), check=False) as db:
         db.client.command("CREATE DATABASE fraud")
         columns = ", ".join(f"{name} Int64" for name in MERCHANTS.schema.names[2:])
@@ -31,7 +33,12 @@ def test_the_values_stay_and_larger_ones_fit(tmp_path, monkeypatch):
             " ENGINE = MergeTree PARTITION BY date ORDER BY merchant_id"
         )
         narrow = table.cast(
-            pa.schema([(f.name, pa.int64() if pa.types.is_decimal(f.type) else f.type) for f in table.schema])
+            pa.schema(
+                [
+                    (f.name, pa.int64() if pa.types.is_decimal(f.type) else f.type)
+                    for f in table.schema
+                ]
+            )
         )
         db.client.insert_arrow("fraud.merchant_daily", narrow)
     for _ in range(2):  # a migration that is killed runs again
@@ -40,7 +47,9 @@ def test_the_values_stay_and_larger_ones_fit(tmp_path, monkeypatch):
         kept = db.read_partition("fraud", MERCHANTS, DAY)
         assert kept.equals(table)
         assert table_digest(kept, MERCHANTS.key) == table_digest(narrow, MERCHANTS.key)
-        large = pa.Table.from_pylist([row | {"reported_fraud_sum_of_squares": 10**30}], MERCHANTS.schema)
+        large = pa.Table.from_pylist(
+            [row | {"reported_fraud_sum_of_squares": 10**30}], MERCHANTS.schema
+        )
         staging = db.stage("fraud", MERCHANTS, DAY, "attempt", large)
         db.swap("fraud", staging)
         assert db.read_partition("fraud", MERCHANTS, DAY).equals(large)

@@ -29,14 +29,20 @@ def interactions(rows):
 
 def table(frame):
     times = pa.array(frame["event_time"].to_numpy(np.int64)).cast(pa.timestamp("us", "UTC"))
-    return pa.table({
-        "user_id": pa.array(frame["user_id"], pa.string()), "movie_id": pa.array(frame["movie_id"], pa.string()),
-        "event_time": times, "interaction_type": pa.array(frame["interaction_type"], pa.string()),
-        "value": pa.array(frame["value"], pa.float64(), from_pandas=True),
-        "title": pa.array(frame["title"], pa.string()), "year": pa.array(frame["year"], pa.int32(), from_pandas=True),
-        "genres": pa.array(frame["genres"], pa.string()), "date": pc.cast(times, pa.date32()),
-        "split": pa.array(["train"] * len(frame)),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "user_id": pa.array(frame["user_id"], pa.string()),
+            "movie_id": pa.array(frame["movie_id"], pa.string()),
+            "event_time": times,
+            "interaction_type": pa.array(frame["interaction_type"], pa.string()),
+            "value": pa.array(frame["value"], pa.float64(), from_pandas=True),
+            "title": pa.array(frame["title"], pa.string()),
+            "year": pa.array(frame["year"], pa.int32(), from_pandas=True),
+            "genres": pa.array(frame["genres"], pa.string()),
+            "date": pc.cast(times, pa.date32()),
+            "split": pa.array(["train"] * len(frame)),
+        }
+    )
 
 
 def world(users=120, movies=60, each=12, seed=0):
@@ -49,13 +55,18 @@ def world(users=120, movies=60, each=12, seed=0):
         odds = appeal * np.where(genre == user % len(GENRES), 8, 1)
         for movie in chance.choice(movies, each, replace=False, p=odds / odds.sum()):
             liked = genre[movie] == user % len(GENRES)
-            rows.append({
-                "user_id": f"u{user:03}", "movie_id": f"m{movie:03}", "interaction_type": "rating",
-                "event_time": START + int(chance.integers(0, 60 * DAY)),
-                "value": float(chance.integers(6, 11) if liked else chance.integers(1, 7)),
-                "title": f"Film {movie} ☃", "year": 1960 + movie if movie % 7 else None,
-                "genres": GENRES[genre[movie]] if movie % 9 else None,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "user_id": f"u{user:03}",
+                    "movie_id": f"m{movie:03}",
+                    "interaction_type": "rating",
+                    "event_time": START + int(chance.integers(0, 60 * DAY)),
+                    "value": float(chance.integers(6, 11) if liked else chance.integers(1, 7)),
+                    "title": f"Film {movie} ☃",
+                    "year": 1960 + movie if movie % 7 else None,
+                    "genres": GENRES[genre[movie]] if movie % 9 else None,
+                }
+            )
     return table(pd.DataFrame(rows).sample(frac=1, random_state=seed))
 
 
@@ -64,10 +75,14 @@ def tweets(folder: Path = RATINGS):
     if not folder.exists():
         pytest.skip(f"{folder} is missing: the ratings of MovieTweetings are not on this machine")
     movies = [line.split("::") for line in (folder / "movies.dat").read_text().splitlines()]
-    catalogue = pd.DataFrame({
-        "movie_id": [row[0] for row in movies], "title": [row[1][:-7] for row in movies],
-        "year": [int(row[1][-5:-1]) for row in movies], "genres": [row[2] or None for row in movies],
-    })  # fmt: skip
+    catalogue = pd.DataFrame(
+        {
+            "movie_id": [row[0] for row in movies],
+            "title": [row[1][:-7] for row in movies],
+            "year": [int(row[1][-5:-1]) for row in movies],
+            "genres": [row[2] or None for row in movies],
+        }
+    )
     names = ["user_id", "movie_id", "value", "event_time"]
     ratings = pd.read_csv(
         folder / "ratings.dat",

@@ -62,7 +62,9 @@ def made(chance, telling, users=200, count=40):
     labels[np.arange(users), chance.integers(0, count, users)] = True
     for name in telling:
         features[:, :, BLENDED.index(name)] += 0.4 * labels
-    return Window(Candidates(np.tile(np.arange(count), (users, 1)), features), labels, labels.sum(axis=1))
+    return Window(
+        Candidates(np.tile(np.arange(count), (users, 1)), features), labels, labels.sum(axis=1)
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,13 +86,18 @@ def test_the_best_kind_wins(telling, kind):
 def test_what_is_not_surely_better_than_collaborative_is_not_chosen():
     first, second = (made(np.random.default_rng(seed), ["collaborative"]) for seed in (0, 1))
     column = BLENDED.index("popular")
-    second.found.features[:, :, column] = second.found.features[:, :, BLENDED.index("collaborative")]
+    second.found.features[:, :, column] = second.found.features[
+        :, :, BLENDED.index("collaborative")
+    ]
     found = np.flatnonzero(second.ndcg(hybrid.blend(second.found, hybrid.ALONE)) == 0)[:1]
     second.found.features[found, :, column] += (
         3 * second.labels[found]
     )  # popular is right about one user more
     chosen = hybrid.choose(first, second, PARAMS)
-    assert chosen.figures["popular"] > chosen.figures["collaborative"] and chosen.kind == "collaborative"
+    assert (
+        chosen.figures["popular"] > chosen.figures["collaborative"]
+        and chosen.kind == "collaborative"
+    )
 
 
 def test_a_ranker_competes_and_strangers_get_the_popular():

@@ -33,10 +33,20 @@ def fitted(table):
 
 
 def test_of_several_genres_each_has_its_share():
-    rows = with_ids(interactions([
-        {"user_id": "u", "movie_id": f"m{n}", "event_time": START + n, "value": 5.0, "genres": "Action|Comedy|Drama|Horror"}
-        for n in range(4000)
-    ]))  # fmt: skip
+    rows = with_ids(
+        interactions(
+            [
+                {
+                    "user_id": "u",
+                    "movie_id": f"m{n}",
+                    "event_time": START + n,
+                    "value": 5.0,
+                    "genres": "Action|Comedy|Drama|Horror",
+                }
+                for n in range(4000)
+            ]
+        )
+    )
     counts = Counter(drift.genres(rows).to_pylist())
     assert set(counts) == {"Action", "Comedy", "Drama", "Horror"}
     assert all(abs(count - 1000) < 120 for count in counts.values())
@@ -54,7 +64,9 @@ def test_a_movie_without_genre_is_of_the_unknown_one():
 
 def test_activity_counts_what_the_user_did_in_the_thirty_days_before():
     times = [START, START + 1_000_000, START + 29 * DAY, START + 31 * DAY, START + 80 * DAY]
-    rows = [("u", f"m{n}", time, 5.0) for n, time in enumerate(times)] + [("v", "m0", START + 2_000_000, 5.0)]
+    rows = [("u", f"m{n}", time, 5.0) for n, time in enumerate(times)] + [
+        ("v", "m0", START + 2_000_000, 5.0)
+    ]
     found = drift.activity(interactions(rows)).to_pylist()
     assert found == ["cold", "light", "light", "light", "cold", "cold"]
 
@@ -75,7 +87,9 @@ def test_every_watched_column_is_among_the_examples_of_the_day(table, fitted):
 
 def test_a_user_who_was_there_before_has_one_recommendation_and_a_new_one_has_none(table, fitted):
     since = day(50)
-    new = with_ids(interactions([("new", "m001", START + 55 * DAY, 5.0)])).select(table.column_names)
+    new = with_ids(interactions([("new", "m001", START + 55 * DAY, 5.0)])).select(
+        table.column_names
+    )
     events = pa.concat_tables([table, new.cast(table.schema)])
     found = drift.predictions(fitted, drift.examples(events, since), events).to_pandas()
     told = found[found["recommended_genre"].notna()]

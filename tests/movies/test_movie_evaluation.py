@@ -26,14 +26,21 @@ def halves():
     early, late = split(world(users=80, each=18), "stratified", 0.75, 0)
     place = early.to_pandas().groupby("user_id").cumcount().to_numpy()
     number = early["user_id"].to_pandas().str[1:].astype(int).to_numpy()
-    early = early.filter(pa.array((number >= 30) | (place < number % 6)))  # u000, u006, … keep nothing
-    odd = interactions([
-        ("stranger", "m003", LATE, 8), ("stranger", "m003", LATE + 1, 2),  # one movie
-        ("u040", "nowhere", LATE, 9),  # the catalogue lacks it: missed
-        ("nobody", "nowhere", LATE, 9),
-        ("again", "m001", LATE, 9),  # seen before: not judged
-    ])  # fmt: skip
-    early = pa.concat_tables([early, interactions([("again", "m001", START, 5)]).cast(early.schema)])
+    early = early.filter(
+        pa.array((number >= 30) | (place < number % 6))
+    )  # u000, u006, … keep nothing
+    odd = interactions(
+        [
+            ("stranger", "m003", LATE, 8),
+            ("stranger", "m003", LATE + 1, 2),  # one movie
+            ("u040", "nowhere", LATE, 9),  # the catalogue lacks it: missed
+            ("nobody", "nowhere", LATE, 9),
+            ("again", "m001", LATE, 9),  # seen before: not judged
+        ]
+    )
+    early = pa.concat_tables(
+        [early, interactions([("again", "m001", START, 5)]).cast(early.schema)]
+    )
     return early, pa.concat_tables([late, odd.cast(late.schema)])
 
 
@@ -83,7 +90,9 @@ def test_every_figure_is_that_of_a_loop_over_users(halves, fitted):
 def test_there_is_a_value_a_user_of_those_that_were_summed(halves, fitted):
     judged = model.judge(fitted, *halves)
     assert judged.users.tolist() == sorted(set(judged.users))
-    assert judged.values("hybrid")["ndcg_at_10"].mean() == pytest.approx(judged.summary()["ndcg_at_10"])
+    assert judged.values("hybrid")["ndcg_at_10"].mean() == pytest.approx(
+        judged.summary()["ndcg_at_10"]
+    )
 
 
 def test_whom_models_are_judged_by_does_not_depend_on_what_they_know(halves):
@@ -110,7 +119,9 @@ def test_nothing_of_the_holdout_reaches_the_model():
     frame = late.to_pandas().assign(value=10.0)
     frame["user_id"] = [f"poison{number}" for number in range(len(frame))]
     frame["movie_id"] = [f"m{number % 3:03}" for number in range(len(frame))]
-    tampered = pa.concat_tables([early, pa.Table.from_pandas(frame, late.schema, preserve_index=False)])
+    tampered = pa.concat_tables(
+        [early, pa.Table.from_pandas(frame, late.schema, preserve_index=False)]
+    )
     assert split(tampered, plan.split, plan.ratio, plan.seed)[0].equals(early)
     before, after = (backtest.run(each, plan, PARAMS) for each in (table, tampered))
     assert (before["chosen"], before["validation"]) == (after["chosen"], after["validation"])

@@ -20,7 +20,17 @@ PREFERENCES, BY_MOVIE = AGGREGATES
 INTERACTIONS, CATALOGUE = SOURCES
 SNAPSHOT = SnapshotParams(train_days=2, holdout_days=2)
 # What a source may hold: several genres, one, none in three ways, one said twice, a separator too many.
-GENRES = ("Drama|Comedy|War", "Horror", None, "", "  ", "Drama|Drama", "Comedy||Sci-Fi|", "Comédie|☃", "|")
+GENRES = (
+    "Drama|Comedy|War",
+    "Horror",
+    None,
+    "",
+    "  ",
+    "Drama|Drama",
+    "Comedy||Sci-Fi|",
+    "Comédie|☃",
+    "|",
+)
 
 
 def moment(day, hour=12):
@@ -30,7 +40,12 @@ def moment(day, hour=12):
 @pytest.fixture(scope="module")
 def catalogue():
     rows = [
-        {"movie_id": f"m{n}", "title": f"Film {n}", "year": 1990 + n if n % 3 else None, "genres": genres}
+        {
+            "movie_id": f"m{n}",
+            "title": f"Film {n}",
+            "year": 1990 + n if n % 3 else None,
+            "genres": genres,
+        }
         for n, genres in enumerate(GENRES)
     ]
     return pa.Table.from_pylist(rows, CATALOGUE.schema)
@@ -43,13 +58,21 @@ def interactions():
     span, rows = list(days(FIRST, LAST)), []
     for number in range(400):
         kind = str(chance.choice(["rating", "view", "like"], p=[0.5, 0.35, 0.15]))
-        rows.append({
-            "id": f"i{number:03}", "user_id": f"u{chance.integers(6)}", "movie_id": f"m{chance.integers(len(GENRES) + 2)}",
-            "interaction_type": kind,
-            "value": float(chance.integers(1, 101)) / 10 if kind == "rating" else chance.choice([None, 9.0]),
-            "event_time": moment(span[chance.integers(len(span))], chance.integers(24)),
-            "watch_time_s": int(chance.integers(0, 9000)) if kind == "view" and chance.random() < 0.8 else None,
-        })  # fmt: skip
+        rows.append(
+            {
+                "id": f"i{number:03}",
+                "user_id": f"u{chance.integers(6)}",
+                "movie_id": f"m{chance.integers(len(GENRES) + 2)}",
+                "interaction_type": kind,
+                "value": float(chance.integers(1, 101)) / 10
+                if kind == "rating"
+                else chance.choice([None, 9.0]),
+                "event_time": moment(span[chance.integers(len(span))], chance.integers(24)),
+                "watch_time_s": int(chance.integers(0, 9000))
+                if kind == "view" and chance.random() < 0.8
+                else None,
+            }
+        )
     on_the_edge = {"interaction_type": "rating", "value": 7.0, "event_time": moment(LAST, 0)}
     rows.append(rows[0] | {"id": "midnight"} | on_the_edge)
     return pa.Table.from_pylist(rows, INTERACTIONS.schema)
@@ -65,7 +88,10 @@ def daily(frame, interactions, catalogue):
 def training(frame, interactions, catalogue):
     asked = features.training_days(LAST, SNAPSHOT)["user_interactions"]
     wanted = [value.date() in asked for value in interactions["event_time"].to_pylist()]
-    rows = {"user_interactions": frame(interactions.filter(pa.array(wanted))), "movies": frame(catalogue)}
+    rows = {
+        "user_interactions": frame(interactions.filter(pa.array(wanted))),
+        "movies": frame(catalogue),
+    }
     return features.training_set(rows, LAST, SNAPSHOT).toArrow().to_pylist()
 
 
@@ -100,15 +126,22 @@ def test_preferences_equal_their_twin(daily, interactions, catalogue):
     genres = dict(catalogue.select(["movie_id", "genres"]).to_pandas().itertuples(index=False))
     rows = plain(interactions)
     named = [
-        sorted({name for name in (genres.get(movie) or "").strip().split("|") if name}) or ["unknown"]
+        sorted({name for name in (genres.get(movie) or "").strip().split("|") if name})
+        or ["unknown"]
         for movie in rows["movie_id"]
     ]
     rows = rows.assign(genre=named).explode("genre")
     keys = ["date", "user_id", "genre"]
-    same(daily[PREFERENCES.name], summary(rows.groupby(keys)), keys, "total_interactions", "total_watch_time")
-    assert {"Drama", "War", "Comédie", "☃", "Sci-Fi", "unknown"} <= set(rows["genre"]) and "" not in set(
-        rows["genre"]
+    same(
+        daily[PREFERENCES.name],
+        summary(rows.groupby(keys)),
+        keys,
+        "total_interactions",
+        "total_watch_time",
     )
+    assert {"Drama", "War", "Comédie", "☃", "Sci-Fi", "unknown"} <= set(
+        rows["genre"]
+    ) and "" not in set(rows["genre"])
 
 
 def test_movies_by_day_equal_their_twin(daily, interactions):
@@ -117,8 +150,12 @@ def test_movies_by_day_equal_their_twin(daily, interactions):
     groups = rows.groupby(keys)
     found = daily[BY_MOVIE.name]
     same(found, summary(groups), keys, "interactions", "watch_time")
-    assert found.set_index(keys).sort_index()["users"].tolist() == groups["user_id"].nunique().tolist()
-    assert set(rows["movie_id"]) > {f"m{n}" for n in range(len(GENRES))}  # also of movies that nobody knows
+    assert (
+        found.set_index(keys).sort_index()["users"].tolist() == groups["user_id"].nunique().tolist()
+    )
+    assert set(rows["movie_id"]) > {
+        f"m{n}" for n in range(len(GENRES))
+    }  # also of movies that nobody knows
     assert found["avg_rating"].isna().any() and (found["watch_time"] == 0).any()
 
 
@@ -137,10 +174,14 @@ def test_the_order_of_rows_does_not_change_an_aggregate(daily, frame, interactio
         )
 
 
-def test_the_training_set_is_a_row_an_interaction_with_split_and_label(training, interactions, catalogue):
+def test_the_training_set_is_a_row_an_interaction_with_split_and_label(
+    training, interactions, catalogue
+):
     movies = {row["movie_id"]: row for row in catalogue.to_pylist()}
     first = LAST - timedelta(days=3)
-    expected = {row["id"]: row for row in interactions.to_pylist() if row["event_time"].date() >= first}
+    expected = {
+        row["id"]: row for row in interactions.to_pylist() if row["event_time"].date() >= first
+    }
     assert len(training) == len(expected) and {row["id"] for row in training} == set(expected)
     for row in training:
         given, movie = expected[row["id"]], movies.get(row["movie_id"], {})
@@ -151,16 +192,26 @@ def test_the_training_set_is_a_row_an_interaction_with_split_and_label(training,
         assert {name: row[name] for name in ("title", "year", "genres")} == {
             name: movie.get(name) for name in ("title", "year", "genres")
         }
-    assert {(row["split"], row["relevant"]) for row in training} == {("train", True), ("holdout", True)}
+    assert {(row["split"], row["relevant"]) for row in training} == {
+        ("train", True),
+        ("holdout", True),
+    }
     assert any(row["title"] is None for row in training)
 
 
 def test_the_days_asked_for_end_with_the_day():
     training = features.training_days(LAST, SNAPSHOT)
-    assert training == {"user_interactions": list(days(LAST - timedelta(days=3), LAST)), "movies": [LAST]}
+    assert training == {
+        "user_interactions": list(days(LAST - timedelta(days=3), LAST)),
+        "movies": [LAST],
+    }
     scoring = features.scoring_days(LAST, PredictParams(history_days=3))
     window = list(days(LAST - timedelta(days=2), LAST))
-    assert scoring == {"user_interactions": window, "movies": [LAST], "user_preferences_daily": window}
+    assert scoring == {
+        "user_interactions": window,
+        "movies": [LAST],
+        "user_preferences_daily": window,
+    }
 
 
 def test_a_day_without_interactions_has_no_rows(frame, catalogue):

@@ -22,12 +22,16 @@ def brute(hits, relevant, k):
         places = [place for place, hit in enumerate(row, 1) if hit]
         best = min(count, k)
         ideal = sum(1 / log2(place + 1) for place in range(1, best + 1))
-        found.append((
-            sum(1 / log2(place + 1) for place in places) / ideal if count else 0.0,
-            sum(number / place for number, place in enumerate(places, 1)) / best if count else 0.0,
-            len(places) / k,
-            len(places) / count if count else 0.0,
-        ))  # fmt: skip
+        found.append(
+            (
+                sum(1 / log2(place + 1) for place in places) / ideal if count else 0.0,
+                sum(number / place for number, place in enumerate(places, 1)) / best
+                if count
+                else 0.0,
+                len(places) / k,
+                len(places) / count if count else 0.0,
+            )
+        )
     return np.array(found).T
 
 
@@ -66,7 +70,9 @@ def test_the_interval_is_paired_seeded_and_honest():
     chance = np.random.default_rng(0)
     theirs = chance.random(300)
     low, high = metrics.bootstrap_interval(theirs + 0.01, theirs, seed=1)
-    assert low == pytest.approx(0.01) and high == pytest.approx(0.01)  # though users differ far more
+    assert low == pytest.approx(0.01) and high == pytest.approx(
+        0.01
+    )  # though users differ far more
     assert metrics.bootstrap_interval(theirs, seed=1) == metrics.bootstrap_interval(theirs, seed=1)
     low, high = metrics.bootstrap_interval(theirs, seed=2)
     error = 1.96 * theirs.std() / np.sqrt(len(theirs))

@@ -18,10 +18,14 @@ from jobs.movies.params import TrainParams
 from jobs.movies.split import split
 
 PARAMS = TrainParams(threads=1, ranker_rounds=10, ease_regularisation=20)
-UNSEEN = pa.table({
-    "movie_id": ["new", "bare"], "title": ["Film ☃ « né »", None], "year": pa.array([2001, None], pa.int32()),
-    "genres": ["Drama", None],
-})  # fmt: skip
+UNSEEN = pa.table(
+    {
+        "movie_id": ["new", "bare"],
+        "title": ["Film ☃ « né »", None],
+        "year": pa.array([2001, None], pa.int32()),
+        "genres": ["Drama", None],
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,9 @@ def fitted(table):
 @pytest.fixture(scope="module")
 def rows(fitted, table):
     users = np.array(["u000", "u001", "stranger"], object)
-    return pa.concat_tables(model.score(fitted, table, users, np.array(["", "", "Drama"]))).to_pandas()
+    return pa.concat_tables(
+        model.score(fitted, table, users, np.array(["", "", "Drama"]))
+    ).to_pandas()
 
 
 def test_same_rows_in_any_order_same_bytes(table, fitted):
@@ -75,7 +81,8 @@ def test_reasons_name_a_movie_seen(rows, table):
     titles = dict(zip(table["movie_id"].to_pylist(), table["title"].to_pylist(), strict=True))
     for user in ("u000", "u001"):
         seen = {
-            titles[movie] for movie in table.filter(pc.equal(table["user_id"], user))["movie_id"].to_pylist()
+            titles[movie]
+            for movie in table.filter(pc.equal(table["user_id"], user))["movie_id"].to_pylist()
         }
         for reason in rows[(rows["user_id"] == user) & (rows["algorithm"] != "popular")]["reason"]:
             assert reason == "popular" or reason.removeprefix("because you rated ") in seen
@@ -84,7 +91,9 @@ def test_reasons_name_a_movie_seen(rows, table):
 
 def test_content_knows_movies_without_interactions(fitted, table):
     place = fitted.scorers.catalogue.ids.tolist().index("new")
-    similar = fitted.scorers.content.pairs(np.arange(len(fitted.scorers.catalogue)), np.full(62, place))
+    similar = fitted.scorers.content.pairs(
+        np.arange(len(fitted.scorers.catalogue)), np.full(62, place)
+    )
     dramas = fitted.scorers.catalogue.genres == "Drama"
     assert similar[dramas].min() > 0.3 and similar[place] == pytest.approx(1, abs=1e-5)
     assert not fitted.scorers.content.pairs(
@@ -93,16 +102,22 @@ def test_content_knows_movies_without_interactions(fitted, table):
 
 
 def test_a_user_of_thousands_and_one_who_has_seen_it_all(table):
-    more = pa.table({
-        "movie_id": [f"x{n:04}" for n in range(4000)], "title": [f"Film {n}" for n in range(4000)],
-        "year": [2000] * 4000, "genres": ["Drama"] * 4000,
-    })  # fmt: skip
+    more = pa.table(
+        {
+            "movie_id": [f"x{n:04}" for n in range(4000)],
+            "title": [f"Film {n}" for n in range(4000)],
+            "year": [2000] * 4000,
+            "genres": ["Drama"] * 4000,
+        }
+    )
     fitted = model.fit(table, PARAMS.model_copy(update={"ranker": False}), more)
     ids = fitted.scorers.catalogue.ids
     everything = interactions([("all", movie, START, 9) for movie in ids])
     most = interactions([("most", movie, START, 9) for movie in ids[5:3990]])
     history = pa.concat_tables([everything, most])
-    found = pa.concat_tables(model.score(fitted, history, np.array(["all", "most"], object))).to_pandas()
+    found = pa.concat_tables(
+        model.score(fitted, history, np.array(["all", "most"], object))
+    ).to_pandas()
     assert set(found["user_id"]) == {"most"}
     assert not set(found["movie_id"]) & set(ids[5:3990])
     assert (found.groupby("algorithm").size() == 20).all()
@@ -132,8 +147,13 @@ def test_a_ranker_serves_blocks_of_users_at_once(monkeypatch):
     table = world(users=150)
     params = TrainParams(threads=2, ranker_rounds=5, ease_regularisation=20)
     chance = np.random.default_rng(0)
-    features, labels = chance.random((50, 30, len(FEATURES)), np.float32), chance.random((50, 30)) < 0.1
-    window = Window(Candidates(np.tile(np.arange(30), (50, 1)), features), labels, labels.sum(axis=1))
+    features, labels = (
+        chance.random((50, 30, len(FEATURES)), np.float32),
+        chance.random((50, 30)) < 0.1,
+    )
+    window = Window(
+        Candidates(np.tile(np.arange(30), (50, 1)), features), labels, labels.sum(axis=1)
+    )
     fitted = replace(model.fit(table, params), hybrid=Hybrid(ranker=fit_ranker([window], params)))
     users = np.unique(table["user_id"].to_numpy())
     monkeypatch.setattr(ranking, "CELLS", 120)  # two users
@@ -151,7 +171,9 @@ def test_popularity_is_that_of_the_day_on_which_is_recommended():
     craze = interactions([(f"new{user}", "m059", START + 62 * DAY, 8) for user in range(40)])
     events = pa.concat_tables([table, craze.cast(table.schema)])
     best = [
-        pa.concat_tables(model.score(each, events, np.array(["nobody"], object)))["movie_id"][0].as_py()
+        pa.concat_tables(model.score(each, events, np.array(["nobody"], object)))["movie_id"][
+            0
+        ].as_py()
         for each in (fitted, model.refreshed(fitted, events))
     ]
     assert best[0] != best[1] == "m059"
@@ -160,12 +182,17 @@ def test_popularity_is_that_of_the_day_on_which_is_recommended():
 def test_who_comes_back_to_a_movie_is_not_known_to_before_the_cut():
     rows = [("a", "m1", START, 5), ("b", "m2", START + DAY, 5), ("a", "m1", START + 9 * DAY, 8)]
     early, late = split(interactions([*rows, ("a", "m3", START + 9 * DAY, 8)]), "time", 0.5, 0)
-    assert early["movie_id"].to_pylist() == ["m1", "m2"] and early["value"].to_pylist() == [5.0, 5.0]
+    assert early["movie_id"].to_pylist() == ["m1", "m2"] and early["value"].to_pylist() == [
+        5.0,
+        5.0,
+    ]
     assert late["movie_id"].to_pylist() == ["m3"]
 
 
 def test_the_last_interaction_counts():
-    rows = interactions([("a", "m", START + DAY, 9), ("a", "m", START, 2), ("a", "m", START + DAY, 4)])
+    rows = interactions(
+        [("a", "m", START + DAY, 9), ("a", "m", START, 2), ("a", "m", START + DAY, 4)]
+    )
     kept, dropped = deduplicate(rows)
     assert (kept["value"].to_pylist(), dropped) == ([4.0], 2)
 

@@ -21,8 +21,15 @@ DAY = date(2024, 1, 20)
 PARAMS = PredictParams()
 RECOMMENDATIONS, FEATURES = PREDICTIONS
 PREFERENCES = AGGREGATES[0]
-STRANGER = {"user_id": "stranger", "movie_id": "nowhere", "interaction_type": "like", "value": None, "title": None,
-            "year": None, "genres": None}  # fmt: skip
+STRANGER = {
+    "user_id": "stranger",
+    "movie_id": "nowhere",
+    "interaction_type": "like",
+    "value": None,
+    "title": None,
+    "year": None,
+    "genres": None,
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +46,9 @@ def events():
     rows = world()
     stranger = pa.Table.from_pylist(
         [STRANGER | {"event_time": START, "date": DAY, "split": "train"}],
-        rows.schema.set(rows.schema.get_field_index("event_time"), pa.field("event_time", pa.int64())),
+        rows.schema.set(
+            rows.schema.get_field_index("event_time"), pa.field("event_time", pa.int64())
+        ),
     ).cast(rows.schema)
     rows = pa.concat_tables([rows, stranger])
     count = rows.num_rows
@@ -52,12 +61,21 @@ def events():
 @pytest.fixture(scope="module")
 def preferences(events):
     """By day, user and genre, as build_features leaves them."""
-    counts = Counter((row["date"], row["user_id"], row["genres"] or "unknown") for row in events.to_pylist())
+    counts = Counter(
+        (row["date"], row["user_id"], row["genres"] or "unknown") for row in events.to_pylist()
+    )
     rows = [
-        {"date": day, "user_id": user, "genre": genre, "avg_rating": None, "total_interactions": count,
-         "total_watch_time": 0, "ratings": 0}
+        {
+            "date": day,
+            "user_id": user,
+            "genre": genre,
+            "avg_rating": None,
+            "total_interactions": count,
+            "total_watch_time": 0,
+            "ratings": 0,
+        }
         for (day, user, genre), count in counts.items()
-    ]  # fmt: skip
+    ]
     return pa.Table.from_pylist(rows, PREFERENCES.schema)
 
 
@@ -90,7 +108,9 @@ def test_every_user_has_ranks_without_holes_by_every_algorithm_of_unseen_movies(
         assert [row["rank"] for row in rows] == list(range(1, 21))
         assert len(set(movies)) == 20 and not seen[user] & set(movies)
         scores = [row["score"] for row in rows]
-        assert scores == sorted(scores, reverse=True) and all(row["title"] and row["reason"] for row in rows)
+        assert scores == sorted(scores, reverse=True) and all(
+            row["title"] and row["reason"] for row in rows
+        )
 
 
 def test_who_is_known_by_unknown_movies_alone_gets_what_is_popular_today(built, trained, events):
@@ -116,11 +136,15 @@ def test_features_equal_their_twin(built, events, preferences):
         known = [(-count, genre) for genre, count in genres[user].items() if genre != "unknown"]
         favourite = min(known)[1] if known else None
         assert found[user] == {
-            "date": DAY, "user_id": user,
-            "avg_rating": pytest.approx(sum(ratings) / len(ratings), rel=1e-12) if ratings else None,
-            "total_interactions": len(rows), "total_watch_time": sum(row["watch_time_s"] or 0 for row in rows),
+            "date": DAY,
+            "user_id": user,
+            "avg_rating": pytest.approx(sum(ratings) / len(ratings), rel=1e-12)
+            if ratings
+            else None,
+            "total_interactions": len(rows),
+            "total_watch_time": sum(row["watch_time_s"] or 0 for row in rows),
             "favourite_genre": favourite,
-        }  # fmt: skip
+        }
     assert found["stranger"]["favourite_genre"] is None and found["stranger"]["avg_rating"] is None
 
 
@@ -129,10 +153,14 @@ def test_the_order_of_rows_does_not_change_the_digest(trained, built, events, pr
     shuffled = [table.take(chance.permutation(table.num_rows)) for table in (events, preferences)]
     other = build(trained, *shuffled)
     for table in PREDICTIONS:
-        assert table_digest(built[table.name], table.key) == table_digest(other[table.name], table.key)
+        assert table_digest(built[table.name], table.key) == table_digest(
+            other[table.name], table.key
+        )
 
 
-def test_who_saw_all_gets_nothing_and_who_saw_nearly_all_gets_the_rest(trained, events, preferences):
+def test_who_saw_all_gets_nothing_and_who_saw_nearly_all_gets_the_rest(
+    trained, events, preferences
+):
     ids = trained.scorers.catalogue.ids.tolist()
     first = events.slice(0, 1).to_pylist()[0]
     rows = [
@@ -146,11 +174,17 @@ def test_who_saw_all_gets_nothing_and_who_saw_nearly_all_gets_the_rest(trained, 
         lists[row["user_id"], row["algorithm"]].append((row["rank"], row["movie_id"]))
     assert {user for user, _ in lists} == {"nearly"}
     for rows in lists.values():
-        assert [rank for rank, _ in rows] == [1, 2, 3] and {movie for _, movie in rows} == set(ids[:3])
+        assert [rank for rank, _ in rows] == [1, 2, 3] and {movie for _, movie in rows} == set(
+            ids[:3]
+        )
     assert found[FEATURES.name]["user_id"].to_pylist() == ["all", "nearly"]
 
 
 def test_nobody_is_an_empty_table_of_each_kind(trained, events):
     found = build(trained, events.slice(0, 0), PREFERENCES.schema.empty_table())
-    assert {name: table.num_rows for name, table in found.items()} == {table.name: 0 for table in PREDICTIONS}
-    assert [found[table.name].schema for table in PREDICTIONS] == [table.schema for table in PREDICTIONS]
+    assert {name: table.num_rows for name, table in found.items()} == {
+        table.name: 0 for table in PREDICTIONS
+    }
+    assert [found[table.name].schema for table in PREDICTIONS] == [
+        table.schema for table in PREDICTIONS
+    ]

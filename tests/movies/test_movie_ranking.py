@@ -29,7 +29,9 @@ def test_top_is_the_sorted_row_ties_by_place(seed):
 def test_union_and_contains():
     found = ranking.union([np.array([[3, 1, -1]]), np.array([[1, 5, -1]])])
     assert found[0][found[0] >= 0].tolist() == [1, 3, 5]
-    hits = ranking.contains((np.array([0, 1]), np.array([3, 1])), np.array([[3, 1, -1], [3, 1, -1]]), 6)
+    hits = ranking.contains(
+        (np.array([0, 1]), np.array([3, 1])), np.array([[3, 1, -1], [3, 1, -1]]), 6
+    )
     assert hits.tolist() == [[True, False, False], [False, True, False]]
 
 
@@ -67,7 +69,9 @@ def test_ease_takes_another_inverse():
 def test_the_gpus_inverse_is_the_cpus():
     """The same code on NumPy's arrays: without a GPU this is as near as a test comes."""
     gpus = partial(ease.gpu_inverse, arrays=np)
-    np.testing.assert_allclose(ease.fit(matrix(), 1.0, 12, gpus), ease.fit(matrix(), 1.0, 12), atol=1e-6)
+    np.testing.assert_allclose(
+        ease.fit(matrix(), 1.0, 12, gpus), ease.fit(matrix(), 1.0, 12), atol=1e-6
+    )
     gram = (matrix().T @ matrix()).toarray() + np.eye(12)
     assert (gpus(gram) == gpus(gram).T).all()
 
@@ -95,7 +99,10 @@ def test_walk_is_the_product_of_its_chances():
 
 
 def test_the_strongest_reason_is_that_of_a_loop():
-    history, similarity = matrix(2), np.random.default_rng(3).integers(0, 5, (12, 12)).astype(np.float32)
+    history, similarity = (
+        matrix(2),
+        np.random.default_rng(3).integers(0, 5, (12, 12)).astype(np.float32),
+    )
     history = sp.csr_array(sp.vstack([history, sp.csr_array((1, 12), dtype=np.float32)]))
     places = np.random.default_rng(4).integers(0, 12, (51, 6))
     best, gain = reasons.strongest(history, places, lambda seen, shown: similarity[seen, shown])

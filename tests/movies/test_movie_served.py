@@ -31,7 +31,10 @@ def fitted(halves):
 
 def test_the_report_is_what_was_judged_and_chosen(halves, fitted, tmp_path):
     model.report(fitted, model.judge(fitted, *halves), tmp_path)
-    assert json.loads((tmp_path / "metrics.json").read_text()) == model.judge(fitted, *halves).summary()
+    assert (
+        json.loads((tmp_path / "metrics.json").read_text())
+        == model.judge(fitted, *halves).summary()
+    )
     told = json.loads((tmp_path / "hybrid.json").read_text())
     assert told["kind"] == fitted.hybrid.kind and told["validation"] == fitted.hybrid.figures
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hybrid.json", "metrics.json"]
@@ -45,16 +48,21 @@ def test_parameters_hold_the_section_and_what_was_chosen(halves, fitted):
     assert found["users"] == len(set(halves[0]["user_id"].to_pylist()))
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # of MLflow on itself, and for want of an example
+@pytest.mark.filterwarnings(
+    "ignore::UserWarning"
+)  # of MLflow on itself, and for want of an example
 def test_a_version_of_mlflow_recommends_as_the_model_does(halves, fitted, tmp_path):
     data = tmp_path / "model"
     data.write_bytes(fitted.to_bytes())
     example = model.example(fitted, halves[0])
     assert 0 < len(example) <= 5
     mlflow.pyfunc.save_model(
-        tmp_path / "version", loader_module="jobs.movies.model", data_path=str(data),
-        signature=infer_signature(example), pip_requirements=list(model.REQUIREMENTS),
-    )  # fmt: skip
+        tmp_path / "version",
+        loader_module="jobs.movies.model",
+        data_path=str(data),
+        signature=infer_signature(example),
+        pip_requirements=list(model.REQUIREMENTS),
+    )
     some = halves[0].filter(pa.array(np.isin(halves[0]["user_id"].to_numpy(), ["u000", "u007"])))
     frame = some.select(list(example.columns)).to_pandas()
     frame["event_time"] = frame["event_time"].dt.tz_localize(None)

@@ -69,15 +69,25 @@ def connect(monkeypatch, *addresses):
     monkeypatch.setenv(CONNECTION, json.dumps(connection))
 
 
-def failed(step="publish", error="fraud/publish 2018-07-10: no disk\n  Next: make room", own="fraud", **form):
+def failed(
+    step="publish",
+    error="fraud/publish 2018-07-10: no disk\n  Next: make room",
+    own="fraud",
+    **form,
+):
     """The context of a task that has failed."""
-    task = SimpleNamespace(pipeline=own, dag=SimpleNamespace(tasks=[SimpleNamespace(pipeline="fraud")]))
+    task = SimpleNamespace(
+        pipeline=own, dag=SimpleNamespace(tasks=[SimpleNamespace(pipeline="fraud")])
+    )
     ti = SimpleNamespace(
         dag_id="fraud_scores", task_id=step, try_number=4, log_url="http://airflow/log", task=task
     )
     return {
-        "ti": ti, "dag_run": SimpleNamespace(partition_key=DAY), "params": form, "exception": RuntimeError(error)
-    }  # fmt: skip
+        "ti": ti,
+        "dag_run": SimpleNamespace(partition_key=DAY),
+        "params": form,
+        "exception": RuntimeError(error),
+    }
 
 
 def late(day=DAY, state="running", **conf):
@@ -95,12 +105,17 @@ def late(day=DAY, state="running", **conf):
 def test_an_alert_says_what_failed_what_is_served_and_where_to_read(alerts, connected, serving):
     alerts.report_failure(failed())
     (posted,) = connected.posted
-    assert (posted["title"], posted["type"]) == ("fraud 2018-07-10: publish failed on try 4", "failure")
+    assert (posted["title"], posted["type"]) == (
+        "fraud 2018-07-10: publish failed on try 4",
+        "failure",
+    )
     assert posted["message"].splitlines() == [
-        "fraud/publish 2018-07-10: no disk", "  Next: make room",
+        "fraud/publish 2018-07-10: no disk",
+        "  Next: make room",
         f"Served now: {serving} of 2018-07-10, published 0 min ago, by model 3.",
-        "Log: http://airflow/log", alerts.advice("publish"),
-    ]  # fmt: skip
+        "Log: http://airflow/log",
+        alerts.advice("publish"),
+    ]
 
 
 def test_every_address_of_the_connection_is_told(alerts, webhook, serving, monkeypatch):
@@ -125,7 +140,9 @@ def test_an_address_that_does_not_answer_costs_a_task_seconds_and_never_its_end(
 ):
     limit = 2
     monkeypatch.setattr(notifier, "LIMIT_S", limit)
-    with closing(socket.create_server(("127.0.0.1", 0))) as silent:  # takes the call and says nothing
+    with closing(
+        socket.create_server(("127.0.0.1", 0))
+    ) as silent:  # takes the call and says nothing
         connect(monkeypatch, f"json://127.0.0.1:{silent.getsockname()[1]}/?rto=60")
         since = time.monotonic()
         notifier.send("nightshift_alerts", "title", "text")
@@ -136,17 +153,26 @@ def test_an_address_that_does_not_answer_costs_a_task_seconds_and_never_its_end(
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
-        ({"config": {"path": "json://secret-user:secret-word@127.0.0.1:1/secret-token"}}, "did not answer"),
+        (
+            {"config": {"path": "json://secret-user:secret-word@127.0.0.1:1/secret-token"}},
+            "did not answer",
+        ),
         ({"config": {"path": "nonsense://secret-token"}}, "did not answer"),
         ({"config": "{secret-token"}, "JSONDecodeError"),
         ({}, "KeyError"),
     ],
 )
-def test_a_connection_that_is_wrong_is_said_without_its_secrets(alerts, monkeypatch, caplog, extra, said):
+def test_a_connection_that_is_wrong_is_said_without_its_secrets(
+    alerts, monkeypatch, caplog, extra, said
+):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv(CONNECTION, json.dumps({"conn_type": "apprise", "extra": extra}))
     alerts.send("nightshift_alerts", "title", "text")
-    assert said in caplog.text and "alerts-do-not-arrive" in caplog.text and "secret" not in caplog.text
+    assert (
+        said in caplog.text
+        and "alerts-do-not-arrive" in caplog.text
+        and "secret" not in caplog.text
+    )
 
 
 def test_no_password_leaves_with_an_alert(alerts, connected, serving, caplog):
@@ -158,7 +184,9 @@ def test_no_password_leaves_with_an_alert(alerts, connected, serving, caplog):
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "ALL_PROXY"])
-def test_an_alert_to_this_machine_passes_by_the_proxy_to_others(alerts, connected, monkeypatch, name):
+def test_an_alert_to_this_machine_passes_by_the_proxy_to_others(
+    alerts, connected, monkeypatch, name
+):
     monkeypatch.setenv(name, "http://127.0.0.1:9")
     alerts.send("nightshift_alerts", "title", "text")
     assert [each["title"] for each in connected.wait()] == ["title"]
@@ -190,10 +218,13 @@ def test_the_process_of_an_alert_gets_its_addresses_and_proxies_and_nothing_else
 @pytest.mark.parametrize(
     ("error", "section"),
     [
-        ("fraud.train = 3: wrong\n  Next: mend it\n  Runbook: docs/runbook.md#a-setting-is-wrong", "a-setting-is-wrong"),
+        (
+            "fraud.train = 3: wrong\n  Next: mend it\n  Runbook: docs/runbook.md#a-setting-is-wrong",
+            "a-setting-is-wrong",
+        ),
         ("fraud/train 2018-07-10: no disk\n  Next: make room", "training-failed"),
     ],
-)  # fmt: skip
+)
 def test_an_alert_has_every_part_of_the_error_and_one_link_to_its_section(
     alerts, steps, connected, serving, error, section
 ):
@@ -202,11 +233,15 @@ def test_an_alert_has_every_part_of_the_error_and_one_link_to_its_section(
     alerts.report_failure(context)
     lines = connected.posted[0]["message"].splitlines()
     assert lines[:2] == error.splitlines()[:2]
-    assert [line for line in lines if "Runbook: " in line] == [alerts.advice("train", context["exception"])]
+    assert [line for line in lines if "Runbook: " in line] == [
+        alerts.advice("train", context["exception"])
+    ]
     assert f"docs/runbook.md#{section}" in lines[-1]
 
 
-def test_what_an_error_quotes_from_data_is_plain_text_in_an_alert(alerts, connected, serving, caplog):
+def test_what_an_error_quotes_from_data_is_plain_text_in_an_alert(
+    alerts, connected, serving, caplog
+):
     alerts.report_failure(failed(error="device_type \x1b[2J\u202eevil"))
     assert "device_type \\x1b[2J\\u202eevil" in connected.posted[0]["message"]
     assert "\x1b" not in caplog.text
@@ -222,7 +257,8 @@ def test_a_store_that_is_down_does_not_keep_the_alert_back(alerts, connected, mo
     monkeypatch.setenv(settings.POSTGRES, "postgresql://nobody@127.0.0.1:1/nothing")
     alerts.report_failure(failed())
     assert (
-        "Served now: not known, `nightshift served fraud` did not answer." in connected.posted[0]["message"]
+        "Served now: not known, `nightshift served fraud` did not answer."
+        in connected.posted[0]["message"]
     )
 
 
@@ -254,8 +290,12 @@ def test_a_deadline_says_what_is_late(alerts, connected, serving):
     asyncio.run(alerts.report_late("fraud", late("2018-07-11")))
     (posted,) = connected.posted
     assert posted["title"] == "fraud 2018-07-11: its tables are not served"
-    for words in ("due at 2018-07-11T06:00:00Z", f"Served now: {serving}", "/dags/fraud_scores/runs/a%20run",
-                  "docs/runbook.md#the-day-is-not-served"):  # fmt: skip
+    for words in (
+        "due at 2018-07-11T06:00:00Z",
+        f"Served now: {serving}",
+        "/dags/fraud_scores/runs/a%20run",
+        "docs/runbook.md#the-day-is-not-served",
+    ):
         assert words in posted["message"]
 
 
@@ -270,14 +310,24 @@ def test_a_deadline_says_what_is_late(alerts, connected, serving):
         late("2018-07-11", "failed"),
         late("2018-07-11", "success"),
     ],
-    ids=["served", "a later day is", "by the form", "no day", "only ingested", "failed before", "ended well"],
+    ids=[
+        "served",
+        "a later day is",
+        "by the form",
+        "no day",
+        "only ingested",
+        "failed before",
+        "ended well",
+    ],
 )
 def test_a_deadline_is_silent_when_nothing_is_late(alerts, connected, serving, context):
     asyncio.run(alerts.report_late("fraud", context))
     assert connected.posted == []
 
 
-def test_wrong_parameters_of_alerts_do_not_keep_the_dags_from_being_parsed(alerts, tmp_path, monkeypatch):
+def test_wrong_parameters_of_alerts_do_not_keep_the_dags_from_being_parsed(
+    alerts, tmp_path, monkeypatch
+):
     wrong = tmp_path / "params.yaml"
     monkeypatch.setenv("NIGHTSHIFT_PARAMS", str(wrong))
     assert alerts.known().published_by_hour == 6, "no file at all"

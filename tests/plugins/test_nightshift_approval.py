@@ -24,15 +24,19 @@ NOW = datetime(2018, 7, 11, 3, tzinfo=UTC)
 GATE = {
     "model_digest": "ab" * 32,
     "facts": {
-        "verdict": "promoted", "mode": "enforce", "model_version": "8", "champion_version": "7",
-        "metrics": {"roc_auc": 0.912345, "frauds": 123456}, "champion_metrics": {"roc_auc": 0.9},
+        "verdict": "promoted",
+        "mode": "enforce",
+        "model_version": "8",
+        "champion_version": "7",
+        "metrics": {"roc_auc": 0.912345, "frauds": 123456},
+        "champion_metrics": {"roc_auc": 0.9},
     },
     "checks": [
         equal("gate_checks.rows", 2, 2).as_row(),
         at_least("floor.roc_auc", 0.912345, 0.7).as_row(),
         at_least("slice|age", -0.2, -0.1, "warn", "a | b").as_row(),
     ],
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -42,7 +46,9 @@ def approval(airflow_variables):
 
 @pytest.fixture
 def task(approval):
-    return approval.approve_task("fraud", PromoteParams(approval="manual", timeout_hours=2, default="Reject"))
+    return approval.approve_task(
+        "fraud", PromoteParams(approval="manual", timeout_hours=2, default="Reject")
+    )
 
 
 def context(run=RUN, **left):
@@ -54,7 +60,12 @@ def context(run=RUN, **left):
 
 def response(option, user="oncall", **given):
     who = user and {"id": user, "name": user}
-    return {"chosen_options": [option], "params_input": given, "responded_at": NOW, "responded_by_user": who}
+    return {
+        "chosen_options": [option],
+        "params_input": given,
+        "responded_at": NOW,
+        "responded_by_user": who,
+    }
 
 
 @pytest.fixture
@@ -66,10 +77,17 @@ def waiting(services, serving_db, redis_url, approval, monkeypatch, tmp_path):
     section = params.section(place.home / "params.yaml", "fraud", "gate", params.GateParams)
     place.lake.commit(
         Manifest(
-            pipeline="fraud", step="gate", date=DAY, attempt="a", params_digest=section.digest, code_version="c",
-            started=NOW, ended=NOW, **GATE,
+            pipeline="fraud",
+            step="gate",
+            date=DAY,
+            attempt="a",
+            params_digest=section.digest,
+            code_version="c",
+            started=NOW,
+            ended=NOW,
+            **GATE,
         )
-    )  # fmt: skip
+    )
     for name, value in place.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(approval, "show", lambda task, _: question_of(task))
@@ -89,7 +107,12 @@ def ask(task, run=RUN):
 
 def test_an_answer_is_a_persons_and_promote_reads_it_from_the_record_alone(task, waiting):
     ask(task)
-    assert waiting.manifest("approve").facts == {"answer": "asked", "by": "", "comment": "", "dag_run": RUN}
+    assert waiting.manifest("approve").facts == {
+        "answer": "asked",
+        "by": "",
+        "comment": "",
+        "dag_run": RUN,
+    }
     assert waiting.manifest("gate").model_digest in task.body
     comment = "--answer=declined; $(id)"
     given = task.execute_complete(context(), response("Approve", comment=comment))
@@ -109,8 +132,10 @@ def test_an_answer_is_a_persons_and_promote_reads_it_from_the_record_alone(task,
 def test_silence_is_nobodys_answer(task, waiting, event, answer, by):
     ask(task)
     assert task.execute_complete(context(), event | {"params_input": {"comment": None}}) == {
-        "answer": answer, "by": by, "comment": "",
-    }  # fmt: skip
+        "answer": answer,
+        "by": by,
+        "comment": "",
+    }
 
 
 @pytest.mark.parametrize(
@@ -123,13 +148,17 @@ def test_silence_is_nobodys_answer(task, waiting, event, answer, by):
     ],
     ids=["another challenger", "no challenger", "former approvers", "anybody"],
 )
-def test_a_question_that_airflow_kept_from_before_is_not_asked(approval, monkeypatch, approvers, stale):
+def test_a_question_that_airflow_kept_from_before_is_not_asked(
+    approval, monkeypatch, approvers, stale
+):
     monkeypatch.setattr(approval, "show", lambda task, _: question_of(task, **stale))
     task = approval.approve_task("fraud", PromoteParams(approval="manual", approvers=approvers))
     task.body = approval.question(GATE, "")
     with pytest.raises(approval.MendFirst) as refused:
         task._ask(context(), GATE["model_digest"])
-    assert f"trigger a new run of {DAY}, which asks afresh; or answer in a shell" in refused.value.text
+    assert (
+        f"trigger a new run of {DAY}, which asks afresh; or answer in a shell" in refused.value.text
+    )
 
 
 def test_only_approvers_are_asked_and_only_their_answers_count(approval, waiting):
@@ -150,7 +179,13 @@ def test_nobody_is_asked_about_a_rejected_challenger_whatever_an_xcom_says(task,
     assert task.execute(context(gate={"verdict": "promoted"})) is None
 
 
-FORGED = {"answer": "approved", "by": "admin", "pipeline": "movies", "verdict": "promoted", "dry_run": "no"}
+FORGED = {
+    "answer": "approved",
+    "by": "admin",
+    "pipeline": "movies",
+    "verdict": "promoted",
+    "dry_run": "no",
+}
 
 
 @pytest.mark.parametrize("step", [*NIGHTLY, "freshness", "housekeeping"])
@@ -171,7 +206,11 @@ def test_no_key_of_an_xcom_becomes_an_option_of_any_step(airflow_variables, step
 
 def test_every_operator_of_a_step_is_among_those(airflow_variables):
     files = (PROJECT / "plugins").glob("*.py")
-    heirs = {name for file in files for name in re.findall(r"class (\w+)\(StepOperator", file.read_text())}
+    heirs = {
+        name
+        for file in files
+        for name in re.findall(r"class (\w+)\(StepOperator", file.read_text())
+    }
     assert heirs == {"PromoteOperator", "RetrainOperator", "HousekeepingOperator"}
 
 

@@ -10,7 +10,10 @@ import pytest
 
 def run_of(key=None, asked=None):
     """As much of a task's context as names the day."""
-    return {"dag_run": SimpleNamespace(partition_key=key), "params": {"date": asked, "steps": "night"}}
+    return {
+        "dag_run": SimpleNamespace(partition_key=key),
+        "params": {"date": asked, "steps": "night"},
+    }
 
 
 def refusal(dates, context):
@@ -42,8 +45,17 @@ def test_no_day_is_refused(dates):
 
 
 @pytest.mark.parametrize(
-    "text", ["yesterday", "2018-02-30", "10.07.2018", "20180710", "2018-W28-2", "2018-7-10", "2018-07-10T00:00:00"]
-)  # fmt: skip
+    "text",
+    [
+        "yesterday",
+        "2018-02-30",
+        "10.07.2018",
+        "20180710",
+        "2018-W28-2",
+        "2018-7-10",
+        "2018-07-10T00:00:00",
+    ],
+)
 def test_garbage_is_refused_and_so_is_another_way_to_write_a_day(dates, text):
     assert f"{text!r} is no day" in refusal(dates, run_of(text))
     assert f"{text!r} is no day" in refusal(dates, run_of(None, text))
@@ -51,7 +63,9 @@ def test_garbage_is_refused_and_so_is_another_way_to_write_a_day(dates, text):
 
 @pytest.mark.parametrize("ahead", [0, 1, 365])
 def test_a_day_that_is_not_over_is_refused(dates, ahead):
-    assert "not over yet" in refusal(dates, run_of(str(datetime.now(UTC).date() + timedelta(days=ahead))))
+    assert "not over yet" in refusal(
+        dates, run_of(str(datetime.now(UTC).date() + timedelta(days=ahead)))
+    )
 
 
 def test_yesterday_is_a_day(dates):

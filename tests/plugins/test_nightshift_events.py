@@ -24,9 +24,11 @@ def emitted(events):
     def run(step, key=DAY, form=None, **more):
         task = SimpleNamespace(outlets=events.outlets("fraud", step))
         context = {
-            "ti": SimpleNamespace(task=task), "dag_run": SimpleNamespace(partition_key=key), "params": {"date": form},
+            "ti": SimpleNamespace(task=task),
+            "dag_run": SimpleNamespace(partition_key=key),
+            "params": {"date": form},
             "outlet_events": OutletEventAccessors(),
-        }  # fmt: skip
+        }
         events.emit("fraud", step, context, LEFT | more)
         found = {}
         for asset in task.outlets:
@@ -65,7 +67,10 @@ def test_the_day_of_the_form_is_the_partition_key_too(emitted):
     ("step", "more"),
     [
         ("promote", {"verdict": "rejected", "promoted": False}),
-        ("promote", {"verdict": "promoted", "promoted": False}),  # a rollback of the same date outranks it
+        (
+            "promote",
+            {"verdict": "promoted", "promoted": False},
+        ),  # a rollback of the same date outranks it
         (
             "publish",
             {"version": "20180710-x", "served_version": "20180711-y"},
@@ -82,5 +87,7 @@ def test_a_step_that_says_nothing_leaves_the_dags_own_task_as_it_is(events):
     """The next try, and the other runs, still have the outlet."""
     shared = events.outlets("fraud", "promote")
     task = SimpleNamespace(outlets=shared)
-    events.emit("fraud", "promote", {"ti": SimpleNamespace(task=task)}, LEFT | {"verdict": "rejected"})
+    events.emit(
+        "fraud", "promote", {"ti": SimpleNamespace(task=task)}, LEFT | {"verdict": "rejected"}
+    )
     assert task.outlets == [] and len(shared) == 1

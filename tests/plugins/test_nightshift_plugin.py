@@ -27,7 +27,9 @@ time.sleep(120)
 
 def test_what_a_component_forks_dies_with_it_and_what_that_forks_too(component_environment):
     command = [sys.executable, "-c", COMPONENT]
-    with subprocess.Popen(command, env=component_environment, stdout=subprocess.PIPE, text=True) as component:
+    with subprocess.Popen(
+        command, env=component_environment, stdout=subprocess.PIPE, text=True
+    ) as component:
         said = (line for line in component.stdout if line.startswith("pid "))
         pids = [int(next(said).split()[1]) for _ in range(3)]
         forked = [pid for pid in pids if pid != component.pid]

@@ -8,7 +8,14 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-FORM = {"pipeline": "fraud", "what": "both", "to": None, "reason": "bad", "date": None, "dry_run": True}
+FORM = {
+    "pipeline": "fraud",
+    "what": "both",
+    "to": None,
+    "reason": "bad",
+    "date": None,
+    "dry_run": True,
+}
 
 
 @pytest.fixture
@@ -22,7 +29,9 @@ def commands(rollback, monkeypatch):
 
     def run(context):
         ran = []
-        monkeypatch.setattr(rollback.RollbackOperator, "command", lambda self, run, words: ran.append(words))
+        monkeypatch.setattr(
+            rollback.RollbackOperator, "command", lambda self, run, words: ran.append(words)
+        )
         rollback.rollback().execute(context)
         return ran
 
@@ -37,16 +46,24 @@ def context(user="oncall", key=None, **form):
 def test_the_form_becomes_words_of_a_command_and_what_is_served_is_said_last(commands):
     assert commands(context(to="7", what="model", dry_run=False)) == [
         [
-            "rollback", "fraud", "--what", "model", "--to=7", "--reason=bad", "--by=oncall",
+            "rollback",
+            "fraud",
+            "--what",
+            "model",
+            "--to=7",
+            "--reason=bad",
+            "--by=oncall",
             "--no-dry-run",
         ],
         ["served", "fraud"],
-    ]  # fmt: skip
+    ]
 
 
 def test_a_dry_run_says_so_and_an_unknown_user_is_airflow(commands):
     words, _ = commands(context(user=None))
-    assert words[-2:] == ["--by=airflow", "--dry-run"] and not any(word.startswith("--to") for word in words)
+    assert words[-2:] == ["--by=airflow", "--dry-run"] and not any(
+        word.startswith("--to") for word in words
+    )
 
 
 @pytest.mark.parametrize("reason", ["--dry-run", "-x", "$(id); `id`", "two\nlines"])
@@ -63,7 +80,9 @@ def test_a_reason_is_one_word_whatever_is_in_it(commands, reason):
         ({"key": "2018-07-03"}, ["--date", "2018-07-03"]),
     ],
 )
-def test_the_day_is_that_of_the_form_else_the_command_takes_that_of_the_newest_night(commands, given, said):
+def test_the_day_is_that_of_the_form_else_the_command_takes_that_of_the_newest_night(
+    commands, given, said
+):
     words, _ = commands(context(**given))
     assert words[2 : words.index("--what")] == said
 

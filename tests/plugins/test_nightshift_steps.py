@@ -35,8 +35,18 @@ step_task("fraud", "extract")._run(date.fromisoformat("{DAY}"), Path(sys.argv[1]
 """
 
 
-@pytest.mark.parametrize(("code", "name"), [(65, "MendFirst"), (78, "MendFirst"), (75, "StepFailed"), (1, "StepFailed"),
-                                            (-9, "StepFailed"), (-15, "StepFailed"), (137, "StepFailed")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (65, "MendFirst"),
+        (78, "MendFirst"),
+        (75, "StepFailed"),
+        (1, "StepFailed"),
+        (-9, "StepFailed"),
+        (-15, "StepFailed"),
+        (137, "StepFailed"),
+    ],
+)
 def test_the_exit_code_says_whether_trying_again_may_help(steps, code, name):
     assert type(steps.failure("fraud/extract", code, deque())).__name__ == name
 
@@ -51,10 +61,18 @@ def test_only_what_must_be_mended_is_not_tried_again(steps):
 
 
 def test_a_failure_has_the_words_of_the_last_error(steps):
-    log = ["reading\n", "error: the first\n", "trying again\n", "error: no disk\n", "  Next: make room\n"]
+    log = [
+        "reading\n",
+        "error: the first\n",
+        "trying again\n",
+        "error: no disk\n",
+        "  Next: make room\n",
+    ]
     failed = steps.failure("fraud/extract", 75, deque(log))
     assert failed.text == "no disk\n  Next: make room"
-    assert str(failed) == "no disk", "Airflow shows the exception too: its words are not to be there twice"
+    assert str(failed) == "no disk", (
+        "Airflow shows the exception too: its words are not to be there twice"
+    )
 
 
 def test_a_failure_without_words_has_the_end_of_the_log(steps):
@@ -78,8 +96,15 @@ def test_no_password_of_a_step_is_in_its_failure(steps):
 
 
 def test_a_step_gets_the_environment_without_what_is_airflows(steps):
-    theirs = {"AIRFLOW_HOME": "x", "AIRFLOW__CORE__FERNET_KEY": "x", "AIRFLOW_CTX_DAG_ID": "x", "_AIRFLOW_Y": "x",
-              "NIGHTSHIFT_AIRFLOW_DB": "x", "NIGHTSHIFT_AIRFLOW_DSN": "x", "NIGHTSHIFT_AIRFLOW_JWT_SECRET": "x"}  # fmt: skip
+    theirs = {
+        "AIRFLOW_HOME": "x",
+        "AIRFLOW__CORE__FERNET_KEY": "x",
+        "AIRFLOW_CTX_DAG_ID": "x",
+        "_AIRFLOW_Y": "x",
+        "NIGHTSHIFT_AIRFLOW_DB": "x",
+        "NIGHTSHIFT_AIRFLOW_DSN": "x",
+        "NIGHTSHIFT_AIRFLOW_JWT_SECRET": "x",
+    }
     ours = {
         "PATH": "/bin",
         "NIGHTSHIFT_HOME": "h",
@@ -141,10 +166,14 @@ def test_the_error_is_logged_once_last_and_as_an_error(steps, logged):
 
 
 @pytest.mark.parametrize("more", [0, 3, 50])
-def test_no_line_of_a_step_is_lost_and_only_an_error_that_may_be_the_last_is_held_back(steps, logged, more):
+def test_no_line_of_a_step_is_lost_and_only_an_error_that_may_be_the_last_is_held_back(
+    steps, logged, more
+):
     own = ["error: a library's own", *(f"line {n}" for n in range(more))]
     last = ["error: the last", "  Next: go on"]
-    _, held = steps.CommandOperator(task_id="x")._follow(f"{line}\n" for line in ["reading", *own, *last])
+    _, held = steps.CommandOperator(task_id="x")._follow(
+        f"{line}\n" for line in ["reading", *own, *last]
+    )
     assert logged() == [("info", line) for line in ["reading", *own]]
     assert held == last
 
@@ -165,7 +194,9 @@ def waiting(services):
 
         def sessions():
             with session.cursor() as cursor:
-                query = "SELECT count(*) FROM pg_stat_activity WHERE starts_with(application_name, %s)"
+                query = (
+                    "SELECT count(*) FROM pg_stat_activity WHERE starts_with(application_name, %s)"
+                )
                 cursor.execute(query, (f"fraud/extract {DAY}",))
                 return cursor.fetchone()[0]
 
@@ -216,18 +247,24 @@ def test_a_task_that_is_ended_ends_its_step(steps, waiting, tmp_path):
 
 def children(pid):
     """The processes that the process started."""
-    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir()
-            for child in (task / "children").read_text().split()]  # fmt: skip
+    return [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
 
 
 @pytest.mark.parametrize(
     ("step", "run_type", "force", "option"),
     [
-        ("extract", "scheduled", False, ("--force",)), ("extract", "manual", False, ()),
-        ("extract", "manual", True, ("--force",)), ("extract", "backfill", False, ()),
-        ("extract", "backfill", True, ("--force",)), ("validate", "scheduled", True, ()),
+        ("extract", "scheduled", False, ("--force",)),
+        ("extract", "manual", False, ()),
+        ("extract", "manual", True, ("--force",)),
+        ("extract", "backfill", False, ()),
+        ("extract", "backfill", True, ("--force",)),
+        ("validate", "scheduled", True, ()),
     ],
-)  # fmt: skip
+)
 def test_only_a_day_by_hand_can_be_mistyped(steps, step, run_type, force, option):
     context = {"dag_run": SimpleNamespace(run_type=run_type), "params": {"force": force}}
     assert steps.forced(step, context) == option

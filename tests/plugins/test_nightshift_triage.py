@@ -34,7 +34,9 @@ def server():
 
     async def get(path):
         transport = httpx.ASGITransport(host)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8080") as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost:8080"
+        ) as client:
             return await client.get(path)
 
     return lambda path: asyncio.run(get(path))
@@ -90,10 +92,22 @@ def test_links_between_the_pages_lead_somewhere(server):
         assert server(str(shown.url.join(target))).status_code == 200, target
 
 
-@pytest.mark.parametrize("path", [
-    "params.yaml", "airflow.cfg", ".nightshift/endpoints.json", "docs/../params.yaml", "docs/%2e%2e/params.yaml", "/etc/passwd",
-    "docs/generate.py", "docs", "", "docs/none.md", ".nightshift/lake/fraud/models/x.card.md",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "params.yaml",
+        "airflow.cfg",
+        ".nightshift/endpoints.json",
+        "docs/../params.yaml",
+        "docs/%2e%2e/params.yaml",
+        "/etc/passwd",
+        "docs/generate.py",
+        "docs",
+        "",
+        "docs/none.md",
+        ".nightshift/lake/fraud/models/x.card.md",
+    ],
+)
 def test_nothing_but_documentation_is_served(server, path):
     assert server(f"{PREFIX}/{path}").status_code == 404
 
@@ -116,20 +130,29 @@ def test_the_error_chooses_the_section_whichever_task_met_it(steps, error, secti
     assert f"{PAGE}#{section}" in failed.text or not section
 
 
-@pytest.mark.parametrize(("code", "section"), [
-    (-9, "a-task-was-killed-or-ran-out-of-memory"), (78, "a-setting-is-wrong"), (1, ""),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("code", "section"),
+    [
+        (-9, "a-task-was-killed-or-ran-out-of-memory"),
+        (78, "a-setting-is-wrong"),
+        (1, ""),
+    ],
+)
 def test_an_end_without_words_has_a_section_too(steps, code, section):
     assert steps.failure("fraud/train", code, deque()).section == section
 
 
 def test_a_day_that_is_not_over_and_a_time_limit_have_their_sections(dates):
-    assert sections("extract", dates.NoDay("x")) == ("a-run-names-no-day-or-a-day-that-is-not-over",)
+    assert sections("extract", dates.NoDay("x")) == (
+        "a-run-names-no-day-or-a-day-that-is-not-over",
+    )
     assert sections("train", AirflowTaskTimeout()) == ("a-task-was-killed-or-ran-out-of-memory",)
 
 
 def test_every_section_that_the_code_names_is_there():
     files = [*(PROJECT / "jobs").rglob("*.py"), *(PROJECT / "plugins").glob("*.py")]
-    given = re.compile(r'(?:section|_SECTION|_DAMAGED|_COLUMNS) ?= ?"([\w-]+)"|runbook\.md#([a-z-]+)')
+    given = re.compile(
+        r'(?:section|_SECTION|_DAMAGED|_COLUMNS) ?= ?"([\w-]+)"|runbook\.md#([a-z-]+)'
+    )
     named = {one or other for file in files for one, other in given.findall(file.read_text())}
     assert len(named) > 10 and named <= headings(), named - headings()

@@ -19,9 +19,11 @@ from cluster_double import Cluster
 
 NAMESPACE = "nightshift-jobs"
 SECURITY = {
-    "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
     "seccompProfile": {"type": "RuntimeDefault"},
-}  # fmt: skip
+}
 HANDLER = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (print('told', flush=True), sys.exit(7)))"
 
 
@@ -50,13 +52,18 @@ def manifest(script="true", name="step", labels=None, **more):
     """A pod that runs a shell's script; `more` is of its container, a key `spec` of the pod."""
     spec, container_name = more.pop("spec", {}), more.pop("container", "base")
     container = {
-        "name": container_name, "image": "training:1.0", "command": ["sh", "-c", script], "securityContext": SECURITY,
+        "name": container_name,
+        "image": "training:1.0",
+        "command": ["sh", "-c", script],
+        "securityContext": SECURITY,
         "terminationMessagePolicy": "FallbackToLogsOnError",
-    }  # fmt: skip
+    }
     return {
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels or {}},
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": labels or {}},
         "spec": {"restartPolicy": "Never", "containers": [container | more]} | spec,
-    }  # fmt: skip
+    }
 
 
 def python(script, **more):
@@ -107,9 +114,15 @@ def names(api, selector="", fields=""):
 
 
 def test_a_pod_goes_its_way_and_its_command_truly_runs(cluster, api, tmp_path, go):
-    created = api.create_namespaced_pod(NAMESPACE, manifest(f"echo done > here; {WAIT}", labels={"a": "b"}))
+    created = api.create_namespaced_pod(
+        NAMESPACE, manifest(f"echo done > here; {WAIT}", labels={"a": "b"})
+    )
     assert (created.status.phase, created.metadata.labels) == ("Pending", {"a": "b"})
-    assert created.metadata.uid and created.metadata.creation_timestamp and created.metadata.resource_version
+    assert (
+        created.metadata.uid
+        and created.metadata.creation_timestamp
+        and created.metadata.resource_version
+    )
     cluster.pods[0].await_phase("Running")
     assert read(api).status.container_statuses[0].state.running.started_at
     go()
@@ -146,26 +159,41 @@ def test_the_environment_is_the_images_and_the_pods_and_nothing_else(cluster, ap
     env = [
         {"name": "OWN", "value": "$(URL)/x $$(URL) $(UNKNOWN)"},
         {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "stores", "key": "PASSWORD"}}},
-        {"name": "NONE", "valueFrom": {"configMapKeyRef": {"name": "gone", "key": "k", "optional": True}}},
+        {
+            "name": "NONE",
+            "valueFrom": {"configMapKeyRef": {"name": "gone", "key": "k", "optional": True}},
+        },
         {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": "LABEL", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['a.b/c']"}}},
     ]
-    sources = [{"configMapRef": {"name": "endpoints"}}, {"secretRef": {"name": "stores"}, "prefix": "S_"}]
+    sources = [
+        {"configMapRef": {"name": "endpoints"}},
+        {"secretRef": {"name": "stores"}, "prefix": "S_"},
+    ]
     code = "import os, json; print(json.dumps(dict(os.environ)))"
     command = [sys.executable, "-c", code, "$(POD)"]
     body = manifest(labels={"a.b/c": "d"}, command=command, env=env, envFrom=sources)
     found = json.loads(run(cluster, api, body, "Succeeded").log)
     found.pop("LC_CTYPE", None)  # Python's own
     assert found == {
-        "PATH": "/usr/bin:/bin", "IMAGE": "yes", "URL": "http://store", "SHARED": "map", "S_PASSWORD": "p",
-        "S_SHARED": "secret", "OWN": "http://store/x $(URL) $(UNKNOWN)", "KEY": "p", "POD": "step", "LABEL": "d",
-    }  # fmt: skip
+        "PATH": "/usr/bin:/bin",
+        "IMAGE": "yes",
+        "URL": "http://store",
+        "SHARED": "map",
+        "S_PASSWORD": "p",
+        "S_SHARED": "secret",
+        "OWN": "http://store/x $(URL) $(UNKNOWN)",
+        "KEY": "p",
+        "POD": "step",
+        "LABEL": "d",
+    }
 
 
 def test_a_container_without_a_command_runs_the_images(tmp_path):
     with Cluster({"PATH": "/usr/bin:/bin"}, tmp_path, entrypoint=["echo", "train"]) as cluster:
         cluster.create(
-            manifest(command=None, args=["--date", "$(DAY)"], env=[{"name": "DAY", "value": "5"}]), False
+            manifest(command=None, args=["--date", "$(DAY)"], env=[{"name": "DAY", "value": "5"}]),
+            False,
         )
         cluster.pods[0].await_phase("Succeeded")
         assert cluster.pods[0].log == "train --date 5\n"
@@ -233,7 +261,10 @@ def test_a_pod_that_is_wrong_is_refused(cluster, api, change, code, message):
 
 @pytest.mark.parametrize("name", ["Step", "step_1", "a" * 254, "-a"])
 def test_a_name_is_a_subdomain(api, name):
-    assert refused(api.create_namespaced_pod, NAMESPACE, manifest(name=name))[:2] == (422, "Invalid")
+    assert refused(api.create_namespaced_pod, NAMESPACE, manifest(name=name))[:2] == (
+        422,
+        "Invalid",
+    )
 
 
 def test_a_name_is_there_once_and_unknown_ones_are_not_found(cluster, api):
@@ -248,7 +279,9 @@ def test_a_dry_run_checks_and_creates_nothing(cluster, api):
         api.create_namespaced_pod(NAMESPACE, manifest(), dry_run="All").spec.scheduler_name
         == "default-scheduler"
     )
-    assert refused(api.create_namespaced_pod, NAMESPACE, manifest(name="A"), dry_run="All")[0] == 422
+    assert (
+        refused(api.create_namespaced_pod, NAMESPACE, manifest(name="A"), dry_run="All")[0] == 422
+    )
     assert (cluster.pods, names(api)) == ([], [])
 
 
@@ -282,7 +315,10 @@ def test_a_pod_may_meet_the_standard_as_a_whole_but_not_use_the_host(cluster, ap
     own = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     run(cluster, api, manifest(securityContext=own, spec={"securityContext": of_pod}), "Succeeded")
     host = {"volumes": [{"name": "host", "hostPath": {"path": "/"}}]}
-    assert "hostPath" in refused(api.create_namespaced_pod, NAMESPACE, manifest(name="other", spec=host))[2]
+    assert (
+        "hostPath"
+        in refused(api.create_namespaced_pod, NAMESPACE, manifest(name="other", spec=host))[2]
+    )
 
 
 def test_a_namespace_may_be_unrestricted(tmp_path):
@@ -309,7 +345,11 @@ def test_a_namespace_may_be_unrestricted(tmp_path):
     ],
 )
 def test_labels_select(cluster, api, selector, found):
-    for name, labels in {"one": {"day": "1"}, "two": {"day": "2"}, "three": {"app": "score"}}.items():
+    for name, labels in {
+        "one": {"day": "1"},
+        "two": {"day": "2"},
+        "three": {"app": "score"},
+    }.items():
         run(cluster, api, manifest(name=name, labels={"app": "train"} | labels))
     assert names(api, selector) == found
 
@@ -328,7 +368,12 @@ def test_a_selector_that_cannot_be_read_is_refused(api, wrong):
 
 def test_labels_and_annotations_are_merged(cluster, api):
     before = read(api, run(cluster, api, manifest(labels={"a": "1", "b": "2"})).name)
-    patch = {"metadata": {"labels": {"a": None, "already_checked": "True"}, "annotations": {"said": "x y"}}}
+    patch = {
+        "metadata": {
+            "labels": {"a": None, "already_checked": "True"},
+            "annotations": {"said": "x y"},
+        }
+    }
     after = api.patch_namespaced_pod("step", NAMESPACE, patch)
     assert after.metadata.labels == cluster.pods[0].labels == {"b": "2", "already_checked": "True"}
     assert after.metadata.annotations == {"said": "x y"}
@@ -395,7 +440,11 @@ def test_a_watch_from_a_version_shows_what_came_after_it_until_its_time_is_up(cl
 
 def log(api, name="step", **more):
     """The words; not decoded by the client, which makes b'...' of a log (kubernetes-client/python#2596)."""
-    return api.read_namespaced_pod_log(name, NAMESPACE, _preload_content=False, **more).data.decode().split()
+    return (
+        api.read_namespaced_pod_log(name, NAMESPACE, _preload_content=False, **more)
+        .data.decode()
+        .split()
+    )
 
 
 def follow(api, name="step", **more):
@@ -424,19 +473,27 @@ def test_a_log_is_read_from_a_time_on_or_from_its_end(cluster, api):
     assert log(api, since_seconds=math.ceil(age + 0.3)) == list("456")
     stamp = log(api, timestamps=True, tail_lines=1)[0]
     answer = api.api_client.call_api(
-        f"/api/v1/namespaces/{NAMESPACE}/pods/step/log", "GET", query_params=[("sinceTime", stamp)],
-        auth_settings=["BearerToken"], _preload_content=False,
-    )  # fmt: skip
+        f"/api/v1/namespaces/{NAMESPACE}/pods/step/log",
+        "GET",
+        query_params=[("sinceTime", stamp)],
+        auth_settings=["BearerToken"],
+        _preload_content=False,
+    )
     assert answer.data.split() == [b"6"]
 
 
 def test_a_pod_that_has_not_started_has_no_log_yet(cluster, api):
     cluster.on_create(lambda pod: pod.image_pull_backoff("manifest unknown"))
     api.create_namespaced_pod(NAMESPACE, manifest())
-    cluster.pods[0].wait_for(lambda: "BackOff" in reasons(api) and waiting(api).reason == "ImagePullBackOff")
+    cluster.pods[0].wait_for(
+        lambda: "BackOff" in reasons(api) and waiting(api).reason == "ImagePullBackOff"
+    )
     said = 'container "base" in pod "step" is waiting to start: trying and failing to pull image'
     assert refused(api.read_namespaced_pod_log, "step", NAMESPACE) == (400, "BadRequest", said)
-    assert "not valid for pod" in refused(api.read_namespaced_pod_log, "step", NAMESPACE, container="x")[2]
+    assert (
+        "not valid for pod"
+        in refused(api.read_namespaced_pod_log, "step", NAMESPACE, container="x")[2]
+    )
 
 
 def test_a_log_that_is_cut_off_can_be_read_on(cluster, api, go):
@@ -475,8 +532,12 @@ def test_who_does_not_listen_is_killed_after_the_grace_period(cluster, api):
     pod = run(cluster, api, manifest("sleep 60"), "Running")
     api.delete_namespaced_pod("step", NAMESPACE)
     time.sleep(0.2)
-    assert pod.exists and pod.process.poll() is None  # a first process without a handler is deaf to SIGTERM
-    api.delete_namespaced_pod("step", NAMESPACE, body=client.V1DeleteOptions(grace_period_seconds=1))
+    assert (
+        pod.exists and pod.process.poll() is None
+    )  # a first process without a handler is deaf to SIGTERM
+    api.delete_namespaced_pod(
+        "step", NAMESPACE, body=client.V1DeleteOptions(grace_period_seconds=1)
+    )
     pod.await_gone()
     assert pod.process.returncode == -signal.SIGKILL
 
@@ -517,10 +578,15 @@ def test_an_evicted_pod_has_failed_and_says_why(cluster, api, when):
         cluster.on_create(lambda pod: pod.evict("the node was low on memory"))
         pod = run(cluster, api, manifest("sleep 60"), "Failed")
     else:
-        (pod := run(cluster, api, manifest("sleep 60"), "Running")).evict("the node was low on memory")
+        (pod := run(cluster, api, manifest("sleep 60"), "Running")).evict(
+            "the node was low on memory"
+        )
         pod.await_phase("Failed")
         assert terminated(api).exit_code == 137
-    assert (read(api).status.reason, read(api).status.message) == ("Evicted", "the node was low on memory")
+    assert (read(api).status.reason, read(api).status.message) == (
+        "Evicted",
+        "the node was low on memory",
+    )
     assert "Evicted" in reasons(api)
 
 

@@ -12,7 +12,8 @@ from nights import DAY
 
 # Each takes seconds; one of a kind is enough beside other tests.
 MORE = [
-    pytest.param(state, marks=pytest.mark.kubernetes) for state in ("running", "deferred", "queued", None)
+    pytest.param(state, marks=pytest.mark.kubernetes)
+    for state in ("running", "deferred", "queued", None)
 ]
 GONE = [pytest.param(states, marks=pytest.mark.kubernetes) for states in ({"train": "success"}, {})]
 
@@ -29,7 +30,11 @@ def sweep(pods, cluster):
         ti = SimpleNamespace(
             get_task_states=lambda dag_id, run_ids: {each: states for each in run_ids if states}
         )
-        context = {"ti": ti, "params": {"dry_run": dry_run}, "dag_run": SimpleNamespace(run_type="manual")}
+        context = {
+            "ti": ti,
+            "params": {"dry_run": dry_run},
+            "dag_run": SimpleNamespace(run_type="manual"),
+        }
         return orphans.OrphanPods.execute.__wrapped__(
             orphans.OrphanPods(task_id="orphan_pods", known=known), context
         )

@@ -15,18 +15,35 @@ def ends(airflow_variables):
 
 
 def pod(reason=None, message=None, state=None, condition=None):
-    statuses = [k8s.V1ContainerStatus(
-        image="i", image_id="", name="base", ready=False, restart_count=0, state=k8s.V1ContainerState(terminated=state)
-    )] if state else None  # fmt: skip
-    told = k8s.V1PodCondition(type="DisruptionTarget", status="True", reason=condition, message="of the node")
+    statuses = (
+        [
+            k8s.V1ContainerStatus(
+                image="i",
+                image_id="",
+                name="base",
+                ready=False,
+                restart_count=0,
+                state=k8s.V1ContainerState(terminated=state),
+            )
+        ]
+        if state
+        else None
+    )
+    told = k8s.V1PodCondition(
+        type="DisruptionTarget", status="True", reason=condition, message="of the node"
+    )
     limits = k8s.V1ResourceRequirements(limits={"memory": "16Gi"})
     return k8s.V1Pod(
         metadata=k8s.V1ObjectMeta(name="fraud-train-2018-07-10-0123456789ab"),
         spec=k8s.V1PodSpec(containers=[k8s.V1Container(name="base", resources=limits)]),
         status=k8s.V1PodStatus(
-            phase="Failed", reason=reason, message=message, container_statuses=statuses, conditions=[told] if condition else None
+            phase="Failed",
+            reason=reason,
+            message=message,
+            container_statuses=statuses,
+            conditions=[told] if condition else None,
         ),
-    )  # fmt: skip
+    )
 
 
 def ended(code, reason="Error", message=None):
@@ -36,19 +53,59 @@ def ended(code, reason="Error", message=None):
 @pytest.mark.parametrize(
     ("found", "tail", "said", "kind"),
     [
-        (pod(state=ended(137, "OOMKilled")), "", ("out of memory (limit 16Gi)", "raise the memory"), "StepFailed"),
-        (pod("Evicted", "low on disk"), "", ("evicted from its node: low on disk", "checkpoint"), "StepFailed"),
-        (pod("DeadlineExceeded", "too long"), "", ("ran longer than it may: too long",), "StepFailed"),
-        (pod("Terminated", "imminent node shutdown", ended(137)), "", ("with its node", "imminent node shutdown"), "StepFailed"),
-        (pod(state=ended(143), condition="TerminationByKubelet"), "", ("TerminationByKubelet: of the node",), "StepFailed"),
+        (
+            pod(state=ended(137, "OOMKilled")),
+            "",
+            ("out of memory (limit 16Gi)", "raise the memory"),
+            "StepFailed",
+        ),
+        (
+            pod("Evicted", "low on disk"),
+            "",
+            ("evicted from its node: low on disk", "checkpoint"),
+            "StepFailed",
+        ),
+        (
+            pod("DeadlineExceeded", "too long"),
+            "",
+            ("ran longer than it may: too long",),
+            "StepFailed",
+        ),
+        (
+            pod("Terminated", "imminent node shutdown", ended(137)),
+            "",
+            ("with its node", "imminent node shutdown"),
+            "StepFailed",
+        ),
+        (
+            pod(state=ended(143), condition="TerminationByKubelet"),
+            "",
+            ("TerminationByKubelet: of the node",),
+            "StepFailed",
+        ),
         (pod(), "", ("nothing says how: its node is gone",), "StepFailed"),
         (pod(state=ended(0)), "", ("ended without an error", "run it again"), "StepFailed"),
-        (pod(state=ended(139)), "boosted\n", ("ended with exit code 139", "boosted", "read its log"), "StepFailed"),
-        (pod(state=ended(65)), "error: no rows\n  Next: load some\n", ("no rows", "Next: load some"), "MendFirst"),
-        (pod(state=ended(78, message="error: no GPU\n  Next: get one")), "", ("no GPU",), "MendFirst"),
+        (
+            pod(state=ended(139)),
+            "boosted\n",
+            ("ended with exit code 139", "boosted", "read its log"),
+            "StepFailed",
+        ),
+        (
+            pod(state=ended(65)),
+            "error: no rows\n  Next: load some\n",
+            ("no rows", "Next: load some"),
+            "MendFirst",
+        ),
+        (
+            pod(state=ended(78, message="error: no GPU\n  Next: get one")),
+            "",
+            ("no GPU",),
+            "MendFirst",
+        ),
         (pod(state=ended(137)), "boosted\n", ("killed; if nobody did",), "StepFailed"),
     ],
-)  # fmt: skip
+)
 def test_each_end_says_what_happened_and_what_to_do(ends, found, tail, said, kind):
     error = ends.explained("fraud/train 2018-07-10", found, tail, "run it again")
     assert type(error).__name__ == kind
@@ -61,4 +118,7 @@ def test_a_pod_that_ended_says_when(ends):
     found.status.container_statuses[0].state.terminated.finished_at = "then"
     found.metadata.creation_timestamp = "before"
     assert ends.ended_at(found) == "then"
-    assert ends.ended_at(SimpleNamespace(status=k8s.V1PodStatus(), metadata=found.metadata)) == "before"
+    assert (
+        ends.ended_at(SimpleNamespace(status=k8s.V1PodStatus(), metadata=found.metadata))
+        == "before"
+    )

@@ -31,7 +31,9 @@ def spec(steps, monkeypatch):
         operator = steps.step_task(pipeline, step)
         operator.name = NAME
         operator.arguments = steps.arguments(pipeline, step, "2018-07-10")
-        return client.ApiClient().sanitize_for_serialization(operator.build_pod_request_obj(dry_run=True))
+        return client.ApiClient().sanitize_for_serialization(
+            operator.build_pod_request_obj(dry_run=True)
+        )
 
     return build
 
@@ -39,7 +41,9 @@ def spec(steps, monkeypatch):
 def test_a_training_asks_for_what_the_snapshot_says(spec):
     found = spec("fraud", "train")
     found["metadata"]["labels"].pop("airflow_version")
-    assert found == json.loads(SNAPSHOT.read_text()), f"if this change is meant: write {json.dumps(found)}"
+    assert found == json.loads(SNAPSHOT.read_text()), (
+        f"if this change is meant: write {json.dumps(found)}"
+    )
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
@@ -64,7 +68,10 @@ def test_any_step_of_the_night_can_be_given_a_pod(steps, spec, tmp_path, monkeyp
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(every))
     monkeypatch.setenv("NIGHTSHIFT_PARAMS", str(tmp_path / "params.yaml"))
     made = {step: type(steps.step_task("fraud", step)).__name__ for step in NIGHTLY}
-    assert {step for step, kind in made.items() if kind == "PodStepOperator"} == {"train", "build_features"}
+    assert {step for step, kind in made.items() if kind == "PodStepOperator"} == {
+        "train",
+        "build_features",
+    }
     spark = steps.step_task("fraud", "build_features")
     assert spark.image == "nightshift-airflow:0.1.0"
     assert spark.container_resources.limits == {"cpu": "4", "memory": "12Gi"}
@@ -87,7 +94,11 @@ def test_an_unknown_runner_is_an_error(steps, monkeypatch):
     [
         ({"images": {"training": "nightshift-training"}}, {}, "pinned by a digest"),
         ({"images": {"training": "nightshift-training:latest"}}, {}, "pinned by a digest"),
-        ({"sizes": {"gpu": {"image": "none", "cpu": "1", "memory": "1Gi"}}}, {}, "sizes.gpu.image is 'none'"),
+        (
+            {"sizes": {"gpu": {"image": "none", "cpu": "1", "memory": "1Gi"}}},
+            {},
+            "sizes.gpu.image is 'none'",
+        ),
         (
             {"sizes": {"gpu": {"image": "none", "cpu": "1", "memory": "lots"}}},
             {},

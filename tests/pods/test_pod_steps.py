@@ -49,7 +49,10 @@ def test_a_pod_leaves_what_a_process_leaves(pods, cluster, trained):
     found = trained(place, task)
     manifest = place.manifest("train")
     assert found == {"manifest": NAMED, "rows": found["rows"], "model": manifest.model_digest}
-    said = {asset.name: (event.partition_keys, event.extra["version"]) for asset, event in task.said.items()}
+    said = {
+        asset.name: (event.partition_keys, event.extra["version"])
+        for asset, event in task.said.items()
+    }
     assert said == {"fraud.model.trained": ({str(DAY)}, manifest.model_digest)}
     (pod,) = cluster.pods
     assert pod.labels["nightshift/attempt"] == manifest.attempt
@@ -60,7 +63,10 @@ def test_a_pod_leaves_what_a_process_leaves(pods, cluster, trained):
 def test_a_step_that_says_what_must_be_mended_is_not_tried_again(pods, cluster):
     _, task = pods("snapshot")
     ends_with(
-        task.attempt(), "snapshot has not been done for 2018-04-14", "run those days first", kind="MendFirst"
+        task.attempt(),
+        "snapshot has not been done for 2018-04-14",
+        "run those days first",
+        kind="MendFirst",
     )
     (pod,) = cluster.pods
     assert pod.exists and pod.labels["already_checked"] == "True"
@@ -72,15 +78,17 @@ def test_a_step_that_says_what_must_be_mended_is_not_tried_again(pods, cluster):
         (Pod.out_of_memory, ("out of memory (limit 4Gi)", "raise the memory")),
         pytest.param(
             lambda pod: pod.evict("The node was low on resource: ephemeral-storage."),
-            ("evicted", "ephemeral-storage", "goes on at the last checkpoint"), marks=pytest.mark.kubernetes,
+            ("evicted", "ephemeral-storage", "goes on at the last checkpoint"),
+            marks=pytest.mark.kubernetes,
         ),
         pytest.param(
             lambda pod: pod.delete(grace_s=0),
-            ("is gone and left no manifest", "goes on at the last checkpoint"), marks=pytest.mark.kubernetes,
+            ("is gone and left no manifest", "goes on at the last checkpoint"),
+            marks=pytest.mark.kubernetes,
         ),
     ],
     ids=["out of memory", "evicted", "deleted"],
-)  # fmt: skip
+)
 def test_a_pod_that_dies_is_explained_and_followed_by_another(pods, cluster, trained, die, said):
     place, task = pods("train")
     join = task.start()
@@ -92,7 +100,9 @@ def test_a_pod_that_dies_is_explained_and_followed_by_another(pods, cluster, tra
 
 def test_an_image_that_cannot_be_pulled_is_named(pods, cluster):
     _, task = pods("train")
-    cluster.on_create(lambda pod: pod.image_pull_backoff("manifest for nightshift-training:0.1.0 not found"))
+    cluster.on_create(
+        lambda pod: pod.image_pull_backoff("manifest for nightshift-training:0.1.0 not found")
+    )
     ends_with(
         task.attempt(),
         "did not start",
@@ -157,7 +167,9 @@ def test_a_worker_that_died_finds_its_pod_again(pods, cluster, trained):
 
 
 @pytest.mark.kubernetes
-def test_a_worker_that_died_before_it_could_note_its_pod_finds_it_by_its_labels(pods, cluster, trained):
+def test_a_worker_that_died_before_it_could_note_its_pod_finds_it_by_its_labels(
+    pods, cluster, trained
+):
     place, task = pods("train")
     task.die_after_asking()
     task.kept.clear()
@@ -211,7 +223,9 @@ def test_a_task_that_is_cleared_under_way_waits_for_its_pod_to_end(pods, cluster
 @pytest.mark.kubernetes
 def test_a_pod_that_may_not_be_made_says_what_refused_it(pods, cluster):
     _, task = pods("train", namespace="elsewhere")
-    ends_with(task.attempt(), "no pod could be made", "elsewhere", "rights of Airflow's service account")
+    ends_with(
+        task.attempt(), "no pod could be made", "elsewhere", "rights of Airflow's service account"
+    )
 
 
 @pytest.mark.kubernetes
@@ -239,10 +253,14 @@ def test_a_result_made_with_other_parameters_does_not_count(pods, cluster):
 
 
 @pytest.mark.kubernetes
-def test_a_task_that_is_cleared_after_success_trains_again_though_its_pod_stayed(pods, cluster, monkeypatch):
+def test_a_task_that_is_cleared_after_success_trains_again_though_its_pod_stayed(
+    pods, cluster, monkeypatch
+):
     _, task = pods("train")
     with monkeypatch.context() as patch:
-        patch.setattr(importlib.import_module("nightshift_pods").PodStepOperator, "_delete", lambda *_: None)
+        patch.setattr(
+            importlib.import_module("nightshift_pods").PodStepOperator, "_delete", lambda *_: None
+        )
         assert isinstance(task.attempt(), dict)
     assert cluster.pods[0].exists
     assert isinstance(task.attempt(), dict)

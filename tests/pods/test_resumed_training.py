@@ -13,9 +13,15 @@ from pod_world import ENDPOINTS, NAMESPACE, apply_params, endpoints
 
 ROUNDS, SEGMENT = 400, 25
 LONG = {
-    "n_estimators": ROUNDS, "early_stopping_rounds": ROUNDS, "validation_days": 2, "max_depth": 6,
-    "subsample": 0.7, "colsample_bytree": 0.6, "refit": False, "checkpoint_rounds": SEGMENT,
-}  # fmt: skip
+    "n_estimators": ROUNDS,
+    "early_stopping_rounds": ROUNDS,
+    "validation_days": 2,
+    "max_depth": 6,
+    "subsample": 0.7,
+    "colsample_bytree": 0.6,
+    "refit": False,
+    "checkpoint_rounds": SEGMENT,
+}
 KILLS = sorted(random.Random(5).sample(range(1, ROUNDS), 10))
 
 pytestmark = pytest.mark.kubernetes
@@ -48,7 +54,8 @@ def die_at(cluster, services):
 def boosted(pod):
     """Rounds that the pod boosted, and the seconds that it took for them."""
     seconds = [
-        float(found) for found in re.findall(r"boosted stage=fit rounds=\d+ seconds=([\d.]+)", pod.log)
+        float(found)
+        for found in re.findall(r"boosted stage=fit rounds=\d+ seconds=([\d.]+)", pod.log)
     ]
     begun = re.search(r"resumed stage=fit rounds=(\d+)", pod.log)
     return ROUNDS - int(begun[1]) if begun else ROUNDS, sum(seconds)

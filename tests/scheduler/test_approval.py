@@ -66,12 +66,16 @@ def ask_again(platform, run):
 
 def ended_well(platform, run):
     state, tasks = platform.finish(run)
-    assert state == "success" and set(tasks.values()) == {"success"}, f"{tasks}\n{platform.logs(run)}"
+    assert state == "success" and set(tasks.values()) == {"success"}, (
+        f"{tasks}\n{platform.logs(run)}"
+    )
 
 
 def last_promotion(platform):
     names = ("date", "verdict", "approved_by", "to_digest", "reasons")
-    row = platform.place.query(f"SELECT {', '.join(names)} FROM promotions ORDER BY id DESC LIMIT 1")[0]
+    row = platform.place.query(
+        f"SELECT {', '.join(names)} FROM promotions ORDER BY id DESC LIMIT 1"
+    )[0]
     return dict(zip(names, row, strict=True))
 
 
@@ -79,7 +83,9 @@ def test_the_question_has_the_metrics_the_verdict_and_every_check(platform, run)
     body, gate = question(platform, run)["body"], platform.place.manifest("gate")
     assert "**promoted** (mode `enforce`)" in body
     assert all(f"| {name} |" in body for name in gate.facts["metrics"])
-    checks = {check["name"] for check in gate.checks if not check["name"].startswith("gate_checks.")}
+    checks = {
+        check["name"] for check in gate.checks if not check["name"].startswith("gate_checks.")
+    }
     assert checks >= {"floor.roc_auc", "margin.average_precision"}
     assert all(f"| {name} |" in body for name in checks)
     report = platform.place.manifest("check_drift").facts["report_url"]
@@ -91,7 +97,10 @@ def test_the_day_is_published_meanwhile_by_the_champion_there_is(platform, run, 
     assert platform.place.serving()["served"][0].startswith(f"{DAY:%Y%m%d}")
     assert platform.place.manifest("publish").model_digest == champion
     with platform.api() as api:
-        assert api.state(DAG, run) == "running" and api.tasks(DAG, run)["approve"].state == "awaiting_input"
+        assert (
+            api.state(DAG, run) == "running"
+            and api.tasks(DAG, run)["approve"].state == "awaiting_input"
+        )
         assert api.call("GET", "pools/default_pool")["occupied_slots"] == 0
 
 
@@ -117,7 +126,9 @@ def test_a_forged_answer_and_a_task_marked_as_success_approve_nothing(platform, 
     assert asked(platform, run)["response_received"] is False
 
 
-def test_an_approved_challenger_becomes_champion_in_the_name_of_who_approved(platform, run, champion):
+def test_an_approved_challenger_becomes_champion_in_the_name_of_who_approved(
+    platform, run, champion
+):
     answer(platform, run, "Approve", "looks right; --answer=declined")
     ended_well(platform, run)
     found, challenger = last_promotion(platform), platform.place.manifest("train").model_digest
@@ -131,7 +142,10 @@ def test_what_was_approved_scores_the_day_once_predict_is_cleared(platform, run)
     with platform.api("oncall") as api:
         api.clear(DAG, run, "predict")
     ended_well(platform, run)
-    assert platform.place.manifest("publish").model_digest == platform.place.manifest("train").model_digest
+    assert (
+        platform.place.manifest("publish").model_digest
+        == platform.place.manifest("train").model_digest
+    )
 
 
 def test_a_second_answer_is_refused_and_changes_nothing(platform, run):
@@ -150,11 +164,15 @@ def test_a_cleared_question_is_asked_anew_and_a_declined_challenger_leaves_the_c
     ended_well(platform, run)
     found = last_promotion(platform)
     assert (found["date"], found["verdict"], found["approved_by"]) == (DAY, "declined", "oncall")
-    assert found["to_digest"] is None and any("not on a Friday" in reason for reason in found["reasons"])
+    assert found["to_digest"] is None and any(
+        "not on a Friday" in reason for reason in found["reasons"]
+    )
     assert platform.place.manifest("promote").facts["champion"] == champion
 
 
-def test_without_an_answer_in_time_the_default_counts_and_a_late_answer_is_refused(platform, run, champion):
+def test_without_an_answer_in_time_the_default_counts_and_a_late_answer_is_refused(
+    platform, run, champion
+):
     platform.place.set_params(promote={"timeout_hours": 5 / 3600})
     ask_again(platform, run)
     ended_well(platform, run)
@@ -171,13 +189,18 @@ def test_without_an_answer_in_time_the_default_counts_and_a_late_answer_is_refus
     assert question(platform, run)["responded_by_user"] is None
 
 
-def test_only_approvers_are_asked_and_a_run_that_asked_others_says_that_it_cannot_ask(platform, run):
+def test_only_approvers_are_asked_and_a_run_that_asked_others_says_that_it_cannot_ask(
+    platform, run
+):
     platform.place.set_params(promote={"timeout_hours": 8, "approvers": ["admin"]})
     ask_again(platform, run)
     platform.await_task(run, "approve", "failed")
     with platform.api("oncall") as api:
         said = api.log(DAG, run, "approve", api.tasks(DAG, run)["approve"].tries)
-        assert "Airflow goes on showing a task's first question" in said and "trigger a new run" in said
+        assert (
+            "Airflow goes on showing a task's first question" in said
+            and "trigger a new run" in said
+        )
         again = api.trigger(DAG, DAY)
     asked(platform, again)
     with pytest.raises(StoreError, match=r"403.*not a respondent"):
@@ -197,5 +220,7 @@ def test_nobody_is_asked_about_a_challenger_that_the_gate_rejects(platform, run,
     ended_well(platform, run)
     assert last_promotion(platform)["verdict"] == "rejected"
     with platform.api() as api:
-        assert "nobody is asked" in api.log(DAG, run, "approve", api.tasks(DAG, run)["approve"].tries)
+        assert "nobody is asked" in api.log(
+            DAG, run, "approve", api.tasks(DAG, run)["approve"].tries
+        )
     assert platform.place.manifest("publish").model_digest == champion

@@ -29,7 +29,8 @@ def backfill(platform, *more):
     with platform.api() as api:
         deadline = time.monotonic() + 120
         while any(
-            each["completed_at"] is None for each in api.call("GET", "backfills", dag_id=DAG)["backfills"]
+            each["completed_at"] is None
+            for each in api.call("GET", "backfills", dag_id=DAG)["backfills"]
         ):
             assert time.monotonic() < deadline, "the backfill before is not marked as completed"
             time.sleep(0.5)
@@ -55,14 +56,20 @@ def finished(platform, known):
 def digests(platform):
     """What there is of all days but last night: the first backfill makes Airflow run that one, too."""
     last_night = str(datetime.now(UTC).date() - timedelta(days=1))
-    return {name: value for name, value in platform.place.digests().items() if last_night not in name}
+    return {
+        name: value for name, value in platform.place.digests().items() if last_night not in name
+    }
 
 
 def holes(platform):
     status = platform.place.nightshift("status", "fraud", "--range", f"{DAY}..{LAST}")
     said, _ = status.communicate(timeout=120)
     assert status.returncode == 0, said
-    return {line.split()[0]: line.partition("holes: ")[2] for line in said.splitlines() if " days, " in line}
+    return {
+        line.split()[0]: line.partition("holes: ")[2]
+        for line in said.splitlines()
+        if " days, " in line
+    }
 
 
 def test_three_runs_at_once_equal_the_days_in_series(platform, at):
@@ -85,13 +92,17 @@ def test_three_runs_at_once_equal_the_days_in_series(platform, at):
     assert set(holes(platform).values()) == {""}
 
 
-@pytest.mark.parametrize(("behavior", "new"), [("none", set()), ("failed", {DAY}), ("completed", set(RANGE))])
+@pytest.mark.parametrize(
+    ("behavior", "new"), [("none", set()), ("failed", {DAY}), ("completed", set(RANGE))]
+)
 def test_which_runs_are_made_again(platform, behavior, new):
     before, held = runs(platform), digests(platform)
     with platform.api("oncall") as api:
         for run in before[DAY]:
             api.mark(DAG, run, "failed")
-    after = backfill(platform, "--reprocess-behavior", behavior, "--dag-run-conf", '{"steps": "ingest"}')
+    after = backfill(
+        platform, "--reprocess-behavior", behavior, "--dag-run-conf", '{"steps": "ingest"}'
+    )
     assert {day for day in RANGE if after[day] != before[day]} == new
     made = [run for day in new for run in after[day] if run not in before[day]]
     assert len(made) == len(new)

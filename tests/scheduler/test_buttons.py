@@ -62,12 +62,15 @@ def healed(platform, *runs, dag=DAG):
 def test_every_run_shows_its_day_as_its_partition_key_also_where_the_form_named_it(platform, red):
     with platform.api("analyst") as api:
         keys = {
-            day: api.call("GET", f"dags/{DAG}/dagRuns/{run}")["partition_key"] for day, run in red.items()
+            day: api.call("GET", f"dags/{DAG}/dagRuns/{run}")["partition_key"]
+            for day, run in red.items()
         }
     assert keys == {day: str(day) for day in red}
 
 
-def test_clear_of_a_task_of_a_run_and_of_runs_in_the_list_while_the_deadline_is_pending(platform, red):
+def test_clear_of_a_task_of_a_run_and_of_runs_in_the_list_while_the_deadline_is_pending(
+    platform, red
+):
     due = pending(platform, red[FIRST])
     platform.order(SECOND, "extract", "hold")
     with platform.api("oncall") as api:
@@ -131,7 +134,9 @@ def test_airflow_clears_a_run_whose_deadline_counts_from_when_it_was_queued(plat
         api.clear("queued_at", earlier, "extract")
 
 
-def test_a_run_of_an_earlier_release_can_be_cleared_once_airflow_has_been_started(platform, earlier):
+def test_a_run_of_an_earlier_release_can_be_cleared_once_airflow_has_been_started(
+    platform, earlier
+):
     due = pending(platform, earlier)
     kill(platform.component("triggerer").leader)
     platform.up()
@@ -145,7 +150,9 @@ def test_a_run_of_an_earlier_release_can_be_cleared_once_airflow_has_been_starte
 def test_a_missing_pool_is_imported_again(platform):
     with platform.api() as api:
         api.call("DELETE", "pools/training")
-    imported = platform.place.nightshift("airflow", "pools", "import", "plugins/nightshift_pools.json")
+    imported = platform.place.nightshift(
+        "airflow", "pools", "import", "plugins/nightshift_pools.json"
+    )
     said, _ = imported.communicate(timeout=120)
     assert imported.returncode == 0, said
     with platform.api() as api:
@@ -165,14 +172,20 @@ def test_housekeeping_by_hand_is_a_dry_run_until_it_is_switched_off(platform):
 def test_a_backfill_is_made_in_the_ui_shows_its_days_and_is_cancelled(platform):
     first, last = THIRD + timedelta(days=7), THIRD + timedelta(days=9)
     days = [first + timedelta(days=n) for n in range(3)]
-    yesterday = datetime.now(UTC).date() - timedelta(days=1)  # a first backfill makes Airflow run it, too
+    yesterday = datetime.now(UTC).date() - timedelta(
+        days=1
+    )  # a first backfill makes Airflow run it, too
     for day in (*days, yesterday):
         platform.order(day, "extract", "hold")
     with platform.api("oncall") as api:
         body = {
-            "dag_id": DAG, "from_date": f"{first}T00:00:00Z", "to_date": f"{last + timedelta(days=1)}T00:00:00Z",
-            "max_active_runs": 1, "reprocess_behavior": "failed", "dag_run_conf": {"steps": "ingest"},
-        }  # fmt: skip
+            "dag_id": DAG,
+            "from_date": f"{first}T00:00:00Z",
+            "to_date": f"{last + timedelta(days=1)}T00:00:00Z",
+            "max_active_runs": 1,
+            "reprocess_behavior": "failed",
+            "dag_run_conf": {"steps": "ingest"},
+        }
         backfill = api.call("POST", "backfills", body)["id"]
         runs = {day: run for day in days for run in api.runs(DAG, day)}
         assert len(runs) == len(days)
@@ -181,4 +194,6 @@ def test_a_backfill_is_made_in_the_ui_shows_its_days_and_is_cancelled(platform):
         for day in (*days, yesterday):
             platform.mend(day, "extract")
         states = [api.wait(DAG, runs[day], 120) for day in days]
-    assert states == ["success", "failed", "failed"], "what runs goes on; what is queued never starts"
+    assert states == ["success", "failed", "failed"], (
+        "what runs goes on; what is queued never starts"
+    )

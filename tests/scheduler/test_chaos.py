@@ -140,10 +140,15 @@ def test_on_call_clears_and_triggers_what_runs(platform, run, night, kills):
 def test_everything_is_killed_at_once(platform, run, night, kills, services):
     """A power cut in the middle of publish, as far as one can be had: every process at the same moment."""
     platform.await_step("publish")
-    ours = [each for name in ("scheduler", "api-server", "dag-processor", "triggerer")
-            for each in platform.component(name).members()]  # fmt: skip
+    ours = [
+        each
+        for name in ("scheduler", "api-server", "dag-processor", "triggerer")
+        for each in platform.component(name).members()
+    ]
     stores = [
-        each for store in (redis, mlflow, postgres) for each in store.service(State(services.home)).members()
+        each
+        for store in (redis, mlflow, postgres)
+        for each in store.service(State(services.home)).members()
     ]
     for process in [*ours, *stores, *platform.steps()]:
         kill(process)

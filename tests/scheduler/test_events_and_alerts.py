@@ -44,8 +44,12 @@ with DAG("{LATE}", schedule=None, params={{"date": date_field()}}, deadline=dead
     slow()
 """
 HAPPENED = {
-    "data.ingested", "features.computed", "model.trained", "model.promoted", "predictions.published"
-}  # fmt: skip
+    "data.ingested",
+    "features.computed",
+    "model.trained",
+    "model.promoted",
+    "predictions.published",
+}
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +123,9 @@ def heard(platform, count):
 
 def by_form(api, dag, day):
     """A run whose form names the day."""
-    return api.call("POST", f"dags/{dag}/dagRuns", {"logical_date": None, "conf": {"date": str(day)}})[
-        "dag_run_id"
-    ]
+    return api.call(
+        "POST", f"dags/{dag}/dagRuns", {"logical_date": None, "conf": {"date": str(day)}}
+    )["dag_run_id"]
 
 
 def triggered(platform, dag, day):
@@ -133,16 +137,20 @@ def triggered(platform, dag, day):
 
 def test_every_event_of_a_night_is_said_once_for_its_day(platform, run):
     said = events(platform)
-    assert {name for name, _, _ in said} == HAPPENED and len(said) == len(HAPPENED), platform.logs(run)
+    assert {name for name, _, _ in said} == HAPPENED and len(said) == len(HAPPENED), platform.logs(
+        run
+    )
     assert {key for _, key, _ in said} == {str(DAY)}
     extra = {name: extra for name, _, extra in said}
     place = platform.place
     assert extra["model.promoted"]["version"] == place.manifest("train").model_digest
     published = place.manifest("publish")
     assert extra["predictions.published"] == {
-        "pipeline": "fraud", "date": str(DAY), "version": published.facts["version"],
+        "pipeline": "fraud",
+        "date": str(DAY),
+        "version": published.facts["version"],
         "rows": {output.name: output.rows for output in published.outputs},
-    }  # fmt: skip
+    }
 
 
 def test_another_dag_ran_once_on_it_and_knows_the_day(platform, run):
@@ -151,7 +159,9 @@ def test_another_dag_ran_once_on_it_and_knows_the_day(platform, run):
     assert [extra["version"] for extra in found["extra"]] == [platform.place.serving()["served"][0]]
 
 
-def test_a_rejected_challenger_is_not_promoted_and_what_is_published_again_is_said_again(platform, run):
+def test_a_rejected_challenger_is_not_promoted_and_what_is_published_again_is_said_again(
+    platform, run
+):
     platform.place.set_params(gate={"floors": {"roc_auc": 1.0}})
     with platform.api("oncall") as api:
         api.clear(DAG, run, "gate")
@@ -170,15 +180,23 @@ def test_a_served_day_is_fresh_and_one_that_is_not_reaches_on_call(platform, run
     with platform.api() as api:
         assert api.tasks("freshness", fresh)["fraud.freshness"].state == "success"
         tasks = api.tasks("freshness", late)
-    assert state == "failed" and tasks["fraud.freshness"].tries == 1, "a day that is late is not tried again"
+    assert state == "failed" and tasks["fraud.freshness"].tries == 1, (
+        "a day that is late is not tried again"
+    )
     (posted,) = [each for each in webhook.wait(3) if each["title"].startswith("fraud")]
     assert posted["title"] == f"fraud {AFTER}: freshness failed on try 1"
-    for words in (f"{served} of {DAY} is served, for 0 h; of {AFTER} there is nothing", f"Served now: {served} of {DAY}",
-                  f"/dags/freshness/runs/{late.partition('T')[0]}", "docs/runbook.md#the-day-is-not-served"):  # fmt: skip
+    for words in (
+        f"{served} of {DAY} is served, for 0 h; of {AFTER} there is nothing",
+        f"Served now: {served} of {DAY}",
+        f"/dags/freshness/runs/{late.partition('T')[0]}",
+        "docs/runbook.md#the-day-is-not-served",
+    ):
         assert words in posted["message"]
 
 
-def test_a_deadline_speaks_of_a_day_that_is_not_served_and_is_silent_of_one_that_is(platform, run, webhook):
+def test_a_deadline_speaks_of_a_day_that_is_not_served_and_is_silent_of_one_that_is(
+    platform, run, webhook
+):
     before = len(webhook.posted)
     for day in (DAY, AFTER):
         triggered(platform, LATE, day)

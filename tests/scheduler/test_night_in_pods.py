@@ -26,7 +26,9 @@ def cluster():
 @pytest.fixture(scope="module")
 def platform(scheduled, cluster, services, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
-    with scheduled("extract", lambda place: connect(cluster, place, folder, services.mlflow)) as platform:
+    with scheduled(
+        "extract", lambda place: connect(cluster, place, folder, services.mlflow)
+    ) as platform:
         yield platform
 
 
@@ -68,7 +70,9 @@ def test_the_night_ends_with_the_digests_of_one_without_pods(platform, run, nigh
     assert pushed["model"] == platform.place.manifest("train").model_digest
 
 
-def test_a_pod_whose_worker_and_scheduler_died_is_taken_up_again(platform, run, night, cluster, training):
+def test_a_pod_whose_worker_and_scheduler_died_is_taken_up_again(
+    platform, run, night, cluster, training
+):
     known = len(cluster.pods)
     leader = platform.component("scheduler").leader
     kill(leader)

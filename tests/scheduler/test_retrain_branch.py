@@ -13,7 +13,10 @@ WAITS = {"features_before", "scores_before"}
 ALL = {*NIGHTLY, *WAITS, "champion", "watcher"}
 TRAINING = {"train", "gate", "promote"}
 ON_DRIFT, DAILY = {"policy": "on_drift"}, {"policy": "daily"}
-BLIND = {"min_rows": 1_000_000, "max_degradation": 0.99}  # days so small that nothing is held against them
+BLIND = {
+    "min_rows": 1_000_000,
+    "max_degradation": 0.99,
+}  # days so small that nothing is held against them
 
 
 @pytest.fixture(scope="module")

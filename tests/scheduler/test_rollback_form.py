@@ -43,10 +43,17 @@ def rolled_back(platform, **form):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("pipeline", "books"), ("what", "everything"), ("to", "the one before"), ("to", "0123abc"), ("to", "$(id)"),
-        ("reason", "no"), ("reason", None), ("date", "yesterday"), ("dry_run", "perhaps"),
+        ("pipeline", "books"),
+        ("what", "everything"),
+        ("to", "the one before"),
+        ("to", "0123abc"),
+        ("to", "$(id)"),
+        ("reason", "no"),
+        ("reason", None),
+        ("date", "yesterday"),
+        ("dry_run", "perhaps"),
     ],
-)  # fmt: skip
+)
 def test_the_form_refuses_what_it_does_not_mean(platform, field, value):
     with pytest.raises(StoreError, match="400"):
         triggered(platform, **(FORM | {field: value}))
@@ -65,7 +72,9 @@ def test_who_only_looks_may_not_roll_back(platform):
 def test_a_dry_run_is_what_the_form_asks_for_by_itself_and_changes_nothing(platform):
     before, digests = platform.place.serving()["served"], platform.place.digests()
     _, said = rolled_back(platform, **FORM)
-    assert "dry run, nothing was changed" in said and f"tables     {before[0]} -> {before[1]}" in said
+    assert (
+        "dry run, nothing was changed" in said and f"tables     {before[0]} -> {before[1]}" in said
+    )
     assert f'"version": "{before[0]}"' in said.rpartition("nightshift served")[2], (
         "the log ends with what is served"
     )
@@ -93,7 +102,9 @@ def test_the_same_form_again_changes_nothing(platform):
 
 
 def test_a_reason_may_begin_like_an_option(platform):
-    _, said = rolled_back(platform, **(FORM | {"what": "tables", "reason": "--dry-run; $(id) `id`"}))
+    _, said = rolled_back(
+        platform, **(FORM | {"what": "tables", "reason": "--dry-run; $(id) `id`"})
+    )
     assert "--reason=--dry-run; $(id) `id`" in said
     assert "uid=" not in said
 
@@ -103,4 +114,6 @@ def test_what_there_is_not_is_named_and_not_tried_again(platform):
     state, _ = platform.finish(run, 120, ROLLBACK)
     with platform.api() as api:
         assert state == "failed" and api.tasks(ROLLBACK, run)["rollback"].tries == 1
-        assert "there is no version 20180101-0123456789ab to go back to" in api.log(ROLLBACK, run, "rollback")
+        assert "there is no version 20180101-0123456789ab to go back to" in api.log(
+            ROLLBACK, run, "rollback"
+        )

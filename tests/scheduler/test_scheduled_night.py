@@ -11,9 +11,12 @@ from platform_under_test import DAG
 
 WAITS = {"features_before", "scores_before"}
 DECIDED = {
-    "retrain": ("decision",), "gate": ("verdict",), "promote": ("verdict", "promoted"),
-    "publish": ("version", "served_version"), "verify": ("version",),
-}  # fmt: skip
+    "retrain": ("decision",),
+    "gate": ("verdict",),
+    "promote": ("verdict", "promoted"),
+    "publish": ("version", "served_version"),
+    "verify": ("version",),
+}
 ALL = {*NIGHTLY, *WAITS, "champion", "watcher"}
 
 
@@ -42,7 +45,8 @@ def test_xcom_carries_names_counts_and_what_was_decided_alone(platform, run):
     with platform.api() as api:
         path = f"dags/{DAG}/dagRuns/{run}/taskInstances"
         found = {
-            step: api.call("GET", f"{path}/{step}/xcomEntries/return_value")["value"] for step in NIGHTLY
+            step: api.call("GET", f"{path}/{step}/xcomEntries/return_value")["value"]
+            for step in NIGHTLY
         }
     for step, value in found.items():
         assert value["manifest"] == f"fraud/{step}/{DAY}"
@@ -53,7 +57,9 @@ def test_xcom_carries_names_counts_and_what_was_decided_alone(platform, run):
 
 def test_no_secret_is_in_a_log(platform, run):
     secrets = [
-        value for value in (platform.place.home / "secrets.json").read_text().split('"') if len(value) > 20
+        value
+        for value in (platform.place.home / "secrets.json").read_text().split('"')
+        if len(value) > 20
     ]
     secrets += [platform.place.postgres.split(":")[2].split("@")[0]]
     assert len(secrets) > 5
@@ -93,13 +99,19 @@ def test_a_failed_training_publishes_with_the_champion_and_says_both(platform, r
         tries = api.tasks(DAG, red)["train"].tries
     assert state == "failed" and tries == 1, "a wrong parameter is not tried again"
     assert tasks == dict.fromkeys(ALL, "success") | {
-        "train": "failed", "gate": "upstream_failed", "promote": "upstream_failed", "champion": "upstream_failed",
+        "train": "failed",
+        "gate": "upstream_failed",
+        "promote": "upstream_failed",
+        "champion": "upstream_failed",
         "watcher": "failed",
-    }, platform.logs(red)  # fmt: skip
+    }, platform.logs(red)
     assert "train failed" in said and f"The tables of {AFTER} are published all the same" in said
     assert champion and place.manifest("predict", AFTER).model_digest == champion
     served = place.serving()
-    assert served["served"][0].startswith(f"{AFTER:%Y%m%d}") and served["redis"][0] == served["served"][0]
+    assert (
+        served["served"][0].startswith(f"{AFTER:%Y%m%d}")
+        and served["redis"][0] == served["served"][0]
+    )
 
 
 @pytest.mark.slow
@@ -125,7 +137,9 @@ def test_an_old_date_again_does_not_take_the_served_one_away(platform, run):
     [
         (None, {}, "This run names no day"),
         pytest.param(DAY, {"date": str(BEFORE)}, "The partition key says", marks=pytest.mark.slow),
-        pytest.param(None, {"date": "2999-01-01"}, "2999-01-01 is not over yet", marks=pytest.mark.slow),
+        pytest.param(
+            None, {"date": "2999-01-01"}, "2999-01-01 is not over yet", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_run_without_a_usable_day_fails_at_once_and_says_how(platform, key, form, said):
@@ -133,7 +147,11 @@ def test_a_run_without_a_usable_day_fails_at_once_and_says_how(platform, key, fo
         body = {"logical_date": None, "partition_key": key and str(key), "conf": form}
         run = api.call("POST", f"dags/{DAG}/dagRuns", body)["dag_run_id"]
         state, tasks = platform.finish(run)
-        assert state == "failed" and tasks["extract"] == "failed" and tasks["publish"] == "upstream_failed"
+        assert (
+            state == "failed"
+            and tasks["extract"] == "failed"
+            and tasks["publish"] == "upstream_failed"
+        )
         assert tasks["champion"] == tasks["predict"] == "upstream_failed"
         assert said in api.log(DAG, run, "extract")
         assert api.tasks(DAG, run)["extract"].tries == 1

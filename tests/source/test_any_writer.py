@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from jobs.core.errors import DataError
 
 QUICK = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)  # fmt: skip
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 DEEP = settings(QUICK, max_examples=600)
 
 # Types that a program has not.
@@ -27,7 +29,12 @@ def written(writer, table, path):
         event(f"not written: {type(error).__name__}")
         return False
     except BaseException as error:
-        if type(error).__module__.partition(".")[0] in ("polars", "duckdb", "_duckdb", "pyo3_runtime"):
+        if type(error).__module__.partition(".")[0] in (
+            "polars",
+            "duckdb",
+            "_duckdb",
+            "pyo3_runtime",
+        ):
             event(f"not written: {type(error).__name__}")
             return False
         raise

@@ -45,12 +45,16 @@ READ = {
     "a.csv.gz": lambda path: path.write_bytes(gzip.compress(CSV)),
     "a.GZ": lambda path: path.write_bytes(gzip.compress(CSV)),
     "gzip.csv": lambda path: path.write_bytes(gzip.compress(CSV)),
-    "two members.csv.gz": lambda path: path.write_bytes(gzip.compress(CSV[:10]) + gzip.compress(CSV[10:])),
+    "two members.csv.gz": lambda path: path.write_bytes(
+        gzip.compress(CSV[:10]) + gzip.compress(CSV[10:])
+    ),
     "a.bz2": lambda path: path.write_bytes(bz2.compress(CSV)),
     "a.xz": lambda path: path.write_bytes(lzma.compress(CSV)),
     "a.zst": arrow("zstd"),
     "a.lz4": arrow("lz4"),
-    "a.zip": lambda path: zipped(path, {"folder/": b"", "folder/a.csv": CSV, "__MACOSX/._a.csv": b"x"}),
+    "a.zip": lambda path: zipped(
+        path, {"folder/": b"", "folder/a.csv": CSV, "__MACOSX/._a.csv": b"x"}
+    ),
     "a.parquet": lambda path: pq.write_table(TABLE, path),
     "A.PARQUET": lambda path: pq.write_table(TABLE, path),
     "parquet.csv": lambda path: pq.write_table(TABLE, path),
@@ -87,9 +91,13 @@ def database(path):
 
 
 REFUSED = {
-    "a zip archive of 2 files (a.csv, b.csv)": lambda path: zipped(path, {"a.csv": CSV, "b.csv": CSV}),
+    "a zip archive of 2 files (a.csv, b.csv)": lambda path: zipped(
+        path, {"a.csv": CSV, "b.csv": CSV}
+    ),
     "a zip archive of 0 files": lambda path: zipped(path, {}),
-    "an Excel workbook": lambda path: zipped(path, {"[Content_Types].xml": "", "xl/workbook.xml": ""}),
+    "an Excel workbook": lambda path: zipped(
+        path, {"[Content_Types].xml": "", "xl/workbook.xml": ""}
+    ),
     "a compressed parquet file": parquet_in(gzip.compress),
     "compressed twice": lambda path: path.write_bytes(gzip.compress(gzip.compress(CSV))),
     "a tar archive, compressed": tarred,
@@ -121,7 +129,9 @@ def test_what_is_not_read_is_named(tmp_path, what, name):
 @pytest.mark.parametrize("kept", [0.3, 0.9])
 def test_a_compressed_file_that_is_cut_or_damaged_is_named(tmp_path, compress, kept):
     path = tmp_path / "rows.csv"
-    content = compress(b"id,name\n" + b"".join(b"%d,%d\n" % (row, row * row) for row in range(40_000)))
+    content = compress(
+        b"id,name\n" + b"".join(b"%d,%d\n" % (row, row * row) for row in range(40_000))
+    )
     path.write_bytes(content[: int(len(content) * kept)])
     with pytest.raises(DataError, match="cannot be read as CSV") as failed:
         list(open_file(path, CsvFormat()).batches(["id"]))

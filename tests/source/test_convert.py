@@ -42,7 +42,20 @@ def money_twin(text: str) -> str | None:
             st.decimals(allow_nan=False, allow_infinity=False, places=2).map(str),
             st.floats().map(repr),
             st.sampled_from(
-                ["NaN", "-inf", "Infinity", "12,50", "EUR 5", "1e3", ".5", "7.", "+1", "--1", "0x10", " 3 "]
+                [
+                    "NaN",
+                    "-inf",
+                    "Infinity",
+                    "12,50",
+                    "EUR 5",
+                    "1e3",
+                    ".5",
+                    "7.",
+                    "+1",
+                    "--1",
+                    "0x10",
+                    " 3 ",
+                ]
             ),
         ),
         min_size=1,
@@ -60,15 +73,25 @@ def test_money_of_a_float_column_keeps_the_digits_and_refuses_what_is_not_finite
         "money", pa.array([57.16, -3.0, 1e-5, None, float("nan"), float("inf"), 1e12]), Dialect()
     )
     assert [None if text is None else float(text) for text in converted.values.to_pylist()] == [
-        57.16, -3.0, 1e-5, None, None, None, None,
-    ]  # fmt: skip
-    assert told(converted) == [None] * 4 + ["is NaN or infinite"] * 2 + ["does not fit numeric(14,2)"]
+        57.16,
+        -3.0,
+        1e-5,
+        None,
+        None,
+        None,
+        None,
+    ]
+    assert told(converted) == [None] * 4 + ["is NaN or infinite"] * 2 + [
+        "does not fit numeric(14,2)"
+    ]
 
 
 def test_text_is_trimmed_empty_is_missing_and_whole_floats_read_as_integers():
     assert as_text(pa.array([" a ", "", None, "b c"])).to_pylist() == ["a", None, None, "b c"]
     assert as_text(pa.array([7.0, 7.5, float("nan"), -0.0])).to_pylist() == ["7", "7.5", None, "0"]
-    assert convert("text", pa.array(["x", "x", "y"]).dictionary_encode(), Dialect()).values.to_pylist() == [
+    assert convert(
+        "text", pa.array(["x", "x", "y"]).dictionary_encode(), Dialect()
+    ).values.to_pylist() == [
         "x",
         "x",
         "y",
@@ -76,7 +99,10 @@ def test_text_is_trimmed_empty_is_missing_and_whole_floats_read_as_integers():
 
 
 def test_a_nul_character_is_told_because_postgres_cannot_hold_it():
-    assert told(convert("text", pa.array(["a\0b", "ab"]), Dialect())) == ["holds a NUL character", None]
+    assert told(convert("text", pa.array(["a\0b", "ab"]), Dialect())) == [
+        "holds a NUL character",
+        None,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +122,10 @@ def test_flags(values, expected):
 
 def test_a_flag_that_is_neither_true_nor_false_is_told():
     assert told(convert("flag", pa.array([0, 2]), Dialect())) == [None, "is neither true nor false"]
-    assert told(convert("flag", pa.array(["maybe", None]), Dialect())) == ["is neither true nor false", None]
+    assert told(convert("flag", pa.array(["maybe", None]), Dialect())) == [
+        "is neither true nor false",
+        None,
+    ]
 
 
 @given(
@@ -131,13 +160,24 @@ def test_local_times_that_the_clock_skips_or_repeats_are_told():
         reason,
         None,
     ]
-    stamps = pa.array([datetime.fromisoformat(text) for text in (skipped, fine)], pa.timestamp("ms"))
+    stamps = pa.array(
+        [datetime.fromisoformat(text) for text in (skipped, fine)], pa.timestamp("ms")
+    )
     assert told(convert("time", stamps, Dialect("Europe/Berlin"))) == [reason, None]
 
 
 @pytest.mark.parametrize(
     "text",
-    ["01/04/2018", "2018", "20180401", "2018-13-01", "2018-02-30", "now", "1522540800", "2018-04-01 25:00"],
+    [
+        "01/04/2018",
+        "2018",
+        "20180401",
+        "2018-13-01",
+        "2018-02-30",
+        "now",
+        "1522540800",
+        "2018-04-01 25:00",
+    ],
 )
 def test_what_is_no_iso_time_is_told(text):
     converted = convert("time", pa.array([text]), Dialect())
@@ -150,7 +190,9 @@ def test_times_of_a_parquet_file_of_any_unit():
     expected = [moment.replace(tzinfo=UTC), None]
     for unit in ("s", "ms", "us", "ns"):
         assert (
-            convert("time", pa.array([moment, None], pa.timestamp(unit)), Dialect()).values.to_pylist()
+            convert(
+                "time", pa.array([moment, None], pa.timestamp(unit)), Dialect()
+            ).values.to_pylist()
             == expected
         )
         zoned = pa.array([moment.replace(tzinfo=UTC), None], pa.timestamp(unit, "America/New_York"))
@@ -182,7 +224,7 @@ def test_an_empty_array_of_every_kind():
         ("flag", pa.int8(), True),
         ("flag", pa.date32(), False),
     ],
-)  # fmt: skip
+)
 def test_which_arrow_types_can_be_read(kind, given, expected):
     assert readable(kind, given, Dialect()) is expected
 
@@ -204,7 +246,9 @@ def number_twin(text: str) -> str | None:
     st.lists(
         st.one_of(
             st.floats().map(repr),
-            st.sampled_from(["1e999", "-1e400", "1e-400", ".5", "7.", "+1", "--1", "0x10", " 3 ", "eight"]),
+            st.sampled_from(
+                ["1e999", "-1e400", "1e-400", ".5", "7.", "+1", "--1", "0x10", " 3 ", "eight"]
+            ),
         ),
         min_size=1,
     )
@@ -217,9 +261,33 @@ def test_numbers_agree_with_float_one_by_one(texts):
 
 
 def test_whole_numbers_fit_four_bytes():
-    texts = ["1999", " 7 ", "1999.0", "-3", "", None, "1999.5", "1e3", "2147483647", "2147483648", "9" * 40]
+    texts = [
+        "1999",
+        " 7 ",
+        "1999.0",
+        "-3",
+        "",
+        None,
+        "1999.5",
+        "1e3",
+        "2147483647",
+        "2147483648",
+        "9" * 40,
+    ]
     converted = convert("integer", pa.array(texts), Dialect())
-    assert converted.values.to_pylist() == [1999, 7, 1999, -3, None, None, None, None, 2147483647, None, None]
+    assert converted.values.to_pylist() == [
+        1999,
+        7,
+        1999,
+        -3,
+        None,
+        None,
+        None,
+        None,
+        2147483647,
+        None,
+        None,
+    ]
     wrong, large = "is not a whole number", "does not fit an integer"
     assert told(converted) == [None] * 6 + [wrong, wrong, None, large, large]
     assert convert("integer", pa.array([1.0, 1.5, float("nan")]), Dialect()).values.to_pylist() == [
@@ -231,12 +299,18 @@ def test_whole_numbers_fit_four_bytes():
 
 @given(st.lists(st.one_of(st.none(), st.integers(-(10**13), 10**13)), min_size=1))
 def test_seconds_agree_with_datetime_one_by_one(seconds):
-    late = [second is not None and not -62_135_596_800 <= second <= 253_402_300_799 for second in seconds]
+    late = [
+        second is not None and not -62_135_596_800 <= second <= 253_402_300_799
+        for second in seconds
+    ]
     expected = [
         None if second is None or far else second * 1_000_000
         for second, far in zip(seconds, late, strict=True)
     ]
-    for values in (pa.array(seconds, pa.int64()), pa.array([None if s is None else str(s) for s in seconds])):
+    for values in (
+        pa.array(seconds, pa.int64()),
+        pa.array([None if s is None else str(s) for s in seconds]),
+    ):
         converted = convert("unix", values, Dialect())
         assert converted.values.cast(pa.int64()).to_pylist() == expected
         assert [reason is not None for reason in told(converted)] == late
@@ -253,12 +327,30 @@ def test_seconds_may_have_parts_and_other_times_are_still_read():
         None,
     ]
     assert told(converted)[3:] == ["is not an ISO 8601 time", None]
-    assert convert("unix", pa.array([datetime(2013, 4, 3)]), Dialect()).values[0].as_py().year == 2013
+    assert (
+        convert("unix", pa.array([datetime(2013, 4, 3)]), Dialect()).values[0].as_py().year == 2013
+    )
 
 
 def test_what_json_a_database_holds():
-    good = ['{"a": [1, 2.5, null, "é"]}', "3", '"x"', None, "", '{"big": 123456789012345678901234567890}']
-    bad = ["{half", "NaN", '{"x": Infinity}', "1e999", r'"\u0000"', r'"\ud800"', "[" * 100_000, "'x'"]
+    good = [
+        '{"a": [1, 2.5, null, "é"]}',
+        "3",
+        '"x"',
+        None,
+        "",
+        '{"big": 123456789012345678901234567890}',
+    ]
+    bad = [
+        "{half",
+        "NaN",
+        '{"x": Infinity}',
+        "1e999",
+        r'"\u0000"',
+        r'"\ud800"',
+        "[" * 100_000,
+        "'x'",
+    ]
     converted = convert("json", pa.array(good + bad), Dialect())
     assert told(converted) == [None] * len(good) + ["is not JSON that a database holds"] * len(bad)
     assert converted.values.to_pylist()[: len(good)] == [text or None for text in good]
@@ -274,10 +366,23 @@ def test_what_json_a_database_holds():
     ],
 )
 def test_the_types_that_each_kind_is_read_from(kind, types):
-    for given_type in (pa.string(), pa.null(), pa.int8(), pa.int64(), pa.float32(), pa.float64(), pa.bool_(),
-                       pa.decimal128(9, 2), pa.timestamp("ns"), pa.date32()):  # fmt: skip
+    for given_type in (
+        pa.string(),
+        pa.null(),
+        pa.int8(),
+        pa.int64(),
+        pa.float32(),
+        pa.float64(),
+        pa.bool_(),
+        pa.decimal128(9, 2),
+        pa.timestamp("ns"),
+        pa.date32(),
+    ):
         if given_type in types:
             assert readable(kind, given_type, Dialect())
-            assert convert(kind, pa.nulls(2, given_type), Dialect()).values.to_pylist() == [None, None]
+            assert convert(kind, pa.nulls(2, given_type), Dialect()).values.to_pylist() == [
+                None,
+                None,
+            ]
     assert not readable(kind, pa.bool_(), Dialect())
     assert not readable(kind, pa.struct([("x", pa.int8())]), Dialect())

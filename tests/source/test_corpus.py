@@ -47,7 +47,9 @@ SMALL = [
 EXPECTED = {
     "MovieLens 100K": {
         "SELECT title, year, genres FROM movies ORDER BY movie_id": [
-            ("Lanterne, La", 1994, "Drama"), ("Café Noir", 1996, "Crime|Thriller"), ("unknown", None, None),
+            ("Lanterne, La", 1994, "Drama"),
+            ("Café Noir", 1996, "Crime|Thriller"),
+            ("unknown", None, None),
         ],
         RATINGS: [
             ("11", "1", 4.0, seconds(881250001)),
@@ -57,7 +59,9 @@ EXPECTED = {
     },
     "MovieLens 1M": {
         "SELECT title, year FROM movies ORDER BY movie_id": [
-            ("Lanterne, La", 1994), ("Café Noir", 1996), ("Time :: Space", 1999),
+            ("Lanterne, La", 1994),
+            ("Café Noir", 1996),
+            ("Time :: Space", 1999),
         ],
         RATINGS: [
             ("11", "1", 4.0, seconds(978300001)),
@@ -95,7 +99,9 @@ EXPECTED = {
     },
     "Netflix prize": {
         "SELECT movie_id, title, year FROM movies ORDER BY 1": [
-            ("1", "Lanterne", 1994), ("2", "Café, or the Night", None), ("3", "3,000 Leagues", 2001),
+            ("1", "Lanterne", 1994),
+            ("2", "Café, or the Night", None),
+            ("3", "3,000 Leagues", 2001),
         ],
         RATINGS: [
             ("2000012", "1", 5.0, at(2005, 5, 13)),
@@ -136,17 +142,55 @@ EXPECTED = {
     },
     "PaySim": {
         TRANSACTIONS: [
-            ("paysim-2", at(2017, 1, 1, 1), "C1000000001", "M1000000002", Decimal("1234.56"), None, None),
-            ("paysim-3", at(2017, 1, 1, 1), "C1000000003", "C1000000004", Decimal("250.00"), None, True),
-            ("paysim-4", at(2017, 1, 31, 23), "C1000000005", "C1000000006", Decimal("92445516.64"), None, True),
+            (
+                "paysim-2",
+                at(2017, 1, 1, 1),
+                "C1000000001",
+                "M1000000002",
+                Decimal("1234.56"),
+                None,
+                None,
+            ),
+            (
+                "paysim-3",
+                at(2017, 1, 1, 1),
+                "C1000000003",
+                "C1000000004",
+                Decimal("250.00"),
+                None,
+                True,
+            ),
+            (
+                "paysim-4",
+                at(2017, 1, 31, 23),
+                "C1000000005",
+                "C1000000006",
+                Decimal("92445516.64"),
+                None,
+                True,
+            ),
         ],
     },
     "Sparkov": {
         TRANSACTIONS: [
-            ("00000000000000000000000000000a01", at(2019, 1, 1, 0, 0, 18), "2703000000000001",
-             "fraud_Alder, Birch and Cedar", Decimal("3.21"), "USD", None),
-            ("00000000000000000000000000000a02", at(2019, 1, 1, 0, 0, 44), "630400000001",
-             "fraud_Elm PLC", Decimal("120.34"), "USD", True),
+            (
+                "00000000000000000000000000000a01",
+                at(2019, 1, 1, 0, 0, 18),
+                "2703000000000001",
+                "fraud_Alder, Birch and Cedar",
+                Decimal("3.21"),
+                "USD",
+                None,
+            ),
+            (
+                "00000000000000000000000000000a02",
+                at(2019, 1, 1, 0, 0, 44),
+                "630400000001",
+                "fraud_Elm PLC",
+                Decimal("120.34"),
+                "USD",
+                True,
+            ),
         ],
     },
     "IEEE-CIS": {
@@ -157,25 +201,57 @@ EXPECTED = {
     },
     "TabFormer": {
         TRANSACTIONS: [
-            ("tabformer-2", at(2002, 9, 1, 7, 15), "0", "3000000000000000001", Decimal("45.60"), "USD", None),
-            ("tabformer-3", at(2002, 9, 1, 8, 42), "0", "-3000000000000000002", Decimal("-12.00"), "USD", None),
-            ("tabformer-4", at(2019, 12, 31, 23, 59), "1", "3000000000000000003", Decimal("1234.50"), "USD", True),
+            (
+                "tabformer-2",
+                at(2002, 9, 1, 7, 15),
+                "0",
+                "3000000000000000001",
+                Decimal("45.60"),
+                "USD",
+                None,
+            ),
+            (
+                "tabformer-3",
+                at(2002, 9, 1, 8, 42),
+                "0",
+                "-3000000000000000002",
+                Decimal("-12.00"),
+                "USD",
+                None,
+            ),
+            (
+                "tabformer-4",
+                at(2019, 12, 31, 23, 59),
+                "1",
+                "3000000000000000003",
+                Decimal("1234.50"),
+                "USD",
+                True,
+            ),
         ],
     },
-}  # fmt: skip
+}
 
 
 def commands(section):
-    (text,) = re.findall(rf"^### {re.escape(section)}\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    (text,) = re.findall(
+        rf"^### {re.escape(section)}\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL
+    )
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    return [shlex.split(line) for block in blocks for line in re.sub(r"\\\n\s*", " ", block).splitlines()]
+    return [
+        shlex.split(line)
+        for block in blocks
+        for line in re.sub(r"\\\n\s*", " ", block).splitlines()
+    ]
 
 
 @pytest.fixture
 def corpus(source_db, tmp_path, monkeypatch):
     folder = shutil.copytree(CORPUS, tmp_path / "corpus")
     (folder / "handbook" / "data").mkdir()
-    days = pd.read_csv(folder / "handbook" / "transactions.csv", index_col=0, parse_dates=["TX_DATETIME"])
+    days = pd.read_csv(
+        folder / "handbook" / "transactions.csv", index_col=0, parse_dates=["TX_DATETIME"]
+    )
     for day, rows in days.groupby(days["TX_DATETIME"].dt.date):
         rows.to_pickle(folder / "handbook" / "data" / f"{day}.pkl")
     monkeypatch.setenv("NIGHTSHIFT_SOURCE_DSN", source_db)
@@ -198,7 +274,9 @@ def run(command):
 def test_the_page_and_the_corpus_hold_the_same_formats():
     named = re.findall(r"^### (.+)$", PAGE, re.MULTILINE)
     assert named == list(EXPECTED)
-    loaded = " ".join(word for section in named for command in commands(section) for word in command)
+    loaded = " ".join(
+        word for section in named for command in commands(section) for word in command
+    )
     folders = {folder.name for folder in CORPUS.iterdir()}
     assert all(f"{folder}/" in loaded for folder in folders), folders
 
@@ -213,9 +291,9 @@ def test_the_commands_of_the_page_load_the_format(corpus, source_db, section):
         for query, rows in EXPECTED[section].items():
             cursor.execute(query)
             assert cursor.fetchall() == rows
-    assert ("warning: no column for customer_id: validate quarantines new rows without it" in report) == (
-        section == "Credit-card fraud (ULB)"
-    )
+    assert (
+        "warning: no column for customer_id: validate quarantines new rows without it" in report
+    ) == (section == "Credit-card fraud (ULB)")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,10 @@ def test_every_row_keeps_its_number_whatever_lines_are_malformed_and_however_blo
     tmp_path_factory, whole, block
 ):
     path = tmp_path_factory.mktemp("csv") / "rows.csv"
-    lines = [f"{row},name {row}" if good else f"{row},too,many" for row, good in enumerate(whole, start=1)]
+    lines = [
+        f"{row},name {row}" if good else f"{row},too,many"
+        for row, good in enumerate(whole, start=1)
+    ]
     path.write_text("\n".join(["id,name", *lines, ""]))
     good, malformed = read(path, block=block)
     assert good == [(row + 1, (str(row), f"name {row}")) for row in np.flatnonzero(whole) + 1]
@@ -43,7 +46,10 @@ def test_every_row_keeps_its_number_whatever_lines_are_malformed_and_however_blo
 def test_encodings_are_decoded(tmp_path, encoding):
     path = tmp_path / "rows.csv"
     path.write_bytes('id,name\n1,Zürich\n2,"Genève, VD"\n'.encode(encoding))
-    assert read(path, form=CsvFormat(encoding))[0] == [(2, ("1", "Zürich")), (3, ("2", "Genève, VD"))]
+    assert read(path, form=CsvFormat(encoding))[0] == [
+        (2, ("1", "Zürich")),
+        (3, ("2", "Genève, VD")),
+    ]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
@@ -94,7 +100,10 @@ def test_an_empty_file_is_told_and_a_header_alone_is_no_rows(tmp_path):
 def test_quoted_newlines_are_part_of_a_value(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text('id;name\n1;"two\nlines"\n2;b\n')
-    assert sorted(read(path, form=CsvFormat(delimiter=";"))[0]) == [(2, ("1", "two\nlines")), (4, ("2", "b"))]
+    assert sorted(read(path, form=CsvFormat(delimiter=";"))[0]) == [
+        (2, ("1", "two\nlines")),
+        (4, ("2", "b")),
+    ]
 
 
 def test_a_file_cut_in_a_compressed_block_is_told(tmp_path):

@@ -122,7 +122,9 @@ def test_what_pythons_writer_writes_is_read_back(
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.text(st.sampled_from('a,"\\\r'), max_size=8), max_size=30), st.integers(8, 60))
-def test_any_line_is_a_row_or_is_rejected_and_whole_lines_are_never_lost(tmp_path_factory, lines, block):
+def test_any_line_is_a_row_or_is_rejected_and_whole_lines_are_never_lost(
+    tmp_path_factory, lines, block
+):
     path = tmp_path_factory.mktemp("csv") / "rows.csv"
     marked = [part for number, line in enumerate(lines) for part in (line, f"n{number},t,whole")]
     path.write_bytes("\n".join([HEADER, *marked, ""]).encode())
@@ -210,5 +212,10 @@ def test_an_escape_is_one_character(escape):
 def test_a_backslash_escapes_where_it_is_named(file):
     path = file('id,text\n1,"say \\"hi\\", she said"\n2,"C:\\\\"\n3,\\N\n4,a\\,b\n')
     rows, malformed = read(path, form=CsvFormat(escape="\\"))
-    assert rows == {2: ("1", 'say "hi", she said'), 3: ("2", "C:\\"), 4: ("3", "\\N"), 5: ("4", "a,b")}
+    assert rows == {
+        2: ("1", 'say "hi", she said'),
+        3: ("2", "C:\\"),
+        4: ("3", "\\N"),
+        5: ("4", "a,b"),
+    }
     assert malformed == {}

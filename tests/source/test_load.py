@@ -40,7 +40,9 @@ def rows(dsn, query="SELECT * FROM transactions ORDER BY transaction_id"):
 
 
 def tables(dsn):
-    return {name for (name,) in rows(dsn, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+    return {
+        name for (name,) in rows(dsn, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    }
 
 
 @pytest.fixture
@@ -56,8 +58,12 @@ def file(tmp_path):
 @pytest.fixture
 def run(source_db, tmp_path):
     def load_files(*paths, table=TRANSACTIONS, max_bad_fraction=1.0, **options):
-        request = Request(table, tuple(map(str, paths)), max_bad_fraction=max_bad_fraction, **options)
-        summary = load(source_db, request, tmp_path / "rejects" / "bad.csv", lambda stage, share: None)
+        request = Request(
+            table, tuple(map(str, paths)), max_bad_fraction=max_bad_fraction, **options
+        )
+        summary = load(
+            source_db, request, tmp_path / "rejects" / "bad.csv", lambda stage, share: None
+        )
         rejected = sum(summary.rejected.values())
         assert summary.read == summary.loaded + summary.duplicates + rejected
         return summary
@@ -99,7 +105,9 @@ def test_parquet_with_a_map_and_labels(source_db, run, tmp_path):
     assert rows(source_db, "SELECT * FROM fraud_labels") == [("2", True, reported)]
 
     summary = run(
-        tmp_path / "*.parquet", columns=columns, label=LabelRule("FRAUD", timedelta(days=1), genuine=True)
+        tmp_path / "*.parquet",
+        columns=columns,
+        label=LabelRule("FRAUD", timedelta(days=1), genuine=True),
     )
     assert (summary.written, summary.labels) == (0, 2)
     labels = rows(source_db, "SELECT transaction_id, is_fraud FROM fraud_labels ORDER BY 1")
@@ -123,11 +131,16 @@ def test_labels_from_a_file_of_their_own(source_db, run, file):
     ]
 
 
-def test_the_same_file_twice_leaves_the_same_rows_and_a_changed_one_replaces_them(source_db, run, file):
+def test_the_same_file_twice_leaves_the_same_rows_and_a_changed_one_replaces_them(
+    source_db, run, file
+):
     run(file(T1, T2))
     before = rows(source_db, "SELECT xmin::text, t.* FROM transactions t ORDER BY transaction_id")
     assert run(file(T1, T2)).written == 0
-    assert rows(source_db, "SELECT xmin::text, t.* FROM transactions t ORDER BY transaction_id") == before
+    assert (
+        rows(source_db, "SELECT xmin::text, t.* FROM transactions t ORDER BY transaction_id")
+        == before
+    )
     assert run(file(T1, T2.replace("8.00", "9.00"))).written == 1
     assert rows(source_db, "SELECT amount FROM transactions WHERE transaction_id = 't2'") == [
         (Decimal("9.00"),)
@@ -174,7 +187,9 @@ def test_every_bad_row_is_told_and_the_good_ones_go_on(source_db, run, file, rej
     assert [row[0] for row in rows(source_db)] == ["big", "t1", "t2"]
 
 
-def test_a_nan_amount_in_parquet_is_rejected_and_a_missing_one_is_not(source_db, run, tmp_path, rejects):
+def test_a_nan_amount_in_parquet_is_rejected_and_a_missing_one_is_not(
+    source_db, run, tmp_path, rejects
+):
     amounts = pa.array([float("nan"), None, float("-inf")], from_pandas=False)
     frame = {"transaction_id": ["a", "b", "c"], "event_time": [AT] * 3, "amount": amounts}
     pq.write_table(pa.table(frame), tmp_path / "rows.parquet")
@@ -186,7 +201,9 @@ def test_a_nan_amount_in_parquet_is_rejected_and_a_missing_one_is_not(source_db,
     assert [(row[0], row[4]) for row in rows(source_db)] == [("b", None)]
 
 
-def test_too_many_bad_rows_load_nothing_and_the_error_counts_them(source_db, run, file, tmp_path, rejects):
+def test_too_many_bad_rows_load_nothing_and_the_error_counts_them(
+    source_db, run, file, tmp_path, rejects
+):
     bad = file(T1, "t3,yesterday,,,1", "t4,2018-04-01,,,x", "t5,today,,,1")
     with pytest.raises(DataError) as failed:
         run(bad, max_bad_fraction=0.5)
@@ -209,7 +226,9 @@ def test_one_bad_row_in_a_thousand_is_the_default_limit(source_db, file, tmp_pat
         try_load(998)
 
 
-def test_equal_repeats_are_counted_and_contradicting_ones_are_all_rejected(source_db, run, file, rejects):
+def test_equal_repeats_are_counted_and_contradicting_ones_are_all_rejected(
+    source_db, run, file, rejects
+):
     first = file(T1, T2, "t3,2018-04-01,c,m,1", name="a.csv")
     again = file(T1.replace("57.16", "57.160"), "t3,2018-04-01,c,m,2", T1, name="b.csv")
     summary = run(first, again)
@@ -220,7 +239,9 @@ def test_equal_repeats_are_counted_and_contradicting_ones_are_all_rejected(sourc
 
 
 def test_a_label_that_contradicts_itself_is_a_conflict(run, file):
-    summary = run(file(f"{T1},0", f"{T1},1", T2 + ",0", header=f"{HEADER},fraud"), label=LabelRule("fraud"))
+    summary = run(
+        file(f"{T1},0", f"{T1},1", T2 + ",0", header=f"{HEADER},fraud"), label=LabelRule("fraud")
+    )
     assert summary.rejected == {"transaction_id occurs again with different content": 2}
 
 
@@ -248,7 +269,9 @@ def test_a_column_that_is_there_twice_is_told(run, file):
 
 
 def test_a_column_of_a_type_that_cannot_be_read_is_told(run, tmp_path):
-    pq.write_table(pa.table({"transaction_id": ["a"], "event_time": [1522540831]}), tmp_path / "rows.parquet")
+    pq.write_table(
+        pa.table({"transaction_id": ["a"], "event_time": [1522540831]}), tmp_path / "rows.parquet"
+    )
     with pytest.raises(
         DataError, match=r"'event_time' is int64, which cannot be read as event_time \(time\)"
     ):
@@ -290,7 +313,9 @@ def test_bytes_that_are_no_text_fail_and_their_encoding_reads_them(source_db, ru
     path = tmp_path / "rows.csv"
     content = f"{HEADER}\nt1,2018-04-01,Zoë,m1,1\n".encode("latin-1")
     path.write_bytes(content)
-    with pytest.raises(DataError, match=f"the bytes eb at offset {content.index(0xEB)} are no utf-8 text"):
+    with pytest.raises(
+        DataError, match=f"the bytes eb at offset {content.index(0xEB)} are no utf-8 text"
+    ):
         run(path)
     run(path, csv=CsvFormat("latin-1"))
     assert rows(source_db)[0][2] == "Zoë"
@@ -323,7 +348,9 @@ def test_the_tables_have_their_keys_and_indexes_from_the_first_load_on(source_db
 
 def test_a_database_that_does_not_answer(file, tmp_path):
     request = Request(TRANSACTIONS, (str(file(T1)),))
-    with pytest.raises(StoreError, match=r"PostgreSQL does not answer\n  Input: the operational database"):
+    with pytest.raises(
+        StoreError, match=r"PostgreSQL does not answer\n  Input: the operational database"
+    ):
         load(
             f"postgresql://postgres@/x?host={tmp_path}",
             request,
@@ -363,7 +390,9 @@ def test_loads_at_once_wait_for_each_other(source_db, file, tmp_path):
 
     def one(path):
         request = Request(TRANSACTIONS, (str(path),))
-        summaries[path] = load(source_db, request, tmp_path / f"{path.name}.bad", lambda stage, share: None)
+        summaries[path] = load(
+            source_db, request, tmp_path / f"{path.name}.bad", lambda stage, share: None
+        )
 
     threads = [threading.Thread(target=one, args=(path,)) for path in paths]
     for thread in threads:

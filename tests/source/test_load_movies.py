@@ -57,7 +57,9 @@ def run(source_db, tmp_path):
         request = Request(
             table, tuple(map(str, paths)), reading=reading, **{"max_bad_fraction": 1.0} | options
         )
-        summary = load(source_db, request, tmp_path / "rejects" / "bad.csv", lambda stage, share: None)
+        summary = load(
+            source_db, request, tmp_path / "rejects" / "bad.csv", lambda stage, share: None
+        )
         assert summary.read == summary.loaded + summary.duplicates + sum(summary.rejected.values())
         return summary
 
@@ -66,7 +68,9 @@ def run(source_db, tmp_path):
 
 @pytest.fixture
 def run_ratings(run):
-    return lambda *paths, **options: run(options.pop("reading", None) or ratings(), *paths, **options)
+    return lambda *paths, **options: run(
+        options.pop("reading", None) or ratings(), *paths, **options
+    )
 
 
 @pytest.fixture
@@ -80,7 +84,9 @@ def run_movies(run):
 def rejects(tmp_path):
     def read():
         with (tmp_path / "rejects" / "bad.csv").open(newline="") as stream:
-            return [(int(row["line"]), row["reason"], row["value"]) for row in csv.DictReader(stream)]
+            return [
+                (int(row["line"]), row["reason"], row["value"]) for row in csv.DictReader(stream)
+            ]
 
     return read
 
@@ -96,11 +102,21 @@ RATING_FILES = [
     ("ratings.dat", ["::".join(map(str, row)) for row in THREE]),
     ("u.data", ["\t".join(map(str, row)) for row in THREE]),
     ("u1.base", ["\t".join(map(str, row)) for row in THREE]),
-    ("ratings.csv", ["userId,movieId,rating,timestamp", *(",".join(map(str, row)) for row in THREE)]),
-    ("own.csv", ["user_id,movie_id,value,timestamp",
-                 *(f"{user},{movie},{value},{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
-                   for user, movie, value, at in THREE)]),
-]  # fmt: skip
+    (
+        "ratings.csv",
+        ["userId,movieId,rating,timestamp", *(",".join(map(str, row)) for row in THREE)],
+    ),
+    (
+        "own.csv",
+        [
+            "user_id,movie_id,value,timestamp",
+            *(
+                f"{user},{movie},{value},{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+                for user, movie, value, at in THREE
+            ),
+        ],
+    ),
+]
 
 
 @pytest.mark.parametrize(("name", "lines"), RATING_FILES, ids=[name for name, _ in RATING_FILES])
@@ -108,8 +124,14 @@ def test_ratings_are_the_same_whatever_file_they_come_in(run_ratings, rows, file
     summary = run_ratings(file(name, *lines))
     assert (summary.read, summary.loaded, summary.written, summary.ignored) == (3, 3, 3, ())
     assert rows("SELECT * FROM user_interactions ORDER BY id")[0] == (
-        f"1:0011:{AT}", "1", "0011", "rating", 8.0, TIME, None,
-    )  # fmt: skip
+        f"1:0011:{AT}",
+        "1",
+        "0011",
+        "rating",
+        8.0,
+        TIME,
+        None,
+    )
     assert rows(RATED) == [("1", "0011", 8.0), ("1", "0012", 7.5), ("2", "0011", 0.0)]
     assert run_ratings(file(name, *lines)).written == 0
 
@@ -140,8 +162,10 @@ def test_the_movie_of_netflixs_ratings_is_known_across_blocks(file, block, monke
         malformed |= {row.row: row.reason for row in batch.malformed}
     assert malformed == {4: "is not user,rating,date"}
     assert {line: (*row.values(),) for line, row in rows.items()} == {
-        2: ("1", "7", "3"), 3: ("2", "7", "4"), 6: ("1", "8", "5"),
-    }  # fmt: skip
+        2: ("1", "7", "3"),
+        3: ("2", "7", "4"),
+        6: ("1", "8", "5"),
+    }
 
 
 def test_a_rating_of_netflix_before_any_movie_is_rejected(run_ratings, rows, file, rejects):
@@ -168,7 +192,9 @@ def test_a_format_of_the_other_kind_is_told():
 
 def test_ratings_outside_the_scale_are_rejected(run_ratings, rows, file, rejects):
     values = ["0", "10", "-1", "10.5", "eight", "NaN", "", "1e999"]
-    path = file("ratings.dat", *(f"{user}::1::{value}::{AT}" for user, value in enumerate(values, start=1)))
+    path = file(
+        "ratings.dat", *(f"{user}::1::{value}::{AT}" for user, value in enumerate(values, start=1))
+    )
     run_ratings(path)
     assert sorted(rejects()) == [
         (3, "value is outside the scale 0..10", "-1"),
@@ -196,8 +222,21 @@ def test_no_scale(text):
 
 def test_times_far_outside_are_rejected(run_ratings, rows, file, rejects):
     tomorrow = int(datetime.now(UTC).timestamp()) + 86_400
-    times = [AT, 0, -1, AT * 1000, tomorrow + 2 * 86_400, "soon", "", "9" * 30, "20130403", tomorrow]
-    run_ratings(file("ratings.dat", *(f"u{row}::1::5::{at}" for row, at in enumerate(times, start=1))))
+    times = [
+        AT,
+        0,
+        -1,
+        AT * 1000,
+        tomorrow + 2 * 86_400,
+        "soon",
+        "",
+        "9" * 30,
+        "20130403",
+        tomorrow,
+    ]
+    run_ratings(
+        file("ratings.dat", *(f"u{row}::1::5::{at}" for row, at in enumerate(times, start=1)))
+    )
     told = {row: reason for row, reason, _ in rejects()}
     assert told.keys() == {2, 3, 4, 5, 6, 7, 8, 9}
     assert {told[row].partition(" and ")[0] for row in (2, 3, 5, 9)} == {
@@ -208,9 +247,18 @@ def test_times_far_outside_are_rejected(run_ratings, rows, file, rejects):
     assert {user for user, _, _ in rows(RATED)} == {"u1", "u10"}
 
 
-def test_broken_lines_and_missing_ids_are_rejected_and_keep_their_numbers(run_ratings, rows, file, rejects):
-    path = file("ratings.dat", f"1::1::5::{AT}", "cut::sho", f"::1::5::{AT}", f"1::::5::{AT}",
-                f"1::2::5::{AT}::x", f"2::1::5::{AT}")  # fmt: skip
+def test_broken_lines_and_missing_ids_are_rejected_and_keep_their_numbers(
+    run_ratings, rows, file, rejects
+):
+    path = file(
+        "ratings.dat",
+        f"1::1::5::{AT}",
+        "cut::sho",
+        f"::1::5::{AT}",
+        f"1::::5::{AT}",
+        f"1::2::5::{AT}::x",
+        f"2::1::5::{AT}",
+    )
     run_ratings(path)
     assert sorted(rejects()) == [
         (2, "is not user::movie::rating::seconds", "cut::sho"),
@@ -227,8 +275,12 @@ def test_a_short_line_of_u_data(run_ratings, file, rejects):
 
 
 def test_too_many_bad_ratings_load_nothing(run_ratings, rows, file):
-    with pytest.raises(DataError, match=r"1 of 2 rows cannot be loaded.*1 × value is outside the scale"):
-        run_ratings(file("ratings.dat", f"1::1::5::{AT}", f"1::2::11::{AT}"), max_bad_fraction=0.001)
+    with pytest.raises(
+        DataError, match=r"1 of 2 rows cannot be loaded.*1 × value is outside the scale"
+    ):
+        run_ratings(
+            file("ratings.dat", f"1::1::5::{AT}", f"1::2::11::{AT}"), max_bad_fraction=0.001
+        )
     assert rows("SELECT to_regclass('user_interactions')") == [(None,)]
 
 
@@ -249,12 +301,20 @@ def test_a_user_never_seen_before_is_loaded_like_any_other(run_ratings, rows, fi
 def test_equal_ratings_are_dropped_and_later_ones_of_the_same_movie_are_kept_and_counted(
     run_ratings, rows, file
 ):
-    lines = [f"1::1::5::{AT}", f"1::1::5::{AT}", f"1::1::5.0::{AT}", f"1::1::8::{AT + 9}", f"2::1::3::{AT}"]
+    lines = [
+        f"1::1::5::{AT}",
+        f"1::1::5::{AT}",
+        f"1::1::5.0::{AT}",
+        f"1::1::8::{AT + 9}",
+        f"2::1::3::{AT}",
+    ]
     summary = run_ratings(file("ratings.dat", *lines))
-    assert (summary.loaded, summary.duplicates, remarked(summary, "the last one counts")) == (3, 2, 1)
-    last = (
-        "SELECT DISTINCT ON (user_id) user_id, value FROM user_interactions ORDER BY user_id, timestamp DESC"
+    assert (summary.loaded, summary.duplicates, remarked(summary, "the last one counts")) == (
+        3,
+        2,
+        1,
     )
+    last = "SELECT DISTINCT ON (user_id) user_id, value FROM user_interactions ORDER BY user_id, timestamp DESC"
     assert rows(last) == [("1", 8.0), ("2", 3.0)]
 
 
@@ -283,7 +343,9 @@ def test_a_user_with_thousands_of_ratings(run_ratings, rows, file):
 
 
 def test_a_day_with_one_rating(run_ratings, rows, file):
-    run_ratings(file("ratings.dat", f"1::1::5::{AT}", f"1::2::5::{AT + 86_400}", f"2::2::5::{AT + 86_400}"))
+    run_ratings(
+        file("ratings.dat", f"1::1::5::{AT}", f"1::2::5::{AT + 86_400}", f"2::2::5::{AT + 86_400}")
+    )
     days = "SELECT timestamp::date::text, count(*) FROM user_interactions GROUP BY 1 ORDER BY 1"
     assert rows(days) == [("2013-04-03", 1), ("2013-04-04", 2)]
 
@@ -298,11 +360,20 @@ def item(number, title, genres=(), unknown=0):
 
 MOVIE_FILES = [
     ("movies.dat", ["0011::Heat (1995)::Crime|Drama", "0012::Nowhere::"]),
-    ("u.item", [item("0011", "Heat (1995)", ("Crime", "Drama")), item("0012", "Nowhere", unknown=1)]),
-    ("movies.csv", ["movieId,title,genres", "0011,Heat (1995),Crime|Drama", "0012,Nowhere,(no genres listed)"]),
+    (
+        "u.item",
+        [item("0011", "Heat (1995)", ("Crime", "Drama")), item("0012", "Nowhere", unknown=1)],
+    ),
+    (
+        "movies.csv",
+        ["movieId,title,genres", "0011,Heat (1995),Crime|Drama", "0012,Nowhere,(no genres listed)"],
+    ),
     ("own.csv", ["movie_id,title,year,genres", "0011,Heat,1995,Crime|Drama", "0012,Nowhere,,"]),
-    ("pandas.csv", ["movie_id,title,year,genres", "0011,Heat,1995.0,Crime|Drama", "0012,Nowhere,,"]),
-]  # fmt: skip
+    (
+        "pandas.csv",
+        ["movie_id,title,year,genres", "0011,Heat,1995.0,Crime|Drama", "0012,Nowhere,,"],
+    ),
+]
 
 
 @pytest.mark.parametrize(("name", "lines"), MOVIE_FILES, ids=[name for name, _ in MOVIE_FILES])
@@ -314,7 +385,11 @@ def test_movies_are_the_same_whatever_file_they_come_in(run_movies, rows, file, 
 
 
 def test_movies_in_parquet(run_movies, rows, tmp_path):
-    frame = {"movieId": [11, 12], "title": ["Heat", "Nowhere"], "year": pa.array([1995, None], pa.int16())}
+    frame = {
+        "movieId": [11, 12],
+        "title": ["Heat", "Nowhere"],
+        "year": pa.array([1995, None], pa.int16()),
+    }
     pq.write_table(
         pa.table({**frame, "genres": ["Crime|Drama", "(no genres listed)"]}), tmp_path / "m.parquet"
     )
@@ -325,7 +400,11 @@ def test_movies_in_parquet(run_movies, rows, tmp_path):
 @pytest.mark.parametrize(
     ("written", "title", "year"),
     [
-        ("Fantômas - À l'ombre de la guillotine (1913)", "Fantômas - À l'ombre de la guillotine", 1913),
+        (
+            "Fantômas - À l'ombre de la guillotine (1913)",
+            "Fantômas - À l'ombre de la guillotine",
+            1913,
+        ),
         ("千と千尋の神隠し (2001)", "千と千尋の神隠し", 2001),
         ("Ночной дозор (2004)", "Ночной дозор", 2004),
         ("مکس (2002)", "مکس", 2002),
@@ -345,16 +424,24 @@ def test_movies_in_parquet(run_movies, rows, tmp_path):
         ("Year of four (19999)", "Year of four (19999)", None),
     ],
 )
-def test_titles_with_any_unicode_and_separators_inside(run_movies, rows, file, written, title, year):
+def test_titles_with_any_unicode_and_separators_inside(
+    run_movies, rows, file, written, title, year
+):
     lines = ["1::First (1900)::Drama", f"2::{written}::Drama|War", "3::Last (1901)::Drama"]
     assert run_movies(file("movies.dat", *lines)).rejected == {}
     assert rows(FILMS) == [
-        ("1", "First", 1900, "Drama"), ("2", title, year, "Drama|War"), ("3", "Last", 1901, "Drama"),
-    ]  # fmt: skip
+        ("1", "First", 1900, "Drama"),
+        ("2", title, year, "Drama|War"),
+        ("3", "Last", 1901, "Drama"),
+    ]
 
 
 def test_movies_without_id_title_or_separators_are_rejected(run_movies, rows, file, rejects):
-    run_movies(file("movies.dat", "1::Heat (1995)::", "::Heat (1995)::Crime", "2:: ::Crime", "3:Heat:Crime"))
+    run_movies(
+        file(
+            "movies.dat", "1::Heat (1995)::", "::Heat (1995)::Crime", "2:: ::Crime", "3:Heat:Crime"
+        )
+    )
     assert sorted(rejects()) == [
         (2, "movie_id is missing", ""),
         (3, "title is missing", " "),
@@ -371,7 +458,11 @@ def test_a_year_that_is_none(run_movies, file, rejects, year):
 
 
 def test_a_movie_that_contradicts_itself(run_movies, rows, file, rejects):
-    run_movies(file("movies.dat", "1::Heat (1995)::Crime", "1::Heat (1986)::Crime", "2::Heat::", "2::Heat::"))
+    run_movies(
+        file(
+            "movies.dat", "1::Heat (1995)::Crime", "1::Heat (1986)::Crime", "2::Heat::", "2::Heat::"
+        )
+    )
     reason = "movie_id occurs again with different content"
     assert rejects() == [(1, reason, "1"), (2, reason, "1")]
     assert rows(FILMS) == [("2", "Heat", None, None)]
@@ -383,8 +474,14 @@ def test_latin_1_is_told_and_read_when_named_and_is_what_u_item_is_in(run_movies
         run_movies(path)
     run_movies(path, csv=CsvFormat("latin-1"))
     run_movies(file("u.item", item("2", "Léolo (1992)", ("Drama",)), encoding="latin-1"))
-    run_movies(file("u.item", item("3", "Amélie (2001)")), reading=movies(Opener(MOVIES, item="utf-8")))
-    assert [row[:3] for row in rows(FILMS)] == [("1", "Léon", 1994), ("2", "Léolo", 1992), ("3", "Amélie", 2001)]  # fmt: skip
+    run_movies(
+        file("u.item", item("3", "Amélie (2001)")), reading=movies(Opener(MOVIES, item="utf-8"))
+    )
+    assert [row[:3] for row in rows(FILMS)] == [
+        ("1", "Léon", 1994),
+        ("2", "Léolo", 1992),
+        ("3", "Amélie", 2001),
+    ]
 
 
 def test_an_empty_file(run_movies, file):

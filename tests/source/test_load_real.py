@@ -37,7 +37,9 @@ def test_a_million_transactions_load_whole_with_their_labels(source_db, tmp_path
     assert (summary.read, summary.loaded, summary.written) == (1_016_507,) * 3
     assert (summary.labels, summary.duplicates, summary.rejected) == (8138, 0, {})
     with closing(psycopg2.connect(source_db)) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT count(*), count(DISTINCT customer_id), sum(amount) FROM transactions")
+        cursor.execute(
+            "SELECT count(*), count(DISTINCT customer_id), sum(amount) FROM transactions"
+        )
         assert cursor.fetchone() == (1_016_507, 4985, Decimal("54510103.40"))
         cursor.execute(
             "SELECT count(*) FROM fraud_labels JOIN transactions USING (transaction_id)"

@@ -25,7 +25,8 @@ def test_movietweetings_loads_whole_and_a_second_time_writes_nothing(source_db, 
 
     def both():
         return [
-            load(source_db, request, tmp_path / "bad.csv", lambda stage, share: None) for request in requests
+            load(source_db, request, tmp_path / "bad.csv", lambda stage, share: None)
+            for request in requests
         ]
 
     films, rated = both()

@@ -57,8 +57,28 @@ def test_known_rows_of_a_known_seed():
         .drop_columns(["event_time", "reported_at"])
     )
     assert [tuple(row.values()) for row in rows.to_pylist()] == [
-        ("20180401-0000000", "C0000043", "M0000075", Decimal("26.92"), "EUR", "FR", "pos", "2488", False),
-        ("20180401-0000001", "C0000002", "M0000011", Decimal("63.03"), "EUR", "DE", "mobile", "3799", False),
+        (
+            "20180401-0000000",
+            "C0000043",
+            "M0000075",
+            Decimal("26.92"),
+            "EUR",
+            "FR",
+            "pos",
+            "2488",
+            False,
+        ),
+        (
+            "20180401-0000001",
+            "C0000002",
+            "M0000011",
+            Decimal("63.03"),
+            "EUR",
+            "DE",
+            "mobile",
+            "3799",
+            False,
+        ),
     ]
 
 
@@ -85,7 +105,9 @@ def test_merchants_near_a_customer_agree_with_a_search_of_all():
 
 @pytest.mark.parametrize("customers", [300, 1000, 5000])
 def test_about_one_transaction_in_a_hundred_and_twenty_is_fraud(customers, month):
-    rows = month if customers == 5000 else everything(Simulation(START, 60, customers, 2 * customers))
+    rows = (
+        month if customers == 5000 else everything(Simulation(START, 60, customers, 2 * customers))
+    )
     assert 0.004 < pc.mean(rows["is_fraud"]).as_py() < 0.014
 
 
@@ -131,7 +153,10 @@ def test_all_transactions_of_a_compromised_merchant_are_fraud_for_28_days():
     assert len(there) > 0
     assert pc.all(there["is_fraud"]).as_py()
     fresh = set(today) - set(fraud.compromised_merchants(population, START - timedelta(1)))
-    days = [set(fraud.compromised_merchants(population, START + timedelta(ahead))) for ahead in range(30)]
+    days = [
+        set(fraud.compromised_merchants(population, START + timedelta(ahead)))
+        for ahead in range(30)
+    ]
     for merchant in fresh:
         assert sum(merchant in day for day in days) == 28
 
@@ -161,7 +186,9 @@ def test_the_rate_of_trouble_is_that_of_the_handbook_in_any_population():
 def test_frauds_are_reported_after_the_delay_and_its_jitter():
     population = populate(0, 500, 1000)
     exact = simulate_day(population, START, Reporting(7))
-    assert set(pc.subtract(exact["reported_at"], exact["event_time"]).to_pylist()) == {timedelta(days=7)}
+    assert set(pc.subtract(exact["reported_at"], exact["event_time"]).to_pylist()) == {
+        timedelta(days=7)
+    }
     loose = simulate_day(population, START, Reporting(2, 3))
     delays = pc.subtract(loose["reported_at"], loose["event_time"]).to_pylist()
     assert timedelta(days=2) <= min(delays) < max(delays) <= timedelta(days=5)
@@ -224,6 +251,8 @@ def test_files_loaded_give_the_same_tables_as_the_database(source_db, tmp_path):
 def test_parquet_files_repeat_byte_by_byte(tmp_path):
     for folder in ("a", "b"):
         to_files(tmp_path / folder, replace(SMALL, days=1), lambda done: None)
-    one, two = ((tmp_path / folder / "transactions" / "2018-04-01.parquet") for folder in ("a", "b"))
+    one, two = (
+        (tmp_path / folder / "transactions" / "2018-04-01.parquet") for folder in ("a", "b")
+    )
     assert one.read_bytes() == two.read_bytes()
     assert pq.read_table(one).num_rows > 0

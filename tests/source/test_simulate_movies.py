@@ -69,7 +69,9 @@ def test_known_rows_of_a_known_seed():
     audience = gather(0, 50, 40)
     rows = simulate_day(audience, EPOCH).drop_columns(["timestamp"]).slice(0, 3).to_pylist()
     assert [tuple(row.values()) for row in rows] == KNOWN_ROWS
-    assert [tuple(row.values()) for row in audience.movies.rows.slice(0, 2).to_pylist()] == KNOWN_MOVIES
+    assert [
+        tuple(row.values()) for row in audience.movies.rows.slice(0, 2).to_pylist()
+    ] == KNOWN_MOVIES
 
 
 def test_ids_are_unique_sorted_by_time_and_inside_their_day(months):
@@ -145,7 +147,9 @@ def test_tastes_drift():
     today, week, year = (audience.taste_on(EPOCH + timedelta(days=ahead)) for ahead in (0, 7, 365))
 
     def alike(a, b):
-        return np.mean(np.sum(a * b, axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)))
+        return np.mean(
+            np.sum(a * b, axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
+        )
 
     assert alike(today, week) > 0.99
     assert alike(today, year) < 0.9
@@ -159,7 +163,9 @@ def test_movies_have_titles_years_and_genres_and_some_lack_them():
     for column in ("year", "genres"):
         assert 10 < rows[column].isna().sum() < 60
     assert rows["genres"].dropna().str.count(r"\|").between(0, 2).all()
-    assert rows["genres"].str.contains("Drama").mean() > 3 * rows["genres"].str.contains("War").mean()
+    assert (
+        rows["genres"].str.contains("Drama").mean() > 3 * rows["genres"].str.contains("War").mean()
+    )
 
 
 @pytest.mark.parametrize("kind", ["view", "rating"])
@@ -183,7 +189,10 @@ def test_a_collaborative_model_beats_popularity(months, kind):
         hits = np.take_along_axis(wanted, top, axis=1).sum(axis=1)
         return np.mean(hits[judged] / np.minimum(wanted.sum(axis=1)[judged], 10))
 
-    popularity, collaborative = recall(np.tile(seen.sum(axis=0), (len(seen), 1))), recall(seen @ alike)
+    popularity, collaborative = (
+        recall(np.tile(seen.sum(axis=0), (len(seen), 1))),
+        recall(seen @ alike),
+    )
     assert popularity > 0.05
     assert collaborative > 1.2 * popularity
 
@@ -254,7 +263,9 @@ def test_parquet_files_repeat_byte_by_byte(tmp_path):
 
 def test_a_day_without_anybody_is_an_empty_table_of_the_same_columns():
     audience = gather(0, 1, 1)
-    days = [simulate_day(audience, date(2017, 1, 1) + timedelta(days=number)) for number in range(40)]
+    days = [
+        simulate_day(audience, date(2017, 1, 1) + timedelta(days=number)) for number in range(40)
+    ]
     empty = [rows for rows in days if not len(rows)]
     assert empty
     assert {rows.schema for rows in days} == {empty[0].schema}

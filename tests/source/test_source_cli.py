@@ -23,7 +23,9 @@ def call(source_db, tmp_path, monkeypatch):
     monkeypatch.setenv("NIGHTSHIFT_HOME", str(tmp_path / "home"))
 
     def invoke(*arguments):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+        result = CliRunner().invoke(
+            app, [str(argument) for argument in arguments], catch_exceptions=False
+        )
         assert result.exit_code == 0, result.output
         return result.stdout
 
@@ -48,7 +50,18 @@ def test_files_that_the_shell_expanded_and_a_report_of_every_row(call, source_db
     one = write(tmp_path / "1.csv", T1, T2, "t3;never;1;0")
     two = write(tmp_path / "2.csv", T1, "t4;2018-04-02;3;0")
     told = call(
-        *("load", "transactions", "--files", one, two, *MAP, "--const", "currency=EUR", "--delimiter", ";"),
+        *(
+            "load",
+            "transactions",
+            "--files",
+            one,
+            two,
+            *MAP,
+            "--const",
+            "currency=EUR",
+            "--delimiter",
+            ";",
+        ),
         *(
             "--label-column",
             "FRAUD",
@@ -65,7 +78,9 @@ def test_files_that_the_shell_expanded_and_a_report_of_every_row(call, source_db
     assert "rejected: 1 × event_time is not an ISO 8601 time" in told
     (rejects,) = (tmp_path / "home" / "rejects").glob("transactions-*.csv")
     assert str(rejects) in told
-    assert rejects.read_text().splitlines()[1] == f"{one},4,event_time is not an ISO 8601 time,never"
+    assert (
+        rejects.read_text().splitlines()[1] == f"{one},4,event_time is not an ISO 8601 time,never"
+    )
     assert query(source_db, "SELECT count(*), min(currency) FROM transactions") == [(3, "EUR")]
     reported = "SELECT reported_at::date - event_time::date, is_fraud FROM fraud_labels JOIN transactions USING (transaction_id)"
     assert sorted(query(source_db, reported)) == [(2, False), (2, False), (2, True)]
@@ -79,9 +94,9 @@ def test_labels_and_a_tab(call, source_db, tmp_path):
         *("--map", "transaction_id=tx,reported_at=booked", "--timezone", "Europe/Berlin"),
     )
     assert "columns not loaded: by" in told
-    assert query(source_db, "SELECT transaction_id, is_fraud, reported_at::text FROM fraud_labels") == [
-        ("t1", True, "2018-04-08 08:00:00+00")
-    ]
+    assert query(
+        source_db, "SELECT transaction_id, is_fraud, reported_at::text FROM fraud_labels"
+    ) == [("t1", True, "2018-04-08 08:00:00+00")]
 
 
 def test_simulate_fills_the_tables(call, source_db):
@@ -134,7 +149,9 @@ def test_a_bad_file_names_the_rejects(call, tmp_path):
             "--delimiter",
             ";",
         )
-    assert str(tmp_path / "home" / "rejects" / f"transactions-{datetime.now():%Y}") in str(failed.value)
+    assert str(tmp_path / "home" / "rejects" / f"transactions-{datetime.now():%Y}") in str(
+        failed.value
+    )
 
 
 @pytest.mark.parametrize("command", [("simulate",), ("load", "transactions"), ("load", "labels")])

@@ -20,7 +20,9 @@ def call(source_db, tmp_path, monkeypatch):
     monkeypatch.setenv("NIGHTSHIFT_HOME", str(tmp_path / "home"))
 
     def invoke(*arguments):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+        result = CliRunner().invoke(
+            app, [str(argument) for argument in arguments], catch_exceptions=False
+        )
         assert result.exit_code == 0, result.output
         return result.stdout
 
@@ -45,14 +47,19 @@ def test_movies_and_ratings_with_a_report_of_every_row(call, source_db, tmp_path
     assert "written: 2 rows new or changed\n" in told
     assert "note: 1 movies have no genre\nnote: 1 movies have no year" in told
     rated = write(
-        tmp_path / "ratings.dat", f"1::1::8::{AT}", f"1::1::9::{AT + 1}", f"1::3::5::{AT}", f"2::1::11::{AT}",
+        tmp_path / "ratings.dat",
         f"1::1::8::{AT}",
-    )  # fmt: skip
+        f"1::1::9::{AT + 1}",
+        f"1::3::5::{AT}",
+        f"2::1::11::{AT}",
+        f"1::1::8::{AT}",
+    )
     told = call("load", "ratings", "--files", rated, "--max-bad-fraction", "0.5")
     assert "read 5 rows of 1 file = 3 loaded + 1 duplicates + 1 rejected" in told
     assert "rejected: 1 × value is outside the scale 0..10" in told
     assert (
-        "note: 1 pairs of user and movie are rated more than once: all are kept, the last one counts" in told
+        "note: 1 pairs of user and movie are rated more than once: all are kept, the last one counts"
+        in told
     )
     assert "note: 1 rows are of a movie that the table movies does not hold" in told
     (rejects,) = (tmp_path / "home" / "rejects").glob("user_interactions-*.csv")
@@ -67,10 +74,28 @@ def test_movies_and_ratings_with_a_report_of_every_row(call, source_db, tmp_path
 
 
 def test_the_options_of_ratings(call, source_db, tmp_path):
-    path = write(tmp_path / "own.csv", "who;what;stars;when", "a;x;5;2013-04-03 12:00:00", "b;y;4;1999-12-31")
+    path = write(
+        tmp_path / "own.csv", "who;what;stars;when", "a;x;5;2013-04-03 12:00:00", "b;y;4;1999-12-31"
+    )
     call(
-        *("load", "ratings", "--files", path, "--format", "csv", "--delimiter", ";", "--scale", "0.5..5"),
-        *("--map", "user_id=who,movie_id=what,value=stars,timestamp=when", "--timezone", "Europe/Berlin"),
+        *(
+            "load",
+            "ratings",
+            "--files",
+            path,
+            "--format",
+            "csv",
+            "--delimiter",
+            ";",
+            "--scale",
+            "0.5..5",
+        ),
+        *(
+            "--map",
+            "user_id=who,movie_id=what,value=stars,timestamp=when",
+            "--timezone",
+            "Europe/Berlin",
+        ),
         *("--since", "2000-01-01", "--max-bad-fraction", "0.5"),
     )
     assert query(source_db, "SELECT id, value FROM user_interactions") == [("a:x:1364983200", 5.0)]
@@ -101,10 +126,24 @@ def test_options_that_make_no_sense(call, tmp_path, arguments, message):
     assert failed.value.remedy
 
 
-def test_simulate_ratings_fills_the_tables_and_its_files_load_to_the_same(call, source_db, tmp_path):
-    wanted = ("simulate-ratings", "--days", 5, "--users", 60, "--movies", 40, "--start", "2018-05-01")
+def test_simulate_ratings_fills_the_tables_and_its_files_load_to_the_same(
+    call, source_db, tmp_path
+):
+    wanted = (
+        "simulate-ratings",
+        "--days",
+        5,
+        "--users",
+        60,
+        "--movies",
+        40,
+        "--start",
+        "2018-05-01",
+    )
     told = call(*wanted)
-    counts = dict(query(source_db, "SELECT interaction_type, count(*) FROM user_interactions GROUP BY 1"))
+    counts = dict(
+        query(source_db, "SELECT interaction_type, count(*) FROM user_interactions GROUP BY 1")
+    )
     ((films,),) = query(source_db, "SELECT count(*) FROM movies")
     assert (
         f"{counts['view']:,} views, {counts['rating']:,} ratings and {counts['like']:,} likes of {films} movies"
@@ -130,7 +169,8 @@ def test_simulate_ratings_to_files_needs_no_database(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "command", [("simulate-ratings",), ("load", "ratings"), ("load", "movies"), ("load", "interactions")]
+    "command",
+    [("simulate-ratings",), ("load", "ratings"), ("load", "movies"), ("load", "interactions")],
 )
 def test_every_command_of_movies_has_help_with_an_example(command):
     result = CliRunner().invoke(app, [*command, "--help"])

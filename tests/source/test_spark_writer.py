@@ -13,23 +13,51 @@ from jobs.source.csv_file import CsvFormat
 
 pytestmark = pytest.mark.slow
 
-SCHEMA = (
-    "row string, who {who}, text string, at {at}, amount {amount}, flag {flag}"
-)  # fmt: skip
+SCHEMA = "row string, who {who}, text string, at {at}, amount {amount}, flag {flag}"
 AT = datetime(2018, 7, 10, 12, 30, 15, 123_456)
-TEXTS = ["plain", 'say "hi", she said', "a, b", "C:\\dir\\", '"', "", None, "é🎬", " padded ", "a;b|c\td"]
+TEXTS = [
+    "plain",
+    'say "hi", she said',
+    "a, b",
+    "C:\\dir\\",
+    '"',
+    "",
+    None,
+    "é🎬",
+    " padded ",
+    "a;b|c\td",
+]
 
 
 def frame(spark, **types):
     values = {
-        "bigint": 2**62, "int": -5, "string": "007", "decimal(20,0)": Decimal(10**19), "double": 596.0, "boolean": True,
-        "timestamp": AT.replace(tzinfo=UTC), "timestamp_ntz": AT, "date": date(2018, 7, 10), "decimal(14,2)": Decimal("7.50"),
-        "float": 7.5, "array<int>": [1], "struct<x:int>": (1,), "map<string,int>": {"k": 1}, "binary": b"x",
-    }  # fmt: skip
+        "bigint": 2**62,
+        "int": -5,
+        "string": "007",
+        "decimal(20,0)": Decimal(10**19),
+        "double": 596.0,
+        "boolean": True,
+        "timestamp": AT.replace(tzinfo=UTC),
+        "timestamp_ntz": AT,
+        "date": date(2018, 7, 10),
+        "decimal(14,2)": Decimal("7.50"),
+        "float": 7.5,
+        "array<int>": [1],
+        "struct<x:int>": (1,),
+        "map<string,int>": {"k": 1},
+        "binary": b"x",
+    }
     rows = [
-        (f"r{number}", values[types["who"]], text, values[types["at"]], values[types["amount"]], values[types["flag"]])
+        (
+            f"r{number}",
+            values[types["who"]],
+            text,
+            values[types["at"]],
+            values[types["amount"]],
+            values[types["flag"]],
+        )
         for number, text in enumerate(TEXTS)
-    ]  # fmt: skip
+    ]
     return spark.createDataFrame(rows, SCHEMA.format(**types))
 
 
@@ -62,7 +90,13 @@ def test_parquet(spark, tmp_path, types, times):
         f"r{number}": expected(text) for number, text in enumerate(TEXTS)
     }
     first = loaded.rows["r0"]
-    ids = {"bigint": str(2**62), "int": "-5", "decimal(20,0)": str(10**19), "double": "596", "string": "007"}
+    ids = {
+        "bigint": str(2**62),
+        "int": "-5",
+        "decimal(20,0)": str(10**19),
+        "double": "596",
+        "string": "007",
+    }
     assert first["who"] == ids[types["who"]]
     assert first["flag"] is True
     day = datetime(2018, 7, 10, tzinfo=UTC)

@@ -97,12 +97,18 @@ def test_a_lone_quote_loses_no_row_of_a_load(load, query, file, tmp_path):
     assert f"{path},2,has a quote that is still open at its end" in rejects.read_text()
     assert "2,000 loaded" not in report
     assert "read 1,999 rows of 1 file = 1,999 loaded" in load("--files", path, "--no-quotes")
-    assert query("SELECT device_type FROM transactions WHERE transaction_id = 'T1'") == [('"Bella',)]
+    assert query("SELECT device_type FROM transactions WHERE transaction_id = 'T1'") == [
+        ('"Bella',)
+    ]
 
 
 def test_a_text_with_a_line_break_is_rejected(load, query, file, tmp_path):
     path = file(
-        "rows.csv", HEADER, 'T1,2018-07-10,C,1,5,EUR,DE,"two', 'lines"', "T2,2018-07-10,C,1,5,EUR,DE,web"
+        "rows.csv",
+        HEADER,
+        'T1,2018-07-10,C,1,5,EUR,DE,"two',
+        'lines"',
+        "T2,2018-07-10,C,1,5,EUR,DE,web",
     )
     report = load("--files", path, "--max-bad-fraction", "0.5")
     assert "rejected: 1 × device_type holds a line break" in report
@@ -111,15 +117,21 @@ def test_a_text_with_a_line_break_is_rejected(load, query, file, tmp_path):
 
 def test_odd_ids_are_noted_with_counts_and_the_options_that_mend_them(load, query, file):
     customers = ["596.0", "596", "NULL", r"\N", "nan", "1.5e+18"]
-    rows = [f"T{row},2018-07-10,{customer},m,1,EUR,NA,web" for row, customer in enumerate(customers)]
+    rows = [
+        f"T{row},2018-07-10,{customer},m,1,EUR,NA,web" for row, customer in enumerate(customers)
+    ]
     path = file("rows.csv", HEADER, *rows)
     report = load("--files", path)
     for word in ("NULL", r"\N", "nan"):
         assert (
-            f"note: 1 values of customer_id are the text {word}: --null '{word}' makes them missing" in report
+            f"note: 1 values of customer_id are the text {word}: --null '{word}' makes them missing"
+            in report
         )
     assert "note: 1 values of customer_id are written like 596.0, another id than 596" in report
-    assert "note: 1 values of customer_id are written like 1.23e+18, which may have lost digits" in report
+    assert (
+        "note: 1 values of customer_id are written like 1.23e+18, which may have lost digits"
+        in report
+    )
     assert "country" not in report  # NA is Namibia
     options = (
         "--integer-ids",
@@ -133,7 +145,9 @@ def test_odd_ids_are_noted_with_counts_and_the_options_that_mend_them(load, quer
         "0.2",
     )
     mended = load("--files", path, *options)
-    assert "rejected: 1 × customer_id is written like 1.23e+18, which may have lost digits" in mended
+    assert (
+        "rejected: 1 × customer_id is written like 1.23e+18, which may have lost digits" in mended
+    )
     assert "are the text" not in mended
     assert "596.0" not in mended
     counts = "SELECT customer_id, count(*) FROM transactions GROUP BY 1 ORDER BY 1"
@@ -143,10 +157,19 @@ def test_odd_ids_are_noted_with_counts_and_the_options_that_mend_them(load, quer
 @pytest.mark.parametrize(
     "values",
     [
-        ["0", "1"], ["0.0", "1.0"], ["0.", "1.000"], ["false", "TRUE"], ["No", "Yes"], ["n", "y"], ["f", "t"], [0, 1],
-        [0.0, 1.0], [Decimal("0.00"), Decimal("1.00")], [False, True],
+        ["0", "1"],
+        ["0.0", "1.0"],
+        ["0.", "1.000"],
+        ["false", "TRUE"],
+        ["No", "Yes"],
+        ["n", "y"],
+        ["f", "t"],
+        [0, 1],
+        [0.0, 1.0],
+        [Decimal("0.00"), Decimal("1.00")],
+        [False, True],
     ],
-)  # fmt: skip
+)
 def test_labels_in_any_words(values):
     converted = convert("flag", pa.array(values), Dialect())
     assert converted.values.to_pylist() == [False, True]
@@ -161,16 +184,28 @@ def test_what_is_no_label(value):
 def test_a_correction_changes_the_columns_that_it_has(load, query, file):
     load(
         "--files",
-        file("rows.csv", HEADER, "T1,2018-07-10,C,M,5,EUR,DE,web", "T2,2018-07-10,C,M,5,EUR,DE,web"),
+        file(
+            "rows.csv", HEADER, "T1,2018-07-10,C,M,5,EUR,DE,web", "T2,2018-07-10,C,M,5,EUR,DE,web"
+        ),
     )
     report = load(
-        "--files", file("correction.csv", "transaction_id,event_time,amount", "T1,2018-07-10,7.5", "T9,2018-07-11,1")
-    )  # fmt: skip
+        "--files",
+        file(
+            "correction.csv",
+            "transaction_id,event_time,amount",
+            "T1,2018-07-10,7.5",
+            "T9,2018-07-11,1",
+        ),
+    )
     assert "written: 2 rows new or changed" in report
     assert "warning: no column for customer_id: validate quarantines new rows without it" in report
-    assert query("SELECT transaction_id, customer_id, amount, country FROM transactions ORDER BY 1") == [
-        ("T1", "C", Decimal("7.50"), "DE"), ("T2", "C", Decimal("5.00"), "DE"), ("T9", None, Decimal("1.00"), None),
-    ]  # fmt: skip
+    assert query(
+        "SELECT transaction_id, customer_id, amount, country FROM transactions ORDER BY 1"
+    ) == [
+        ("T1", "C", Decimal("7.50"), "DE"),
+        ("T2", "C", Decimal("5.00"), "DE"),
+        ("T9", None, Decimal("1.00"), None),
+    ]
 
 
 def test_a_correction_of_titles_keeps_the_genres(load, query, file):
@@ -189,8 +224,9 @@ def test_a_file_that_lacks_a_column_of_another_is_refused_unless_that_is_allowed
     assert "--allow-missing-columns" in str(failed.value)
     load("--files", one, two, "--allow-missing-columns")
     assert query("SELECT transaction_id, amount, country FROM transactions ORDER BY 1") == [
-        ("T1", Decimal("1.00"), "FR"), ("T2", Decimal("2.00"), "DE"),
-    ]  # fmt: skip
+        ("T1", Decimal("1.00"), "FR"),
+        ("T2", Decimal("2.00"), "DE"),
+    ]
 
 
 def test_headers_are_trimmed_and_may_hold_commas(load, query, file, tmp_path):
@@ -199,12 +235,21 @@ def test_headers_are_trimmed_and_may_hold_commas(load, query, file, tmp_path):
     assert "warning: no column for merchant_id" in report
     assert "warning: no column for country: it is an empty feature of the fraud model" in report
     assert "card_last_4" not in report
-    pq.write_table(pa.table({" transaction_id": ["T2"], "event_time ": [datetime(2018, 7, 10)], "Amount, EUR ": [8.5]}),
-                   tmp_path / "rows.parquet")  # fmt: skip
+    pq.write_table(
+        pa.table(
+            {
+                " transaction_id": ["T2"],
+                "event_time ": [datetime(2018, 7, 10)],
+                "Amount, EUR ": [8.5],
+            }
+        ),
+        tmp_path / "rows.parquet",
+    )
     load("--files", tmp_path / "rows.parquet", "--map", 'amount="Amount, EUR"')
     assert query("SELECT transaction_id, amount FROM transactions ORDER BY 1") == [
-        ("T1", Decimal("7.50")), ("T2", Decimal("8.50")),
-    ]  # fmt: skip
+        ("T1", Decimal("7.50")),
+        ("T2", Decimal("8.50")),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -231,18 +276,29 @@ def test_what_is_no_pair(text):
 def test_a_date_of_a_report_is_the_end_of_that_day(load, query, file, tmp_path):
     load(
         "--files",
-        file("rows.csv", HEADER, "T1,2018-07-10 23:30:00,C,M,5,EUR,DE,web", "T2,2018-07-10,C,M,5,EUR,DE,web"),
+        file(
+            "rows.csv",
+            HEADER,
+            "T1,2018-07-10 23:30:00,C,M,5,EUR,DE,web",
+            "T2,2018-07-10,C,M,5,EUR,DE,web",
+        ),
     )
     dated = file(
-        "l.csv", "transaction_id,is_fraud,reported_at", "T1,1,2018-07-10", "T2,1,2018-07-10 12:00:00"
+        "l.csv",
+        "transaction_id,is_fraud,reported_at",
+        "T1,1,2018-07-10",
+        "T2,1,2018-07-10 12:00:00",
     )
     assert "before their transaction" not in load("--files", dated, table="labels")
     reported = "SELECT reported_at FROM fraud_labels ORDER BY transaction_id"
     assert query(reported) == [
-        (datetime(2018, 7, 10, 23, 59, 59, 999_999, UTC),), (datetime(2018, 7, 10, 12, tzinfo=UTC),),
-    ]  # fmt: skip
+        (datetime(2018, 7, 10, 23, 59, 59, 999_999, UTC),),
+        (datetime(2018, 7, 10, 12, tzinfo=UTC),),
+    ]
     midnight = file("m.csv", "transaction_id,is_fraud,reported_at", "T1,1,2018-07-10 00:00:00")
-    assert "note: 1 labels are reported before their transaction" in load("--files", midnight, table="labels")
+    assert "note: 1 labels are reported before their transaction" in load(
+        "--files", midnight, table="labels"
+    )
 
 
 @pytest.mark.parametrize(
@@ -267,16 +323,36 @@ def test_the_end_of_a_day_in_every_zone_and_type(day, zone, end):
     ("dialect", "text", "expected"),
     [
         (Dialect(unit=TimeUnit.ms), "1588615855070", datetime(2020, 5, 4, 18, 10, 55, 70_000, UTC)),
-        (Dialect(unit=TimeUnit.ns), "1588615855070123456", datetime(2020, 5, 4, 18, 10, 55, 70_123, UTC)),
+        (
+            Dialect(unit=TimeUnit.ns),
+            "1588615855070123456",
+            datetime(2020, 5, 4, 18, 10, 55, 70_123, UTC),
+        ),
         (Dialect(unit=TimeUnit.us), "-1", datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC)),
         (Dialect(epoch=datetime(2017, 12, 1)), "86400", datetime(2017, 12, 2, tzinfo=UTC)),
         (Dialect(epoch=datetime(2013, 9, 1)), "1e+05", datetime(2013, 9, 2, 3, 46, 40, tzinfo=UTC)),
-        (Dialect(epoch=datetime(2017, 1, 1), unit=TimeUnit.h), "1.5", datetime(2017, 1, 1, 1, 30, tzinfo=UTC)),
-        (Dialect("Europe/Berlin", epoch=datetime(2017, 1, 1)), "0", datetime(2016, 12, 31, 23, tzinfo=UTC)),
-        (Dialect(time_format="%d/%m/%Y %H:%M"), "31/12/2018 23:59", datetime(2018, 12, 31, 23, 59, tzinfo=UTC)),
-        (Dialect(time_format="%m/%d/%y %I:%M %p %z"), "12/31/18 01:00 PM +0100", datetime(2018, 12, 31, 12, tzinfo=UTC)),
+        (
+            Dialect(epoch=datetime(2017, 1, 1), unit=TimeUnit.h),
+            "1.5",
+            datetime(2017, 1, 1, 1, 30, tzinfo=UTC),
+        ),
+        (
+            Dialect("Europe/Berlin", epoch=datetime(2017, 1, 1)),
+            "0",
+            datetime(2016, 12, 31, 23, tzinfo=UTC),
+        ),
+        (
+            Dialect(time_format="%d/%m/%Y %H:%M"),
+            "31/12/2018 23:59",
+            datetime(2018, 12, 31, 23, 59, tzinfo=UTC),
+        ),
+        (
+            Dialect(time_format="%m/%d/%y %I:%M %p %z"),
+            "12/31/18 01:00 PM +0100",
+            datetime(2018, 12, 31, 12, tzinfo=UTC),
+        ),
     ],
-)  # fmt: skip
+)
 def test_times_as_files_write_them(dialect, text, expected):
     assert convert("time", pa.array([text]), dialect).values.to_pylist() == [expected]
 
@@ -284,10 +360,12 @@ def test_times_as_files_write_them(dialect, text, expected):
 @pytest.mark.parametrize(
     ("text", "zone"),
     [
-        ("0002-01-01", "UTC"), ("1600-02-29 12:30:00", "UTC"), ("2263-01-01 00:00:00.000001", "America/New_York"),
+        ("0002-01-01", "UTC"),
+        ("1600-02-29 12:30:00", "UTC"),
+        ("2263-01-01 00:00:00.000001", "America/New_York"),
         ("9999-12-30T23:59:59", "Europe/Berlin"),
     ],
-)  # fmt: skip
+)
 def test_years_that_nanoseconds_do_not_reach(text, zone):
     time = datetime.fromisoformat(text)
     for given in (text, time):
@@ -301,11 +379,13 @@ def test_years_that_nanoseconds_do_not_reach(text, zone):
 @pytest.mark.parametrize(
     ("dialect", "text", "number"),
     [
-        (Dialect(strip="$"), "$-77.00", "-77.00"), (Dialect(strip="$,"), "-$1,234.50", "-1234.50"),
-        (Dialect(strip="EUR. ", decimal=","), "1.234,50 EUR", "1234.50"), (Dialect(decimal=","), "12,50", "12.50"),
+        (Dialect(strip="$"), "$-77.00", "-77.00"),
+        (Dialect(strip="$,"), "-$1,234.50", "-1234.50"),
+        (Dialect(strip="EUR. ", decimal=","), "1.234,50 EUR", "1234.50"),
+        (Dialect(decimal=","), "12,50", "12.50"),
         (Dialect(strip="]^\\-"[:3]), "[5]", None),
     ],
-)  # fmt: skip
+)
 def test_numbers_as_files_write_them(dialect, text, number):
     assert convert("money", pa.array([text]), dialect).values.to_pylist() == [number]
 
@@ -332,11 +412,19 @@ def test_files_without_a_header_and_with_another_delimiter(load, query, file):
     assert "--delimiter ';'" in str(failed.value)
     with pytest.raises(DataError, match="no column 'transaction_id'"):
         load("--files", path, "--delimiter", ";")
-    options = ("--delimiter", ";", "--columns", "transaction_id,event_time,sum", "--map", "amount=sum")
+    options = (
+        "--delimiter",
+        ";",
+        "--columns",
+        "transaction_id,event_time,sum",
+        "--map",
+        "amount=sum",
+    )
     load("--files", path, *options, "--decimal", ",", "--strip", ".")
     assert query("SELECT transaction_id, amount FROM transactions ORDER BY 1") == [
-        ("T1", Decimal("12.50")), ("T2", Decimal("1000.00")),
-    ]  # fmt: skip
+        ("T1", Decimal("12.50")),
+        ("T2", Decimal("1000.00")),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -349,7 +437,12 @@ def test_files_without_a_header_and_with_another_delimiter(load, query, file):
 )
 def test_templates_that_are_wrong(load, file, template, message):
     with pytest.raises((DataError, ConfigError), match=message):
-        load("--files", file("rows.csv", "event_time", "2018-07-10"), "--map", f"transaction_id={template}")
+        load(
+            "--files",
+            file("rows.csv", "event_time", "2018-07-10"),
+            "--map",
+            f"transaction_id={template}",
+        )
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -368,7 +461,11 @@ def test_the_first_and_the_last_years_reach_the_database(load, query, file):
     times = ["0001-01-02 00:00:00", "1677-09-21", "2262-04-12", "9999-12-30 23:59:59.999999"]
     load(
         "--files",
-        file("rows.csv", "transaction_id,event_time", *(f"T{row},{time}" for row, time in enumerate(times))),
+        file(
+            "rows.csv",
+            "transaction_id,event_time",
+            *(f"T{row},{time}" for row, time in enumerate(times)),
+        ),
     )
     stored = "SELECT event_time FROM transactions ORDER BY transaction_id"
     assert query(stored) == [(datetime.fromisoformat(time).replace(tzinfo=UTC),) for time in times]
@@ -376,9 +473,15 @@ def test_the_first_and_the_last_years_reach_the_database(load, query, file):
 
 def test_composed_ids_are_the_same_when_the_file_is_loaded_again(load, query, file):
     path = file("rows.v1.csv", "event_time,a,{b}", "2018-07-10,7,x", "2018-07-10,,y")
-    options = ("--map", "transaction_id={@file}-{@row:4}-{event_time},customer_id={a:03},device_type={b}")
+    options = (
+        "--map",
+        "transaction_id={@file}-{@row:4}-{event_time},customer_id={a:03},device_type={b}",
+    )
     load("--files", path, *options)
     assert "written: 0 rows" in load("--files", path, *options)
-    assert query("SELECT transaction_id, customer_id, device_type FROM transactions ORDER BY 1") == [
-        ("rows-0002-2018-07-10", "007", "x"), ("rows-0003-2018-07-10", None, "y"),
-    ]  # fmt: skip
+    assert query(
+        "SELECT transaction_id, customer_id, device_type FROM transactions ORDER BY 1"
+    ) == [
+        ("rows-0002-2018-07-10", "007", "x"),
+        ("rows-0003-2018-07-10", None, "y"),
+    ]

@@ -41,13 +41,17 @@ KINDS = {column.name: column.kind for column in COLUMNS}
 _CHARACTERS = st.sampled_from("abé☃\U0001f3ac 07-.,;|\t\"'\\\u00a0")
 TEXTS = st.text(_CHARACTERS, max_size=8)
 BROKEN_TEXTS = st.text(st.one_of(_CHARACTERS, st.sampled_from('\n\r"')), max_size=8)
-_WORDS = st.sampled_from(["007", "-5", "a/b:c%20d", str(2**64), "NA", "漢字", "0", "1.50", "x" * 200])
+_WORDS = st.sampled_from(
+    ["007", "-5", "a/b:c%20d", str(2**64), "NA", "漢字", "0", "1.50", "x" * 200]
+)
 _TIMES = st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1))
 # Offsets of zones have seconds before 1901, which polars and pyarrow leave out of CSV.
 _ZONED_TIMES = st.datetimes(datetime(1902, 1, 1), datetime(2200, 1, 1))
 _FAR_TIMES = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30))
 _FLOATS = st.one_of(
-    st.floats(-1e6, 1e6), st.integers(-(2**60), 2**60).map(float), st.sampled_from([0.0, -0.0, 0.1, 596.0])
+    st.floats(-1e6, 1e6),
+    st.integers(-(2**60), 2**60).map(float),
+    st.sampled_from([0.0, -0.0, 0.1, 596.0]),
 )
 
 
@@ -59,11 +63,16 @@ def _stamps(unit: str, zone: str | None) -> tuple[pa.DataType, st.SearchStrategy
     keep = {"s": 10**6, "ms": 1000, "us": 1, "ns": 1}[unit]
     range_ = _ZONED_TIMES if zone == "America/New_York" else _TIMES if unit == "ns" else _FAR_TIMES
     times = range_.map(lambda time: time - timedelta(microseconds=time.microsecond % keep))
-    return pa.timestamp(unit, zone), times.map(lambda time: time.replace(tzinfo=UTC)) if zone else times
+    return pa.timestamp(unit, zone), times.map(
+        lambda time: time.replace(tzinfo=UTC)
+    ) if zone else times
 
 
 _NUMBERS: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
-    *((pa.type_for_alias(f"int{bits}"), _ints(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)) for bits in (8, 16, 32, 64)),
+    *(
+        (pa.type_for_alias(f"int{bits}"), _ints(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1))
+        for bits in (8, 16, 32, 64)
+    ),
     *((pa.type_for_alias(f"uint{bits}"), _ints(0, 2**bits - 1)) for bits in (8, 16, 32, 64)),
     (pa.float64(), _FLOATS),
     (pa.float32(), _FLOATS.map(np.float32).map(float)),
@@ -71,21 +80,30 @@ _NUMBERS: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.decimal128(20, 0), st.integers(-(10**19), 10**19).map(Decimal)),
     (pa.decimal128(20, 4), st.decimals(-(10**9), 10**9, places=4)),
     (pa.decimal256(50, 2), st.decimals(-(10**9), 10**9, places=2)),
-]  # fmt: skip
+]
 _STRINGS: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (kind, st.one_of(TEXTS, _WORDS))
-    for kind in (pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string()))
+    for kind in (
+        pa.string(),
+        pa.large_string(),
+        pa.string_view(),
+        pa.dictionary(pa.int32(), pa.string()),
+    )
 ]
 _CLOCKS = [
-    _stamps(unit, zone) for unit in ("s", "ms", "us", "ns") for zone in (None, "UTC", "America/New_York")
+    _stamps(unit, zone)
+    for unit in ("s", "ms", "us", "ns")
+    for zone in (None, "UTC", "America/New_York")
 ]
 _DAYS: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (kind, st.dates(date(1700, 1, 1), date(2200, 1, 1))) for kind in (pa.date32(), pa.date64())
 ]
 _FLAGS: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
-    (pa.bool_(), st.booleans()), (pa.int8(), st.integers(0, 1)), (pa.float64(), st.sampled_from([0.0, 1.0])),
+    (pa.bool_(), st.booleans()),
+    (pa.int8(), st.integers(0, 1)),
+    (pa.float64(), st.sampled_from([0.0, 1.0])),
     (pa.string(), st.sampled_from(["yes", "No", "1", "0.0", "TRUE", "f"])),
-]  # fmt: skip
+]
 NEVER: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.list_(pa.string()), st.lists(st.text("ab", max_size=2), max_size=2)),
     (pa.struct([("x", pa.int32())]), st.fixed_dictionaries({"x": st.integers(0, 9)})),
@@ -106,7 +124,9 @@ _BY_COLUMN = {
 
 
 @st.composite
-def tables(draw: st.DrawFn, never: bool = False, texts: st.SearchStrategy[str] | None = None) -> pa.Table:
+def tables(
+    draw: st.DrawFn, never: bool = False, texts: st.SearchStrategy[str] | None = None
+) -> pa.Table:
     """A table whose column `row` names its rows, and whose other columns have any type that can be read, or `never`."""
     count = draw(st.integers(1, 6))
     columns: dict[str, pa.Array] = {"row": pa.array([f"r{number}" for number in range(count)])}
@@ -115,7 +135,9 @@ def tables(draw: st.DrawFn, never: bool = False, texts: st.SearchStrategy[str] |
         kind, values = draw(st.sampled_from(NEVER if name == broken else choices))
         if texts is not None and kind == pa.string() and name in ("who", "text"):
             values = texts
-        columns[name] = pa.array(draw(st.lists(st.none() | values, min_size=count, max_size=count)), kind)
+        columns[name] = pa.array(
+            draw(st.lists(st.none() | values, min_size=count, max_size=count)), kind
+        )
     return pa.table(columns)
 
 
@@ -133,7 +155,9 @@ def _duckdb(options: str) -> Writer:
 
 def _pandas_arrow_csv(table: pa.Table, path: Path) -> None:
     if any(pa.types.is_timestamp(kind) and kind.tz for kind in table.schema.types):
-        raise NotImplementedError("pandas 2.3 ends with a segmentation fault over zoned times of far years")
+        raise NotImplementedError(
+            "pandas 2.3 ends with a segmentation fault over zoned times of far years"
+        )
     table.to_pandas(types_mapper=pd.ArrowDtype).to_csv(path, index=False)
 
 
@@ -143,10 +167,17 @@ PARQUET: dict[str, Writer] = {
         table, path, version="1.0", use_deprecated_int96_timestamps=True, store_schema=False
     ),
     "pyarrow, plain": lambda table, path: pq.write_table(
-        table, path, use_dictionary=False, data_page_version="2.0", compression="zstd", row_group_size=2
+        table,
+        path,
+        use_dictionary=False,
+        data_page_version="2.0",
+        compression="zstd",
+        row_group_size=2,
     ),
     "pandas": lambda table, path: table.to_pandas().to_parquet(path),
-    "pandas, Arrow's types": lambda table, path: table.to_pandas(types_mapper=pd.ArrowDtype).to_parquet(path),
+    "pandas, Arrow's types": lambda table, path: table.to_pandas(
+        types_mapper=pd.ArrowDtype
+    ).to_parquet(path),
     "polars": lambda table, path: pl.DataFrame(pl.from_arrow(table)).write_parquet(path),
     "DuckDB": _duckdb("FORMAT parquet"),
 }
@@ -157,7 +188,7 @@ CSV: dict[str, Writer] = {
     "pandas, Arrow's types": _pandas_arrow_csv,
     "polars": lambda table, path: pl.DataFrame(pl.from_arrow(table)).write_csv(path),
     "DuckDB": _duckdb("FORMAT csv, HEADER"),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -214,7 +245,9 @@ def same(kind: str, given: pa.DataType, value: Any, got: Any, *, lossy: bool = F
     if isinstance(value, int) and lossy and float(got) == float(value):
         return kind != "id" or "." not in got
     if isinstance(value, (int, Decimal)) or kind == "money":
-        return Decimal(got) == Decimal(value) and (kind == "money" or "." not in got or value % 1 != 0)
+        return Decimal(got) == Decimal(value) and (
+            kind == "money" or "." not in got or value % 1 != 0
+        )
     text = value.isoformat() if isinstance(value, date) else value.strip()
     return bool(got == (_integer(text) if kind == "id" else text))
 
@@ -260,7 +293,8 @@ def check(table: pa.Table, loaded: Loaded, *, lossy: bool = False, typed: bool =
             continue
         floats = [pa.types.is_floating(kind) for kind in table.schema.types]
         assert not any(
-            fault and (typed or not is_float) for fault, is_float in zip(faults, floats, strict=True)
+            fault and (typed or not is_float)
+            for fault, is_float in zip(faults, floats, strict=True)
         ), row
         for name in columns:
             value, got = columns[name][number], loaded.rows[row][name]

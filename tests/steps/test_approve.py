@@ -50,13 +50,29 @@ def test_an_answer_in_a_shell_counts_for_every_run(place):
     assert place.run("promote", dag_run=RUN).facts["promoted"]
 
 
-@pytest.mark.parametrize("records", [
-    pytest.param([], id="nobody was asked: approve was marked as success"),
-    pytest.param([{"dag_run": RUN}], id="nobody has answered"),
-    pytest.param([{"dag_run": RUN}, {"dag_run": RUN, "answer": "approved", "by": "ana"}, {"dag_run": RUN}], id="asked again"),
-    pytest.param([{"dag_run": OTHER}, {"dag_run": OTHER, "answer": "approved", "by": "ana"}], id="answered in another run"),
-    pytest.param([{"answer": "approved", "by": "ana"}, {"dag_run": RUN}], id="asked again after a shell's answer"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "records",
+    [
+        pytest.param([], id="nobody was asked: approve was marked as success"),
+        pytest.param([{"dag_run": RUN}], id="nobody has answered"),
+        pytest.param(
+            [
+                {"dag_run": RUN},
+                {"dag_run": RUN, "answer": "approved", "by": "ana"},
+                {"dag_run": RUN},
+            ],
+            id="asked again",
+        ),
+        pytest.param(
+            [{"dag_run": OTHER}, {"dag_run": OTHER, "answer": "approved", "by": "ana"}],
+            id="answered in another run",
+        ),
+        pytest.param(
+            [{"answer": "approved", "by": "ana"}, {"dag_run": RUN}],
+            id="asked again after a shell's answer",
+        ),
+    ],
+)
 def test_without_an_answer_of_this_run_promote_refuses(place, records):
     for record in records:
         place.run("approve", **record)
@@ -92,7 +108,11 @@ def test_a_decline_counts_though_params_ask_nobody(at):
     before = champion_of(place, BEFORE)
     place.run("approve", answer="declined", by="ana")
     done = place.run("promote")
-    assert done.facts["verdict"] == "declined" and not done.facts["promoted"] and champion_of(place) == before
+    assert (
+        done.facts["verdict"] == "declined"
+        and not done.facts["promoted"]
+        and champion_of(place) == before
+    )
 
 
 def test_an_answer_after_a_later_night_comes_too_late(place):

@@ -79,8 +79,12 @@ def test_a_day_of_one_rating_and_a_day_of_none_are_warned_of_and_go_on(place):
     place.upstream(f"DELETE FROM user_interactions WHERE {ACTED} AND NOT {RATING}")
     for rows in (1, 0):
         extract, validate = validated(place)
-        assert extract.output("user_interactions").rows == validate.facts["user_interactions"] == rows
-        (volume,) = [check for check in validate.checks if check["name"] == "user_interactions.volume"]
+        assert (
+            extract.output("user_interactions").rows == validate.facts["user_interactions"] == rows
+        )
+        (volume,) = [
+            check for check in validate.checks if check["name"] == "user_interactions.volume"
+        ]
         assert (volume["passed"], volume["severity"]) == (False, "warn")
         place.upstream(f"DELETE FROM user_interactions WHERE {ACTED}")
 
@@ -107,7 +111,9 @@ def test_the_quarantine_tells_what_the_unreadable_cell_held(place):
 
 def test_other_types_that_say_the_same_change_nothing(place):
     extract, validate = validated(place)
-    place.upstream("ALTER TABLE transactions ALTER amount TYPE text, ALTER card_last_4 TYPE integer USING 1")
+    place.upstream(
+        "ALTER TABLE transactions ALTER amount TYPE text, ALTER card_last_4 TYPE integer USING 1"
+    )
     place.upstream("UPDATE transactions SET card_last_4 = 1")
     place.upstream(
         "ALTER TABLE transactions ALTER event_time TYPE timestamp USING event_time AT TIME ZONE 'UTC'"
@@ -116,12 +122,16 @@ def test_other_types_that_say_the_same_change_nothing(place):
     assert other.facts["quarantine-transactions"] == validate.facts["quarantine-transactions"] == {}
     assert other_extract.output("fraud_labels").digest == extract.output("fraud_labels").digest
     same = ("transaction_id", "event_time", "amount_minor")
-    tables = [place.lake.read_table(each.output("transactions"), same) for each in (validate, other)]
+    tables = [
+        place.lake.read_table(each.output("transactions"), same) for each in (validate, other)
+    ]
     assert tables[0].equals(tables[1])
 
 
 def test_over_the_limit_the_step_fails_with_counts_and_the_quarantine(place):
-    place.upstream(f"UPDATE transactions SET amount = -1 WHERE {TODAY} AND customer_id < 'C0000020'")
+    place.upstream(
+        f"UPDATE transactions SET amount = -1 WHERE {TODAY} AND customer_id < 'C0000020'"
+    )
     extract = place.run("extract")
     with pytest.raises(DataError) as raised:
         place.run("validate")
@@ -129,7 +139,9 @@ def test_over_the_limit_the_step_fails_with_counts_and_the_quarantine(place):
     error, rows = raised.value, extract.output("transactions").rows
     assert bad / rows > 0.05
     assert error.where == f"fraud/validate {DAY}" and error.exit_code == 65
-    assert f"{bad / rows:.4g} against 0.05" in error.what and f"'negative amount': {bad}" in error.what
+    assert (
+        f"{bad / rows:.4g} against 0.05" in error.what and f"'negative amount': {bad}" in error.what
+    )
     assert place.lake.exists(error.input) and "quarantine-transactions" in error.input
     assert place.manifest("validate") is None
     with pytest.raises(DataError, match=f"validate has not been done for {DAY}"):
@@ -161,7 +173,10 @@ def test_a_column_that_nobody_reads_is_reported_and_harms_nothing(place):
     place.upstream("ALTER TABLE transactions ADD COLUMN note text DEFAULT 'x'")
     other = place.run("extract")
     assert other.content == extract.content
-    assert other.facts["unread_columns"] == ["transactions.note"] and "unread_columns" not in extract.facts
+    assert (
+        other.facts["unread_columns"] == ["transactions.note"]
+        and "unread_columns" not in extract.facts
+    )
 
 
 def test_rows_of_another_day_are_quarantined(place):
@@ -183,7 +198,10 @@ def test_a_label_is_not_seen_before_the_day_of_its_report(place):
     reported = place.lake.read_table(later.output("fraud_labels"), ["transaction_id"])[
         "transaction_id"
     ].to_pylist()
-    assert place.upstream(f"SELECT min(transaction_id) FROM transactions WHERE {TODAY}")[0][0] in reported
+    assert (
+        place.upstream(f"SELECT min(transaction_id) FROM transactions WHERE {TODAY}")[0][0]
+        in reported
+    )
 
 
 def test_an_empty_day_fails_unless_it_is_known_to_be_quiet(place):
@@ -203,7 +221,9 @@ def test_an_empty_day_fails_unless_it_is_known_to_be_quiet(place):
 def test_half_a_day_fails_or_warns_as_params_say(place):
     place.upstream(f"DELETE FROM transactions WHERE {TODAY} AND event_time >= '{DAY} 08:00Z'")
     place.run("extract")
-    with pytest.raises(DataError, match=r"transactions\.volume: 0\.\d+ against 0\.5 of the trailing mean"):
+    with pytest.raises(
+        DataError, match=r"transactions\.volume: 0\.\d+ against 0\.5 of the trailing mean"
+    ):
         place.run("validate")
     place.set_params(validate={"volume_severity": "warn"})
     _, validate = validated(place)
@@ -232,7 +252,9 @@ def test_a_damaged_file_of_the_lake_is_named_and_mended_by_its_step(place, damag
     path.write_bytes(damage(whole))
     with pytest.raises(DataError, match="cannot be read") as raised:
         place.run("validate")
-    assert raised.value.input in str(path) and "re-run the step that wrote it" in raised.value.remedy
+    assert (
+        raised.value.input in str(path) and "re-run the step that wrote it" in raised.value.remedy
+    )
     place.run("extract")
     assert path.read_bytes() == whole
     place.run("validate")
@@ -248,5 +270,7 @@ def test_an_upstream_that_speaks_another_encoding_is_read_as_what_it_means(place
     extract = place.run("extract")
     place.upstream(f"ALTER DATABASE {database_of(place.source)} SET client_encoding = 'LATIN1'")
     assert place.run("extract").content == extract.content
-    types = place.lake.read_table(extract.output("transactions"), ["device_type"])["device_type"].to_pylist()
+    types = place.lake.read_table(extract.output("transactions"), ["device_type"])[
+        "device_type"
+    ].to_pylist()
     assert types.count("café") == 1

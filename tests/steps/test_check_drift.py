@@ -82,7 +82,9 @@ def test_the_champions_reference_is_what_it_was_fitted_and_judged_on(at):
     path = train.output("reference").path
     assert path == reference_path("fraud", champion(place))
     found = reference.read(place.lake.read_bytes(path))
-    trained = place.lake.read_table(place.manifest("snapshot", CHECKED).output("training_set")).to_pandas()
+    trained = place.lake.read_table(
+        place.manifest("snapshot", CHECKED).output("training_set")
+    ).to_pandas()
     assert found.fitted_until == trained[trained["split"] == "train"]["date"].max()
     assert found.baseline["roc_auc"] == pytest.approx(train.facts["metrics"]["roc_auc"])
     assert {"amount", "score", "is_fraud", "merchant_unproven"} <= set(found.rows.column_names)
@@ -99,7 +101,11 @@ def test_without_a_champion_nothing_is_judged_and_the_examples_are_kept(at):
     place = at("check_drift")
     place.query("DELETE FROM promotions")
     manifest = place.run("check_drift")
-    assert (manifest.facts["judged"], manifest.facts["drifted"], manifest.facts["report"]) == (False, [], "")
+    assert (manifest.facts["judged"], manifest.facts["drifted"], manifest.facts["report"]) == (
+        False,
+        [],
+        "",
+    )
     assert manifest.output("examples").rows > 0 and manifest.model_digest is None
     [row] = rows(place).values()
     assert "there is none" in row["message"] and row["champion"] is None
@@ -116,7 +122,9 @@ def test_without_a_champion_nothing_is_judged_and_the_examples_are_kept(at):
     ],
     ids=["no reference", "no parquet", "an empty reference", "no model"],
 )
-def test_a_champion_of_which_something_is_gone_is_not_judged_and_the_row_says_what(at, name, change, message):
+def test_a_champion_of_which_something_is_gone_is_not_judged_and_the_row_says_what(
+    at, name, change, message
+):
     place = at("check_drift")
     rewrite(place, name, change)
     facts = place.run("check_drift").facts
@@ -134,7 +142,9 @@ def test_a_reference_of_an_older_schema_is_compared_in_what_it_has(at):
     facts = place.run("check_drift").facts
     found = rows(place)
     assert facts["judged"] and "day merchant_unproven.schema" in facts["warnings"]
-    assert found["day", "merchant_unproven.schema"]["message"] == "new since the champion was trained"
+    assert (
+        found["day", "merchant_unproven.schema"]["message"] == "new since the champion was trained"
+    )
     assert found["day", "amount"]["value"] is not None
 
 

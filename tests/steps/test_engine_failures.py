@@ -26,7 +26,9 @@ def test_a_damaged_file_met_by_spark_is_wrong_data_in_five_lines(at):
     assert lines[0] == f"error: fraud/build_features {DAY}: a file that Spark reads is damaged"
     assert lines[1] == f"  Input: {file}."
     assert lines[2].startswith("  Why: ") and "\tat " not in output
-    assert lines[3].startswith(f"  Next: write it again (nightshift validate --pipeline fraud --date {DAY})")
+    assert lines[3].startswith(
+        f"  Next: write it again (nightshift validate --pipeline fraud --date {DAY})"
+    )
     trace = Path(lines[4].removeprefix("  Trace: "))
     assert trace.is_relative_to(place.home / "logs") and trace.read_text().count("\tat ") > 50
     assert len(output.splitlines()) < 15, output

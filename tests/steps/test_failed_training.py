@@ -24,12 +24,17 @@ def test_without_mlflow_the_day_is_published_with_the_champion_there_is(at):
     output = " ".join(process.communicate(timeout=550)[0].split())
     assert process.returncode == StoreError.exit_code, output
     assert "train failed. The day was published with the current champion." in output
-    assert f"MLflow does not answer Input: {NOWHERE}." in output and "see that the server is up" in output
+    assert (
+        f"MLflow does not answer Input: {NOWHERE}." in output
+        and "see that the server is up" in output
+    )
     assert place.manifest("gate") is None and place.manifest("train") is None
     assert place.manifest("publish").model_digest == earlier
     assert "MLflow did not answer" in place.manifest("publish").facts["aliases"]
     served = place.serving()["served"][0]
-    assert served == place.manifest("publish").facts["version"] and served.startswith(f"{DAY:%Y%m%d}")
+    assert served == place.manifest("publish").facts["version"] and served.startswith(
+        f"{DAY:%Y%m%d}"
+    )
 
 
 @pytest.mark.slow

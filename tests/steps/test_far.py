@@ -48,7 +48,9 @@ def test_a_day_far_from_all_data_is_refused_and_nothing_is_written(place, days):
     one_transaction(place)
     with pytest.raises(DataError) as caught:
         place.run("extract", away(days))
-    assert f"more than {GAP} days from every day" in str(caught.value) and "--force" in str(caught.value)
+    assert f"more than {GAP} days from every day" in str(caught.value) and "--force" in str(
+        caught.value
+    )
     assert f"nearest days with rows: {KNOWN}" in str(caught.value)
     assert place.lake.listing("fraud") == []
     assert place.run("extract", away(days), force=True).facts["transactions"] == 0

@@ -32,7 +32,9 @@ def test_a_served_day_is_fresh_and_nothing_is_changed(at, pipeline):
 
 def test_a_late_day_fails_and_says_what_is_served_and_what_to_do(at):
     place = at("end")
-    with pytest.raises(DataError, match=rf"is served, for \d+ h; of {AFTER} there is nothing") as raised:
+    with pytest.raises(
+        DataError, match=rf"is served, for \d+ h; of {AFTER} there is nothing"
+    ) as raised:
         place.run("freshness", AFTER)
     assert place.serving()["served"][0] in str(raised.value)
     assert f"Next: look at the run of {AFTER} in Airflow" in str(raised.value)

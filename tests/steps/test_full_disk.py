@@ -20,8 +20,14 @@ EXTRACT = ["-m", "jobs", "extract", "--pipeline", "fraud", "--date", str(DAY)]
 
 def run(place, command, **streams):
     return subprocess.run(
-        command, cwd=settings.PROJECT, env=os.environ | place.environment, text=True, check=False, timeout=300, **streams
-    )  # fmt: skip
+        command,
+        cwd=settings.PROJECT,
+        env=os.environ | place.environment,
+        text=True,
+        check=False,
+        timeout=300,
+        **streams,
+    )
 
 
 @pytest.mark.slow
@@ -36,7 +42,9 @@ def test_a_full_lake_is_said_and_leaves_what_was_there(at):
     assert lines[0] == f"error: fraud/extract {DAY}: the step cannot write: the disk is full"
     assert lines[1].startswith(f"  Input: {place.home}/lake/fraud/extract/{DAY}/")
     assert "File too large" in lines[2] and "make room" in lines[3]
-    assert place.lake_digests() == before and {file.path for file in place.lake.listing("")} == files
+    assert (
+        place.lake_digests() == before and {file.path for file in place.lake.listing("")} == files
+    )
     place.run("extract")
     assert place.lake_digests() == before
 
@@ -60,12 +68,19 @@ def test_a_write_that_fails_leaves_no_bytes_and_names_the_file(tmp_path):
 
 
 def test_a_log_on_a_full_disk_changes_no_exit_code(tmp_path):
-    nowhere = {"NIGHTSHIFT_HOME": str(tmp_path), settings.POSTGRES: "postgresql://night:x@127.0.0.1:1/x"}
+    nowhere = {
+        "NIGHTSHIFT_HOME": str(tmp_path),
+        settings.POSTGRES: "postgresql://night:x@127.0.0.1:1/x",
+    }
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
-            [sys.executable, *EXTRACT], cwd=settings.PROJECT, env=os.environ | nowhere, stdout=full, stderr=full,
+            [sys.executable, *EXTRACT],
+            cwd=settings.PROJECT,
+            env=os.environ | nowhere,
+            stdout=full,
+            stderr=full,
             check=False,
-        )  # fmt: skip
+        )
     assert ended.returncode == StoreError.exit_code
 
 

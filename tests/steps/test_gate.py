@@ -40,13 +40,19 @@ def test_a_challenger_of_shuffled_labels_is_rejected_and_the_reasons_are_rows(at
     gate = place.run("gate")
     place.run("promote")
     checks = rows(place)
-    wrong = {name for name, row in checks.items() if row["severity"] == "fail" and not row["passed"]}
+    wrong = {
+        name for name, row in checks.items() if row["severity"] == "fail" and not row["passed"]
+    }
     assert gate.facts["verdict"] == "rejected" and "margin.average_precision" in wrong
     assert {row["verdict"] for row in checks.values()} == {"rejected"}
     assert checks["margin.average_precision"]["value"] < -0.05, checks["margin.average_precision"]
     assert champion_of(place) == before
     last = promotions.history(place.postgres, "fraud")[-1]
-    assert last.to_digest is None and last.verdict == "rejected" and any("margin" in r for r in last.reasons)
+    assert (
+        last.to_digest is None
+        and last.verdict == "rejected"
+        and any("margin" in r for r in last.reasons)
+    )
 
 
 def test_a_better_challenger_is_promoted_with_its_card(at):
@@ -116,7 +122,8 @@ def rewrite(place, manifest, name, content, key):
     """Have the manifest name the changed content, as if predict had computed it so."""
     digest = table_digest(content, key)
     outputs = [
-        each.model_copy(update={"digest": digest}) if each.name == name else each for each in manifest.outputs
+        each.model_copy(update={"digest": digest}) if each.name == name else each
+        for each in manifest.outputs
     ]
     place.lake.commit(manifest.model_copy(update={"outputs": outputs}))
 
@@ -127,7 +134,11 @@ def test_a_champion_whose_file_is_gone_is_met_by_nobody_and_is_replaced(at):
     (place.home / "lake" / model_path("fraud", before)).unlink()
     gate = place.run("gate")
     gone = rows(place)["champion_unfit"]
-    assert gate.facts["verdict"] == "promoted" and not gone["passed"] and before[:12] in gone["message"]
+    assert (
+        gate.facts["verdict"] == "promoted"
+        and not gone["passed"]
+        and before[:12] in gone["message"]
+    )
     place.run("promote")
     assert champion_of(place) == gate.model_digest
 
@@ -137,7 +148,9 @@ def test_a_champion_of_other_features_is_met_by_nobody_and_is_replaced(at):
     before = champion_of(place, BEFORE)
     model = load(place.lake.read_bytes(model_path("fraud", before)))
     told = json.loads(model.booster.attr("nightshift"))
-    model.booster.set_attr(nightshift=json.dumps(told | {"features": [*told["features"], "gone_since"]}))
+    model.booster.set_attr(
+        nightshift=json.dumps(told | {"features": [*told["features"], "gone_since"]})
+    )
     place.lake.write_bytes(model_path("fraud", before), model.to_bytes())
     gate = place.run("gate")
     checks = rows(place)

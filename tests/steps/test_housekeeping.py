@@ -19,13 +19,26 @@ EXTRACT = f"fraud/extract/{DAY}"
 HALF_WRITTEN = ("fraud/models/.model.0123abcd", f"{EXTRACT}/.manifest.json.0123abcd")
 NEVER_SERVED = "20180101-0123456789ab"
 # Of a publish that died while it loaded: its row, and the first of its tables.
-LITTER = {"file": 1, "half-written file": 2, "checkpoints": 1, "staging table": 1, "half load": 2, "keys": 1}
+LITTER = {
+    "file": 1,
+    "half-written file": 2,
+    "checkpoints": 1,
+    "staging table": 1,
+    "half load": 2,
+    "keys": 1,
+}
 AGELESS = {
     "half load": 2,
     "keys": 1,
 }  # whoever holds the lock on the pipeline knows that nobody works on them
-KILLED = ("housekeeping.swap", "housekeeping.removing", "housekeeping.removing", "housekeeping.dropping",
-          "redis.unlinking", "housekeeping.manifest")  # fmt: skip
+KILLED = (
+    "housekeeping.swap",
+    "housekeeping.removing",
+    "housekeeping.removing",
+    "housekeeping.dropping",
+    "redis.unlinking",
+    "housekeeping.manifest",
+)
 
 
 @pytest.fixture
@@ -68,13 +81,21 @@ def age(place, days=30):
 
 def everything(place):
     """Every file, table, publication and key, by name; the manifests of housekeeping itself left out."""
-    lake = {str(path.relative_to(place.home)) for path in (place.home / "lake").rglob("*") if path.is_file()}
+    lake = {
+        str(path.relative_to(place.home))
+        for path in (place.home / "lake").rglob("*")
+        if path.is_file()
+    }
     with place.settings() as chosen, clickhouse.connect(chosen) as db:
         tables = {
             row[0]
-            for row in db.client.query("SELECT name FROM system.tables WHERE database = 'fraud'").result_rows
+            for row in db.client.query(
+                "SELECT name FROM system.tables WHERE database = 'fraud'"
+            ).result_rows
         }
-    relations = place.query("SELECT relname FROM pg_class WHERE relnamespace = 'fraud'::regnamespace")
+    relations = place.query(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'fraud'::regnamespace"
+    )
     publications = place.query("SELECT version, state FROM publication")
     with closing(redis.Redis.from_url(place.redis)) as client:
         keys = set(client.scan_iter(match="ns:fraud:*", count=5000))
@@ -88,7 +109,9 @@ def everything(place):
 
 
 def digests(place):
-    return {name: content for name, content in place.digests().items() if "/housekeeping/" not in name}
+    return {
+        name: content for name, content in place.digests().items() if "/housekeeping/" not in name
+    }
 
 
 def named_files_are_there(place):
@@ -153,7 +176,10 @@ def test_a_step_under_way_keeps_its_files_and_what_it_writes_again_stays(place, 
     extract = place.run("extract")
     assert (
         orphans
-        == {f"lake/{EXTRACT}/.manifest.json.0123abcd", *(f"lake/{each.path}" for each in extract.outputs)}
+        == {
+            f"lake/{EXTRACT}/.manifest.json.0123abcd",
+            *(f"lake/{each.path}" for each in extract.outputs),
+        }
         - clean[0][0]
     )
     age(place)
@@ -203,4 +229,7 @@ def test_versions_past_retention_go_and_what_is_served_stays(at):
     assert {name: after[name] for name in ("served", "redis")} == {
         name: before[name] for name in ("served", "redis")
     }
-    assert place.query(f"SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '_{expired}_'") == []
+    assert (
+        place.query(f"SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '_{expired}_'")
+        == []
+    )

@@ -28,8 +28,11 @@ def move(place, start, to):
 
 
 @EACH
-@pytest.mark.parametrize(("start", "to"), [(WEEK, WEEK + timedelta(days=1)), (WEEK + timedelta(days=1), WEEK)],
-                         ids=["to the day after", "to the day before"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("start", "to"),
+    [(WEEK, WEEK + timedelta(days=1)), (WEEK + timedelta(days=1), WEEK)],
+    ids=["to the day after", "to the day before"],
+)
 def test_one_day_extracted_again_is_an_error_that_names_both_and_the_remedy_mends(at, start, to):
     place = at("snapshot", own_source=True)
     table = SOURCE[place.pipeline][0]
@@ -52,7 +55,8 @@ def test_a_day_that_only_aggregates_have_counts_too(at):
     key = move(place, FIRST + timedelta(days=1), BEFORE)
     place.ingest(BEFORE, BEFORE)
     with pytest.raises(
-        DataError, match=f"{key}: in transactions of {FIRST + timedelta(days=1)} and again of {BEFORE}"
+        DataError,
+        match=f"{key}: in transactions of {FIRST + timedelta(days=1)} and again of {BEFORE}",
     ):
         place.run("snapshot")
 

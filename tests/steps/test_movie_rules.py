@@ -27,7 +27,10 @@ VIEW = {"interaction_type": "view", "value": None}
         ({"value": "Infinity"}, "value is not a number: Infinity"),
         ({"value": "five"}, "value is not a number: five"),
         ({"interaction_type": "like", "value": None}, None),
-        ({"interaction_type": "like", "value": "11"}, None),  # only the value of a rating is on the scale
+        (
+            {"interaction_type": "like", "value": "11"},
+            None,
+        ),  # only the value of a rating is on the scale
         (VIEW, None),
         (VIEW | {"watch_time_s": "0"}, None),
         (VIEW | {"watch_time_s": "86400"}, None),

@@ -60,7 +60,9 @@ def recommended(place):
 
 
 def read(place, name):
-    every = {each.name: each for each in (*tables("movies").AGGREGATES, *tables("movies").PREDICTIONS)}
+    every = {
+        each.name: each for each in (*tables("movies").AGGREGATES, *tables("movies").PREDICTIONS)
+    }
     with place.settings() as chosen, clickhouse.connect(chosen) as db:
         return db.read_partition("movies", every[name], DAY)
 
@@ -72,11 +74,17 @@ def test_the_night_ends_served(place):
 
 
 def test_a_rating_of_an_unknown_movie_counts_under_unknown(place):
-    rows = [row for row in read(place, "user_preferences_daily").to_pylist() if row["user_id"] == "fan-7"]
+    rows = [
+        row
+        for row in read(place, "user_preferences_daily").to_pylist()
+        if row["user_id"] == "fan-7"
+    ]
     assert [(row["genre"], row["avg_rating"], row["total_interactions"]) for row in rows] == [
         ("unknown", 9.0, 1)
     ]
-    (movie,) = [row for row in read(place, "movie_daily").to_pylist() if row["movie_id"] == "nowhere"]
+    (movie,) = [
+        row for row in read(place, "movie_daily").to_pylist() if row["movie_id"] == "nowhere"
+    ]
     assert (movie["interactions"], movie["users"]) == (300, 300)
 
 
@@ -86,7 +94,9 @@ def test_an_unknown_movie_is_never_recommended(recommended):
 
 
 def test_who_is_known_by_unknown_movies_alone_gets_what_is_popular(recommended):
-    lists = [recommended[fan, algorithm] for fan in ("fan-7", "fan-307") for algorithm in ALGORITHMS]
+    lists = [
+        recommended[fan, algorithm] for fan in ("fan-7", "fan-307") for algorithm in ALGORITHMS
+    ]
     assert len(lists[0]) == 20 and all(movies == lists[0] for movies in lists)
 
 
@@ -109,7 +119,9 @@ def test_of_two_ratings_both_are_rows_of_the_day_and_the_last_counts_in_training
         if row["user_id"] == "twice"
     }
     assert preference == (2, 5.0)
-    (features,) = [row for row in read(place, "user_features").to_pylist() if row["user_id"] == "twice"]
+    (features,) = [
+        row for row in read(place, "user_features").to_pylist() if row["user_id"] == "twice"
+    ]
     assert (features["total_interactions"], features["avg_rating"]) == (2, 5.0)
 
 

@@ -98,7 +98,9 @@ def test_what_comes_later_on_the_day_changes_no_score_before_it(at):
     changed = table(place, "transaction_scores")
     assert changed.num_rows == 2 * scores.num_rows
     earlier = pc.less(changed["event_time"], datetime(*DAY.timetuple()[:3], 23, tzinfo=UTC))
-    known = scores.filter(pc.is_in(scores["transaction_id"], changed.filter(earlier)["transaction_id"]))
+    known = scores.filter(
+        pc.is_in(scores["transaction_id"], changed.filter(earlier)["transaction_id"])
+    )
     assert changed.filter(earlier).equals(known) and known.num_rows > 100
 
 
@@ -108,7 +110,10 @@ def test_a_missing_day_is_named(at):
     remove(place, "build_features", day)
     with pytest.raises(DataError, match=f"build_features has not been done for {day}") as raised:
         place.run("snapshot")
-    assert raised.value.where == f"fraud/snapshot {DAY}" and "--to build_features" in raised.value.remedy
+    assert (
+        raised.value.where == f"fraud/snapshot {DAY}"
+        and "--to build_features" in raised.value.remedy
+    )
 
 
 def test_days_before_the_first_date_are_no_holes(at):
@@ -122,7 +127,9 @@ def test_missing_scores_are_let_pass_and_recorded_as_far_as_params_allow(at):
     place = at("predict")
     remove(place, "predict", BEFORE)
     place.set_params(predict={"max_missing_days": 0})
-    with pytest.raises(DataError, match=rf"predict has not been done for {BEFORE} \(0 missing allowed\)"):
+    with pytest.raises(
+        DataError, match=rf"predict has not been done for {BEFORE} \(0 missing allowed\)"
+    ):
         place.run("predict")
     place.set_params(predict={"max_missing_days": 1})
     assert place.run("predict").missing_days == [BEFORE]
@@ -132,7 +139,9 @@ def test_an_empty_day_is_a_day(at):
     """Its partition goes, its manifests say 0 rows, and it is scored, published and served."""
     place = at("end", own_source=True)
     place.upstream(f"DELETE FROM transactions WHERE {TODAY}")
-    place.upstream(f"DELETE FROM fraud_labels WHERE reported_at >= '{DAY}' AND reported_at < '{AFTER}'")
+    place.upstream(
+        f"DELETE FROM fraud_labels WHERE reported_at >= '{DAY}' AND reported_at < '{AFTER}'"
+    )
     place.set_params(validate={"quiet_days": [DAY]})
     assert table(place, "customer_daily").num_rows
     place.ingest(DAY, DAY)
@@ -140,7 +149,10 @@ def test_an_empty_day_is_a_day(at):
     with place.settings() as chosen, clickhouse.connect(chosen) as db:
         assert all(DAY not in db.days("fraud", each) for each in tables("fraud").AGGREGATES)
     predict = place.run("predict")
-    assert predict.output("transaction_scores").rows == 0 and predict.output("customer_risk").rows > 100
+    assert (
+        predict.output("transaction_scores").rows == 0
+        and predict.output("customer_risk").rows > 100
+    )
     version = place.run("publish").facts["version"]
     assert place.run("verify").facts["state"] == "current"
     assert place.serving()["served"][0] == place.serving()["redis"][0] == version
@@ -167,7 +179,9 @@ def test_late_rows_mark_what_was_made_without_them_and_change_it_alone(at):
     assert ("build_features", day) in stale and ("snapshot", DAY) in stale
     assert not any(step == "build_features" and other != day for step, other in stale)
     place.run("build_features", day)
-    changed = {name for name, digest in place.clickhouse_digests().items() if digest != before[name]}
+    changed = {
+        name for name, digest in place.clickhouse_digests().items() if digest != before[name]
+    }
     assert changed == {f"{name} {day}" for name in PARTITIONS}
     assert {("snapshot", DAY), ("predict", DAY)} <= place.stale()
     old = place.manifest("snapshot")
@@ -190,10 +204,17 @@ def test_late_interactions_mark_what_was_made_without_them_and_change_it_alone(a
     assert place.stale() == {("validate", BEFORE)}
     place.run("validate", BEFORE)
     stale = place.stale()
-    assert {("build_features", BEFORE), ("predict", BEFORE), ("snapshot", DAY), ("predict", DAY)} <= stale
+    assert {
+        ("build_features", BEFORE),
+        ("predict", BEFORE),
+        ("snapshot", DAY),
+        ("predict", DAY),
+    } <= stale
     assert not any(step == "build_features" and day != BEFORE for step, day in stale)
     place.run("build_features", BEFORE)
-    changed = {name for name, digest in place.clickhouse_digests().items() if digest != before[name]}
+    changed = {
+        name for name, digest in place.clickhouse_digests().items() if digest != before[name]
+    }
     assert changed == {f"user_preferences_daily {BEFORE}", f"movie_daily {BEFORE}"}
     old = place.manifest("snapshot").output("training_set")
     assert place.run("snapshot").output("training_set").rows == old.rows + 20

@@ -42,9 +42,14 @@ def checkout(folder: Path) -> Path:
 def repro(folder: Path, environment: dict[str, str], target: str) -> str:
     bins = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", "repro", target], cwd=folder, text=True, capture_output=True,
-        env=os.environ | environment | {"PATH": bins, "NIGHTSHIFT_PARAMS": str(folder / "params.yaml")},
-    )  # fmt: skip
+        [sys.executable, "-m", "dvc", "repro", target],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        env=os.environ
+        | environment
+        | {"PATH": bins, "NIGHTSHIFT_PARAMS": str(folder / "params.yaml")},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

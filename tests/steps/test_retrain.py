@@ -21,9 +21,16 @@ YOUNG = Champion("a" * 64, "3", SATURDAY - timedelta(days=2))
 def drift(judged=True, drifted=(), decayed=False):
     facts = {"judged": judged, "drifted": list(drifted), "decayed": decayed}
     return Manifest(
-        pipeline="fraud", step="check_drift", date=SATURDAY, attempt="a", params_digest="", code_version="",
-        facts=facts, started=utc_now(), ended=utc_now(),
-    )  # fmt: skip
+        pipeline="fraud",
+        step="check_drift",
+        date=SATURDAY,
+        attempt="a",
+        params_digest="",
+        code_version="",
+        facts=facts,
+        started=utc_now(),
+        ended=utc_now(),
+    )
 
 
 def reasons(policy, found, champion=YOUNG, day=SATURDAY, **params):
@@ -79,7 +86,9 @@ def test_a_night_that_does_not_train_is_published_with_the_champion_there_is(at)
     place = at("retrain")
     place.set_params(retrain={"policy": "weekly", "weekday": (DAY.weekday() + 1) % 7})
     before = place.manifest("predict", DAY - timedelta(days=1)).model_digest
-    process = place.nightshift("run", "fraud", "--date", str(DAY), "--from", "retrain", "--no-catch-up")
+    process = place.nightshift(
+        "run", "fraud", "--date", str(DAY), "--from", "retrain", "--no-catch-up"
+    )
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
     assert place.manifest("train") is None and place.manifest("gate") is None

@@ -26,8 +26,13 @@ FIRST_POINTS = (
     "manifest",
 )  # of the steps that start Spark: staged but not swapped, swapped but not said
 WITHIN_PUBLISH = (  # in the order in which a publish that goes on from where the last one died comes by
-    "publish.loading", "publish.attached", "redis.loading", "redis.loaded", "publish.after_flip", "redis.unlinking",
-)  # fmt: skip
+    "publish.loading",
+    "publish.attached",
+    "redis.loading",
+    "redis.loaded",
+    "publish.after_flip",
+    "redis.unlinking",
+)
 ROLLBACK = {"what": "both", "reason": "scores look wrong"}
 
 
@@ -60,7 +65,9 @@ def readers_see_one_version(place):
     asked = 0
     for table in tables(place.pipeline).PREDICTIONS:
         found = place.query(f"SELECT version, count(*) FROM {table.name}_current GROUP BY version")
-        assert all(counts[each][table.name] == rows and states[each] == "current" for each, rows in found)
+        assert all(
+            counts[each][table.name] == rows and states[each] == "current" for each, rows in found
+        )
         assert table.kind == "event" or [each for each, _ in found] == [version]
         key = ", ".join(table.lookup_key)
         [(ids,)] = place.query(
@@ -92,7 +99,12 @@ def test_a_step_with_spark_killed_before_and_after_its_swap(at, after, step):
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("step", SPARK)
 def test_a_step_with_spark_killed_at_each_other_point(at, after, step):
-    crash(at(step), step, points(step, [point for point in POINTS if point not in FIRST_POINTS]), after(step))
+    crash(
+        at(step),
+        step,
+        points(step, [point for point in POINTS if point not in FIRST_POINTS]),
+        after(step),
+    )
 
 
 @BOTH
@@ -113,11 +125,20 @@ def test_publish_killed_while_it_drops_an_expired_version(at):
     readers_see_one_version(place)
     place.run("publish")
     expired = f"{BEFORE - timedelta(days=1):%Y%m%d}"
-    gone = [row for row in before["rows"]["transaction_scores_current"] if row.startswith(f"('{expired}-")]
+    gone = [
+        row
+        for row in before["rows"]["transaction_scores_current"]
+        if row.startswith(f"('{expired}-")
+    ]
     assert gone, "an expired version was shown before"
     kept = [row for row in before["rows"]["transaction_scores_current"] if row not in gone]
-    assert place.serving() == before | {"rows": before["rows"] | {"transaction_scores_current": kept}}
-    assert place.query(f"SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '_{expired}_'") == []
+    assert place.serving() == before | {
+        "rows": before["rows"] | {"transaction_scores_current": kept}
+    }
+    assert (
+        place.query(f"SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '_{expired}_'")
+        == []
+    )
 
 
 @EACH

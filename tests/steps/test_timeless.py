@@ -68,7 +68,9 @@ def test_an_empty_catalogue_is_said(place):
     command = place.nightshift("extract", "--pipeline", "movies", "--date", str(DAY), "--refresh")
     said, _ = command.communicate(timeout=300)
     assert command.returncode == 0 and movies(place, "extract").num_rows == 0
-    assert "the source has nothing in a table that every day needs" in said and "table=movies" in said
+    assert (
+        "the source has nothing in a table that every day needs" in said and "table=movies" in said
+    )
 
 
 def test_a_catalogue_that_the_lake_lost_is_read_again(place):

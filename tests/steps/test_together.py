@@ -22,17 +22,23 @@ def test_two_runs_of_one_step_at_once_end_as_one(at, night, step):
     pair = [place.start(step), place.start(step)]
     for process in pair:
         process.join(300)
-    assert [process.exitcode for process in pair] == [0, 0], (place.home / f"{step}.log").read_text()
+    assert [process.exitcode for process in pair] == [0, 0], (
+        place.home / f"{step}.log"
+    ).read_text()
     assert place.digests() == night[(*NIGHTLY, "end")[NIGHTLY.index(step) + 1]].digests
 
 
-@pytest.mark.parametrize(("step", "lock"), [("extract", f"{PIPELINE}/extract/{DAY}"), ("publish", PIPELINE)])
+@pytest.mark.parametrize(
+    ("step", "lock"), [("extract", f"{PIPELINE}/extract/{DAY}"), ("publish", PIPELINE)]
+)
 def test_whoever_waits_too_long_names_the_holder(at, step, lock):
     place = at("publish")
     with (
         place.settings(NIGHTSHIFT_LOCK_WAIT="0.2") as chosen,
         locks.hold(chosen.postgres, lock, "an operator"),
-        pytest.raises(StoreError, match=rf"waited 0\.2 s for the lock {lock}, held by an operator") as raised,
+        pytest.raises(
+            StoreError, match=rf"waited 0\.2 s for the lock {lock}, held by an operator"
+        ) as raised,
     ):
         place.run(step)
     assert raised.value.where == f"fraud/{step} {DAY}" and raised.value.exit_code == 75
@@ -76,7 +82,9 @@ def test_after_a_rollback_the_earlier_model_scores_and_its_tables_are_served(at)
     place.run("rollback", **ROLLBACK)
     assert place.run("predict").model_digest == earlier
     version = place.run("publish").facts["version"]
-    assert version != left and place.serving()["served"][0] == place.serving()["redis"][0] == version
+    assert (
+        version != left and place.serving()["served"][0] == place.serving()["redis"][0] == version
+    )
     assert place.run("verify").facts["state"] == "current"
 
 

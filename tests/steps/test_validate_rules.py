@@ -25,17 +25,34 @@ INTERACTIONS, MOVIES = OF_MOVIES
 EVERY = pytest.mark.parametrize("source", (*SOURCES, *OF_MOVIES), ids=lambda source: source.name)
 
 TRANSACTION = {
-    "transaction_id": "t", "event_time": "2018-07-10 12:00:00Z", "customer_id": "c", "merchant_id": "m",
-    "amount": "10.00", "currency": "EUR", "country": "NL", "device_type": "web", "card_last_4": "0042",
-}  # fmt: skip
+    "transaction_id": "t",
+    "event_time": "2018-07-10 12:00:00Z",
+    "customer_id": "c",
+    "merchant_id": "m",
+    "amount": "10.00",
+    "currency": "EUR",
+    "country": "NL",
+    "device_type": "web",
+    "card_last_4": "0042",
+}
 LABEL = {
-    "transaction_id": "t", "is_fraud": "true", "reported_at": "2018-07-10 12:00:00Z",
-    "event_time": "2018-07-03 12:00:00Z", "customer_id": "c", "merchant_id": "m", "amount": "10.00",
-}  # fmt: skip
+    "transaction_id": "t",
+    "is_fraud": "true",
+    "reported_at": "2018-07-10 12:00:00Z",
+    "event_time": "2018-07-03 12:00:00Z",
+    "customer_id": "c",
+    "merchant_id": "m",
+    "amount": "10.00",
+}
 INTERACTION = {
-    "id": "i", "user_id": "u", "movie_id": "m", "interaction_type": "rating", "value": "3.5",
-    "event_time": "2018-07-10 12:00:00Z", "watch_time_s": None,
-}  # fmt: skip
+    "id": "i",
+    "user_id": "u",
+    "movie_id": "m",
+    "interaction_type": "rating",
+    "value": "3.5",
+    "event_time": "2018-07-10 12:00:00Z",
+    "watch_time_s": None,
+}
 MOVIE = {"movie_id": "m", "title": "Alien", "year": "1979", "genres": "Horror|Sci-Fi"}
 GOOD = {TRANSACTIONS: TRANSACTION, LABELS: LABEL, INTERACTIONS: INTERACTION, MOVIES: MOVIE}
 
@@ -52,13 +69,18 @@ def reasons(source, *rows):
     table = extract(source, *rows)
     params = PARAMS if source in SOURCES else OF_MOVIES_PARAMS
     good, bad = split(table, source, DAY, params)
-    found = [None if pd.isna(reason) else reason for reason in judge(table.to_pandas(), source, DAY, params)]
+    found = [
+        None if pd.isna(reason) else reason
+        for reason in judge(table.to_pandas(), source, DAY, params)
+    ]
     assert good.num_rows + bad.num_rows == table.num_rows
     assert good.schema == source.schema
     assert bad.schema.names == [*source.schema.names, REASON]
     assert bad[REASON].to_pylist() == [reason for reason in found if reason]
     kept = [
-        row for row, reason in zip(table.drop_columns(PROBLEM).to_pylist(), found, strict=True) if not reason
+        row
+        for row, reason in zip(table.drop_columns(PROBLEM).to_pylist(), found, strict=True)
+        if not reason
     ]
     assert good.to_pylist() == kept
     return found
@@ -129,8 +151,11 @@ def test_rules_of_labels(change, reason):
 def test_of_equal_rows_the_first_is_kept(source):
     (key,) = source.key
     assert reasons(source, {}, {}, {key: "u"}, {}) == [
-        None, "duplicate, same content", None, "duplicate, same content",
-    ]  # fmt: skip
+        None,
+        "duplicate, same content",
+        None,
+        "duplicate, same content",
+    ]
 
 
 def test_of_rows_that_share_a_key_and_differ_none_is_kept():
@@ -142,11 +167,18 @@ def test_of_rows_that_share_a_key_and_differ_none_is_kept():
     ]
     assert reasons(LABELS, {}, {"is_fraud": "f"}) == [different, different]
     assert reasons(INTERACTIONS, {}, {"value": "4"}, {"id": "j"}) == [different, different, None]
-    assert reasons(MOVIES, {}, {"title": "Aliens"}, {"movie_id": "n"}) == [different, different, None]
+    assert reasons(MOVIES, {}, {"title": "Aliens"}, {"movie_id": "n"}) == [
+        different,
+        different,
+        None,
+    ]
     # Said once of a row that came twice; null is a value like another.
     assert reasons(TRANSACTIONS, {}, {}, {"country": None}, {"country": None}) == [
-        different, "duplicate, same content", different, "duplicate, same content",
-    ]  # fmt: skip
+        different,
+        "duplicate, same content",
+        different,
+        "duplicate, same content",
+    ]
 
 
 def test_the_same_amount_written_otherwise_is_the_same_content():
@@ -170,8 +202,9 @@ def test_an_empty_day_has_two_empty_sides(source):
 
 def test_a_day_of_bad_rows_only():
     assert reasons(TRANSACTIONS, {"amount": "-1"}, {"amount": None, "transaction_id": "u"}) == [
-        "negative amount", "missing amount_minor",
-    ]  # fmt: skip
+        "negative amount",
+        "missing amount_minor",
+    ]
 
 
 def test_good_and_quarantined_are_what_was_read():
@@ -206,14 +239,20 @@ def test_good_and_quarantined_are_what_was_read():
         assert (reason is None) == good, (row, reason)
         if good:
             kept.add(content)
-    assert len(kept) > 20 and {"duplicate, same content", "duplicate key, different content"} < set(found)
+    assert len(kept) > 20 and {"duplicate, same content", "duplicate key, different content"} < set(
+        found
+    )
 
 
 def test_reasons_are_counted_without_the_text_of_the_cells():
     _, bad = split(
-        extract(TRANSACTIONS, {"amount": "x"}, {"amount": "y"}, {"amount": "-1"}, {"customer_id": None}),
-        TRANSACTIONS, DAY, PARAMS,
-    )  # fmt: skip
+        extract(
+            TRANSACTIONS, {"amount": "x"}, {"amount": "y"}, {"amount": "-1"}, {"customer_id": None}
+        ),
+        TRANSACTIONS,
+        DAY,
+        PARAMS,
+    )
     assert reasons_of(bad) == Counter(
         {"amount is not a number": 2, "negative amount": 1, "missing customer_id": 1}
     )
@@ -222,7 +261,13 @@ def test_reasons_are_counted_without_the_text_of_the_cells():
 
 def test_the_index_of_a_filtered_table_does_not_matter():
     table = pa.concat_tables(
-        [extract(TRANSACTIONS, {}), extract(TRANSACTIONS, {"amount": "-1"}, {"transaction_id": "u"})]
+        [
+            extract(TRANSACTIONS, {}),
+            extract(TRANSACTIONS, {"amount": "-1"}, {"transaction_id": "u"}),
+        ]
     )
     good, bad = split(table.slice(1), TRANSACTIONS, DAY, PARAMS)
-    assert (good["transaction_id"].to_pylist(), bad[REASON].to_pylist()) == (["u"], ["negative amount"])
+    assert (good["transaction_id"].to_pylist(), bad[REASON].to_pylist()) == (
+        ["u"],
+        ["negative amount"],
+    )

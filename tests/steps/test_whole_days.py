@@ -30,12 +30,14 @@ def test_no_step_runs_for_a_day_that_is_not_over(step):
 @pytest.mark.parametrize(
     "words",
     [
-        ("run", "fraud", "--date"), ("extract", "--pipeline", "fraud", "--date"),
-        ("freshness", "--pipeline", "movies", "--date"), ("rollback", "fraud", "--reason", "bad", "--date"),
+        ("run", "fraud", "--date"),
+        ("extract", "--pipeline", "fraud", "--date"),
+        ("freshness", "--pipeline", "movies", "--date"),
+        ("rollback", "fraud", "--reason", "bad", "--date"),
         ("backtest", "fraud", "--start"),
     ],
     ids=lambda words: words[0],
-)  # fmt: skip
+)
 def test_no_command_takes_such_a_day(words):
     cli._mount()
     with pytest.raises(ConfigError, match="is not over yet"):
@@ -46,7 +48,9 @@ def cut_short(place, step, day):
     """The manifest that the step would have left, had it run at noon of the day."""
     found = place.manifest(step, day)
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-    place.lake.commit(found.model_copy(update={"started": noon, "ended": noon + timedelta(seconds=9)}))
+    place.lake.commit(
+        found.model_copy(update={"started": noon, "ended": noon + timedelta(seconds=9)})
+    )
 
 
 def test_what_was_extracted_before_the_day_was_over_is_stale_and_nobody_looks_back_on_it(at):
@@ -59,12 +63,16 @@ def test_what_was_extracted_before_the_day_was_over_is_stale_and_nobody_looks_ba
         (step, why) for step in INGEST
     }
     for step, day in (("validate", BEFORE), ("snapshot", DAY), ("predict", DAY)):
-        with pytest.raises(DataError, match=f"(?s){BEFORE} ran before the day was over.*run those days"):
+        with pytest.raises(
+            DataError, match=f"(?s){BEFORE} ran before the day was over.*run those days"
+        ):
             place.run(step, day)
     with place.settings() as chosen:
         assert missing_days(chosen, "fraud", DAY) == [BEFORE]
     place.ingest(BEFORE, BEFORE)
     assert not [
-        each for each in lineage.stale(lineage.manifests(place.lake, "fraud"), {}) if each.date == BEFORE
+        each
+        for each in lineage.stale(lineage.manifests(place.lake, "fraud"), {})
+        if each.date == BEFORE
     ]
     place.run("snapshot")

@@ -32,12 +32,26 @@ from jobs.core.process import die_with_parent
 
 TRANSPORT = frozenset(
     {
-        "query", "database", "default_format", "session_id", "session_timeout", "session_check", "query_id",
-        "quota_key", "compress", "decompress", "wait_end_of_query", "buffer_size", "client_protocol_version",
-        "role", "send_progress_in_http_headers", "http_headers_progress_interval_ms", "enable_http_compression",
+        "query",
+        "database",
+        "default_format",
+        "session_id",
+        "session_timeout",
+        "session_check",
+        "query_id",
+        "quota_key",
+        "compress",
+        "decompress",
+        "wait_end_of_query",
+        "buffer_size",
+        "client_protocol_version",
+        "role",
+        "send_progress_in_http_headers",
+        "http_headers_progress_interval_ms",
+        "enable_http_compression",
         "cancel_http_readonly_queries_on_client_close",
     }
-)  # fmt: skip
+)
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "lz4": lz4.frame.compress,
     "zstd": zstd.compress,
@@ -49,8 +63,21 @@ DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.decompress,
 }
 # ClickHouse's exceptionCodeToHTTPStatus, for the codes that can come up here; any other is a 500.
-STATUS = {36: 400, 41: 400, 43: 400, 53: 400, 62: 400, 70: 400, 72: 400, 457: 400, 47: 404, 60: 404, 81: 404,
-          115: 404, 516: 403}  # fmt: skip
+STATUS = {
+    36: 400,
+    41: 400,
+    43: 400,
+    53: 400,
+    62: 400,
+    70: 400,
+    72: 400,
+    457: 400,
+    47: 404,
+    60: 404,
+    81: 404,
+    115: 404,
+    516: 403,
+}
 
 # INSERT INTO … FORMAT Name, then the data; a name in backticks may hold anything.
 INSERT = re.compile(
@@ -105,7 +132,9 @@ class Handler(BaseHTTPRequestHandler):
         except RuntimeError as error:
             self._refuse(str(error))
 
-    def _run(self, statement: bytes, params: dict[str, str], readonly: bool) -> tuple[bytes, dict[str, str]]:
+    def _run(
+        self, statement: bytes, params: dict[str, str], readonly: bool
+    ) -> tuple[bytes, dict[str, str]]:
         """The answer's body and headers."""
         bound = {name[6:]: value for name, value in params.items() if name.startswith("param_")}
         settings = {
@@ -121,7 +150,9 @@ class Handler(BaseHTTPRequestHandler):
             if database := params.get("database"):
                 handle.query("USE {}".format(_quoted(database, "`")))
             # A server takes all of them at once; here readonly would refuse those after it.
-            for name, value in sorted(settings.items(), key=lambda setting: setting[0] == "readonly"):
+            for name, value in sorted(
+                settings.items(), key=lambda setting: setting[0] == "readonly"
+            ):
                 handle.query(f"SET {_identifier(name)} = {_quoted(value)}")
             if insert := INSERT.match(statement):
                 written = _insert(handle, *insert.groups())
@@ -138,7 +169,11 @@ class Handler(BaseHTTPRequestHandler):
     def _format(self, statement: bytes, params: dict[str, str]) -> str:
         if found := FORMAT.search(statement):
             return found.group(1).decode()
-        return params.get("default_format") or self.headers.get("X-ClickHouse-Format") or "TabSeparated"
+        return (
+            params.get("default_format")
+            or self.headers.get("X-ClickHouse-Format")
+            or "TabSeparated"
+        )
 
     def _compressed(
         self, data: bytes, headers: dict[str, str], params: dict[str, str]
@@ -191,7 +226,9 @@ def _insert(handle: Any, head: bytes, kind: bytes, data: bytes) -> int:
 
 
 def _form(content_type: str, body: bytes) -> dict[str, str]:
-    message = BytesParser(policy=HTTP).parsebytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body)
+    message = BytesParser(policy=HTTP).parsebytes(
+        f"Content-Type: {content_type}\r\n\r\n".encode() + body
+    )
     return {
         part.get_param("name", header="Content-Disposition"): part.get_payload(decode=True).decode()
         for part in message.iter_parts()

@@ -11,7 +11,9 @@ from jobs.stores.lake import Lake
 
 @pytest.fixture(params=["folder", "memory"])
 def lake(request, tmp_path):
-    return Lake(str(tmp_path / "lake") if request.param == "folder" else f"memory://{tmp_path.name}")
+    return Lake(
+        str(tmp_path / "lake") if request.param == "folder" else f"memory://{tmp_path.name}"
+    )
 
 
 @pytest.fixture
@@ -29,15 +31,20 @@ def test_the_latest_is_the_one_of_most_rounds_of_its_stage(kept):
     assert kept.latest("refit") is None
 
 
-@pytest.mark.parametrize("other", [(["other data"], "params", "cpu"), (["data"], "other", "cpu"), (["data"], "params", "cuda")],
-                         ids=["data", "params", "device"])  # fmt: skip
+@pytest.mark.parametrize(
+    "other",
+    [(["other data"], "params", "cpu"), (["data"], "other", "cpu"), (["data"], "params", "cuda")],
+    ids=["data", "params", "device"],
+)
 def test_those_of_another_training_are_never_found(lake, kept, other):
     assert checkpoints.of(lake, "fraud", ["data"], "params", "cpu").latest("fit") == b"after 1000"
     assert checkpoints.of(lake, "fraud", *other).latest("fit") is None
     assert checkpoints.of(lake, "movies", ["data"], "params", "cpu").latest("fit") is None
 
 
-@pytest.mark.parametrize("damaged", [b"", b"after 1", b"something else"], ids=["empty", "cut", "other"])
+@pytest.mark.parametrize(
+    "damaged", [b"", b"after 1", b"something else"], ids=["empty", "cut", "other"]
+)
 def test_a_damaged_one_is_reported_and_passed_over(lake, kept, damaged, capsys):
     newest = lake.files(kept.folder)[-1]
     lake.write_bytes(f"{kept.folder}/{newest}", damaged)

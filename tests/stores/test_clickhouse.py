@@ -48,13 +48,34 @@ ODD = Table(
         ]
     ),
 )
-TEXTS = ["", "'", "''", '"', "`", "\\", "\\'", "\\n", "a\nb\tc\0d", "'; DROP TABLE scores; --", "{day:Date}", "ü€漢🌙",
-         "%s %(a)s", "NULL", "\\N"]  # fmt: skip
+TEXTS = [
+    "",
+    "'",
+    "''",
+    '"',
+    "`",
+    "\\",
+    "\\'",
+    "\\n",
+    "a\nb\tc\0d",
+    "'; DROP TABLE scores; --",
+    "{day:Date}",
+    "ü€漢🌙",
+    "%s %(a)s",
+    "NULL",
+    "\\N",
+]
 
 
 def rows(*ids: str, day: date = DAY, **changes) -> pa.Table:
-    base = {"date": day, "at": datetime(2018, 7, 10, 23, 59, 59, 999_999, UTC), "amount": 7, "flagged": True,
-            "score": 0.5, "note": None}  # fmt: skip
+    base = {
+        "date": day,
+        "at": datetime(2018, 7, 10, 23, 59, 59, 999_999, UTC),
+        "amount": 7,
+        "flagged": True,
+        "score": 0.5,
+        "note": None,
+    }
     return pa.Table.from_pylist([base | {"id": name} | changes for name in ids], SCORES.schema)
 
 
@@ -118,7 +139,8 @@ def test_a_replacement_takes_rows_away_and_leaves_other_days(store, database):
         day = DAY + timedelta(days=offset)
         put(store, database, SCORES, day, rows("a", "b", day=day))
     before = {
-        offset: store.read_partition(database, SCORES, DAY + timedelta(days=offset)) for offset in (-1, 1)
+        offset: store.read_partition(database, SCORES, DAY + timedelta(days=offset))
+        for offset in (-1, 1)
     }
     put(store, database, SCORES, DAY, rows("z"))
     assert store.read_partition(database, SCORES, DAY).column("id").to_pylist() == ["z"]
@@ -175,9 +197,13 @@ def test_no_days_are_no_rows(store, database):
         (rows("a", "a"), 2, {"scores.unique_keys"}),
         (rows("a", ""), 2, {"scores.empty_keys"}),
         (pa.concat_tables([rows("a"), rows("b", day=NEXT)]), 2, {"scores.other_dates"}),
-        (rows("", "", day=NEXT), 3, {"scores.rows", "scores.unique_keys", "scores.empty_keys", "scores.other_dates"}),
+        (
+            rows("", "", day=NEXT),
+            3,
+            {"scores.rows", "scores.unique_keys", "scores.empty_keys", "scores.other_dates"},
+        ),
     ],
-)  # fmt: skip
+)
 def test_checks_of_the_staged_rows(store, database, given, expected, wrong):
     staging = store.stage(database, SCORES, DAY, "a1", given)
     checks = store.check(database, staging, SCORES, DAY, expected)
@@ -228,7 +254,8 @@ def test_texts_come_back_as_they_were(store, database):
 
 
 @pytest.mark.parametrize(
-    "attempt", ["manual__2018-07-10T02:00:00.000+00:00", "it's `a` \\ try", "ü🌙", "{day:Date}", "%s"]
+    "attempt",
+    ["manual__2018-07-10T02:00:00.000+00:00", "it's `a` \\ try", "ü🌙", "{day:Date}", "%s"],
 )
 def test_any_attempt_id_will_do(store, database, attempt):
     put(store, database, SCORES, DAY, rows("dead"), attempt=f"{attempt}0")
@@ -248,7 +275,9 @@ def test_names_that_need_quoting(store, database):
     put(store, pipeline, ODD, DAY, given)
     put(store, pipeline, ODD, DAY, given)
     found = store.read_partition(pipeline, ODD, DAY)
-    assert found.to_pylist() == sorted(values, key=lambda row: (row["order by"].encode(), row["quo`te"]))
+    assert found.to_pylist() == sorted(
+        values, key=lambda row: (row["order by"].encode(), row["quo`te"])
+    )
     assert store.days(pipeline, ODD) == [DAY] and names(store, pipeline) == {ODD.name}
 
 
@@ -260,14 +289,25 @@ def test_the_grain_is_documented_in_the_table(store, database):
 
 def test_one_partition_a_day_in_a_merge_tree(store, database):
     put(store, database, SCORES, DAY, rows("a"))
-    query = "SELECT engine, partition_key, sorting_key FROM system.tables WHERE database = {d:String}"
+    query = (
+        "SELECT engine, partition_key, sorting_key FROM system.tables WHERE database = {d:String}"
+    )
     assert store.client.query(query, parameters={"d": database}).result_rows == [
         ("MergeTree", "date", "(id)")
     ]
 
 
 def test_numbers_and_nulls_come_back_as_they_were(store, database):
-    numbers = [None, float("nan"), float("inf"), float("-inf"), -0.0, 5e-324, 0.1, 1.7976931348623157e308]
+    numbers = [
+        None,
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+        -0.0,
+        5e-324,
+        0.1,
+        1.7976931348623157e308,
+    ]
     amounts = [0, -1, 2**63 - 1, -(2**63), 1, 2, 3, 4]
     given = pa.concat_tables(
         [
@@ -284,8 +324,13 @@ def test_numbers_and_nulls_come_back_as_they_were(store, database):
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
 def test_times_are_kept_to_the_microsecond(store, database, zone, monkeypatch):
     monkeypatch.setenv("TZ", zone)
-    texts = ["1925-01-01T00:00:00.000001", "1970-01-01T00:00:00", "2018-03-25T01:30:00.123456",
-             "2018-11-04T05:59:59.999999", "2262-01-01T00:00:00"]  # fmt: skip
+    texts = [
+        "1925-01-01T00:00:00.000001",
+        "1970-01-01T00:00:00",
+        "2018-03-25T01:30:00.123456",
+        "2018-11-04T05:59:59.999999",
+        "2262-01-01T00:00:00",
+    ]
     times = [datetime.fromisoformat(text).replace(tzinfo=UTC) for text in texts]
     put(
         store,

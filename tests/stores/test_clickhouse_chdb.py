@@ -102,7 +102,9 @@ def start():
     def start(script: str, *arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", script, *arguments]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        started.append(subprocess.Popen(command, text=True, bufsize=1, cwd=settings.PROJECT, **pipes))
+        started.append(
+            subprocess.Popen(command, text=True, bufsize=1, cwd=settings.PROJECT, **pipes)
+        )
         assert started[-1].stdout.readline()
         return started[-1]
 
@@ -179,7 +181,9 @@ def test_a_swap_cut_between_its_new_rows_and_the_old_is_completed_by_the_next_to
         staging = store.stage("fraud", TABLE, DAY, "new", new)
         ready = staging.replace("__stage_", "__swap_")
         store.client.command(f"RENAME TABLE fraud.{staging} TO fraud.{ready}")
-        store.client.command(f"ALTER TABLE fraud.scores ATTACH PARTITION '{DAY}' FROM fraud.{ready}")
+        store.client.command(
+            f"ALTER TABLE fraud.scores ATTACH PARTITION '{DAY}' FROM fraud.{ready}"
+        )
         assert store.read_partition("fraud", TABLE, DAY).num_rows == old.num_rows + size
     with clickhouse.connect(settings.load()) as store:
         assert store.read_partition("fraud", TABLE, DAY).equals(new)
@@ -190,6 +194,9 @@ def test_a_folder_that_cannot_be_one_is_refused_at_once(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv(settings.CLICKHOUSE, f"chdb:///{tmp_path / 'file'}")
     said = r"cannot be opened(.|\n)*NIGHTSHIFT_CLICKHOUSE_DSN"
-    with pytest.raises(StoreError, match=said) as caught, clickhouse.connect(settings.load(), wait=60):
+    with (
+        pytest.raises(StoreError, match=said) as caught,
+        clickhouse.connect(settings.load(), wait=60),
+    ):
         pass
     assert "Stack trace" not in str(caught.value)

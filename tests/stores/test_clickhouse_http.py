@@ -41,7 +41,10 @@ def test_without_a_password_it_is_refused(server, monkeypatch):
 
 def test_nobody_there_says_what_to_start(monkeypatch):
     said = r"cannot be opened(.|\n)*127\.0\.0\.1:1/(.|\n)*start the server"
-    with pytest.raises(StoreError, match=said), connect(monkeypatch, "clickhouse://night@127.0.0.1:1/"):
+    with (
+        pytest.raises(StoreError, match=said),
+        connect(monkeypatch, "clickhouse://night@127.0.0.1:1/"),
+    ):
         pass
 
 
@@ -58,9 +61,13 @@ def test_a_server_that_goes_away_is_a_store_error(serve, tmp_path, monkeypatch):
 def test_every_compression_gives_the_same(server, method):
     client = clickhouse_connect.get_client(dsn=f"{server[0]}?compress={method}")
     name = f"t_{method}"
-    client.command(f"CREATE TABLE {name} (n UInt64, s String, d Date) ENGINE = MergeTree ORDER BY n")
+    client.command(
+        f"CREATE TABLE {name} (n UInt64, s String, d Date) ENGINE = MergeTree ORDER BY n"
+    )
     given = [(number, f"ü'{number}", date(2018, 7, 10)) for number in range(5_000)]
     client.insert(name, given, column_names=["n", "s", "d"])
     assert client.query(f"SELECT * FROM {name} ORDER BY n").result_rows == given
-    assert client.query_arrow(f"SELECT sum(n) AS n FROM {name}").to_pylist() == [{"n": sum(range(5_000))}]
+    assert client.query_arrow(f"SELECT sum(n) AS n FROM {name}").to_pylist() == [
+        {"n": sum(range(5_000))}
+    ]
     client.close()

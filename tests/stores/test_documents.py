@@ -10,14 +10,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.core.usecase import Table
-from jobs.stores.documents import answer, documents, entries, identifier, identifiers, sampled, value
+from jobs.stores.documents import (
+    answer,
+    documents,
+    entries,
+    identifier,
+    identifiers,
+    sampled,
+    value,
+)
 
 SCHEMA = pa.schema(
     [
-        ("date", pa.date32()), ("id", pa.string()), ("part", pa.int64()), ("score", pa.float64()),
-        ("flagged", pa.bool_()), ("at", pa.timestamp("us", "UTC")),
+        ("date", pa.date32()),
+        ("id", pa.string()),
+        ("part", pa.int64()),
+        ("score", pa.float64()),
+        ("flagged", pa.bool_()),
+        ("at", pa.timestamp("us", "UTC")),
     ]
-)  # fmt: skip
+)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 ROWS = st.lists(
     st.fixed_dictionaries(
@@ -39,7 +51,9 @@ ROWS = st.lists(
 @given(ROWS)
 def test_a_document_reads_back_to_its_row(rows):
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
-    found = [json.loads(text, parse_constant=lambda name: 1 / 0) for text in documents(table).to_pylist()]
+    found = [
+        json.loads(text, parse_constant=lambda name: 1 / 0) for text in documents(table).to_pylist()
+    ]
     assert found == [{name: value(row[name]) for name in SCHEMA.names} for row in rows]
     for document, row in zip(found, rows, strict=True):
         assert type(document["score"]) is (
@@ -58,15 +72,21 @@ def test_the_ids_of_a_column_are_those_of_its_rows(rows):
 
 def test_what_a_document_looks_like():
     row = {
-        "date": date(2018, 7, 10), "id": 'a:b/"ä"', "part": 12345678901234567, "score": 2.0, "flagged": True,
+        "date": date(2018, 7, 10),
+        "id": 'a:b/"ä"',
+        "part": 12345678901234567,
+        "score": 2.0,
+        "flagged": True,
         "at": datetime(2018, 7, 10, 1, 2, 3, tzinfo=UTC),
-    }  # fmt: skip
+    }
     table = pa.Table.from_pylist([row], schema=SCHEMA)
     assert documents(table).to_pylist() == [
         '{"date": "2018-07-10", "id": "a:b/\\"ä\\"", "part": 12345678901234567, "score": 2.0, "flagged": true, '
         '"at": "2018-07-10T01:02:03.000000Z"}'
     ]
-    assert identifiers(table, ("id", "part")).to_pylist() == ["a%3Ab%2F%22%C3%A4%22:12345678901234567"]
+    assert identifiers(table, ("id", "part")).to_pylist() == [
+        "a%3Ab%2F%22%C3%A4%22:12345678901234567"
+    ]
 
 
 def test_slices_of_a_table_give_their_own_rows():
@@ -84,7 +104,10 @@ RANKED = Table("top", ("id", "part"), SCHEMA, "", "entity", ranked=True)
 
 def looked_up(table, of, size):
     """id -> document, of all parts."""
-    parts = [zip(ids.to_pylist(), texts.to_pylist(), strict=True) for ids, texts in entries(of, table, size)]
+    parts = [
+        zip(ids.to_pylist(), texts.to_pylist(), strict=True)
+        for ids, texts in entries(of, table, size)
+    ]
     found = [(key, json.loads(text)) for part in parts for key, text in part]
     assert len(found) == len(dict(found)), "no id twice"
     return dict(found)
@@ -98,7 +121,9 @@ def looked_up(table, of, size):
 def test_ranked_rows_of_one_id_are_one_array_in_order(keys, size):
     rows = pa.Table.from_pylist([{"id": id_, "part": rank} for id_, rank in keys], schema=SCHEMA)
     found = looked_up(RANKED, rows, size)
-    wanted = {identifier((id_,)): sorted(rank for other, rank in keys if other == id_) for id_, _ in keys}
+    wanted = {
+        identifier((id_,)): sorted(rank for other, rank in keys if other == id_) for id_, _ in keys
+    }
     assert {key: [row["part"] for row in array] for key, array in found.items()} == wanted
 
 

@@ -54,7 +54,11 @@ def same(found: pa.Table, expected: pa.Table) -> bool:
 
 @pytest.fixture(params=["folder", "folder [with] odd* name", "memory"])
 def root(request, tmp_path) -> str:
-    return f"memory://{uuid.uuid4().hex}" if request.param == "memory" else str(tmp_path / request.param)
+    return (
+        f"memory://{uuid.uuid4().hex}"
+        if request.param == "memory"
+        else str(tmp_path / request.param)
+    )
 
 
 @pytest.fixture
@@ -71,14 +75,27 @@ def files(root):
 
 def manifest(step: str, day: date, *outputs: Dataset, attempt: str = "a") -> Manifest:
     now = datetime(2018, 7, 11, tzinfo=UTC)
-    return Manifest(pipeline="fraud", step=step, date=day, attempt=attempt, outputs=list(outputs),
-                    params_digest="p", code_version="c", started=now, ended=now)  # fmt: skip
+    return Manifest(
+        pipeline="fraud",
+        step=step,
+        date=day,
+        attempt=attempt,
+        outputs=list(outputs),
+        params_digest="p",
+        code_version="c",
+        started=now,
+        ended=now,
+    )
 
 
 def test_a_table_comes_back_as_it_was(lake):
     written = lake.write_table(FOLDER, "transactions", TABLE, KEY)
     assert same(lake.read_table(written), TABLE)
-    assert (written.name, written.rows, written.digest) == ("transactions", 300, table_digest(TABLE, KEY))
+    assert (written.name, written.rows, written.digest) == (
+        "transactions",
+        300,
+        table_digest(TABLE, KEY),
+    )
 
 
 def test_a_file_is_named_by_its_content(lake, files):
@@ -136,7 +153,11 @@ def test_a_second_manifest_replaces_the_first(lake):
 
 
 def test_days_and_steps_are_those_with_a_manifest(lake):
-    for step, day in [("validate", "2018-07-10"), ("extract", "2018-07-09"), ("extract", "2017-12-31")]:
+    for step, day in [
+        ("validate", "2018-07-10"),
+        ("extract", "2018-07-09"),
+        ("extract", "2017-12-31"),
+    ]:
         lake.commit(manifest(step, date.fromisoformat(day)))
     lake.write_table("fraud/train/2018-07-10", "unnamed", TABLE, KEY)
     lake.commit(manifest("extract", DAY).model_copy(update={"pipeline": "movies"}))
@@ -197,7 +218,9 @@ def test_a_file_of_another_length_than_its_manifest_says_is_refused(lake, rows, 
         read(lake, written.model_copy(update={"rows": rows}))
     text = str(caught.value)
     assert (
-        written.path in text and f"300 rows, its manifest says {rows}" in text and "re-run the step" in text
+        written.path in text
+        and f"300 rows, its manifest says {rows}" in text
+        and "re-run the step" in text
     )
 
 

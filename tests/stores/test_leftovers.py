@@ -23,8 +23,16 @@ def files(ages, known=frozenset()):
 
 
 def manifest(**fields):
-    required = {"pipeline": "fraud", "step": "extract", "date": date(2018, 7, 10), "attempt": "a", "params_digest": "p",
-                "code_version": "c", "started": NOW, "ended": NOW}  # fmt: skip
+    required = {
+        "pipeline": "fraud",
+        "step": "extract",
+        "date": date(2018, 7, 10),
+        "attempt": "a",
+        "params_digest": "p",
+        "code_version": "c",
+        "started": NOW,
+        "ended": NOW,
+    }
     return Manifest(**(required | fields))
 
 
@@ -42,15 +50,27 @@ def test_it_goes_where_nothing_was_ever_committed():
     assert files({ORPHAN: WEEK}) == [ORPHAN]
 
 
-@pytest.mark.parametrize("path", ["fraud/models/0a1b", "fraud/models/0a1b/x", "fraud/other/2018-7-1/x", f"{FOLDER}/manifest.json",
-                                  "fraud/checkpoints/0a1b/boost-000050-0a.ubj"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "fraud/models/0a1b",
+        "fraud/models/0a1b/x",
+        "fraud/other/2018-7-1/x",
+        f"{FOLDER}/manifest.json",
+        "fraud/checkpoints/0a1b/boost-000050-0a.ubj",
+    ],
+)
 def test_other_files_are_nobodys_business(path):
     assert files({path: WEEK}) == []
 
 
-@pytest.mark.parametrize("folder", [FOLDER, f"{FOLDER}/attempt", "fraud/models", "fraud/checkpoints/0a1b"])
+@pytest.mark.parametrize(
+    "folder", [FOLDER, f"{FOLDER}/attempt", "fraud/models", "fraud/checkpoints/0a1b"]
+)
 def test_a_half_written_file_goes_wherever_it_is(folder):
-    assert files({f"{folder}/.manifest.json.0123abcd": DAY}) == [f"{folder}/.manifest.json.0123abcd"]
+    assert files({f"{folder}/.manifest.json.0123abcd": DAY}) == [
+        f"{folder}/.manifest.json.0123abcd"
+    ]
     assert files({f"{folder}/.manifest.json.0123abcd": DAY / 2}) == []
 
 
@@ -101,25 +121,47 @@ def test_outputs_inputs_and_facts_name_files():
 
 
 def test_checkpoints_go_together_when_even_the_newest_is_old():
-    ages = {"a/boost-000050-0a.ubj": 9 * DAY, "a/boost-000100-0a.ubj": WEEK, "b/boost-000050-0a.ubj": 9 * DAY,
-            "b/boost-000100-0a.ubj": WEEK - timedelta(seconds=1), "b/.boost-000150-0a.ubj.0123abcd": 9 * DAY}  # fmt: skip
+    ages = {
+        "a/boost-000050-0a.ubj": 9 * DAY,
+        "a/boost-000100-0a.ubj": WEEK,
+        "b/boost-000050-0a.ubj": 9 * DAY,
+        "b/boost-000100-0a.ubj": WEEK - timedelta(seconds=1),
+        "b/.boost-000150-0a.ubj.0123abcd": 9 * DAY,
+    }
     found = [File(f"fraud/checkpoints/{name}", 7, NOW - age) for name, age in ages.items()]
     [gone] = leftovers.checkpoints([*found, File(ORPHAN, 7, NOW - 99 * DAY)], NOW, WEEK)
     assert (gone.name, gone.since, gone.size) == ("fraud/checkpoints/a", NOW - WEEK, 14)
 
 
 def test_staging_tables_go_when_their_attempt_must_be_dead():
-    made = {"t__stage_20180710_a": NOW - DAY, "t__swap_20180710_b": NOW - DAY + timedelta(seconds=1)}
-    assert [each.name for each in leftovers.staging_tables(made, NOW, DAY)] == ["t__stage_20180710_a"]
+    made = {
+        "t__stage_20180710_a": NOW - DAY,
+        "t__swap_20180710_b": NOW - DAY + timedelta(seconds=1),
+    }
+    assert [each.name for each in leftovers.staging_tables(made, NOW, DAY)] == [
+        "t__stage_20180710_a"
+    ]
 
 
 def test_the_report_says_how_much_there_is_beyond_what_it_shows(monkeypatch):
     monkeypatch.setattr(leftovers, "SHOWN", 2)
-    found = leftovers.files([File(f"{ORPHAN}{n}", 1000, NOW - WEEK) for n in range(5)], set(), NOW, DAY)
+    found = leftovers.files(
+        [File(f"{ORPHAN}{n}", 1000, NOW - WEEK) for n in range(5)], set(), NOW, DAY
+    )
     first, head, row, _, more = leftovers.report("would remove", found, NOW).splitlines()
     assert first == "would remove: 5, in the lake 5,000 bytes" and more.strip() == "and 3 more"
     assert head.split() == ["what", "name", "age", "bytes", "why"]
-    assert row.split() == ["file", f"{ORPHAN}0", "168", "h", "1,000", "no", "manifest", "names", "it"]
+    assert row.split() == [
+        "file",
+        f"{ORPHAN}0",
+        "168",
+        "h",
+        "1,000",
+        "no",
+        "manifest",
+        "names",
+        "it",
+    ]
 
 
 def test_nothing_is_one_line():

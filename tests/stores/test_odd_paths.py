@@ -45,11 +45,23 @@ def test_lake_and_spark_read_what_was_written(odd, spark):
     dataset = lake.write_table(f"fraud/extract/{DAY}", "rows", ROWS, ["id"])
     lake.commit(
         Manifest(
-            pipeline="fraud", step="extract", date=DAY, attempt="a", inputs=[], outputs=[dataset], reads={},
-            missing_days=[], params_digest="", code_version="", model_digest=None, checks=[], facts={},
-            started=utc_now(), ended=utc_now(),
+            pipeline="fraud",
+            step="extract",
+            date=DAY,
+            attempt="a",
+            inputs=[],
+            outputs=[dataset],
+            reads={},
+            missing_days=[],
+            params_digest="",
+            code_version="",
+            model_digest=None,
+            checks=[],
+            facts={},
+            started=utc_now(),
+            ended=utc_now(),
         )
-    )  # fmt: skip
+    )
     assert lake.days("fraud", "extract") == [DAY] and lake.steps("fraud") == ["extract"]
     assert lake.read_table(dataset) == ROWS
     assert [file.path for file in lake.listing("fraud")] == sorted(
@@ -110,15 +122,24 @@ def test_airflow_takes_its_folders_as_they_are(tmp_path):
         "    assert conf.get('logging', 'base_log_folder') == f'/x/{name}/logs/airflow', name\n"
     )
     given = {
-        "AIRFLOW_HOME": str(tmp_path), "AIRFLOW_CONFIG": str(PROJECT / "airflow.cfg"), "NIGHTSHIFT_PROJECT": "/p",
-        "NIGHTSHIFT_HOME": "/h", "NIGHTSHIFT_AIRFLOW_PORT": "1", "NIGHTSHIFT_AIRFLOW_DB": "sqlite:////tmp/x",
-        "NIGHTSHIFT_AIRFLOW_FERNET_KEY": "x" * 43 + "=", "NIGHTSHIFT_AIRFLOW_API_SECRET": "a",
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW_CONFIG": str(PROJECT / "airflow.cfg"),
+        "NIGHTSHIFT_PROJECT": "/p",
+        "NIGHTSHIFT_HOME": "/h",
+        "NIGHTSHIFT_AIRFLOW_PORT": "1",
+        "NIGHTSHIFT_AIRFLOW_DB": "sqlite:////tmp/x",
+        "NIGHTSHIFT_AIRFLOW_FERNET_KEY": "x" * 43 + "=",
+        "NIGHTSHIFT_AIRFLOW_API_SECRET": "a",
         "NIGHTSHIFT_AIRFLOW_JWT_SECRET": "b",
-    }  # fmt: skip
+    }
     done = subprocess.run(
-        [sys.executable, "-c", code], input=json.dumps([*NAMES, WORST]), env=os.environ | given, text=True,
-        capture_output=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", code],
+        input=json.dumps([*NAMES, WORST]),
+        env=os.environ | given,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 
@@ -129,7 +150,9 @@ class Mount(NamedTuple):
 
 
 @pytest.mark.parametrize("name", ["a$HOME", "${HOME}", "$NIGHTSHIFT_HOME"])
-def test_a_path_that_airflow_would_change_is_refused_before_anything_is_made(name, tmp_path, monkeypatch):
+def test_a_path_that_airflow_would_change_is_refused_before_anything_is_made(
+    name, tmp_path, monkeypatch
+):
     monkeypatch.setenv("NIGHTSHIFT_HOME", "elsewhere")
     with pytest.raises(ConfigError, match="name of a variable") as error:
         airflow.prepare(State(tmp_path / name))
@@ -149,9 +172,13 @@ def test_our_java_and_spark_win_whatever_is_set_for_another(tmp_path):
         " session.conf.get('spark.sql.session.timeZone'), rows['t'].to_pylist()]))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True, check=False,
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        check=False,
         env=os.environ | another_spark(tmp_path) | {"NIGHTSHIFT_HOME": str(home)},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     import pyspark
 
@@ -167,7 +194,11 @@ def test_libraries_are_unpacked_where_they_may_run(monkeypatch, tmp_path):
     scratch.mkdir()
 
     monkeypatch.setattr(spark_store.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
-    for forbidden, wanted in ((tmp_path / "tmp", scratch), (scratch, tmp_path / "tmp"), (tmp_path, scratch)):
+    for forbidden, wanted in (
+        (tmp_path / "tmp", scratch),
+        (scratch, tmp_path / "tmp"),
+        (tmp_path, scratch),
+    ):
         noexec = [each for each in (scratch, tmp_path / "tmp") if each.is_relative_to(forbidden)]
         monkeypatch.setattr(
             spark_store.os,
@@ -192,5 +223,7 @@ def place(folder):
     """(exit code, what it said) of the check that `make setup` begins with."""
     folder.mkdir()
     shutil.copy(PROJECT / "Makefile", folder)
-    done = subprocess.run(["make", "place"], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["make", "place"], cwd=folder, capture_output=True, text=True, check=False
+    )
     return done.returncode, done.stderr

@@ -14,10 +14,15 @@ from jobs.stores import postgres
 
 SCHEMA = pa.schema(
     [
-        ("id", pa.int64()), ("text", pa.string()), ("score", pa.float64()), ("flag", pa.bool_()),
-        ("date", pa.date32()), ("at", pa.timestamp("us", "UTC")), ("small", pa.int32()),
+        ("id", pa.int64()),
+        ("text", pa.string()),
+        ("score", pa.float64()),
+        ("flag", pa.bool_()),
+        ("date", pa.date32()),
+        ("at", pa.timestamp("us", "UTC")),
+        ("small", pa.int32()),
     ]
-)  # fmt: skip
+)
 ROW = st.fixed_dictionaries(
     {
         "text": st.none()
@@ -25,18 +30,22 @@ ROW = st.fixed_dictionaries(
         "score": st.none() | st.floats(),
         "flag": st.none() | st.booleans(),
         "date": st.none() | st.dates(date(1900, 1, 1), date(2100, 1, 1)),
-        "at": st.none() | st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
+        "at": st.none()
+        | st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
         "small": st.none() | st.integers(-(2**31), 2**31 - 1),
     }
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(rows=st.lists(ROW, max_size=6))
 def test_a_table_comes_back_as_it_went_in(serving_db, rows):
     table = pa.Table.from_pylist([row | {"id": n} for n, row in enumerate(rows)], schema=SCHEMA)
     columns = SQL(", ").join(
-        SQL("{} {}").format(Identifier(field.name), SQL(postgres.column_type(field))) for field in SCHEMA
+        SQL("{} {}").format(Identifier(field.name), SQL(postgres.column_type(field)))
+        for field in SCHEMA
     )
     with postgres.connect(serving_db) as session, session, session.cursor() as cursor:
         cursor.execute(SQL("CREATE TABLE copied ({})").format(columns))

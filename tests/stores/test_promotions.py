@@ -19,10 +19,19 @@ def tell(serving_db):
 
     def record(n, digest, kind="promotion", pipeline="demo"):
         promotions.record(
-            serving_db, pipeline, FIRST + timedelta(days=n), kind=kind, from_digest=None, from_version=None,
-            to_digest=digest, to_version=digest and f"v{digest}", verdict="promoted" if digest else "rejected",
-            metrics={"auc": 0.9}, reasons=[f"{kind} {n}"], approved_by="gate",
-        )  # fmt: skip
+            serving_db,
+            pipeline,
+            FIRST + timedelta(days=n),
+            kind=kind,
+            from_digest=None,
+            from_version=None,
+            to_digest=digest,
+            to_version=digest and f"v{digest}",
+            verdict="promoted" if digest else "rejected",
+            metrics={"auc": 0.9},
+            reasons=[f"{kind} {n}"],
+            approved_by="gate",
+        )
 
     return record
 
@@ -30,7 +39,9 @@ def tell(serving_db):
 @pytest.fixture
 def champion(serving_db):
     def ask(n, inclusive=True):
-        found = promotions.champion(serving_db, "demo", FIRST + timedelta(days=n), inclusive=inclusive)
+        found = promotions.champion(
+            serving_db, "demo", FIRST + timedelta(days=n), inclusive=inclusive
+        )
         return found.digest if found else None
 
     return ask
@@ -84,7 +95,9 @@ def test_of_several_rollbacks_of_a_day_the_last_counts(serving_db, champion, tel
     assert champion(2) == "a" and promotions.pair(serving_db, "demo") == ("a", None)
 
 
-def test_after_a_rollback_the_previous_model_is_the_one_before_and_not_the_one_left(serving_db, tell):
+def test_after_a_rollback_the_previous_model_is_the_one_before_and_not_the_one_left(
+    serving_db, tell
+):
     for n, digest in enumerate("abab"):
         tell(n, digest)
     assert promotions.pair(serving_db, "demo") == ("b", "a")
@@ -135,8 +148,10 @@ def test_two_records_of_one_day_at_once_leave_one_row(serving_db, tell):
 
 
 def test_a_date_has_one_current_version_at_most_whoever_writes(serving_db):
-    insert = ("INSERT INTO publication (pipeline, version, date, state, row_counts, digests, created_at)"
-              " VALUES ('demo', %s, '2018-07-01', 'current', '{}', '{}', now())")  # fmt: skip
+    insert = (
+        "INSERT INTO publication (pipeline, version, date, state, row_counts, digests, created_at)"
+        " VALUES ('demo', %s, '2018-07-01', 'current', '{}', '{}', now())"
+    )
     with (
         pytest.raises(DataError) as caught,
         schema.connect(serving_db) as session,

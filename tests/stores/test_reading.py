@@ -27,7 +27,9 @@ SCORES = Table(
         ]
     ),
 )
-ROWS = pa.table({"date": [DAY] * 2, "id": ["[/foo]", "\x1b[2J"], "score": [0.5, None]}, schema=SCORES.schema)
+ROWS = pa.table(
+    {"date": [DAY] * 2, "id": ["[/foo]", "\x1b[2J"], "score": [0.5, None]}, schema=SCORES.schema
+)
 
 WRITES = [
     "INSERT INTO fraud.scores VALUES ('2018-07-10', 'x', 1)",
@@ -109,7 +111,9 @@ EMBEDDED = pytest.mark.parametrize("clickhouse_dsn", ["chdb"], indirect=True, sc
 
 @EMBEDDED
 @pytest.mark.parametrize("query", WRITES + ELSEWHERE)
-def test_what_does_not_read_the_tables_is_refused_and_changes_nothing(chosen, store, tmp_path, query):
+def test_what_does_not_read_the_tables_is_refused_and_changes_nothing(
+    chosen, store, tmp_path, query
+):
     before = state(store)
     refuse(chosen, query.format(tmp=tmp_path))
     assert not [*tmp_path.iterdir()] and state(store) == before
@@ -134,9 +138,13 @@ def refuse(chosen, query):
 @EMBEDDED
 def test_no_function_of_the_engine_that_reads_elsewhere_gets_through_in_any_spelling(chosen, store):
     """The list is the engine's: a table function that a later version brings is refused until somebody allows it."""
-    names = [row[0] for row in store.client.query("SELECT name FROM system.table_functions").result_rows]
+    names = [
+        row[0] for row in store.client.query("SELECT name FROM system.table_functions").result_rows
+    ]
     outside = [name for name in names if name.lower() not in reading._OWN_TABLE_FUNCTIONS]
-    assert {"file", "url", "remote", "s3", "postgresql", "executable", "eval", "python"} <= set(outside)
+    assert {"file", "url", "remote", "s3", "postgresql", "executable", "eval", "python"} <= set(
+        outside
+    )
     for name in outside:
         for query in (
             f"SELECT * FROM `{name}` ('x')",
@@ -162,24 +170,33 @@ def test_the_engine_refuses_too(chosen, connect, query):
     [
         ("SELECT score FROM fraud.scores WHERE id = '[/foo]'", [{"score": 0.5}]),
         ("select count() AS n from fraud.scores -- file('x')", [{"n": 2}]),
-        ("SELECT 'file(1) INTO OUTFILE; DROP' AS x, `score` FROM fraud.scores WHERE score > 0;",
-         [{"x": "file(1) INTO OUTFILE; DROP", "score": 0.5}]),
+        (
+            "SELECT 'file(1) INTO OUTFILE; DROP' AS x, `score` FROM fraud.scores WHERE score > 0;",
+            [{"x": "file(1) INTO OUTFILE; DROP", "score": 0.5}],
+        ),
         ("WITH 2 AS two SELECT two * number AS n FROM numbers(2)", [{"n": 0}, {"n": 2}]),
         ("(SELECT 1 AS n) UNION ALL (SELECT 1)", [{"n": 1}, {"n": 1}]),
         ("SELECT format('{{}}-{{}}', 'a', 'b') AS x", [{"x": "a-b"}]),
         ("SHOW TABLES FROM fraud", [{"name": "scores"}]),
         ("EXISTS fraud.scores", [{"result": 1}]),
-        ("SELECT name FROM system.columns WHERE table = 'scores' AND is_in_partition_key", [{"name": "date"}]),
+        (
+            "SELECT name FROM system.columns WHERE table = 'scores' AND is_in_partition_key",
+            [{"name": "date"}],
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_reads_is_answered(chosen, query, rows):
     answer = reading.read(chosen, query.replace("{{}}", "{}"), "JSONEachRow").decode().splitlines()
     assert [json.loads(line) for line in answer] == rows
 
 
 def test_describe_and_explain_answer(chosen):
-    assert b'"score","Nullable(Float64)"' in reading.read(chosen, "DESC fraud.scores", "CSVWithNames")
-    assert b"fraud.scores" in reading.read(chosen, "EXPLAIN SYNTAX SELECT * FROM fraud.scores", "CSV")
+    assert b'"score","Nullable(Float64)"' in reading.read(
+        chosen, "DESC fraud.scores", "CSVWithNames"
+    )
+    assert b"fraud.scores" in reading.read(
+        chosen, "EXPLAIN SYNTAX SELECT * FROM fraud.scores", "CSV"
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,12 @@ from jobs.stores import client, redis
 from jobs.stores.redis import connect
 
 RISK = Table(
-    "risk", ("customer_id",),
-    pa.schema([("date", pa.date32()), ("customer_id", pa.string()), ("score", pa.float64())]), "", "entity",
-)  # fmt: skip
+    "risk",
+    ("customer_id",),
+    pa.schema([("date", pa.date32()), ("customer_id", pa.string()), ("score", pa.float64())]),
+    "",
+    "entity",
+)
 VERSION, OTHER = "20180701-0123456789ab", "20180702-0123456789ab"
 DIGESTS = {"risk": "d" * 64}
 
@@ -120,8 +123,11 @@ def test_a_lookup_follows_a_pointer_that_moves_between_its_two_reads(keys):
 
     keys.get = moved
     assert client.from_redis(keys, RISK, ("c1",)) == {
-        "version": OTHER, "date": "2018-07-01", "customer_id": "c1", "score": 0.2,
-    }  # fmt: skip
+        "version": OTHER,
+        "date": "2018-07-01",
+        "customer_id": "c1",
+        "score": 0.2,
+    }
     assert client.from_redis(keys, RISK, ("nobody",)) is None
 
 
@@ -146,15 +152,20 @@ def test_a_server_that_is_down_or_full_is_a_store_error(redis_url):
 
 
 TOP = Table(
-    "top", ("user_id", "rank"),
-    pa.schema([("date", pa.date32()), ("user_id", pa.string()), ("rank", pa.int64())]), "", "entity", ranked=True,
-)  # fmt: skip
+    "top",
+    ("user_id", "rank"),
+    pa.schema([("date", pa.date32()), ("user_id", pa.string()), ("rank", pa.int64())]),
+    "",
+    "entity",
+    ranked=True,
+)
 
 
 def test_the_ranked_rows_of_one_user_are_one_array(keys):
     users = [(f"u{n}", rank) for rank in (3, 1, 2) for n in range(40)]
     content = pa.Table.from_pylist(
-        [{"date": date(2018, 7, 1), "user_id": user, "rank": rank} for user, rank in users], schema=TOP.schema
+        [{"date": date(2018, 7, 1), "user_id": user, "rank": rank} for user, rank in users],
+        schema=TOP.schema,
     )
     assert all(check.passed for check in keys.load(VERSION, {TOP: content}, {"top": "d"}, 7))
     keys.point(VERSION)

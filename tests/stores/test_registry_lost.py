@@ -34,7 +34,9 @@ def version(client, name, digest):
     """A registered version that carries the digest; its files do not matter here."""
     client.create_registered_model(name)
     run = log(name)
-    return client.create_model_version(name, f"runs:/{run}/model", run, {registry.DIGEST_TAG: digest})
+    return client.create_model_version(
+        name, f"runs:/{run}/model", run, {registry.DIGEST_TAG: digest}
+    )
 
 
 def test_an_experiment_that_was_deleted_is_restored_with_its_runs(client, name):
@@ -71,7 +73,9 @@ def test_aliases_that_somebody_removed_are_set_again(client, name):
 @pytest.mark.parametrize("gone", ["version", "model"])
 def test_a_version_or_model_that_was_deleted_stops_nothing(client, name, gone):
     number = version(client, name, "d1").version
-    client.delete_model_version(name, number) if gone == "version" else client.delete_registered_model(name)
+    client.delete_model_version(
+        name, number
+    ) if gone == "version" else client.delete_registered_model(name)
     registry.project_aliases(settings.load(), name, champion="d1", previous=None)
     registry.tag(settings.load(), name, "d1", "verdict", "promoted")
     registry.describe(settings.load(), name, "d1", "a card")

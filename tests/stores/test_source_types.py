@@ -25,13 +25,27 @@ NOON = datetime(2018, 7, 10, 12, tzinfo=UTC)
 LAST_MOMENT = datetime(2018, 7, 10, 23, 59, 59, 999999, tzinfo=UTC)
 UUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
 COLUMNS = {
-    "transaction_id": "text", "event_time": "timestamptz", "customer_id": "text", "merchant_id": "text",
-    "amount": "numeric(12,2)", "currency": "text", "country": "text", "device_type": "text", "card_last_4": "text",
-}  # fmt: skip
+    "transaction_id": "text",
+    "event_time": "timestamptz",
+    "customer_id": "text",
+    "merchant_id": "text",
+    "amount": "numeric(12,2)",
+    "currency": "text",
+    "country": "text",
+    "device_type": "text",
+    "card_last_4": "text",
+}
 VALUES = {
-    "transaction_id": "'T1'", "event_time": "'2018-07-10 12:00Z'", "customer_id": "'C1'", "merchant_id": "'M1'", "amount": "12.5",
-    "currency": "'EUR'", "country": "'DE'", "device_type": "'app'", "card_last_4": "'0007'",
-}  # fmt: skip
+    "transaction_id": "'T1'",
+    "event_time": "'2018-07-10 12:00Z'",
+    "customer_id": "'C1'",
+    "merchant_id": "'M1'",
+    "amount": "12.5",
+    "currency": "'EUR'",
+    "country": "'DE'",
+    "device_type": "'app'",
+    "card_last_4": "'0007'",
+}
 PRELUDE = """
 CREATE TYPE device AS ENUM ('app', 'web shop');
 CREATE DOMAIN id AS text CHECK (VALUE <> '');
@@ -49,8 +63,20 @@ READ = {
     "domain of a domain of char(n)": ("customer_id", "of_padded", "'C1'", "customer_id", "C1"),
     "enum": ("device_type", "device", "'web shop'", "device_type", "web shop"),
     "uuid": ("customer_id", "uuid", f"'{UUID.upper()}'", "customer_id", UUID),
-    "bigint": ("customer_id", "bigint", "-9223372036854775808", "customer_id", "-9223372036854775808"),
-    "numeric id without scale": ("customer_id", "numeric", "18446744073709551616.000", "customer_id", "18446744073709551616"),
+    "bigint": (
+        "customer_id",
+        "bigint",
+        "-9223372036854775808",
+        "customer_id",
+        "-9223372036854775808",
+    ),
+    "numeric id without scale": (
+        "customer_id",
+        "numeric",
+        "18446744073709551616.000",
+        "customer_id",
+        "18446744073709551616",
+    ),
     "numeric id with scale": ("customer_id", "numeric(8,2)", "700", "customer_id", "700"),
     "name": ("merchant_id", "name", "'M1'", "merchant_id", "M1"),
     "boolean as a category": ("device_type", "boolean", "true", "device_type", "t"),
@@ -58,15 +84,50 @@ READ = {
     "amount of a whole type": ("amount", "integer", "12", "amount_minor", 1200),
     "amount of float": ("amount", "double precision", "0.1", "amount_minor", 10),
     "amount as text": ("amount", "text", "'12.34'", "amount_minor", 1234),
-    "generated": ("amount", "numeric GENERATED ALWAYS AS (length(customer_id) * 1.5) STORED", None, "amount_minor", 300),
-    "time without zone is UTC": ("event_time", "timestamp", "'2018-07-10 12:00'", "event_time", NOON),
-    "time with another zone": ("event_time", "timestamptz", "'2018-07-10 17:30+05:30'", "event_time", NOON),
-    "time of seconds": ("event_time", "timestamptz(0)", "'2018-07-10 12:00:00.4Z'", "event_time", NOON),
-    "a date is its day": ("event_time", "date", "'2018-07-10'", "event_time", datetime(2018, 7, 10, tzinfo=UTC)),
-}  # fmt: skip
+    "generated": (
+        "amount",
+        "numeric GENERATED ALWAYS AS (length(customer_id) * 1.5) STORED",
+        None,
+        "amount_minor",
+        300,
+    ),
+    "time without zone is UTC": (
+        "event_time",
+        "timestamp",
+        "'2018-07-10 12:00'",
+        "event_time",
+        NOON,
+    ),
+    "time with another zone": (
+        "event_time",
+        "timestamptz",
+        "'2018-07-10 17:30+05:30'",
+        "event_time",
+        NOON,
+    ),
+    "time of seconds": (
+        "event_time",
+        "timestamptz(0)",
+        "'2018-07-10 12:00:00.4Z'",
+        "event_time",
+        NOON,
+    ),
+    "a date is its day": (
+        "event_time",
+        "date",
+        "'2018-07-10'",
+        "event_time",
+        datetime(2018, 7, 10, tzinfo=UTC),
+    ),
+}
 REFUSED = {
     "array": ("customer_id", "text[]", "array['C1']", r"customer_id is of type text\[\]"),
-    "float id": ("customer_id", "double precision", "596", "customer_id is of type double precision.*no exact id"),
+    "float id": (
+        "customer_id",
+        "double precision",
+        "596",
+        "customer_id is of type double precision.*no exact id",
+    ),
     "real id": ("merchant_id", "real", "596", "merchant_id is of type real"),
     "json": ("device_type", "jsonb", "'{}'", "device_type is of type jsonb"),
     "bytea": ("customer_id", "bytea", "'C1'", "customer_id is of type bytea"),
@@ -74,10 +135,25 @@ REFUSED = {
     "interval": ("amount", "interval", "'1 day'", "amount is of type interval.*an amount of money"),
     "money": ("amount", "money", "12.5", "amount is of type money.*locale"),
     "array of amounts": ("amount", "numeric[]", "array[1]", r"amount is of type numeric\[\]"),
-    "time of day": ("event_time", "time", "'12:00'", "event_time is of type .*a day cannot be selected by it"),
-    "time as text": ("event_time", "text", "'2018-07-10 12:00'", "event_time is of type .*a day cannot be selected by it"),
-    "range": ("event_time", "tstzrange", "'[2018-07-10, 2018-07-11)'", "event_time is of type .*a day cannot be selected by it"),
-}  # fmt: skip
+    "time of day": (
+        "event_time",
+        "time",
+        "'12:00'",
+        "event_time is of type .*a day cannot be selected by it",
+    ),
+    "time as text": (
+        "event_time",
+        "text",
+        "'2018-07-10 12:00'",
+        "event_time is of type .*a day cannot be selected by it",
+    ),
+    "range": (
+        "event_time",
+        "tstzrange",
+        "'[2018-07-10, 2018-07-11)'",
+        "event_time is of type .*a day cannot be selected by it",
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +177,9 @@ def tables(column="", kind="", value=None, reported="timestamptz", at="'2018-07-
     """Both tables with a row each, one column being of another type."""
     columns = COLUMNS | ({column: kind} if column else {})
     values = {
-        name: value if name == column else given for name, given in VALUES.items() if name != column or value
+        name: value if name == column else given
+        for name, given in VALUES.items()
+        if name != column or value
     }
     shown = ", ".join(f"{name} {each}" for name, each in columns.items())
     label = f"{columns['transaction_id']}, is_fraud boolean, reported_at {reported}"
@@ -154,7 +232,7 @@ RELATIONS = {
     "inherited table": "CREATE TABLE older () INHERITS (transactions); INSERT INTO older SELECT * FROM transactions;"
     " DELETE FROM ONLY transactions",
     "column dropped and added again": "ALTER TABLE transactions ADD COLUMN gone int; ALTER TABLE transactions DROP COLUMN gone",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("how", RELATIONS.values(), ids=RELATIONS)
@@ -182,9 +260,9 @@ def test_a_label_reported_on_a_date_is_known_at_the_end_of_that_day(schemas, kin
 
 
 def test_a_label_of_a_time_is_known_at_that_time(schemas):
-    assert extracted(schemas(tables(at="'2018-07-10 00:00Z'")), LABELS)["reported_at"].to_pylist() == [
-        datetime(2018, 7, 10, tzinfo=UTC)
-    ]
+    assert extracted(schemas(tables(at="'2018-07-10 00:00Z'")), LABELS)[
+        "reported_at"
+    ].to_pylist() == [datetime(2018, 7, 10, tzinfo=UTC)]
 
 
 def test_ids_of_char_and_of_text_are_the_same_id_in_both_tables(schemas):

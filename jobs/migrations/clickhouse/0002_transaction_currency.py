@@ -41,7 +41,9 @@ def _days(settings: Settings) -> list[date]:
     with clickhouse.connect(settings, check=False) as db:
         if not db.client.query(f"EXISTS TABLE {_TABLE}").result_rows[0][0]:
             return []
-        db.client.command(f"ALTER TABLE {_TABLE} ADD COLUMN IF NOT EXISTS currency Nullable(String)")
+        db.client.command(
+            f"ALTER TABLE {_TABLE} ADD COLUMN IF NOT EXISTS currency Nullable(String)"
+        )
         query = f"SELECT date FROM {_TABLE} GROUP BY date HAVING count(currency) = 0 ORDER BY date"  # noqa: S608
         return [row[0] for row in db.client.query(query).result_rows]
 

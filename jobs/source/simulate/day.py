@@ -105,7 +105,9 @@ def _payments(population: Population, day: date) -> _Payments:
     )
 
 
-def _frauds(population: Population, payments: _Payments, day: date) -> tuple[Integers, npt.NDArray[np.bool_]]:
+def _frauds(
+    population: Population, payments: _Payments, day: date
+) -> tuple[Integers, npt.NDArray[np.bool_]]:
     """The amounts once thieves had their way, and which payments are fraud."""
     random = generator(population.seed, Stream.STOLEN, day)
     stolen = np.isin(payments.customer, compromised_customers(population, day))

@@ -24,13 +24,17 @@ OBVIOUS_CENTS = (
 def compromised_merchants(population: Population, day: date) -> Integers:
     """Positions of the merchants all of whose transactions on `day` are fraud."""
     stream = Stream.COMPROMISED_MERCHANTS
-    return _compromised(population.seed, stream, population.merchants, MERCHANTS_A_DAY, MERCHANT_DAYS, day)
+    return _compromised(
+        population.seed, stream, population.merchants, MERCHANTS_A_DAY, MERCHANT_DAYS, day
+    )
 
 
 def compromised_customers(population: Population, day: date) -> Integers:
     """Positions of the customers whose card a thief uses on `day`."""
     stream = Stream.COMPROMISED_CUSTOMERS
-    return _compromised(population.seed, stream, population.customers, CUSTOMERS_A_DAY, CUSTOMER_DAYS, day)
+    return _compromised(
+        population.seed, stream, population.customers, CUSTOMERS_A_DAY, CUSTOMER_DAYS, day
+    )
 
 
 def _compromised(
@@ -43,5 +47,7 @@ def _compromised(
         count = int((start.toordinal() + 1) * share * population) - int(
             start.toordinal() * share * population
         )
-        begun.append(generator(seed, stream, start).choice(population, min(count, population), replace=False))
+        begun.append(
+            generator(seed, stream, start).choice(population, min(count, population), replace=False)
+        )
     return np.unique(np.concatenate(begun))

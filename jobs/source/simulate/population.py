@@ -62,7 +62,10 @@ class Population:
 def populate(seed: int, customers: int, merchants: int) -> Population:
     """The population that belongs to `seed`; with more customers or merchants, the first ones stay who they are."""
     habits = generator(seed, Stream.CUSTOMERS).random((customers, 5))
-    homes, places = habits[:, :2] * SIDE, generator(seed, Stream.MERCHANTS).random((merchants, 2)) * SIDE
+    homes, places = (
+        habits[:, :2] * SIDE,
+        generator(seed, Stream.MERCHANTS).random((merchants, 2)) * SIDE,
+    )
     nearby, choices = _nearby(homes, places)
     return Population(
         seed=seed,

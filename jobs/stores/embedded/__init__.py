@@ -48,7 +48,9 @@ def up(
             refill(postgres.dsn(state, "serving"), redis.url(state), progress)
         if scheduler:
             start_airflow(state, progress)
-        _await(mlflow.service(state), progress)  # last: it takes longest, and no step but train needs it
+        _await(
+            mlflow.service(state), progress
+        )  # last: it takes longest, and no step but train needs it
     return found
 
 
@@ -92,13 +94,20 @@ def down(
 def running(settings: Settings) -> list[str]:
     """The names of the services whose process runs."""
     state = State(settings.home)
-    return [service.name for service in _services(state) if service.leader] if state.run.exists() else []
+    return (
+        [service.name for service in _services(state) if service.leader]
+        if state.run.exists()
+        else []
+    )
 
 
 def _services(state: State) -> list[Service]:
     return [
-        redis.service(state), postgres.service(state), mlflow.service(state), *airflow.services(state),
-    ]  # fmt: skip
+        redis.service(state),
+        postgres.service(state),
+        mlflow.service(state),
+        *airflow.services(state),
+    ]
 
 
 def _launch(state: State, kind: ModuleType, progress: Progress) -> bool:
@@ -123,7 +132,8 @@ def _await_redis(state: State, progress: Progress) -> None:
         if not redis.is_damaged(service):
             raise
         progress(
-            "redis", f"could not read its file, which is kept as {redis.set_aside(state)}; starting without"
+            "redis",
+            f"could not read its file, which is kept as {redis.set_aside(state)}; starting without",
         )
         start(service)
     _await(service, progress)

@@ -179,7 +179,9 @@ def _beats(state: State, component: str) -> bool:
 
 
 def _health(state: State) -> Mapping[str, Any]:
-    local = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach the loopback
+    local = urllib.request.build_opener(
+        urllib.request.ProxyHandler({})
+    )  # a proxy cannot reach the loopback
     with (
         suppress(OSError, urllib.error.URLError, ValueError),
         local.open(f"{url(state)}/api/v2/monitor/health", timeout=5) as response,
@@ -191,9 +193,14 @@ def _health(state: State) -> Mapping[str, Any]:
 
 def _call(state: State, *arguments: str) -> None:
     done = subprocess.run(
-        command(*arguments), env=inherited() | environment(state), cwd=state.home / "airflow",
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        command(*arguments),
+        env=inherited() | environment(state),
+        cwd=state.home / "airflow",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         raise StoreError(
             f"`airflow {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout)[-2000:]}",

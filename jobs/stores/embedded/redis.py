@@ -45,7 +45,9 @@ def prepare(state: State) -> None:
     file = state.folder("redis") / "redis.conf"
     file.touch(mode=0o600)
     file.write_text(
-        _CONFIG.format(host=HOST, port=state.port("redis"), password=_escaped(state.secret("redis")))
+        _CONFIG.format(
+            host=HOST, port=state.port("redis"), password=_escaped(state.secret("redis"))
+        )
     )
 
 
@@ -66,7 +68,9 @@ def is_damaged(service: Service) -> bool:
 def set_aside(state: State) -> Path:
     """Rename the file, so that the server starts without it; returns the new name. The server must be down."""
     file = state.home / "redis" / "appendonly.aof"
-    return file.rename(file.with_name(f"{file.name}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"))
+    return file.rename(
+        file.with_name(f"{file.name}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
+    )
 
 
 def _binary() -> Path:

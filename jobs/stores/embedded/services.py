@@ -61,7 +61,9 @@ class Service:
     @property
     def current(self) -> bool:
         """Whether it runs, and was started in today's environment."""
-        return self.leader is not None and self.pidfile.read_text().split()[1:] == [self._fingerprint()]
+        return self.leader is not None and self.pidfile.read_text().split()[1:] == [
+            self._fingerprint()
+        ]
 
     def started(self, pid: int) -> None:
         """Remember the process that was started."""
@@ -72,7 +74,9 @@ class Service:
         return [process for process in psutil.process_iter() if self._owns(process)]
 
     def _fingerprint(self) -> str:
-        return hashlib.sha256(json.dumps(dict(self.environment), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps(dict(self.environment), sort_keys=True).encode()
+        ).hexdigest()
 
     def _owns(self, process: psutil.Process) -> bool:
         try:
@@ -81,7 +85,9 @@ class Service:
                 and process.exe() == str(Path(self.command[0]).resolve())
                 and process.status() != psutil.STATUS_ZOMBIE
             )
-        except psutil.AccessDenied:  # root in a container without SYS_PTRACE, another user's process
+        except (
+            psutil.AccessDenied
+        ):  # root in a container without SYS_PTRACE, another user's process
             return self._is_marked(process)
         except psutil.NoSuchProcess:
             return False
@@ -163,7 +169,9 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
 
 def failure(service: Service, what: str) -> StoreError:
     """The error that shows the last lines of the service's log."""
-    lines = service.log.read_text(errors="replace").splitlines()[-10:] if service.log.exists() else []
+    lines = (
+        service.log.read_text(errors="replace").splitlines()[-10:] if service.log.exists() else []
+    )
     return StoreError(
         "\n    ".join([f"{service.name} {what}; the end of {service.log}:", *lines]),
         remedy=f"mend what the log names, then `nightshift up` again; its data stays in {service.folder}",

@@ -20,7 +20,9 @@ from pathlib import Path
 from jobs.core.errors import ConfigError
 
 HOST = "127.0.0.1"
-_PORTS = range(20000, 32000)  # below the ephemeral ranges, so that no outgoing connection takes a kept port
+_PORTS = range(
+    20000, 32000
+)  # below the ephemeral ranges, so that no outgoing connection takes a kept port
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ class State:
     def move(self, name: str) -> None:
         """Give `name` another port if the one it had is taken. Call it only while the service is down."""
         if not is_free(self.port(name)):
-            write(self.home / "ports.json", read(self.home / "ports.json") | {name: str(free_port())})
+            write(
+                self.home / "ports.json", read(self.home / "ports.json") | {name: str(free_port())}
+            )
 
     def purge(self) -> None:
         """Forget secrets, ports and logs."""

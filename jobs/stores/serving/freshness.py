@@ -38,7 +38,9 @@ class Clients:
             return None, [Check(BEHIND, False, 1, 0, severity, f"nothing is served, {day} was due")]
         behind = max((day - served.date).days, 0)
         checks = [at_most(BEHIND, behind, 0, severity, _said(day, served, known))]
-        checks += self._whole(served, next(each for each in known if each.version == served.version), sample)
+        checks += self._whole(
+            served, next(each for each in known if each.version == served.version), sample
+        )
         if day < served.date:
             checks += self._events(day, known)
         return served, checks
@@ -53,12 +55,18 @@ class Clients:
                 yield self._rows(table, served.date, rows)
                 chosen = self._sample(table, publication, sample)
                 differing = sum(not self._alike(table, key) for key in chosen)
-                yield equal(f"{table.name}.redis.differing", differing, 0, f"of {len(chosen)} lookups")
+                yield equal(
+                    f"{table.name}.redis.differing", differing, 0, f"of {len(chosen)} lookups"
+                )
 
     def _events(self, day: date, known: list[Publication]) -> Iterator[Check]:
         """A day before the served one: the event tables hold it, as far as retention keeps it."""
-        current = next((each for each in known if (each.date, each.state) == (day, "current")), None)
-        yield equal(f"{day}.published", float(current is not None), 1, f"no version of {day} is current")
+        current = next(
+            (each for each in known if (each.date, each.state) == (day, "current")), None
+        )
+        yield equal(
+            f"{day}.published", float(current is not None), 1, f"no version of {day} is current"
+        )
         if current is None:
             return
         for table in self.tables:
@@ -78,7 +86,9 @@ class Clients:
         found = client.from_redis(self.keys, table, key)
         return found is not None and found == client.from_postgres(self.session, table, key)
 
-    def _sample(self, table: Table, publication: Publication, size: int) -> list[tuple[object, ...]]:
+    def _sample(
+        self, table: Table, publication: Publication, size: int
+    ) -> list[tuple[object, ...]]:
         """Keys of lookups, by a random choice that is the same for a version."""
         query = SQL(
             "SELECT {key} FROM {view} WHERE date = %s GROUP BY {key}"
@@ -95,6 +105,8 @@ def _said(day: date, served: Served, known: list[Publication]) -> str:
     said = f"{served.version} of {served.date} is served, for {hours:.0f} h"
     if served.date >= day:
         return said
-    if withdrawn := [each.version for each in known if (each.date, each.state) == (day, "withdrawn")]:
+    if withdrawn := [
+        each.version for each in known if (each.date, each.state) == (day, "withdrawn")
+    ]:
         return f"{said}; {withdrawn[0]} was withdrawn: {served.reason}"
     return f"{said}; of {day} there is nothing"

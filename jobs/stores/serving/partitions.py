@@ -41,7 +41,9 @@ def load(session: connection, pipeline: str, table: Table, version: str, rows: p
         cursor.execute(SQL("ANALYZE {}").format(name))
 
 
-def replace(session: connection, pipeline: str, contents: Mapping[Table, pa.Table], version: str) -> None:
+def replace(
+    session: connection, pipeline: str, contents: Mapping[Table, pa.Table], version: str
+) -> None:
     """Replace the rows of attached tables, in one transaction: readers see all of the old rows or all of the new.
 
     DataError, and no change, when what was written does not read back.
@@ -54,7 +56,9 @@ def replace(session: connection, pipeline: str, contents: Mapping[Table, pa.Tabl
             )  # unlike TRUNCATE, it leaves readers their rows
             postgres.copy_in(cursor, name, rows.select(table.schema.names), created=False)
             enforce(
-                check(session, pipeline, table, version, rows.num_rows, table_digest(rows, table.key)),
+                check(
+                    session, pipeline, table, version, rows.num_rows, table_digest(rows, table.key)
+                ),
                 remedy="read what the check names; the table is as it was",
                 input=partition_name(table, version),
             )
@@ -65,7 +69,9 @@ def replace(session: connection, pipeline: str, contents: Mapping[Table, pa.Tabl
 
 def read(session: connection, pipeline: str, table: Table, version: str) -> pa.Table:
     """The rows of one version, in no order."""
-    query = SQL("SELECT {} FROM {}").format(postgres.names(table.schema), partition(pipeline, table, version))
+    query = SQL("SELECT {} FROM {}").format(
+        postgres.names(table.schema), partition(pipeline, table, version)
+    )
     with session.cursor() as cursor:
         return postgres.copy_out(cursor, query, table.schema)
 
@@ -130,7 +136,11 @@ def loose(session: connection, pipeline: str, table: Table) -> set[str]:
             "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind = 'r'"
             " AND NOT relispartition AND starts_with(relname, %s) AND relname ~ '_[0-9]{8}_[0-9a-f]{12}$'"
             " AND length(relname) = %s",
-            (Identifier(pipeline).as_string(cursor), f"{table.name}_", len(partition_name(table, "-" * 21))),
+            (
+                Identifier(pipeline).as_string(cursor),
+                f"{table.name}_",
+                len(partition_name(table, "-" * 21)),
+            ),
         )
         return {_version(table, row[0]) for row in cursor.fetchall()}
 

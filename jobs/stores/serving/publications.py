@@ -81,9 +81,14 @@ def served(session: connection, pipeline: str) -> Served | None:
 
 
 def begin(
-    session: connection, pipeline: str, version: str, day: date, row_counts: Mapping[str, int],
-    digests: Mapping[str, str], now: datetime,
-) -> None:  # fmt: skip
+    session: connection,
+    pipeline: str,
+    version: str,
+    day: date,
+    row_counts: Mapping[str, int],
+    digests: Mapping[str, str],
+    now: datetime,
+) -> None:
     """Note that a new version is being loaded; a version that is known keeps its row."""
     with session.cursor() as cursor:
         cursor.execute(
@@ -104,13 +109,19 @@ def ready(cursor: cursor, pipeline: str, version: str) -> None:
 def forget_loading(session: connection, pipeline: str) -> None:
     """Drop the rows of interrupted loads: whoever holds the lock on the pipeline is the only one who loads."""
     with session.cursor() as cursor:
-        cursor.execute("DELETE FROM publication WHERE pipeline = %s AND state = 'loading'", (pipeline,))
+        cursor.execute(
+            "DELETE FROM publication WHERE pipeline = %s AND state = 'loading'", (pipeline,)
+        )
 
 
 def flip(
-    session: connection, pipeline: str, version: str, model: tuple[str | None, str | None], reason: str,
+    session: connection,
+    pipeline: str,
+    version: str,
+    model: tuple[str | None, str | None],
+    reason: str,
     now: datetime,
-) -> State:  # fmt: skip
+) -> State:
     """Make a version current for its date and, when its date is not before the served one, served.
 
     `model` is the digest and the version of what made it. Returns the state the version is in afterwards:
@@ -132,7 +143,15 @@ def flip(
         )
         if before is None or day >= before.date:
             if before is None or before.version != version:
-                _point(cursor, pipeline, before, version, before.version if before else None, reason, now)
+                _point(
+                    cursor,
+                    pipeline,
+                    before,
+                    version,
+                    before.version if before else None,
+                    reason,
+                    now,
+                )
         elif before.previous in superseded:
             # A rollback must find the corrected tables of that date, not those they replaced.
             _point(cursor, pipeline, before, before.version, version, before.reason, now)
@@ -162,7 +181,9 @@ def go_back(
 
 
 def _served(cursor: cursor, pipeline: str, lock: bool = False) -> Served | None:
-    if lock:  # two flips wait for each other, even if one has lost the lock on the pipeline unnoticed
+    if (
+        lock
+    ):  # two flips wait for each other, even if one has lost the lock on the pipeline unnoticed
         cursor.execute("SELECT 1 FROM served WHERE pipeline = %s FOR UPDATE", (pipeline,))
     cursor.execute(
         "SELECT version, previous_version, reason, at, date FROM served"
@@ -210,9 +231,14 @@ def _set(cursor: cursor, pipeline: str, versions: set[str], state: State) -> Non
 
 
 def _point(
-    cursor: cursor, pipeline: str, before: Served | None, version: str, previous: str | None, reason: str,
+    cursor: cursor,
+    pipeline: str,
+    before: Served | None,
+    version: str,
+    previous: str | None,
+    reason: str,
     now: datetime,
-) -> None:  # fmt: skip
+) -> None:
     """Move the pointer, and note when what it leaves stopped being served and left the pair."""
     cursor.execute(
         "INSERT INTO served (pipeline, version, previous_version, reason, at) VALUES (%s, %s, %s, %s, %s)"

@@ -27,9 +27,14 @@ from jobs.stores.serving.stores import Serving, bring_redis_to_postgres, prepare
 
 Chapter = Callable[[Literal["stage", "check", "swap"]], None]
 FAILPOINTS = (
-    "publish.loading", "publish.attached", "publish.after_flip", "publish.detach",
-    "redis.loading", "redis.loaded", "redis.unlinking",
-)  # fmt: skip
+    "publish.loading",
+    "publish.attached",
+    "publish.after_flip",
+    "publish.detach",
+    "redis.loading",
+    "redis.loaded",
+    "redis.unlinking",
+)
 
 
 @dataclass(frozen=True)
@@ -78,10 +83,17 @@ class Published:
         return self.state == "withdrawn"
 
     def facts(self) -> dict[str, Any]:
-        facts = {"version": self.version, "state": self.state, "served": self.served, "loaded": self.loaded,
-                 "dropped": self.dropped}  # fmt: skip
+        facts = {
+            "version": self.version,
+            "state": self.state,
+            "served": self.served,
+            "loaded": self.loaded,
+            "dropped": self.dropped,
+        }
         return (
-            facts if self.retention_complete else facts | {"retention": "a reader was in the way: next time"}
+            facts
+            if self.retention_complete
+            else facts | {"retention": "a reader was in the way: next time"}
         )
 
 
@@ -105,7 +117,11 @@ def publish(
     missing = [] if withdrawn else _load(serving, edition, now)
     at("check")
     checks = _verify_and_attach(serving, edition, missing)
-    mended = [] if withdrawn else _mend(serving, edition, [t for t in edition.contents if t not in missing])
+    mended = (
+        []
+        if withdrawn
+        else _mend(serving, edition, [t for t in edition.contents if t not in missing])
+    )
     failpoint("publish.attached")
     if _will_be_served(serving, edition):
         prepare_redis(serving, _published(serving, version), params.redis_batch)
@@ -118,9 +134,14 @@ def publish(
     dropped, complete = retention.retain(session, pipeline, serving.tables, params, now)
     served = publications.served(session, pipeline)
     return Published(
-        version, state, served is not None and served.version == version,
-        [table.name for table in (*missing, *mended)], dropped, complete, checks,
-    )  # fmt: skip
+        version,
+        state,
+        served is not None and served.version == version,
+        [table.name for table in (*missing, *mended)],
+        dropped,
+        complete,
+        checks,
+    )
 
 
 def _withdrawn(serving: Serving, version: str) -> bool:
@@ -131,9 +152,13 @@ def _withdrawn(serving: Serving, version: str) -> bool:
 def _load(serving: Serving, edition: Edition, now: datetime) -> list[Table]:
     """Load the tables of the version that are not there; returns them."""
     session, pipeline, version = serving.session, serving.pipeline, edition.version
-    publications.begin(session, pipeline, version, edition.date, edition.row_counts, edition.digests, now)
+    publications.begin(
+        session, pipeline, version, edition.date, edition.row_counts, edition.digests, now
+    )
     missing = [
-        table for table in edition.contents if version not in partitions.attached(session, pipeline, table)
+        table
+        for table in edition.contents
+        if version not in partitions.attached(session, pipeline, table)
     ]
     for table in missing:
         if version in partitions.half_detached(session, pipeline, table):
@@ -151,11 +176,19 @@ def _verify_and_attach(serving: Serving, edition: Edition, tables: list[Table]) 
         check
         for table in tables
         for check in partitions.check(
-            serving.session, serving.pipeline, table, edition.version,
-            edition.row_counts[table.name], edition.digests[table.name],
+            serving.session,
+            serving.pipeline,
+            table,
+            edition.version,
+            edition.row_counts[table.name],
+            edition.digests[table.name],
         )
-    ]  # fmt: skip
-    enforce(checks, remedy="nothing was flipped; run publish again, which loads anew", input=edition.version)
+    ]
+    enforce(
+        checks,
+        remedy="nothing was flipped; run publish again, which loads anew",
+        input=edition.version,
+    )
     if tables:
         partitions.attach(serving.session, serving.pipeline, tables, edition.version)
     return checks
@@ -183,7 +216,9 @@ def _mend(serving: Serving, edition: Edition, tables: list[Table]) -> list[Table
 
 def _will_be_served(serving: Serving, edition: Edition) -> bool:
     served = publications.served(serving.session, serving.pipeline)
-    return not _withdrawn(serving, edition.version) and (served is None or edition.date >= served.date)
+    return not _withdrawn(serving, edition.version) and (
+        served is None or edition.date >= served.date
+    )
 
 
 def _published(serving: Serving, version: str) -> Publication:

@@ -17,7 +17,9 @@ from jobs.stores.serving import partitions, publications
 from jobs.stores.serving.publications import Publication, Served
 from jobs.stores.serving.schema import parent, partition
 
-GRACE = timedelta(seconds=60)  # a statement that began while a version was in the pair may still read it
+GRACE = timedelta(
+    seconds=60
+)  # a statement that began while a version was in the pair may still read it
 _LOCK_TIMEOUT = "5s"
 
 
@@ -48,13 +50,18 @@ def half_done(session: connection, pipeline: str, tables: Sequence[Table]) -> li
         f"{table.name}@{version}"
         for table in tables
         for version in sorted(
-            partitions.half_detached(session, pipeline, table) | partitions.loose(session, pipeline, table)
+            partitions.half_detached(session, pipeline, table)
+            | partitions.loose(session, pipeline, table)
         )
     ]
 
 
 def due(
-    session: connection, pipeline: str, tables: Sequence[Table], params: PublishParams, now: datetime
+    session: connection,
+    pipeline: str,
+    tables: Sequence[Table],
+    params: PublishParams,
+    now: datetime,
 ) -> dict[Table, list[Publication]]:
     """What `retain` would drop of each table; nothing while nothing is served."""
     served = publications.served(session, pipeline)
@@ -73,7 +80,11 @@ def clean_up(session: connection, pipeline: str, tables: Sequence[Table]) -> boo
     for table in tables:
         for version in partitions.half_detached(session, pipeline, table):
             clean &= _run(
-                session, pipeline, table, version, "ALTER TABLE {parent} DETACH PARTITION {name} FINALIZE"
+                session,
+                pipeline,
+                table,
+                version,
+                "ALTER TABLE {parent} DETACH PARTITION {name} FINALIZE",
             )
         for version in partitions.loose(session, pipeline, table):
             clean &= _run(session, pipeline, table, version, "DROP TABLE IF EXISTS {name}")
@@ -90,7 +101,11 @@ def drop(session: connection, pipeline: str, table: Table, version: str) -> bool
 
 
 def retain(
-    session: connection, pipeline: str, tables: Sequence[Table], params: PublishParams, now: datetime
+    session: connection,
+    pipeline: str,
+    tables: Sequence[Table],
+    params: PublishParams,
+    now: datetime,
 ) -> tuple[list[str], bool]:
     """Drop what is expired. Returns the names of what went, and whether nothing was in the way."""
     served = publications.served(session, pipeline)
@@ -123,8 +138,10 @@ def _run(session: connection, pipeline: str, table: Table, version: str, stateme
         except LockNotAvailable as error:
             logger(pipeline=pipeline).warning(
                 "a reader is in the way of a drop; the next publish tries again",
-                table=table.name, version=version, error=str(error).strip(),
-            )  # fmt: skip
+                table=table.name,
+                version=version,
+                error=str(error).strip(),
+            )
             return False
         finally:
             cursor.execute("SELECT set_config('lock_timeout', '0', false)")

@@ -50,7 +50,9 @@ class Request:
         if not self.reason.strip():
             raise ConfigError("a rollback needs a reason", remedy='say why: --reason "..."')
         if self.to and self.what == "tables" and not _VERSION.fullmatch(self.to):
-            raise ConfigError(f"{self.to!r} is no version", remedy="`nightshift status` lists the versions")
+            raise ConfigError(
+                f"{self.to!r} is no version", remedy="`nightshift status` lists the versions"
+            )
 
     @property
     def mark(self) -> str:
@@ -109,19 +111,31 @@ def carry_out(serving: Serving, request: Request, plan: Plan, now: datetime) -> 
     """
     session, pipeline, withdrawn = serving.session, serving.pipeline, list[str]()
     if plan.tables and prepare_redis(serving, plan.tables):
-        logger(pipeline=pipeline).info("loaded into Redis what it lacked", version=plan.tables.version)
+        logger(pipeline=pipeline).info(
+            "loaded into Redis what it lacked", version=plan.tables.version
+        )
     kept = {each.version for each in serving.kept()}
     with session, session.cursor() as cursor:
         if plan.tables:
-            withdrawn = publications.go_back(cursor, pipeline, plan.tables.version, kept, request.mark, now)
+            withdrawn = publications.go_back(
+                cursor, pipeline, plan.tables.version, kept, request.mark, now
+            )
         if plan.model:
             left = plan.champion
             promotions.insert(
-                cursor, pipeline, request.date, kind="rollback",
-                from_digest=left and left.digest, from_version=left and left.version,
-                to_digest=plan.model.digest, to_version=plan.model.version,
-                verdict="rollback", metrics={}, reasons=[request.reason], approved_by=request.by,
-            )  # fmt: skip
+                cursor,
+                pipeline,
+                request.date,
+                kind="rollback",
+                from_digest=left and left.digest,
+                from_version=left and left.version,
+                to_digest=plan.model.digest,
+                to_version=plan.model.version,
+                verdict="rollback",
+                metrics={},
+                reasons=[request.reason],
+                approved_by=request.by,
+            )
     return withdrawn
 
 
@@ -151,7 +165,9 @@ def _tables(
     return found[0]
 
 
-def _model(rows: Sequence[Promotion], models: Sequence[Champion], request: Request) -> Champion | None:
+def _model(
+    rows: Sequence[Promotion], models: Sequence[Champion], request: Request
+) -> Champion | None:
     if request.to:
         return _find_model(rows, request.to)
     last = rows[-1] if rows else None
@@ -163,7 +179,9 @@ def _model(rows: Sequence[Promotion], models: Sequence[Champion], request: Reque
     ):
         return None  # this very rollback has been done
     if len(models) < 2:
-        raise DataError("there is no earlier champion to go back to", remedy="choose a model with --to")
+        raise DataError(
+            "there is no earlier champion to go back to", remedy="choose a model with --to"
+        )
     return models[-2]
 
 
@@ -182,7 +200,9 @@ def _find_model(rows: Sequence[Promotion], name: str) -> Champion:
         and (row.to_version == name or (len(name) >= _PREFIX and row.to_digest.startswith(name)))
     }
     if len(found) != 1:
-        known = sorted({f"{row.to_version} ({row.to_digest[:12]})" for row in rows if row.to_digest})
+        known = sorted(
+            {f"{row.to_version} ({row.to_digest[:12]})" for row in rows if row.to_digest}
+        )
         raise DataError(
             f"{name!r} names {'no model' if not found else 'several models'} that was champion",
             remedy=f"models: {', '.join(known) or 'none'}",

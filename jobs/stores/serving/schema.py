@@ -94,13 +94,20 @@ def _create(cursor: cursor, pipeline: str, table: Table) -> None:
             remedy=f"give the table {table.name} of {pipeline} a name of its own in tables.py",
         )
     words: dict[str, Composable] = {
-        "parent": parent(pipeline, table), "current": current(table), "history": history(table),
-        "pipeline": Literal(pipeline), "columns": _selected("version", *table.schema.names),
-        "first_columns": _selected("version", *(name for name in table.schema.names if name not in table.added)),
+        "parent": parent(pipeline, table),
+        "current": current(table),
+        "history": history(table),
+        "pipeline": Literal(pipeline),
+        "columns": _selected("version", *table.schema.names),
+        "first_columns": _selected(
+            "version", *(name for name in table.schema.names if name not in table.added)
+        ),
         # At the end, where a migration can put them: CREATE OR REPLACE VIEW keeps grants, and adds nowhere else.
-        "added_columns": SQL("").join(SQL(", {}").format(Identifier("t", name)) for name in table.added),
+        "added_columns": SQL("").join(
+            SQL(", {}").format(Identifier("t", name)) for name in table.added
+        ),
         "grain": Literal(f"{table.grain}, and version"),
-    }  # fmt: skip
+    }
     columns = SQL(", ").join(
         SQL("{} {}{}").format(
             Identifier(field.name),
@@ -140,6 +147,8 @@ def _same_columns(cursor: cursor, pipeline: str, table: Table) -> None:
 
 def _kind(cursor: cursor, name: Identifier) -> str | None:
     """The kind of a relation ('r', 'p', 'v'), or None when there is none of that name on the search path."""
-    cursor.execute("SELECT relkind FROM pg_class WHERE oid = to_regclass(%s)", (name.as_string(cursor),))
+    cursor.execute(
+        "SELECT relkind FROM pg_class WHERE oid = to_regclass(%s)", (name.as_string(cursor),)
+    )
     row = cursor.fetchone()
     return str(row[0]) if row else None

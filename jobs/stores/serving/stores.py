@@ -42,7 +42,11 @@ class Serving:
         """The versions of which every table that they have is still there, newest date first."""
         held = {t.name: partitions.attached(self.session, self.pipeline, t) for t in self.tables}
         known = publications.every(self.session, self.pipeline)
-        return [each for each in known if all(each.version in held.get(name, ()) for name in each.row_counts)]
+        return [
+            each
+            for each in known
+            if all(each.version in held.get(name, ()) for name in each.row_counts)
+        ]
 
     def contents(self, publication: Publication) -> dict[Table, pa.Table]:
         """The rows of every table that a version has, from PostgreSQL; LostTables when they are not what was published."""
@@ -62,7 +66,9 @@ class Serving:
 
 
 @contextmanager
-def connect(dsn: str, redis_url: str, pipeline: str, tables: tuple[Table, ...]) -> Iterator[Serving]:
+def connect(
+    dsn: str, redis_url: str, pipeline: str, tables: tuple[Table, ...]
+) -> Iterator[Serving]:
     """Both stores, with the tables and views of the pipeline made where they are missing.
 
     ConfigError when the schema of one is older or newer than this code's.
@@ -91,7 +97,11 @@ def bring_redis_to_postgres(
     loaded = []
     for each in _pair(serving, served):
         try:
-            if prepare_redis(serving, each, batch) if thorough else _load_incomplete(serving, each, batch):
+            if (
+                prepare_redis(serving, each, batch)
+                if thorough
+                else _load_incomplete(serving, each, batch)
+            ):
                 loaded.append(each.version)
         except LostTables as error:
             if each.version == served.version:
@@ -135,7 +145,8 @@ def prepare_redis(serving: Serving, publication: Publication, batch: int = redis
     contents = serving.contents(publication)
     serving.redis.refuse_eviction()
     if _marked(serving, publication) and not any(
-        serving.redis.differing(publication.version, table, rows, batch) for table, rows in contents.items()
+        serving.redis.differing(publication.version, table, rows, batch)
+        for table, rows in contents.items()
     ):
         return False
     _load(serving, publication, contents, batch)
@@ -150,11 +161,14 @@ def _load_incomplete(serving: Serving, publication: Publication, batch: int) -> 
     return True
 
 
-def _load(serving: Serving, publication: Publication, contents: Mapping[Table, pa.Table], batch: int) -> None:
+def _load(
+    serving: Serving, publication: Publication, contents: Mapping[Table, pa.Table], batch: int
+) -> None:
     """DataError when Redis does not give back what it was given."""
     checks = serving.redis.load(publication.version, contents, publication.digests, batch)
     enforce(
-        checks, remedy="see that Redis evicts nothing (maxmemory-policy noeviction), then run the step again"
+        checks,
+        remedy="see that Redis evicts nothing (maxmemory-policy noeviction), then run the step again",
     )
 
 

@@ -33,11 +33,18 @@ def verify(
     if known is None or served is None:
         return [equal(f"{version}.published", 0, 1, "PostgreSQL does not know this version")]
     if known.state == "withdrawn":
-        return [equal("withdrawn_not_served", float(version in served.pair), 0, f"{version} was withdrawn")]
+        return [
+            equal(
+                "withdrawn_not_served", float(version in served.pair), 0, f"{version} was withdrawn"
+            )
+        ]
     checks = [
         equal("current", float(known.state == "current"), 1, f"{version} is {known.state}"),
         equal(
-            "served", float(served.version == version or served.date > day), 1, f"{served.version} is served"
+            "served",
+            float(served.version == version or served.date > day),
+            1,
+            f"{served.version} is served",
         ),
         equal(
             "redis.pointer",
@@ -65,18 +72,27 @@ def _served(serving: Serving, table: Table, rows: pa.Table, chosen: Sample) -> l
         equal(f"{table.name}.redis.missing", serving.redis.missing(day.version, table, rows), 0),
         equal(
             f"{table.name}.postgres.differing",
-            sum(client.from_postgres(serving.session, table, key) != expected for key, expected in chosen), 0,
+            sum(
+                client.from_postgres(serving.session, table, key) != expected
+                for key, expected in chosen
+            ),
+            0,
             f"of {len(chosen)} lookups",
         ),
         equal(
             f"{table.name}.redis.differing",
-            sum(client.from_redis(serving.redis, table, key) != expected for key, expected in chosen), 0,
+            sum(
+                client.from_redis(serving.redis, table, key) != expected for key, expected in chosen
+            ),
+            0,
             f"of {len(chosen)} lookups",
         ),
-    ]  # fmt: skip
+    ]
 
 
-def _kept(serving: Serving, table: Table, version: str, rows: pa.Table, chosen: Sample) -> list[Check]:
+def _kept(
+    serving: Serving, table: Table, version: str, rows: pa.Table, chosen: Sample
+) -> list[Check]:
     """What the history view holds of the version."""
     view = SQL("SELECT count(*) FROM {} WHERE version = %s").format(schema.history(table))
     query = SQL("SELECT {} FROM {} WHERE version = %s AND {} ORDER BY {}").format(

@@ -7,7 +7,9 @@ from jobs.stores.embedded import java
 def fake(folder, version, code=0):
     program = folder / "bin" / "java"
     program.parent.mkdir(parents=True)
-    program.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\" 2024-01-01' >&2\nexit {code}\n")
+    program.write_text(
+        f"#!/bin/sh\necho 'openjdk version \"{version}\" 2024-01-01' >&2\nexit {code}\n"
+    )
     program.chmod(0o755)
     return folder
 

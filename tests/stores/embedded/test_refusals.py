@@ -76,7 +76,9 @@ def awkward(state):
 
 def test_the_printed_address_is_one_that_redis_cli_takes(awkward, served):
     command = embedded_redis._binary().with_name("redis-cli")
-    done = subprocess.run([command, "-u", served, "ping"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [command, "-u", served, "ping"], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "PONG\n"
 
 
@@ -94,7 +96,9 @@ def test_a_refusal_is_said_at_once_and_in_the_servers_words(state, served, servi
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_file_of_redis_is_kept_and_redis_filled_from_postgres(damage, state, served, serving_db):
+def test_a_damaged_file_of_redis_is_kept_and_redis_filled_from_postgres(
+    damage, state, served, serving_db
+):
     content = edition()
     publish_to(serving_db, served, content)
     stop(embedded_redis.service(state))
@@ -153,8 +157,10 @@ def test_no_text_that_a_person_reads_advises_to_delete_what_stores_hold():
 
 def edition():
     day = date(2018, 7, 1)
-    contents = {table: pa.Table.from_pylist([row(table, day, n) for n in range(20)], table.schema)
-                for table in tables("fraud").PREDICTIONS}  # fmt: skip
+    contents = {
+        table: pa.Table.from_pylist([row(table, day, n) for n in range(20)], table.schema)
+        for table in tables("fraud").PREDICTIONS
+    }
     return Edition(day, contents, "a" * 64, "1")
 
 
@@ -164,9 +170,14 @@ def row(table, day, n):
     for field in table.schema:
         kind = field.type
         made[field.name] = (
-            day if pa.types.is_date(kind) else utc_now() if pa.types.is_timestamp(kind)
-            else f"é{n}" if pa.types.is_string(kind) else pa.scalar(n).cast(kind).as_py()
-        )  # fmt: skip
+            day
+            if pa.types.is_date(kind)
+            else utc_now()
+            if pa.types.is_timestamp(kind)
+            else f"é{n}"
+            if pa.types.is_string(kind)
+            else pa.scalar(n).cast(kind).as_py()
+        )
     return made
 
 

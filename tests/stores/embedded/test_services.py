@@ -9,9 +9,7 @@ from jobs.core.errors import StoreError
 from jobs.stores.embedded.services import Service, start, stop, wait
 
 SLEEP = "import time; time.sleep(600)"
-WITH_WORKER = (
-    f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); time.sleep(600)"
-)
+WITH_WORKER = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); {SLEEP}"
 
 

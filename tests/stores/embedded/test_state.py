@@ -33,7 +33,12 @@ def test_files_and_folders_are_the_owners_alone_under_any_umask(tmp_path, open_u
     airflow.logins(state)
     module.write(state.endpoints, {"NIGHTSHIFT_REDIS_URL": redis.url(state)})
     every = [state.home, *state.home.rglob("*")]
-    assert {path.name for path in every} >= {"secrets.json", "passwords.json", "endpoints.json", "redis.conf"}
+    assert {path.name for path in every} >= {
+        "secrets.json",
+        "passwords.json",
+        "endpoints.json",
+        "redis.conf",
+    }
     wrong = {path: mode for path in every if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077}
     assert wrong == {}
 

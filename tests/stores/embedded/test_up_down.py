@@ -30,7 +30,9 @@ from jobs.stores.embedded import mlflow, place, postgres
 from jobs.stores.embedded import redis as embedded_redis
 from jobs.stores.embedded.state import HOST, State
 
-UP = "from jobs.core import settings; from jobs.stores import embedded; embedded.up(settings.load())"
+UP = (
+    "from jobs.core import settings; from jobs.stores import embedded; embedded.up(settings.load())"
+)
 DOWN = "from jobs.core import settings; from jobs.stores import embedded; embedded.down(settings.load(), purge=True)"
 NOBODY = 65534
 is_root = os.geteuid() == 0
@@ -88,14 +90,20 @@ def pids(state):
 
 
 def query(dsn, statement):
-    with closing(libpq.session(dsn, "a test")) as connection, connection, connection.cursor() as cursor:
+    with (
+        closing(libpq.session(dsn, "a test")) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
         cursor.execute(statement)
         return cursor.fetchall() if cursor.description else None
 
 
 def tracking(url, path, body):
     request = urllib.request.Request(
-        f"{url}/api/2.0/mlflow/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        f"{url}/api/2.0/mlflow/{path}",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=60) as response:
         return json.load(response)
@@ -129,7 +137,9 @@ def test_all_three_answer_after_the_process_that_started_them_is_gone(own):
     found = endpoints(own)
     assert query(found[POSTGRES], "SHOW server_version")[0][0].startswith("18.")
     assert query(found[SOURCE], "SHOW timezone") == [("UTC",)]
-    assert query(found[AIRFLOW_DB], "SELECT current_user, current_database()") == [("airflow", "airflow")]
+    assert query(found[AIRFLOW_DB], "SELECT current_user, current_database()") == [
+        ("airflow", "airflow")
+    ]
     with closing(redis.Redis.from_url(found[REDIS])) as client:
         assert client.set("answer", "42") and client.get("answer") == b"42"
     tracking(found[MLFLOW], "experiments/create", {"name": "answer"})
@@ -137,7 +147,11 @@ def test_all_three_answer_after_the_process_that_started_them_is_gone(own):
 
 
 def test_postgres_keeps_its_promises_about_durability_and_size(own):
-    for name, value in {"fsync": "on", "synchronous_commit": "on", "max_connections": "200"}.items():
+    for name, value in {
+        "fsync": "on",
+        "synchronous_commit": "on",
+        "max_connections": "200",
+    }.items():
         assert query(endpoints(own)[SOURCE], f"SHOW {name}") == [(value,)]
 
 
@@ -172,7 +186,9 @@ def test_two_homes_run_side_by_side(own, services):
     assert query(theirs[SOURCE], "SELECT to_regclass('mine')") == [(None,)]
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
         psycopg2.connect(
-            mine[SOURCE].replace(f":{urlsplit(mine[SOURCE]).port}", f":{urlsplit(theirs[SOURCE]).port}")
+            mine[SOURCE].replace(
+                f":{urlsplit(mine[SOURCE]).port}", f":{urlsplit(theirs[SOURCE]).port}"
+            )
         )
 
 
@@ -183,7 +199,12 @@ def test_no_folder_above_the_home_has_changed(own, parents):
 
 def test_what_holds_a_password_is_the_owners_alone(own):
     secrets = [*own.home.rglob("*.json"), own.home / "redis" / "redis.conf"]
-    assert {path.name for path in secrets} >= {"endpoints.json", "secrets.json", "ports.json", "redis.conf"}
+    assert {path.name for path in secrets} >= {
+        "endpoints.json",
+        "secrets.json",
+        "ports.json",
+        "redis.conf",
+    }
     assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} == {0o600}
 
 
@@ -197,8 +218,12 @@ def test_no_command_line_and_no_log_shows_a_password(own):
 
 def test_everything_listens_on_loopback_alone(own, state):
     for service in servers(state).values():
-        connections = [each for process in service.members() for each in process.net_connections(kind="inet")]
-        assert {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN} == {HOST}
+        connections = [
+            each for process in service.members() for each in process.net_connections(kind="inet")
+        ]
+        assert {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN} == {
+            HOST
+        }
         assert not [
             each
             for process in service.members()
@@ -210,7 +235,9 @@ def test_everything_listens_on_loopback_alone(own, state):
 @pytest.mark.parametrize("role", postgres.DATABASES)
 def test_a_role_enters_its_own_database_and_no_other(own, state, role):
     assert query(postgres.dsn(state, role), "SELECT current_user") == [(role,)]
-    rights = "SELECT rolsuper OR rolcreatedb OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
+    rights = (
+        "SELECT rolsuper OR rolcreatedb OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
+    )
     assert query(postgres.dsn(state, role), rights) == [(False,)]
     for other in {"postgres", "template1", *postgres.DATABASES} - {role}:
         with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
@@ -313,7 +340,9 @@ def test_up_says_where_the_logins_are_and_prints_no_secret(own):
     environment = {**os.environ, **astray.LIBPQ, **astray.AIRFLOW, "NIGHTSHIFT_HOME": str(own.home)}
     command = [sys.executable, "-m", "jobs", "up"]
     first, second = (
-        subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
+        subprocess.run(
+            command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
+        )
         for _ in range(2)
     )
     logins = json.loads((own.home / "airflow" / "passwords.json").read_text())
@@ -355,7 +384,9 @@ def python_for(user, packages):
                 "cwd": "/",
                 "env": {"PYTHONPATH": packages},
             }
-            subprocess.run([program, "-c", "import psutil, jobs"], **as_user, check=True, capture_output=True)
+            subprocess.run(
+                [program, "-c", "import psutil, jobs"], **as_user, check=True, capture_output=True
+            )
         except (OSError, subprocess.CalledProcessError):
             continue
         return program

@@ -31,15 +31,28 @@ def tables(pipeline="demo"):
     day = pa.field("date", pa.date32(), nullable=False)
     fields = [("stamp", pa.int64()), ("score", pa.float64()), ("note", pa.string())]
     entity = Table(
-        f"{pipeline}_risk", ("customer_id",), pa.schema([day, ("customer_id", pa.string()), *fields]),
-        "one row a customer", "entity",
-    )  # fmt: skip
+        f"{pipeline}_risk",
+        ("customer_id",),
+        pa.schema([day, ("customer_id", pa.string()), *fields]),
+        "one row a customer",
+        "entity",
+    )
     event = Table(
-        f"{pipeline}_scores", ("transaction_id", "part"),
-        pa.schema([day, ("transaction_id", pa.string()), ("part", pa.int64()), *fields,
-                   ("at", pa.timestamp("us", "UTC")), ("flagged", pa.bool_())]),
-        "one row a transaction and part", "event",
-    )  # fmt: skip
+        f"{pipeline}_scores",
+        ("transaction_id", "part"),
+        pa.schema(
+            [
+                day,
+                ("transaction_id", pa.string()),
+                ("part", pa.int64()),
+                *fields,
+                ("at", pa.timestamp("us", "UTC")),
+                ("flagged", pa.bool_()),
+            ]
+        ),
+        "one row a transaction and part",
+        "event",
+    )
     return entity, event
 
 
@@ -51,11 +64,19 @@ def edition(day, stamp, pipeline="demo", model="a" * 64):
     """The edition of a day: all rows hold `stamp`, and there are size(stamp) of them."""
     entity, event = tables(pipeline)
     rows = range(size(stamp))
-    common = {"date": [day] * len(rows), "stamp": [stamp] * len(rows), "score": [stamp + i / 3 for i in rows],
-              "note": [[None, "", 'a "quoted", \\ line\nbreak', "π:%/"][i % 4] for i in rows]}  # fmt: skip
+    common = {
+        "date": [day] * len(rows),
+        "stamp": [stamp] * len(rows),
+        "score": [stamp + i / 3 for i in rows],
+        "note": [[None, "", 'a "quoted", \\ line\nbreak', "π:%/"][i % 4] for i in rows],
+    }
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-    events = {"transaction_id": [f"t{day:%d}:{i}" for i in rows], "part": list(rows), "flagged": [i % 2 == 0 for i in rows],
-              "at": [noon + timedelta(microseconds=i) for i in rows]}  # fmt: skip
+    events = {
+        "transaction_id": [f"t{day:%d}:{i}" for i in rows],
+        "part": list(rows),
+        "flagged": [i % 2 == 0 for i in rows],
+        "at": [noon + timedelta(microseconds=i) for i in rows],
+    }
     contents = {
         entity: pa.Table.from_pydict(
             {**common, "customer_id": [f"c{i}" for i in rows]}, schema=entity.schema
@@ -105,12 +126,20 @@ def shown(both):
     served = publications.served(both.session, both.pipeline)
     names = [f"{table.name}_{view}" for table in both.tables for view in ("current", "history")]
     found = {name: rows(name) for name in names} | {
-        "states": states(both), "served": (*served.pair, served.reason), "pointer": both.redis.served(),
-        "redis": {key: found for version in served.pair for key, found in redis_content(both, version).items()},
-    }  # fmt: skip
+        "states": states(both),
+        "served": (*served.pair, served.reason),
+        "pointer": both.redis.served(),
+        "redis": {
+            key: found
+            for version in served.pair
+            for key, found in redis_content(both, version).items()
+        },
+    }
     text = json.dumps(found, default=str).replace(both.pipeline, "demo")
     for n, known in enumerate(reversed(publications.every(both.session, both.pipeline))):
-        text = text.replace(known.version, f"version {n}")  # the tables' names are part of a version
+        text = text.replace(
+            known.version, f"version {n}"
+        )  # the tables' names are part of a version
     return json.loads(text)
 
 
@@ -126,8 +155,9 @@ def orphans(both):
     with both.session.cursor() as cursor:
         cursor.execute(
             "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind = 'r'"
-            " AND NOT relispartition", (both.pipeline,),
-        )  # fmt: skip
+            " AND NOT relispartition",
+            (both.pipeline,),
+        )
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -146,8 +176,12 @@ if __name__ == "__main__":
     moment = datetime.fromisoformat(asked["now"])
     with connect(asked["dsn"], asked["redis"], asked["pipeline"]) as opened:
         if asked["what"] == "publish":
-            night(opened, edition(date.fromisoformat(asked["day"]), asked["stamp"], asked["pipeline"]), moment,
-                  PublishParams(**asked["params"]))  # fmt: skip
+            night(
+                opened,
+                edition(date.fromisoformat(asked["day"]), asked["stamp"], asked["pipeline"]),
+                moment,
+                PublishParams(**asked["params"]),
+            )
         else:
             go_back(
                 opened,

@@ -33,15 +33,70 @@ TRANSACTIONS = SOURCES[0]
 DAY = date(2018, 7, 10)
 # Clocks change in Berlin or in New York, a leap day, the last day of a year.
 ODD_DAYS = [
-    date(2018, 3, 11), date(2018, 3, 25), date(2018, 10, 28), date(2018, 11, 4), date(2016, 2, 29), date(2018, 12, 31),
-]  # fmt: skip
+    date(2018, 3, 11),
+    date(2018, 3, 25),
+    date(2018, 10, 28),
+    date(2018, 11, 4),
+    date(2016, 2, 29),
+    date(2018, 12, 31),
+]
 IDS = [
-    "7", "007", "7.0", "-5", "+5", "1e3", "18446744073709551616", "9" * 40, "0x1F", "a/b:c%20d", "a%2Fb", "a%252Fb", "a:b", "a",
-    "b", "%", "%%s", "{}", "漢字 テスト", "Ünï€🌙", "é", "e\u0301", "Ω", "\u2126", "İ", "i", "I", "ı",
-    " lead", "trail ", "two  blanks", "O'Brien", '"',
-    "\\", "\\N", "\\x41", "NULL", "null", "None", "nan", "NaN", "inf", "true", "t", "2018-07-10", "a,b", "a;b", "a|b", "a*b?[c]",
-    "ns:fraud:current", "x" * 300, "'; DROP TABLE transactions; --", "<script>", "\u202eabc", "\ufeffbom",
-]  # fmt: skip
+    "7",
+    "007",
+    "7.0",
+    "-5",
+    "+5",
+    "1e3",
+    "18446744073709551616",
+    "9" * 40,
+    "0x1F",
+    "a/b:c%20d",
+    "a%2Fb",
+    "a%252Fb",
+    "a:b",
+    "a",
+    "b",
+    "%",
+    "%%s",
+    "{}",
+    "漢字 テスト",
+    "Ünï€🌙",
+    "é",
+    "e\u0301",
+    "Ω",
+    "\u2126",
+    "İ",
+    "i",
+    "I",
+    "ı",
+    " lead",
+    "trail ",
+    "two  blanks",
+    "O'Brien",
+    '"',
+    "\\",
+    "\\N",
+    "\\x41",
+    "NULL",
+    "null",
+    "None",
+    "nan",
+    "NaN",
+    "inf",
+    "true",
+    "t",
+    "2018-07-10",
+    "a,b",
+    "a;b",
+    "a|b",
+    "a*b?[c]",
+    "ns:fraud:current",
+    "x" * 300,
+    "'; DROP TABLE transactions; --",
+    "<script>",
+    "\u202eabc",
+    "\ufeffbom",
+]
 
 
 def columns(*texts, **others):
@@ -53,7 +108,11 @@ def columns(*texts, **others):
 
 
 RISK = Table(
-    "risk", ("customer_id",), columns("customer_id", amount=pa.int64()), "one row per customer", "entity"
+    "risk",
+    ("customer_id",),
+    columns("customer_id", amount=pa.int64()),
+    "one row per customer",
+    "entity",
 )
 PAIRS = Table(
     "pairs",
@@ -76,20 +135,27 @@ def good_rows(dsn, day):
     with source.connect(dsn) as session:
         text = source.read_day(session, TRANSACTIONS, start, end)
     good, bad = split(
-        typed(text, TRANSACTIONS.schema, dict(TRANSACTIONS.money)), TRANSACTIONS, day, FraudValidateParams()
+        typed(text, TRANSACTIONS.schema, dict(TRANSACTIONS.money)),
+        TRANSACTIONS,
+        day,
+        FraudValidateParams(),
     )
     assert bad.num_rows == 0, bad.to_pylist()
     return good
 
 
-def test_an_id_goes_through_every_store_as_it_is(source_db, serving_db, redis_url, tmp_path, monkeypatch):
+def test_an_id_goes_through_every_store_as_it_is(
+    source_db, serving_db, redis_url, tmp_path, monkeypatch
+):
     assert len(set(IDS)) == len(IDS)
     insert(source_db, [(name, f"{DAY} 12:00Z", name, IDS[-1 - n], n) for n, name in enumerate(IDS)])
     good = good_rows(source_db, DAY)
     assert sorted(good["customer_id"].to_pylist()) == sorted(IDS)
 
     lake = Lake(str(tmp_path / "lake"))
-    kept = lake.read_table(lake.write_table(f"fraud/validate/{DAY}", "transactions", good, TRANSACTIONS.key))
+    kept = lake.read_table(
+        lake.write_table(f"fraud/validate/{DAY}", "transactions", good, TRANSACTIONS.key)
+    )
     when = pa.array([DAY] * kept.num_rows, pa.date32())
     risk = pa.table([when, kept["customer_id"], kept["amount_minor"]], RISK.schema)
     pairs = pa.table([when, kept["customer_id"], kept["merchant_id"]], PAIRS.schema)
@@ -108,7 +174,10 @@ def test_an_id_goes_through_every_store_as_it_is(source_db, serving_db, redis_ur
         for n, name in enumerate(IDS):
             expected = {"version": done.version, "date": str(DAY), "customer_id": name}
             answers = [
-                (client.from_postgres(both.session, table, key), client.from_redis(both.redis, table, key))
+                (
+                    client.from_postgres(both.session, table, key),
+                    client.from_redis(both.redis, table, key),
+                )
                 for table, key in ((RISK, (name,)), (PAIRS, (name, IDS[-1 - n])))
             ]
             assert answers[0] == (expected | {"amount": n * 100},) * 2
@@ -118,7 +187,9 @@ def test_an_id_goes_through_every_store_as_it_is(source_db, serving_db, redis_ur
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kolkata"])
 @pytest.mark.parametrize("day", ODD_DAYS, ids=str)
-def test_a_day_is_its_24_hours_in_utc_whatever_the_clocks_of_the_upstream_do(source_zone, day, zone):
+def test_a_day_is_its_24_hours_in_utc_whatever_the_clocks_of_the_upstream_do(
+    source_zone, day, zone
+):
     dsn, fill = source_zone
     fill(zone)
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -42,7 +42,11 @@ def lose_all(keys, version):
     keys.client.delete(*keys.client.scan_iter(match=f"ns:demo:{version}*"))
 
 
-IN_REDIS = {"half of the keys evicted": evict_half, "documents altered": alter, "everything lost": lose_all}
+IN_REDIS = {
+    "half of the keys evicted": evict_half,
+    "documents altered": alter,
+    "everything lost": lose_all,
+}
 redis_damage = pytest.mark.parametrize("damage", IN_REDIS.values(), ids=IN_REDIS)
 
 
@@ -53,17 +57,21 @@ def published(both):
 
 def wrong(both, n, version):
     return [
-        check.name for check in failed(verify(both, day(n), version, edition(day(n), n + 1).contents, 500))
+        check.name
+        for check in failed(verify(both, day(n), version, edition(day(n), n + 1).contents, 500))
     ]
 
 
 def whole_in_redis(both, n, version):
     return not any(
-        both.redis.differing(version, t, rows) for t, rows in edition(day(n), n + 1).contents.items()
+        both.redis.differing(version, t, rows)
+        for t, rows in edition(day(n), n + 1).contents.items()
     )
 
 
-@pytest.mark.parametrize(("n", "damage"), [*((1, name) for name in IN_POSTGRES), (0, "both tables")])
+@pytest.mark.parametrize(
+    ("n", "damage"), [*((1, name) for name in IN_POSTGRES), (0, "both tables")]
+)
 def test_verify_is_red_and_its_remedy_mends(both, published, n, damage):
     before = shown(both)
     with both.session.cursor() as cursor:
@@ -120,7 +128,10 @@ def test_a_rollback_first_loads_what_redis_lost_of_the_version(both, published, 
     damage(both.redis, published[0])
     flips = []
     point = both.redis.point
-    both.redis.point = lambda version: (flips.append(whole_in_redis(both, 0, version)), point(version))
+    both.redis.point = lambda version: (
+        flips.append(whole_in_redis(both, 0, version)),
+        point(version),
+    )
     go_back(both, serving_db, Request(day(1), "bad", "tables"), NOON + 3 * HOUR)
     assert both.redis.served() == published[0] and flips == [True]
     assert wrong(both, 0, published[0]) == []
@@ -138,7 +149,9 @@ def test_publishing_again_loads_what_redis_lost_of_the_version(both, published, 
 def test_reconcile_loads_what_redis_lost_of_the_pair(both, published, damage):
     for version in published:
         damage(both.redis, version)
-    assert set(stores.bring_redis_to_postgres(both, NOON + 3 * HOUR, thorough=True)) == set(published)
+    assert set(stores.bring_redis_to_postgres(both, NOON + 3 * HOUR, thorough=True)) == set(
+        published
+    )
     assert whole_in_redis(both, 0, published[0]) and whole_in_redis(both, 1, published[1])
     assert stores.bring_redis_to_postgres(both, NOON + 3 * HOUR, thorough=True) == []
 
@@ -172,7 +185,9 @@ def test_the_next_day_is_published_though_the_day_before_is_damaged(both, publis
         cursor.execute(restricted(IN_POSTGRES["another text"], published[1]))
     lose_all(both.redis, published[1])
     done = night(both, edition(day(2), 3), NOON + 3 * HOUR)
-    assert done.served and both.redis.served() == done.version and wrong(both, 2, done.version) == []
+    assert (
+        done.served and both.redis.served() == done.version and wrong(both, 2, done.version) == []
+    )
 
 
 @contextmanager
@@ -194,7 +209,9 @@ def test_a_redis_that_would_drop_served_rows_is_refused_before_the_flip(
 ):
     before = shown(both)
     with memory(redis_url, 10**9, policy):
-        with pytest.raises(ConfigError, match=f"(?s){policy}.*CONFIG SET maxmemory-policy noeviction"):
+        with pytest.raises(
+            ConfigError, match=f"(?s){policy}.*CONFIG SET maxmemory-policy noeviction"
+        ):
             night(both, edition(day(2), 3), NOON + 3 * HOUR)
         with pytest.raises(ConfigError, match=policy):
             go_back(both, serving_db, Request(day(1), "bad", "tables"), NOON + 3 * HOUR)

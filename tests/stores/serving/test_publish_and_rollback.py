@@ -16,7 +16,7 @@ from serving_cases import (
     size,
     states,
     tables,
-)  # fmt: skip
+)
 
 from jobs.core.errors import ConfigError, DataError
 from jobs.stores import client, promotions
@@ -63,8 +63,15 @@ def test_both_stores_give_equal_answers(both):
         for table, key in ((ENTITY, (f"c{n}",)), (EVENT, (f"t01:{n}", n))):
             found = client.from_postgres(both.session, table, key)
             assert found == client.from_redis(both.redis, table, key)
-            assert found["stamp"] == 5 and found["score"] == 5 + n / 3 and found["date"] == "2018-07-01"
-    assert client.from_postgres(both.session, EVENT, ("t01:1", 1))["at"] == "2018-07-01T12:00:00.000001Z"
+            assert (
+                found["stamp"] == 5
+                and found["score"] == 5 + n / 3
+                and found["date"] == "2018-07-01"
+            )
+    assert (
+        client.from_postgres(both.session, EVENT, ("t01:1", 1))["at"]
+        == "2018-07-01T12:00:00.000001Z"
+    )
     for table, key in ((ENTITY, ("nobody",)), (EVENT, ("t01:0", 1))):
         assert client.from_postgres(both.session, table, key) is None
         assert client.from_redis(both.redis, table, key) is None
@@ -80,7 +87,10 @@ def test_publishing_twice_changes_nothing(both):
 def test_event_tables_show_every_day_up_to_the_served_one(both):
     first, second = publish_days(both, 1, 2)
     assert current(both, "demo_risk") == [(second, day(1), 2, size(2))]
-    assert current(both, "demo_scores") == [(first, day(0), 1, size(1)), (second, day(1), 2, size(2))]
+    assert current(both, "demo_scores") == [
+        (first, day(0), 1, size(1)),
+        (second, day(1), 2, size(2)),
+    ]
 
 
 def test_an_older_date_becomes_current_for_its_day_and_is_not_served(both):
@@ -133,7 +143,9 @@ def test_the_same_rollback_twice_goes_back_once(both, serving_db):
     before = shown(both)
     assert go_back(both, serving_db, request, NOON + 5 * HOUR) == []
     assert shown(both) == before
-    go_back(both, serving_db, Request(day(2), "the one before is bad too", "tables"), NOON + 6 * HOUR)
+    go_back(
+        both, serving_db, Request(day(2), "the one before is bad too", "tables"), NOON + 6 * HOUR
+    )
     assert pair(both) == (first,) and states(both)[second] == "withdrawn"
     with pytest.raises(DataError, match="no version before"):
         go_back(both, serving_db, Request(day(2), "further", "tables"), NOON + 7 * HOUR)
@@ -141,7 +153,9 @@ def test_the_same_rollback_twice_goes_back_once(both, serving_db):
 
 def test_a_rollback_to_a_chosen_version_withdraws_all_that_lies_between(both, serving_db):
     first, second, third = publish_days(both, 1, 2, 3)
-    assert set(go_back(both, serving_db, Request(day(2), "bad", "tables", first), NOON + 4 * HOUR)) == {
+    assert set(
+        go_back(both, serving_db, Request(day(2), "bad", "tables", first), NOON + 4 * HOUR)
+    ) == {
         second,
         third,
     }
@@ -152,7 +166,10 @@ def test_a_rollback_to_a_chosen_version_withdraws_all_that_lies_between(both, se
 def test_a_rollback_to_a_withdrawn_version_by_name_takes_the_rollback_back(both, serving_db):
     _, second, third = publish_days(both, 1, 2, 3)
     go_back(both, serving_db, Request(day(2), "bad", "tables"), NOON + 4 * HOUR)
-    assert go_back(both, serving_db, Request(day(2), "it was fine", "tables", third), NOON + 5 * HOUR) == []
+    assert (
+        go_back(both, serving_db, Request(day(2), "it was fine", "tables", third), NOON + 5 * HOUR)
+        == []
+    )
     assert pair(both) == (third, second) and states(both)[third] == "current"
 
 
@@ -180,8 +197,20 @@ def test_a_request_that_makes_no_sense_is_refused(wrong):
 
 
 def promote(dsn, n, digest, version):
-    promotions.record(dsn, "demo", day(n), kind="promotion", from_digest=None, from_version=None, to_digest=digest,
-                      to_version=version, verdict="promoted", metrics={}, reasons=[], approved_by="gate")  # fmt: skip
+    promotions.record(
+        dsn,
+        "demo",
+        day(n),
+        kind="promotion",
+        from_digest=None,
+        from_version=None,
+        to_digest=digest,
+        to_version=version,
+        verdict="promoted",
+        metrics={},
+        reasons=[],
+        approved_by="gate",
+    )
 
 
 def test_a_rollback_of_both_goes_to_the_model_that_made_the_tables(both, serving_db):
@@ -193,7 +222,12 @@ def test_a_rollback_of_both_goes_to_the_model_that_made_the_tables(both, serving
     go_back(both, serving_db, request, NOON + 2 * HOUR)
     assert promotions.pair(serving_db, "demo") == (old, None)
     row = promotions.history(serving_db, "demo")[-1]
-    assert (row.kind, row.from_digest, row.to_digest, row.reasons) == ("rollback", new, old, ["bad model"])
+    assert (row.kind, row.from_digest, row.to_digest, row.reasons) == (
+        "rollback",
+        new,
+        old,
+        ["bad model"],
+    )
     assert current(both, "demo_risk")[0][2] == 1
     before = shown(both)
     go_back(both, serving_db, request, NOON + 3 * HOUR)
@@ -205,7 +239,9 @@ def test_a_rollback_of_both_to_a_model_serves_the_newest_tables_it_made(both, se
         promote(serving_db, n, model * 64, model)
         night(both, edition(day(n), n, model=model * 64), NOON + n * HOUR)
     go_back(both, serving_db, Request(day(3), "bad", "both", "a"), NOON + 5 * HOUR)
-    assert current(both, "demo_risk")[0][2] == 1 and promotions.pair(serving_db, "demo")[0] == "a" * 64
+    assert (
+        current(both, "demo_risk")[0][2] == 1 and promotions.pair(serving_db, "demo")[0] == "a" * 64
+    )
 
 
 def test_a_rollback_of_the_model_alone_leaves_the_tables(both, serving_db):
@@ -265,7 +301,9 @@ def test_an_empty_day_is_published(both):
 def test_a_table_of_another_shape_is_refused_before_anything_is_written(both, serving_db):
     with pytest.raises(ConfigError, match=r"(?s)demo_risk.*tables\.py says"):
         schema.ensure(
-            both.session, "demo", [type(ENTITY)("demo_risk", ("other",), EVENT.schema, "", "entity")]
+            both.session,
+            "demo",
+            [type(ENTITY)("demo_risk", ("other",), EVENT.schema, "", "entity")],
         )
     with pytest.raises(ConfigError, match="exists already, for another pipeline"):
         schema.ensure(both.session, "other", [ENTITY])

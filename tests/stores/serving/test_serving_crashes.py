@@ -41,14 +41,27 @@ def publish_night(both, n):
 
 def killed(what, failpoint, n, both, dsn, redis_url):
     """Run night `n` in a process of its own and see it die at the failpoint."""
-    asked = {"what": what, "dsn": dsn, "redis": redis_url, "pipeline": both.pipeline, "stamp": n, "params": KEEP,
-             "day": str(day(n)), "now": str(NOON + n * HOUR)}  # fmt: skip
+    asked = {
+        "what": what,
+        "dsn": dsn,
+        "redis": redis_url,
+        "pipeline": both.pipeline,
+        "stamp": n,
+        "params": KEEP,
+        "day": str(day(n)),
+        "now": str(NOON + n * HOUR),
+    }
     environment = os.environ | {VARIABLE: failpoint, "PYTHONPATH": str(PROJECT)}
     script = Path(serving_cases.__file__)
     done = subprocess.run(
-        [sys.executable, script, json.dumps(asked)], env=environment, capture_output=True, check=False
+        [sys.executable, script, json.dumps(asked)],
+        env=environment,
+        capture_output=True,
+        check=False,
     )
-    assert done.returncode == -signal.SIGKILL, f"{failpoint}: {done.returncode} {done.stderr.decode()}"
+    assert done.returncode == -signal.SIGKILL, (
+        f"{failpoint}: {done.returncode} {done.stderr.decode()}"
+    )
 
 
 def whole(both, *stamps):

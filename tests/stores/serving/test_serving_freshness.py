@@ -25,9 +25,13 @@ def wrong(both, n):
 
 def test_what_was_published_is_fresh(both, published):
     assert [check.name for check in look(both, 2)] == [
-        "days_behind", "redis.pointer", "demo_risk.rows", "demo_risk.redis.differing",
-        "demo_scores.rows", "demo_scores.redis.differing",
-    ]  # fmt: skip
+        "days_behind",
+        "redis.pointer",
+        "demo_risk.rows",
+        "demo_risk.redis.differing",
+        "demo_scores.rows",
+        "demo_scores.redis.differing",
+    ]
     assert wrong(both, 2) == wrong(both, 1) == {}
 
 
@@ -67,7 +71,9 @@ def test_an_earlier_day_whose_events_are_missing_is_found(both, published):
 @pytest.mark.parametrize("table", ["demo_risk", "demo_scores"])
 def test_rows_that_are_gone_from_a_current_view_are_found(both, published, table):
     with both.session.cursor() as cursor:
-        cursor.execute(f"DELETE FROM demo.{table} WHERE date = '2018-07-03' AND stamp = 2 AND score < 3")
+        cursor.execute(
+            f"DELETE FROM demo.{table} WHERE date = '2018-07-03' AND stamp = 2 AND score < 3"
+        )
     assert f"{table}.rows" in wrong(both, 2)
 
 

@@ -10,7 +10,18 @@ from contextlib import contextmanager
 import psycopg2
 import pytest
 import redis as redis_client
-from serving_cases import HOUR, connect, day, edition, go_back, night, postgres_shows, size, states, tables
+from serving_cases import (
+    HOUR,
+    connect,
+    day,
+    edition,
+    go_back,
+    night,
+    postgres_shows,
+    size,
+    states,
+    tables,
+)
 
 from jobs.core import locks
 from jobs.core.manifest import utc_now
@@ -32,7 +43,9 @@ def read_postgres(dsn, stop, seen, prepared=False):
     with session.cursor() as cursor:
         if prepared:  # as a pooled application does: one plan for ever
             cursor.execute("SET plan_cache_mode = force_generic_plan")
-            cursor.execute("PREPARE lookup AS SELECT count(*), min(stamp), max(stamp) FROM demo_risk_current")
+            cursor.execute(
+                "PREPARE lookup AS SELECT count(*), min(stamp), max(stamp) FROM demo_risk_current"
+            )
         while not stop.is_set():
             if prepared:
                 cursor.execute("EXECUTE lookup")
@@ -90,14 +103,19 @@ def readers(*targets):
     assert all(len(seen) > 20 for seen in counts), [len(seen) for seen in counts]
 
 
-@pytest.mark.parametrize("hours_apart", [0, 1], ids=["in quick succession", "with retention at work"])
+@pytest.mark.parametrize(
+    "hours_apart", [0, 1], ids=["in quick succession", "with retention at work"]
+)
 def test_no_reader_sees_a_half_or_mixed_version(both, serving_db, redis_url, hours_apart):
     now, params = utc_now(), PublishParams(keep_versions=2, keep_days=2, redis_batch=7)
     night(both, edition(day(0), 100), now, params)
     # A clock that jumps lets versions go that a client with a cached pointer may still read.
     patient = [] if hours_apart else [(read_redis, redis_url, 1.0)]
     with readers(
-        (read_postgres, serving_db), (read_postgres, serving_db, True), (read_redis, redis_url), *patient
+        (read_postgres, serving_db),
+        (read_postgres, serving_db, True),
+        (read_redis, redis_url),
+        *patient,
     ):
         for n in range(1, NIGHTS):
             now = now + HOUR if hours_apart else utc_now()
@@ -135,7 +153,10 @@ def test_two_publishers_of_one_pipeline_go_one_after_the_other(both, serving_db,
 
     def publisher(n):
         try:
-            with locks.hold(serving_db, "demo", f"publisher {n}"), connect(serving_db, redis_url) as own:
+            with (
+                locks.hold(serving_db, "demo", f"publisher {n}"),
+                connect(serving_db, redis_url) as own,
+            ):
                 night(own, edition(day(1), n), utc_now())
         except BaseException as error:
             errors.append(error)

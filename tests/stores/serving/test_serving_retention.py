@@ -67,7 +67,11 @@ def test_what_retention_dropped_is_loaded_again_when_it_is_published_again(both)
     publish_days(both, 5)
     done = night(both, edition(day(0), 0), NOON + 9 * HOUR, KEEP)
     assert done.loaded == ["demo_risk", "demo_scores"] and not done.served
-    assert len(done.dropped) >= 2 and held(both, ENTITY) == [4, 3] and held(both, EVENT) == [4, 3, 2, 1]
+    assert (
+        len(done.dropped) >= 2
+        and held(both, ENTITY) == [4, 3]
+        and held(both, EVENT) == [4, 3, 2, 1]
+    )
 
 
 def test_redis_holds_the_served_and_the_previous_version_only(both):
@@ -111,7 +115,9 @@ def test_a_reader_in_the_way_delays_a_drop_and_nobody_waits_behind_it(
 def test_half_a_load_is_dropped_and_begun_anew(both):
     publish_days(both, 1)
     what = edition(day(1), 2)
-    publications.begin(both.session, "demo", what.version, what.date, what.row_counts, what.digests, NOON)
+    publications.begin(
+        both.session, "demo", what.version, what.date, what.row_counts, what.digests, NOON
+    )
     table, rows = next(iter(what.contents.items()))
     partitions.load(both.session, "demo", table, what.version, rows.slice(0, 3))
     other = night(both, edition(day(1), 3), NOON + HOUR, KEEP)

@@ -27,7 +27,9 @@ def test_what_was_published_reads_back(both, published):
 
 def test_what_retention_dropped_is_not_asked_for(both, published):
     for n in (3, 4):
-        night(both, edition(day(n), n), NOON + n * HOUR, PublishParams(keep_versions=2, keep_days=1))
+        night(
+            both, edition(day(n), n), NOON + n * HOUR, PublishParams(keep_versions=2, keep_days=1)
+        )
     assert wrong(both, 0, published[0].version) == ([], 3)
 
 

@@ -95,14 +95,18 @@ def gather(seed: int, users: int, movies: int) -> Audience:
 def _taste(random: np.random.Generator, users: int, genres: Floats) -> Floats:
     """Three favourite genres and something of one's own, of the length at which affinities are about N(0, 1)."""
     favourites = np.argsort(random.random((users, len(GENRES))), axis=1)[:, :3]
-    mixed = genres[favourites].sum(axis=1) + 0.8 * random.normal(size=(users, FACTORS)) / np.sqrt(FACTORS)
+    mixed = genres[favourites].sum(axis=1) + 0.8 * random.normal(size=(users, FACTORS)) / np.sqrt(
+        FACTORS
+    )
     taste: Floats = mixed / np.linalg.norm(mixed, axis=1, keepdims=True) * np.sqrt(FACTORS)
     return taste
 
 
 def _demand(taste: Floats, films: Catalogue) -> Floats:
     chunks = np.array_split(taste, len(taste) * len(films) // _CHUNK + 1)
-    return np.concatenate([np.exp(PICKY * (chunk @ films.factors.T)) @ films.appeal for chunk in chunks])
+    return np.concatenate(
+        [np.exp(PICKY * (chunk @ films.factors.T)) @ films.appeal for chunk in chunks]
+    )
 
 
 def _prime(least: int) -> int:

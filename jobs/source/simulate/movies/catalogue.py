@@ -63,7 +63,9 @@ def catalogue(seed: int, movies: int, genres: Floats) -> Catalogue:
     """The movies that belong to `seed`; `genres` has the vector of each genre."""
     random = generator(seed, Stream.MOVIES)
     of = _genres(random, movies)
-    mixed = of @ genres / of.sum(axis=1, keepdims=True) + 0.6 * _unit(random.normal(size=(movies, FACTORS)))
+    mixed = of @ genres / of.sum(axis=1, keepdims=True) + 0.6 * _unit(
+        random.normal(size=(movies, FACTORS))
+    )
     new = random.random(movies) < NEW
     arrival = np.where(new, EPOCH.toordinal() + random.integers(0, ARRIVING, movies), 0)
     return Catalogue(
@@ -71,7 +73,9 @@ def catalogue(seed: int, movies: int, genres: Floats) -> Catalogue:
         factors=_unit(mixed),
         appeal=np.power(random.permutation(movies) + HEAD, -EXPONENT, dtype=np.float64),
         quality=random.normal(0, 0.6, movies),
-        seconds=np.rint(60 * np.clip(random.normal(_MINUTES, 18, movies), 45, 210)).astype(np.int64),
+        seconds=np.rint(60 * np.clip(random.normal(_MINUTES, 18, movies), 45, 210)).astype(
+            np.int64
+        ),
         arrival=arrival,
     )
 

@@ -49,10 +49,15 @@ def simulate_day(audience: Audience, day: date) -> pa.Table:
     views = _views(audience, day)
     random = generator(audience.seed, Stream.OPINIONS, day)
     value = _values(audience, views, random)
-    rated = random.random(len(views)) < audience.habit[views.user] * np.where(views.watched < 1, 0.3, 1)
+    rated = random.random(len(views)) < audience.habit[views.user] * np.where(
+        views.watched < 1, 0.3, 1
+    )
     liked = random.random(len(views)) < 0.5 * (value >= 8)
     which = [np.arange(len(views)), np.flatnonzero(rated), np.flatnonzero(liked)]
-    later = [np.zeros(len(views), dtype=np.int64), *(random.integers(1, _AFTER, len(w)) for w in which[1:])]
+    later = [
+        np.zeros(len(views), dtype=np.int64),
+        *(random.integers(1, _AFTER, len(w)) for w in which[1:]),
+    ]
     of = np.concatenate(which)
     kind = np.repeat(np.arange(len(TYPES)), [len(each) for each in which])
     second = views.second[of] + np.concatenate(later)
@@ -85,7 +90,9 @@ def _values(audience: Audience, views: _Views, random: np.random.Generator) -> F
     """What each view would be rated, in whole or half points as its user does."""
     mean = audience.mood[views.user] + 1.1 * views.affinity + audience.movies.quality[views.movie]
     steps = 1.0 + audience.halves[views.user]
-    points: Floats = np.clip(np.rint(random.normal(mean, 0.9) * steps) / steps, *SCALE) + 0.0  # no -0.0
+    points: Floats = (
+        np.clip(np.rint(random.normal(mean, 0.9) * steps) / steps, *SCALE) + 0.0
+    )  # no -0.0
     return points
 
 
