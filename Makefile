@@ -20,7 +20,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: $(SETUP) ## Install everything into .venv, and Java where the package manager may
-	@$(BIN)/python -m jobs.stores.embedded.java
+	@$(BIN)/python -m jobs.stores.java
 	@$(BIN)/python -m jobs.stores.spark_archive 2>/dev/null || true
 
 up: setup ## Start PostgreSQL, Redis, MLflow and Airflow on free ports
@@ -104,5 +104,5 @@ $(SETUP): requirements.lock pyproject.toml | place
 	@$(INSTALL) --require-hashes --no-deps -r requirements.lock
 	@$(INSTALL) --no-deps --editable .
 	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true  # on all cores, which pip does not
-	@$(BIN)/python -m jobs.stores.embedded.java 2>/dev/null || { $(APT_INSTALL) openjdk-17-jre-headless; } || true
+	@$(BIN)/python -m jobs.stores.java 2>/dev/null || { $(APT_INSTALL) openjdk-17-jre-headless; } || true
 	@touch $@

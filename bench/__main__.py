@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from bench import redis_load, source_load
+from jobs import local as embedded
 from jobs.core import settings
-from jobs.stores import embedded
 
 ROUNDS = 3
 

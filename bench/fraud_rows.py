@@ -12,11 +12,11 @@ import xgboost as xgb
 
 from jobs.core.errors import DataError
 from jobs.core.manifest import manifest_name
-from jobs.fraud import metrics, model
-from jobs.fraud.columns import CATEGORIES, FEATURES
-from jobs.fraud.params import TrainParams
 from jobs.steps import models
 from jobs.stores.lake import Lake
+from jobs.usecases.fraud import metrics, model
+from jobs.usecases.fraud.columns import CATEGORIES, FEATURES
+from jobs.usecases.fraud.params import TrainParams
 
 TRAIN_DAYS, HOLDOUT_DAYS, FIRST = 28, 7, np.datetime64("2018-04-01")
 MISSING = 0.1

@@ -201,7 +201,7 @@ def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 def ease(items: int) -> Case:
-    """EASE from the Gram matrix to the weights (float32), which are the result; the same as jobs/movies/ease.py."""
+    """EASE from the Gram matrix to the weights (float32), which are the result; the same as jobs/usecases/movies/ease.py."""
     gram = gram_of(items)
 
     def run(device: str) -> tuple[float, np.ndarray]:
@@ -240,7 +240,7 @@ def gram_of(items: int) -> np.ndarray:
 
 
 def cholesky_inverse(matrix: np.ndarray) -> np.ndarray:
-    """As in jobs/movies/ease.py: exactly symmetric; `matrix` is overwritten."""
+    """As in jobs/usecases/movies/ease.py: exactly symmetric; `matrix` is overwritten."""
     factor, failed = lapack.dpotrf(matrix.T, lower=1, overwrite_a=1)
     found, singular = lapack.dpotri(factor, lower=1, overwrite_c=1)
     if failed or singular:
@@ -251,7 +251,7 @@ def cholesky_inverse(matrix: np.ndarray) -> np.ndarray:
 
 
 def gpu_inverse(matrix: np.ndarray) -> np.ndarray:
-    """As in jobs/movies/ease.py by CuPy, or the same by PyTorch."""
+    """As in jobs/usecases/movies/ease.py by CuPy, or the same by PyTorch."""
     library = gpu_library()
     if library.__name__ == "cupy":
         found = library.linalg.inv(library.asarray(matrix))

@@ -22,13 +22,13 @@ from threadpoolctl import threadpool_limits
 
 from bench.__main__ import ROUNDS, clock
 from jobs.core import settings
-from jobs.movies import ranking, recommend, scorers
-from jobs.movies.catalogue import Catalogue
-from jobs.movies.hybrid import Hybrid
-from jobs.movies.interactions import Interactions
-from jobs.movies.params import TrainParams
-from jobs.movies.scorers import Scorers
-from jobs.movies.tables import TOP
+from jobs.usecases.movies import ranking, recommend, scorers
+from jobs.usecases.movies.catalogue import Catalogue
+from jobs.usecases.movies.hybrid import Hybrid
+from jobs.usecases.movies.interactions import Interactions
+from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.scorers import Scorers
+from jobs.usecases.movies.tables import TOP
 
 FACTORS, EACH = 64, 20
 THREADS = os.cpu_count() or 1

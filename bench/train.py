@@ -28,11 +28,11 @@ import xgboost as xgb
 from bench import fraud_rows
 from bench.__main__ import ROUNDS, clock
 from bench.fraud_rows import Rows
-from jobs.core import boosting, params, settings
-from jobs.core.boosting import Plan
-from jobs.fraud.params import TrainParams
-from jobs.stores import checkpoints
+from jobs.core import params, settings
 from jobs.stores.lake import Lake
+from jobs.training import boosting, checkpoints
+from jobs.training.boosting import Plan
+from jobs.usecases.fraud.params import TrainParams
 
 LONG, SEGMENTS = 600, (200, 100, 50)
 COLUMNS = (

@@ -17,7 +17,7 @@ Trigger by hand with `date` in the form, or with the partition key.
 
 from airflow.sdk import DAG, TaskGroup
 
-from nightshift_freshness import every_day, freshness
+from nightshift.freshness import every_day, freshness
 
 with DAG("freshness", doc_md=__doc__, **every_day()):
     with TaskGroup("fraud"):

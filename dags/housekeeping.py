@@ -19,7 +19,7 @@ Trigger by hand with `date` in the form: that is a dry run, which lists what wou
 
 from airflow.sdk import DAG, TaskGroup
 
-from nightshift_housekeeping import every_morning, housekeeping, orphan_pods
+from nightshift.housekeeping import every_morning, housekeeping, orphan_pods
 
 with DAG("housekeeping", doc_md=__doc__, **every_morning("fraud", "movies")):
     with TaskGroup("fraud"):

@@ -24,10 +24,10 @@ Trigger by hand with `date` in the form, or with the partition key.
 
 from airflow.sdk import DAG, Label, TaskGroup
 
-from nightshift_nights import day_before, nightly, watcher
-from nightshift_promotion import promote_after
-from nightshift_retrain import champion_task, predict_task, retrain_task
-from nightshift_steps import step_task
+from nightshift.nights import day_before, nightly, watcher
+from nightshift.promotion import promote_after
+from nightshift.retrain import champion_task, predict_task, retrain_task
+from nightshift.steps import step_task
 
 with DAG("movie_recommendations", doc_md=__doc__, **nightly("movies")) as dag:
     with TaskGroup("ingest_group", group_display_name="ingest", prefix_group_id=False):

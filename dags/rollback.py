@@ -20,7 +20,7 @@ Trigger by hand; nothing else starts it. `date` is the day from which it counts;
 
 from airflow.sdk import DAG
 
-from nightshift_rollback import on_demand, rollback
+from nightshift.rollback import on_demand, rollback
 
 with DAG("rollback", doc_md=__doc__, **on_demand("fraud", "movies")):
     rollback()

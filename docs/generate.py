@@ -19,13 +19,13 @@ from pydantic_core import PydanticUndefined
 from jobs.core import params, pods
 from jobs.core.settings import PROJECT
 from jobs.core.usecase import PIPELINES, Source, Table, parameters, sources, tables
-from jobs.fraud.columns import DERIVED, FEATURES
+from jobs.local import airflow
+from jobs.local.state import State
 from jobs.source import schema as operational
 from jobs.steps.records import RECORDS
 from jobs.stores import clickhouse, postgres, postgres_versions
-from jobs.stores.embedded import airflow
-from jobs.stores.embedded.state import State
 from jobs.stores.versions import Migration, migrations
+from jobs.usecases.fraud.columns import DERIVED, FEATURES
 
 HERE = Path(__file__).parent
 NOTICE = "<!-- Written by docs/generate.py (`make docs`) from the code. Do not edit. -->"
@@ -445,7 +445,7 @@ def _dags() -> Iterator[str]:
             "what it does",
         )
         yield from _grid(head, map(_task, dag["tasks"]))
-    yield "## Pools\n\nMade when Airflow is first started, from plugins/nightshift_pools.json.\n"
+    yield "## Pools\n\nMade when Airflow is first started, from plugins/nightshift/pools.json.\n"
     pools = json.loads(airflow.POOLS.read_text())
     yield from _grid(
         ("pool", "slots", "for"),

@@ -9,11 +9,11 @@ from typing import Any
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
-import nightshift_docs
+import nightshift.docs
 from jobs.core.process import die_with_parent
-from nightshift_dates import DayIsKey
-from nightshift_deadlines import ClearableRuns, RunCreated
-from nightshift_timetable import ByHand
+from nightshift.dates import DayIsKey
+from nightshift.deadlines import ClearableRuns, RunCreated
+from nightshift.timetable import ByHand
 
 
 class DieTogether:
@@ -43,8 +43,8 @@ class NightshiftPlugin(AirflowPlugin):
     timetables = [ByHand]  # noqa: RUF012
     fastapi_apps = [  # noqa: RUF012
         {
-            "app": nightshift_docs.app,
-            "url_prefix": nightshift_docs.PREFIX,
+            "app": nightshift.docs.app,
+            "url_prefix": nightshift.docs.PREFIX,
             "name": "Nightshift's documentation",
         }
     ]

@@ -30,9 +30,9 @@ def component_environment(airflow_variables):
 
 @pytest.fixture
 def dates(airflow_variables):
-    return importlib.import_module("nightshift_dates")
+    return importlib.import_module("nightshift.dates")
 
 
 @pytest.fixture
 def steps(airflow_variables):
-    return importlib.import_module("nightshift_steps")
+    return importlib.import_module("nightshift.steps")

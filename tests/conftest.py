@@ -16,11 +16,11 @@ import pytest
 import redis
 from psycopg2.sql import SQL, Identifier
 
+from jobs import local as embedded
 from jobs.core import settings
-from jobs.stores import embedded
+from jobs.local import postgres
+from jobs.local.state import State
 from jobs.stores import spark as spark_store
-from jobs.stores.embedded import postgres
-from jobs.stores.embedded.state import State
 
 # On a busy machine any example may be slow, which says nothing of what is tested.
 hypothesis.settings.register_profile(

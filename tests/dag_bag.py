@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 from jobs.core.settings import PROJECT
-from jobs.stores.embedded import airflow
-from jobs.stores.embedded.state import State
+from jobs.local import airflow
+from jobs.local.state import State
 
 SNAPSHOT = PROJECT / "tests" / "dags" / "snapshot.json"
 IN_SNAPSHOT = ("group", "pool", "trigger_rule", "downstream")

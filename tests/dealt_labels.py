@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from jobs.fraud.model import load, score
 from jobs.steps.models import model_path
+from jobs.usecases.fraud.model import load, score
 from nights import DAY
 
 

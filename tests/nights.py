@@ -29,11 +29,11 @@ from jobs.core.failpoint import VARIABLE
 from jobs.core.identity import Run, days
 from jobs.core.manifest import Manifest
 from jobs.core.usecase import tables
+from jobs.serving import promotions, publications, schema
 from jobs.steps import frame
 from jobs.steps.records import RECORDS
-from jobs.stores import clickhouse, promotions
+from jobs.stores import clickhouse
 from jobs.stores.lake import Lake
-from jobs.stores.serving import publications, schema
 
 PIPELINE = "fraud"
 FIRST, DAY = date(2018, 4, 1), date(2018, 4, 14)
@@ -63,10 +63,10 @@ PARAMS_MOVIES: dict[str, Any] = {
 DEFAULTS = {"fraud": PARAMS, "movies": PARAMS_MOVIES}
 # What takes seconds to import, and opens nothing: chDB and Spark, which would not survive a fork, are not there.
 WEIGHTY = [f"jobs.steps.{step}" for step in frame.STEPS] + [
-    "jobs.fraud.model",
-    "jobs.fraud.predictions",
-    "jobs.fraud.report",
-    "jobs.movies.predictions",
+    "jobs.usecases.fraud.model",
+    "jobs.usecases.fraud.predictions",
+    "jobs.usecases.fraud.report",
+    "jobs.usecases.movies.predictions",
     "mlflow.xgboost",
     "mlflow.pyfunc",
     "mlflow.models",

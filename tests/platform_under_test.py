@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from jobs import local as embedded
 from jobs.core import settings
-from jobs.stores import embedded, scheduler
-from jobs.stores.embedded import airflow
-from jobs.stores.embedded.services import stop
-from jobs.stores.embedded.state import State
+from jobs.local import airflow, scheduler
+from jobs.local.services import stop
+from jobs.local.state import State
 from nights import Place, database_of, resume
 
 DAG = "fraud_scores"

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from jobs.core.settings import PROJECT
-from jobs.core.usecase import PIPELINES
 from jobs.steps.frame import NIGHTLY, STEPS
 
 STORE_LIBRARIES = frozenset(
@@ -27,14 +26,20 @@ STORE_LIBRARIES = frozenset(
     }
 )
 
-# What each room may import of jobs/, beside itself.
-ROOMS = {
+# What each layer may import of jobs/, beside itself.
+_BELOW_USECASES = {"core", "stores", "serving", "training", "evaluation"}
+LAYERS = {
     "core": set(),
     "stores": {"core"},
+    "evaluation": {"core"},
+    "training": {"core", "stores"},
+    "serving": {"core", "stores"},
+    "local": {"core", "stores", "serving"},
     "source": {"core", "stores"},
-    "migrations": {"core", "stores"},
-    "steps": {"core", "stores", *PIPELINES},
-    **{pipeline: {"core", "stores"} for pipeline in PIPELINES},
+    "migrations": {"core", "stores", "serving"},
+    "usecases": _BELOW_USECASES,
+    "movies": {"usecases"},  # the old name of a module that models were logged under
+    "steps": {*_BELOW_USECASES, "local"},
 }
 ANYTHING = {"cli", "__main__"}  # where people come in: all but Airflow
 
@@ -83,12 +88,12 @@ def imports(source: str, module: str, package: bool = False) -> Iterator[str]:
 def objection(module: str, imported: str) -> str | None:
     """Why `module` may not import `imported`; None when it may."""
     top = imported.split(".")[0]
-    room = module.split(".")[1] if "." in module else ""
+    layer = module.split(".")[1] if "." in module else ""
     if top == "airflow":
         return "nothing in jobs/ imports Airflow"
-    if room in ANYTHING or not room:
+    if layer in ANYTHING or not layer:
         return None
-    if top in STORE_LIBRARIES and room != "stores":
+    if top in STORE_LIBRARIES and layer not in ("stores", "serving", "local"):
         allowed = any(
             top in names
             for start, names in EXCEPTIONS.items()
@@ -96,18 +101,20 @@ def objection(module: str, imported: str) -> str | None:
         )
         return None if allowed else f"{top} is a store's library"
     if top == "jobs" and imported.count("."):
-        return _between_rooms(module, room, imported)
+        return _between_layers(module, layer, imported)
     return None
 
 
-def _between_rooms(module: str, room: str, imported: str) -> str | None:
+def _between_layers(module: str, layer: str, imported: str) -> str | None:
     target = imported.split(".")[1]
-    if room not in ROOMS:
-        return f"{room} is no room of DESIGN.md"
-    if target != room and target not in ROOMS[room]:
-        return f"{room} does not import {target}"
+    if layer not in LAYERS:
+        return f"{layer} is no layer of DESIGN.md"
+    if target != layer and target not in LAYERS[layer]:
+        return f"{layer} does not import {target}"
     mine, theirs = (name.split(".")[2:3] for name in (module, imported))
-    if room == target == "steps" and theirs and theirs[0] in ORDER:
+    if layer == target == "usecases" and mine != theirs:
+        return "a use case imports no other"
+    if layer == target == "steps" and theirs and theirs[0] in ORDER:
         if mine[0] not in ORDER:
             return "what steps share does not import a step"
         if ORDER.index(mine[0]) < ORDER.index(theirs[0]):
@@ -151,20 +158,21 @@ def test_airflows_side_imports_of_jobs_only_core(path):
 
 
 def test_no_file_of_airflows_side_shadows_a_library():
-    """Airflow puts both folders on the path: every stem there is the name of a top-level module."""
+    """Airflow puts both folders on the path: every name there is that of a top-level module."""
     plugins = [path for path in AIRFLOW_SIDE if path.is_relative_to(PROJECT / "plugins")]
-    assert [path.name for path in plugins if not path.stem.startswith("nightshift_")] == []
+    top = {path.relative_to(PROJECT / "plugins").parts[0] for path in plugins}
+    assert top == {"nightshift", "nightshift_plugin.py"}
     dags = [path for path in AIRFLOW_SIDE if path not in plugins]
     assert [path.name for path in dags if find_spec(path.stem)] == []
 
 
-def test_every_folder_is_a_room():
+def test_every_folder_is_a_layer():
     folders = {
         path.name
         for path in (PROJECT / "jobs").iterdir()
         if path.is_dir() and path.name[0] not in "._"
     }
-    assert folders == {*ROOMS, "cli"}
+    assert folders == {*LAYERS, "cli"}
 
 
 def test_every_step_has_its_place():
@@ -214,15 +222,15 @@ def f():
     ("module", "imported"),
     [
         ("jobs.core.digest", "jobs.stores.lake"),
-        ("jobs.core.digest", "jobs.fraud.tables"),
+        ("jobs.core.digest", "jobs.usecases.fraud.tables"),
         ("jobs.core.digest", "psycopg2"),
         ("jobs.stores.lake", "jobs.steps.frame"),
-        ("jobs.stores.lake", "jobs.fraud.tables"),
+        ("jobs.stores.lake", "jobs.usecases.fraud.tables"),
         ("jobs.stores.lake", "jobs.source.load"),
-        ("jobs.fraud.model", "jobs.steps.frame"),
-        ("jobs.fraud.model", "jobs.movies.model"),
-        ("jobs.fraud.model", "jobs.source.load"),
-        ("jobs.fraud.model", "mlflow.xgboost"),
+        ("jobs.usecases.fraud.model", "jobs.steps.frame"),
+        ("jobs.usecases.fraud.model", "jobs.usecases.movies.model"),
+        ("jobs.usecases.fraud.model", "jobs.source.load"),
+        ("jobs.usecases.fraud.model", "mlflow.xgboost"),
         ("jobs.source.load", "jobs.steps.extract"),
         ("jobs.source.load", "redis"),
         ("jobs.steps.extract", "jobs.steps.validate"),
@@ -245,7 +253,7 @@ def test_what_goes_against_them_is_objected_to(module, imported):
         ("jobs.steps.gate", "jobs.steps.train.model_path"),
         ("jobs.steps.gate", "jobs.steps.frame.Step"),
         ("jobs.steps.frame", "jobs"),
-        ("jobs.fraud.model", "jobs.fraud.metrics"),
+        ("jobs.usecases.fraud.model", "jobs.usecases.fraud.metrics"),
         ("jobs.stores.clickhouse", "clickhouse_connect"),
         ("jobs.core.locks", "psycopg2.extensions.connection"),
         ("jobs.source.simulate.write", "psycopg2"),
@@ -261,7 +269,7 @@ def test_what_goes_along_them_is_not(module, imported):
     [
         ("jobs.core.errors.DataError", True),
         ("airflow.sdk.DAG", True),
-        ("nightshift_dates.day_of", True),
+        ("nightshift.dates.day_of", True),
         ("jobs.stores.lake.Lake", False),
         ("jobs.steps.frame.NIGHTLY", False),
         ("jobs", False),

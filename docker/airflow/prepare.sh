@@ -3,7 +3,7 @@
 set -eu
 airflow db migrate
 nightshift migrate
-airflow pools import "$NIGHTSHIFT_PROJECT/plugins/nightshift_pools.json"
+airflow pools import "$NIGHTSHIFT_PROJECT/plugins/nightshift/pools.json"
 if [ -n "${LOGINS:-}" ]; then
     umask 077
     mkdir -p "$AIRFLOW_HOME"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from jobs.core.settings import Settings
-    from jobs.fraud.backtest import Plan
+    from jobs.usecases.fraud.backtest import Plan
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -57,8 +57,8 @@ def fraud(
     """
     from jobs.cli.show import Screen
     from jobs.core import params, settings
-    from jobs.fraud import backtest
-    from jobs.fraud.params import TrainParams
+    from jobs.usecases.fraud import backtest
+    from jobs.usecases.fraud.params import TrainParams
 
     chosen, screen = settings.load(), Screen()
     plan = backtest.Plan(start.date(), folds, train_days, delay_days, test_days)
@@ -83,9 +83,9 @@ def _features(chosen: Settings, plan: Plan) -> pa.Table:
     from datetime import timedelta
 
     from jobs.core.identity import days, whole
-    from jobs.fraud import features, handbook
-    from jobs.fraud.columns import FEATURES, LONGEST
     from jobs.stores import spark
+    from jobs.usecases.fraud import features, handbook
+    from jobs.usecases.fraud.columns import FEATURES, LONGEST
 
     first = plan.span[0] - timedelta(days=LONGEST + plan.delay_days)
     # The truth about the last test day is reported a delay after it.
@@ -148,7 +148,7 @@ def _good_rows(chosen: Settings, wanted: list[Any], folder: Path) -> dict[str, P
 
 def _table(summary: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows: each fold, then the mean and the baseline's, with their standard deviations."""
-    from jobs.fraud.backtest import METRICS
+    from jobs.usecases.fraud.backtest import METRICS
 
     rows = [
         [" to ".join(fold["test"]), *(f"{fold[name]:.3f}" for name in METRICS)]

@@ -45,8 +45,8 @@ def movies(
     from jobs.cli.movie_rows import read
     from jobs.cli.show import Screen
     from jobs.core import params, settings
-    from jobs.movies import backtest
-    from jobs.movies.params import TrainParams
+    from jobs.usecases.movies import backtest
+    from jobs.usecases.movies.params import TrainParams
 
     chosen, screen = settings.load(), Screen()
     plan = backtest.Plan(split.value, ratio, seed, k)
@@ -71,7 +71,7 @@ def movies(
 
 def _table(rows: list[dict[str, Any]], k: int) -> tuple[list[str], list[list[str]]]:
     """Columns and rows: each algorithm's measures, with the half width of their intervals."""
-    from jobs.movies.evaluation import MEASURES
+    from jobs.usecases.movies.evaluation import MEASURES
 
     cells = [
         [

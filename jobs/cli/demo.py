@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jobs.cli.show import Screen
     from jobs.core.settings import Settings
     from jobs.core.usecase import Table
-    from jobs.stores.scheduler import Scheduler
+    from jobs.local.scheduler import Scheduler
 
 DAGS = {"fraud": "fraud_scores", "movies": "movie_recommendations"}
 DAYS, _NIGHTS = {"fraud": 36, "movies": 21}, 3
@@ -92,8 +92,8 @@ def demo(
 @contextmanager
 def _services(chosen: Settings, screen: Screen) -> Iterator[Future[Any]]:
     """The services, starting: MLflow and Airflow take half a minute, and the ingest needs neither."""
+    from jobs import local as embedded
     from jobs.migrations import run
-    from jobs.stores import embedded
 
     databases = Event()
 
@@ -159,9 +159,8 @@ def _run(screen: Screen, chosen: Settings, wanted: Sequence[Night]) -> dict[Nigh
 
 def scheduler(chosen: Settings) -> AbstractContextManager[Scheduler]:
     """The API of the embedded Airflow, as its administrator."""
-    from jobs.stores import scheduler
-    from jobs.stores.embedded import airflow
-    from jobs.stores.embedded.state import State
+    from jobs.local import airflow, scheduler
+    from jobs.local.state import State
 
     state = State(chosen.home)
     return scheduler.connect(airflow.url(state), "admin", airflow.logins(state)["admin"])
@@ -169,8 +168,8 @@ def scheduler(chosen: Settings) -> AbstractContextManager[Scheduler]:
 
 def _where(screen: Screen, chosen: Settings) -> None:
     from jobs.core import schedule
-    from jobs.stores.embedded import airflow
-    from jobs.stores.embedded.state import State
+    from jobs.local import airflow
+    from jobs.local.state import State
 
     state = State(chosen.home)
     screen.say()
@@ -210,7 +209,7 @@ def fill(chosen: Settings, pipeline: str, data: Path | None) -> None:
 def _metrics(screen: Screen, chosen: Settings, pipeline: str, day: date) -> None:
     """Print the metrics of the champion, and of the challenger of D where that is another model."""
     from jobs.core.usecase import model
-    from jobs.stores import promotions
+    from jobs.serving import promotions
     from jobs.stores.lake import Lake
 
     lake, name = Lake(chosen.lake), model(pipeline).NAME
@@ -248,7 +247,7 @@ def _answers(screen: Screen, chosen: Settings, pipeline: str) -> bool:
     """Look up one of each table in both stores; whether they agree."""
     from jobs.core.text import printable_json
     from jobs.core.usecase import tables
-    from jobs.stores import client
+    from jobs.serving import lookup as client
 
     agree = True
     for table in tables(pipeline).PREDICTIONS:

@@ -59,7 +59,7 @@ def lookup(
     from jobs.core.errors import ConfigError, NightshiftError
     from jobs.core.text import choice, printable_json
     from jobs.core.usecase import prediction, tables
-    from jobs.stores import client
+    from jobs.serving import lookup as client
 
     tables(pipeline)
     if entity not in (entities := ENTITIES[pipeline]):

@@ -86,8 +86,7 @@ def _move(left: str | None, to: str | None) -> str:
 def _newest(chosen: Settings, pipeline: str) -> Day:
     """The day of the newest night: nothing that is there outranks a rollback dated so, and no night before it changes."""
     from jobs.core.errors import DataError
-    from jobs.stores import promotions
-    from jobs.stores.serving import publications, schema
+    from jobs.serving import promotions, publications, schema
 
     with schema.connect(chosen.postgres) as session:
         served = publications.served(session, pipeline)
@@ -133,7 +132,8 @@ def params(
     Example: nightshift params fraud
     """
     from jobs.cli.show import Screen
-    from jobs.core import sections, settings
+    from jobs.core import settings
+    from jobs.steps import sections
     from jobs.steps.frame import NIGHTLY
 
     chosen = settings.load()

@@ -19,13 +19,14 @@ import typer
 
 from jobs.cli.show import Screen
 from jobs.cli.steps import PARENT, Force
-from jobs.core import locks, params, sections, settings
+from jobs.core import locks, params, settings
 from jobs.core.errors import ConfigError
 from jobs.core.identity import whole
 from jobs.core.manifest import manifest_name
 from jobs.core.settings import Settings
 from jobs.core.text import choice
 from jobs.core.usecase import features, parameters
+from jobs.steps import sections
 from jobs.steps.far import refuse_far
 from jobs.steps.frame import NIGHTLY, run_lock
 from jobs.stores import source as operational

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobs.stores.scheduler import OVER, Scheduler, Task
+from jobs.local.scheduler import OVER, Scheduler, Task
 
 if TYPE_CHECKING:
     from jobs.cli.show import Screen

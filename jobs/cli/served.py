@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from jobs.stores.serving.publications import Publication, Served
+    from jobs.serving.publications import Publication, Served
 
 
 def served(pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")]) -> None:
@@ -19,7 +19,7 @@ def served(pipeline: Annotated[str, typer.Argument(help="The use case: fraud or 
     """
     from jobs.core import settings
     from jobs.core.usecase import tables
-    from jobs.stores.serving import publications, schema
+    from jobs.serving import publications, schema
 
     tables(pipeline)  # an unknown pipeline is an error, not one that serves nothing
     with schema.connect(settings.load().postgres, "nightshift served") as session:

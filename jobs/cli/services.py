@@ -25,12 +25,12 @@ def up(
 
     Example: nightshift up
     """
+    from jobs import local as embedded
     from jobs.cli.show import Screen
     from jobs.core import schedule
+    from jobs.local import airflow
+    from jobs.local.state import State
     from jobs.migrations import run
-    from jobs.stores import embedded
-    from jobs.stores.embedded import airflow
-    from jobs.stores.embedded.state import State
 
     screen, chosen = Screen(), settings.load()
     if not airflow.logins_file(State(chosen.home)).exists():
@@ -56,9 +56,9 @@ def call_airflow(context: typer.Context) -> None:
 
     Example: nightshift airflow backfill list --dag-id fraud_scores
     """
-    from jobs.stores.embedded import airflow
-    from jobs.stores.embedded.services import inherited
-    from jobs.stores.embedded.state import State
+    from jobs.local import airflow
+    from jobs.local.services import inherited
+    from jobs.local.state import State
 
     chosen = settings.load()
     chosen.url(settings.AIRFLOW_DB)  # an error that says how to start it, where nothing runs
@@ -75,8 +75,8 @@ def down(
 
     Example: nightshift down
     """
+    from jobs import local as embedded
     from jobs.cli.show import Screen
-    from jobs.stores import embedded
 
     with _Board(Screen(), "stopping the services") as board:
         embedded.down(settings.load(), purge=purge, progress=board.show)

@@ -78,7 +78,7 @@ def _range(text: str | None) -> tuple[date | None, date | None]:
 
 
 def _served(screen: Screen, chosen: Settings, pipeline: str) -> None:
-    from jobs.stores.serving import publications, schema
+    from jobs.serving import publications, schema
 
     with schema.connect(chosen.postgres) as session:
         served, known = (
@@ -103,7 +103,7 @@ def _served(screen: Screen, chosen: Settings, pipeline: str) -> None:
 
 def _decisions(screen: Screen, chosen: Settings, pipeline: str) -> None:
     """The newest decisions on the model; of a gate's checks those that did not pass, each on a line."""
-    from jobs.stores import promotions
+    from jobs.serving import promotions
 
     for row in promotions.history(chosen.postgres, pipeline)[-_DECISIONS:]:
         by = f" by {row.approved_by}" if row.approved_by else ""
@@ -201,8 +201,7 @@ def _clickhouse_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
 def _serving_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
     from jobs.core.digest import table_digest
     from jobs.core.usecase import tables
-    from jobs.stores import promotions
-    from jobs.stores.serving import publications, stores
+    from jobs.serving import promotions, publications, stores
 
     with stores.connect(
         chosen.postgres, chosen.redis, pipeline, tables(pipeline).PREDICTIONS

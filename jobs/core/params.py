@@ -11,8 +11,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jobs.core.checks import Severity
-from jobs.core.device import Asked
 from jobs.core.errors import ConfigError
+
+DeviceChoice = Literal["auto", "cuda", "cpu"]
 
 
 class Section(BaseModel):
@@ -57,7 +58,7 @@ class ValidateParams(Section):
 
 
 class TrainParams(Section):
-    device: Asked = Field(
+    device: DeviceChoice = Field(
         "auto",
         description="that trains: `auto` takes a GPU where there is one, `cuda` insists on it",
     )

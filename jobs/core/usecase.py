@@ -1,4 +1,4 @@
-"""What a use case is: a folder `jobs/<pipeline>/` whose modules provide the protocols below.
+"""What a use case is: a folder `jobs/usecases/<pipeline>/` whose modules provide the protocols below.
 
 sources.py      Sources      what is extracted, and what makes a row good
 tables.py       Tables       the aggregates and the predictions: names, keys, columns
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
 
-    from jobs.core.boosting import Checkpoints
-    from jobs.core.watched import Watched
+    from jobs.evaluation.watched import Watched
+    from jobs.training.boosting import Checkpoints
 
 PIPELINES = ("fraud", "movies")
 
@@ -234,7 +234,7 @@ def module(pipeline: str, name: str) -> Any:
         raise ConfigError(
             "there is no such pipeline", input=pipeline, remedy=choice(pipeline, PIPELINES)
         )
-    return importlib.import_module(f"jobs.{pipeline}.{name}")
+    return importlib.import_module(f"jobs.usecases.{pipeline}.{name}")
 
 
 def sources(pipeline: str) -> Sequence[Source]:

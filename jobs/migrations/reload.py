@@ -8,8 +8,8 @@ from jobs.core.manifest import utc_now
 from jobs.core.settings import Settings
 from jobs.core.usecase import PIPELINES, tables
 from jobs.migrations.types import Say
+from jobs.serving import schema, stores
 from jobs.stores import redis
-from jobs.stores.serving import schema, stores
 
 
 def reload(settings: Settings, say: Say) -> None:

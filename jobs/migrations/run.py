@@ -20,9 +20,9 @@ from jobs.core.failpoint import failpoint
 from jobs.core.settings import Settings
 from jobs.core.usecase import PIPELINES
 from jobs.migrations.types import Module, Say
+from jobs.serving import schema
 from jobs.stores import clickhouse, postgres, postgres_versions, redis
 from jobs.stores.lake import Lake
-from jobs.stores.serving import schema
 from jobs.stores.versions import STORES, Migration, Store, migrations, needed, require_not_newer
 
 _OWNER = "nightshift migrate"

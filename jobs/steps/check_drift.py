@@ -14,17 +14,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.core import decay, distances, drift, reference
 from jobs.core.digest import bytes_digest
 from jobs.core.errors import DataError, NightshiftError
 from jobs.core.manifest import Dataset
 from jobs.core.params import CheckDriftParams
-from jobs.core.reference import Reference
-from jobs.core.sampling import sample
 from jobs.core.usecase import drift as drift_module
 from jobs.core.usecase import features
 from jobs.core.usecase import model as model_module
-from jobs.core.watched import About, Outcome, Pair, Scope, Watched, configured
+from jobs.evaluation import decay, distances, drift, reference
+from jobs.evaluation.reference import Reference
+from jobs.evaluation.sampling import sample
+from jobs.evaluation.watched import About, Outcome, Pair, Scope, Watched, configured
 from jobs.steps.frame import Step
 from jobs.steps.inputs import scoring
 from jobs.steps.models import load, opponent, reference_path

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 import jobs
-from jobs.core import failures, locks, params, pods, sections, traces
+from jobs.core import failures, locks, params, pods, traces
 from jobs.core.checks import Check, enforce
 from jobs.core.errors import DataError, NightshiftError
 from jobs.core.failpoint import failpoint
@@ -25,6 +25,7 @@ from jobs.core.manifest import Dataset, Manifest, manifest_name, utc_now
 from jobs.core.params import Section
 from jobs.core.settings import PROJECT, Settings
 from jobs.core.usecase import parameters
+from jobs.steps import sections
 from jobs.stores.lake import Lake
 
 Point = Literal["lock", "window", "read", "compute", "stage", "check", "swap", "manifest"]

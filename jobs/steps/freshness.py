@@ -8,11 +8,11 @@ from datetime import date
 from jobs.core.checks import Check, failed
 from jobs.core.params import FreshnessParams
 from jobs.core.usecase import tables
+from jobs.serving import schema
+from jobs.serving.freshness import BEHIND, Clients
+from jobs.serving.publications import Served
 from jobs.steps.frame import Step
 from jobs.stores import redis
-from jobs.stores.serving import schema
-from jobs.stores.serving.freshness import BEHIND, Clients
-from jobs.stores.serving.publications import Served
 
 # It looks whatever is under way, and waits for nobody.
 LOCK = None

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.core.usecase import model
+from jobs.serving import promotions
+from jobs.serving.promotions import Champion
 from jobs.steps.frame import Step
-from jobs.stores import promotions
-from jobs.stores.promotions import Champion
 
 
 def split(table: pa.Table) -> tuple[pa.Table, pa.Table]:

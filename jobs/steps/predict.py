@@ -9,11 +9,12 @@ import pyarrow as pa
 from jobs.core.digest import table_digest
 from jobs.core.errors import DataError
 from jobs.core.usecase import features, predictions, tables
+from jobs.serving import promotions
 from jobs.steps.frame import Step
 from jobs.steps.inputs import good_rows, read_table, scoring
 from jobs.steps.models import load
 from jobs.steps.records import clickhouse_dataset
-from jobs.stores import clickhouse, promotions
+from jobs.stores import clickhouse
 
 LOCK = "date"
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jobs.core.card import Card
 from jobs.core.errors import DataError, NightshiftError
 from jobs.core.manifest import Manifest, manifest_name
 from jobs.core.params import PromoteParams
 from jobs.core.usecase import model as model_module
+from jobs.evaluation.card import Card
+from jobs.serving import promotions
 from jobs.steps.approve import APPROVED, ASKED, DECLINED, EXPIRED, latest
 from jobs.steps.frame import Step
 from jobs.steps.gate import PROMOTED
 from jobs.steps.models import card_path
-from jobs.stores import promotions, registry
+from jobs.stores import registry
 
 LOCK = "pipeline"
 

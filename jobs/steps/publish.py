@@ -8,12 +8,12 @@ from jobs.core.errors import DataError
 from jobs.core.manifest import Dataset, Manifest, utc_now
 from jobs.core.params import PublishParams
 from jobs.core.usecase import Table, tables
+from jobs.serving import stores
+from jobs.serving.publish import Edition, publish
+from jobs.serving.stores import LostTables
 from jobs.steps.frame import Step
 from jobs.steps.reconcile import reconcile
 from jobs.stores import clickhouse
-from jobs.stores.serving import stores
-from jobs.stores.serving.publish import Edition, publish
-from jobs.stores.serving.stores import LostTables
 
 LOCK = "pipeline"
 

@@ -6,10 +6,10 @@ from datetime import date
 
 from jobs.core.manifest import Manifest
 from jobs.core.params import RetrainParams
+from jobs.serving.promotions import Champion
 from jobs.steps.frame import Step
 from jobs.steps.models import opponent
 from jobs.steps.records import RETRAIN_DECISIONS, store
-from jobs.stores.promotions import Champion
 
 LOCK = "date"
 TRAIN, KEEP = "train", "keep"

@@ -8,16 +8,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.core import device, reference
 from jobs.core.digest import bytes_digest
 from jobs.core.manifest import Dataset, Manifest
 from jobs.core.params import TrainParams
-from jobs.core.reference import Reference
 from jobs.core.usecase import Judged, drift, features
 from jobs.core.usecase import model as model_module
+from jobs.evaluation import reference
+from jobs.evaluation.reference import Reference
 from jobs.steps.frame import Step, code_version
 from jobs.steps.models import model_path, reference_path, split
-from jobs.stores import checkpoints, registry
+from jobs.stores import registry
+from jobs.training import checkpoints, device
 
 # Runs in a pod: it writes only files named by content, its own manifest, and to MLflow.
 LOCK = None

@@ -18,8 +18,7 @@ from jobs.core.log import logger
 from jobs.core.manifest import Dataset
 from jobs.core.settings import Settings
 from jobs.core.usecase import Table
-from jobs.stores import spark_archive
-from jobs.stores.embedded import java
+from jobs.stores import java, spark_archive
 from jobs.stores.lake import Lake
 
 if TYPE_CHECKING:

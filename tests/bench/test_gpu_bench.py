@@ -15,9 +15,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from jobs.core import params
 from jobs.core.settings import PROJECT
-from jobs.fraud.params import TrainParams
-from jobs.movies import ease
-from jobs.movies.params import TrainParams as MovieTrainParams
+from jobs.usecases.fraud.params import TrainParams
+from jobs.usecases.movies import ease
+from jobs.usecases.movies.params import TrainParams as MovieTrainParams
 
 SCRIPT = PROJECT / "bench" / "gpu.py"
 

@@ -8,7 +8,7 @@ import chromium
 import pytest
 from playwright.sync_api import sync_playwright
 
-from jobs.stores.embedded import airflow
+from jobs.local import airflow
 
 PATIENCE_MS = 60_000  # two cores run the night, Airflow and the browser
 

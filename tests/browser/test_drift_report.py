@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
-from jobs.core import distances
-from jobs.core.watched import Pair, Watched
+from jobs.evaluation import distances
+from jobs.evaluation.watched import Pair, Watched
 
 pytestmark = pytest.mark.browser
 SET = "window.pwned = true; document.title = 'pwned'"

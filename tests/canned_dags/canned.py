@@ -17,15 +17,15 @@ from airflow.sdk import DAG
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
-import nightshift_housekeeping
-import nightshift_promotion
-import nightshift_retrain
-import nightshift_rollback
-import nightshift_steps
+import nightshift.housekeeping
+import nightshift.promotion
+import nightshift.retrain
+import nightshift.rollback
+import nightshift.steps
 from jobs.core.settings import PROJECT
-from nightshift_alerts import report_late
-from nightshift_nights import nightly
-from nightshift_steps import MendFirst, step_task
+from nightshift.alerts import report_late
+from nightshift.nights import nightly
+from nightshift.steps import MendFirst, step_task
 
 DECIDED = {
     "retrain": {"decision": "keep"},
@@ -54,11 +54,11 @@ def command(self, run, words, unsaid=()):
 
 # Airflow loads a module of plugins/ a second time under the same name: each copy has a class of its own.
 OPERATORS = (
-    nightshift_housekeeping,
-    nightshift_promotion,
-    nightshift_retrain,
-    nightshift_rollback,
-    nightshift_steps,
+    nightshift.housekeeping,
+    nightshift.promotion,
+    nightshift.retrain,
+    nightshift.rollback,
+    nightshift.steps,
 )
 for module in OPERATORS:
     for found in [each for each in vars(module).values() if isinstance(each, type)]:

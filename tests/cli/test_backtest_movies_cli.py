@@ -15,9 +15,9 @@ from jobs.cli.backtest import app
 from jobs.cli.movie_rows import read
 from jobs.core import settings
 from jobs.core.errors import ConfigError, DataError
-from jobs.movies.backtest import Plan
 from jobs.source.simulate.movies.simulation import MovieSimulation
 from jobs.source.simulate.write import to_database
+from jobs.usecases.movies.backtest import Plan
 
 ALGORITHMS = ["hybrid", "collaborative", "content", "popular"]
 MEASURES = {"ndcg_at_5", "map_at_5", "precision_at_5", "recall_at_5"}

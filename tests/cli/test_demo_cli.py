@@ -7,8 +7,8 @@ import io
 from jobs.cli import demo
 from jobs.cli.show import Screen
 from jobs.core import schedule, settings
-from jobs.stores.embedded import airflow
-from jobs.stores.embedded.state import State
+from jobs.local import airflow
+from jobs.local.state import State
 from nights import DAY
 
 

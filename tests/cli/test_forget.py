@@ -16,9 +16,9 @@ from jobs.core.failpoint import VARIABLE
 from jobs.core.identity import Run
 from jobs.core.manifest import Dataset, Manifest, utc_now
 from jobs.core.usecase import tables
+from jobs.serving import promotions, publications, schema
 from jobs.steps import forget
-from jobs.stores import clickhouse, promotions, registry
-from jobs.stores.serving import publications, schema
+from jobs.stores import clickhouse, registry
 from nights import Place
 
 DAY = date(2026, 11, 27)

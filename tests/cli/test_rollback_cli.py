@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.core.errors import DataError
-from jobs.stores import promotions
+from jobs.serving import promotions
 from nights import DAY
 
 

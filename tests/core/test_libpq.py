@@ -15,9 +15,9 @@ from astray import LIBPQ
 from jobs.core import libpq, locks
 from jobs.core.pg_variables import restored, set_aside
 from jobs.core.usecase import Table
+from jobs.serving import partitions, schema
 from jobs.source.database import writing
 from jobs.stores import postgres, source
-from jobs.stores.serving import partitions, schema
 
 HOSTILE = {
     "client_encoding": "WIN1252",

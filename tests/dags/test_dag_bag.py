@@ -33,7 +33,7 @@ HEAVY = frozenset(
 )
 # Of Airflow's that it has not imported anyway: most are its schedule's, branch's and sensor's.
 MODULES = 25
-OURS = ("jobs", "nightshift_", "unusual_prefix_")  # Airflow loads a DAG file under that prefix
+OURS = ("jobs", "nightshift", "unusual_prefix_")  # Airflow loads a DAG file under that prefix
 
 
 def test_every_file_is_a_dag_without_errors(bag):
@@ -78,7 +78,7 @@ def test_a_dag_file_imports_airflows_sdk_and_ours_alone(path):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names.add("." * node.level + (node.module or ""))
-    ours = {name for name in names if name.startswith("nightshift_")}
+    ours = {name for name in names if name.startswith("nightshift.")}
     assert ours
     assert names - ours - set(sys.stdlib_module_names) <= {"airflow.sdk"}
 

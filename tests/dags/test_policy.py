@@ -11,10 +11,13 @@ import pytest
 from jobs.core.params import alerts
 from jobs.core.settings import PROJECT
 from jobs.core.usecase import PIPELINES
+from jobs.serving.rollback import WHAT
 from jobs.steps.frame import NIGHTLY
-from jobs.stores.serving.rollback import WHAT
 
-POOLS = {"default_pool", *json.loads((PROJECT / "plugins" / "nightshift_pools.json").read_text())}
+POOLS = {
+    "default_pool",
+    *json.loads((PROJECT / "plugins" / "nightshift" / "pools.json").read_text()),
+}
 EVENTS = {
     "validate": "data.ingested",
     "build_features": "features.computed",

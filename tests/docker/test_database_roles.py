@@ -9,9 +9,9 @@ import psycopg2
 import pytest
 
 from jobs.core.settings import PROJECT
-from jobs.stores.embedded import place, postgres
-from jobs.stores.embedded.services import start, stop
-from jobs.stores.embedded.state import State
+from jobs.local import place, postgres
+from jobs.local.services import start, stop
+from jobs.local.state import State
 
 ROLES = ("source", "serving", "mlflow", "airflow")
 PASSWORDS = {f"{role.upper()}_PASSWORD": f"{role} 'of' \"its\" own" for role in ROLES}

@@ -27,7 +27,7 @@ MODULES = (
     "jobs.core.log",
     "jobs.steps.train",
     *(f"jobs.{pipeline}.{part}" for pipeline in PIPELINES for part in ("model", "params")),
-    "jobs.fraud.report",
+    "jobs.usecases.fraud.report",
 )
 
 # Imports as in the image: a module of a package that the lock lacks is not found.

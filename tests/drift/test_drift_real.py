@@ -13,14 +13,14 @@ import pyarrow.compute as pc
 import pytest
 from drift_world import QUIET_DAYS
 
-from jobs.core import distances, drift
 from jobs.core.identity import days
 from jobs.core.params import CheckDriftParams, load
-from jobs.core.reference import ROWS, Reference
-from jobs.core.sampling import sample
 from jobs.core.settings import PROJECT
-from jobs.fraud import drift as fraud
-from jobs.movies import drift as movies
+from jobs.evaluation import distances, drift
+from jobs.evaluation.reference import ROWS, Reference
+from jobs.evaluation.sampling import sample
+from jobs.usecases.fraud import drift as fraud
+from jobs.usecases.movies import drift as movies
 
 pytestmark = [pytest.mark.drift, pytest.mark.timeout(3600)]
 

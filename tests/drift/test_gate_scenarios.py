@@ -7,7 +7,7 @@ import time
 import pytest
 
 from dealt_labels import favour, shuffle_labels
-from jobs.stores import promotions
+from jobs.serving import promotions
 from nights import BEFORE, DAY
 
 pytestmark = [pytest.mark.drift, pytest.mark.timeout(1800)]

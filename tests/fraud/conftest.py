@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fraud_world import World
 
-from jobs.fraud import features
+from jobs.usecases.fraud import features
 
 
 @pytest.fixture(scope="session")

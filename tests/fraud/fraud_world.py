@@ -11,8 +11,8 @@ from math import sqrt
 
 import pyarrow as pa
 
-from jobs.fraud.columns import WINDOWS
-from jobs.fraud.sources import SOURCES
+from jobs.usecases.fraud.columns import WINDOWS
+from jobs.usecases.fraud.sources import SOURCES
 
 FIRST = date(2024, 2, 20)
 DAYS = 45

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 
 from jobs.core.errors import DataError
-from jobs.fraud import backtest, handbook, metrics, model
-from jobs.fraud.backtest import Plan
-from jobs.fraud.columns import CATEGORIES, FEATURES
-from jobs.fraud.params import TrainParams
-from jobs.fraud.sources import SOURCES
+from jobs.usecases.fraud import backtest, handbook, metrics, model
+from jobs.usecases.fraud.backtest import Plan
+from jobs.usecases.fraud.columns import CATEGORIES, FEATURES
+from jobs.usecases.fraud.params import TrainParams
+from jobs.usecases.fraud.sources import SOURCES
 
 START = date(2024, 3, 11)
 PLAN = Plan(START, folds=3, train_days=5, delay_days=4, test_days=3)

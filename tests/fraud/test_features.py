@@ -15,8 +15,8 @@ from fraud_world import DAYS, FIRST, LAST, World, at, twin
 from pydantic import ValidationError
 
 from jobs.core.identity import days
-from jobs.fraud import columns, features, model
-from jobs.fraud.params import (
+from jobs.usecases.fraud import columns, features, model
+from jobs.usecases.fraud.params import (
     LARGEST_AMOUNT,
     MOST_A_DAY,
     FraudValidateParams,
@@ -24,7 +24,7 @@ from jobs.fraud.params import (
     SnapshotParams,
     TrainParams,
 )
-from jobs.fraud.tables import AGGREGATES, SQUARES
+from jobs.usecases.fraud.tables import AGGREGATES, SQUARES
 
 DELAY = 7
 SNAPSHOT = SnapshotParams(train_days=5, holdout_days=2, gap_days=1, label_delay_days=3)

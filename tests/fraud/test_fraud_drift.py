@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.core import reference
 from jobs.core.errors import DataError
-from jobs.fraud import drift, features, model
-from jobs.fraud.columns import CATEGORIES, FEATURES
-from jobs.fraud.params import TrainParams
+from jobs.evaluation import reference
+from jobs.usecases.fraud import drift, features, model
+from jobs.usecases.fraud.columns import CATEGORIES, FEATURES
+from jobs.usecases.fraud.params import TrainParams
 
 START, DAYS = date(2024, 3, 1), 12
 PARAMS = TrainParams(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jobs.fraud import metrics
+from jobs.usecases.fraud import metrics
 
 
 def case(seed, rows=300, days=4, customers=40, levels=20):

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pytest
 
 from jobs.core.errors import DataError
-from jobs.fraud import metrics, model
-from jobs.fraud.columns import CATEGORIES, FEATURES
-from jobs.fraud.params import TrainParams
+from jobs.usecases.fraud import metrics, model
+from jobs.usecases.fraud.columns import CATEGORIES, FEATURES
+from jobs.usecases.fraud.params import TrainParams
 from kept_checkpoints import Kept
 
 # One thread: beside other tests on few cores a second one mostly waits.

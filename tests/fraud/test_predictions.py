@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from jobs.core.digest import table_digest
-from jobs.fraud import predictions
-from jobs.fraud.params import PredictParams
-from jobs.fraud.tables import AGGREGATES, PREDICTIONS
+from jobs.usecases.fraud import predictions
+from jobs.usecases.fraud.params import PredictParams
+from jobs.usecases.fraud.tables import AGGREGATES, PREDICTIONS
 
 DAY = date(2024, 3, 31)
 PARAMS = PredictParams()

@@ -11,9 +11,9 @@ import yaml
 from dump import ARCHIVE, restore_clickhouse, restore_postgres, restore_redis
 from last_release import PARAMS
 
+from jobs.local import place
+from jobs.local.state import State
 from jobs.source.schema import TABLES, create
-from jobs.stores.embedded import place
-from jobs.stores.embedded.state import State
 from nights import Place
 
 

@@ -26,8 +26,8 @@ import redis
 from last_release import HOLE, NIGHTS, Code, live, unpack
 from psycopg2.extensions import parse_dsn
 
-from jobs.stores.embedded import place
-from jobs.stores.embedded.state import State
+from jobs.local import place
+from jobs.local.state import State
 
 ARCHIVE = Path(__file__).with_name("home-8211ea0.tar.gz")
 TABLES = ("transaction_scores", "customer_risk", "merchant_risk", "gate_checks")

@@ -20,11 +20,12 @@ from jobs.core.failpoint import VARIABLE
 from jobs.core.manifest import Manifest, utc_now
 from jobs.core.usecase import prediction, tables
 from jobs.migrations import run
+from jobs.serving import lookup as client
+from jobs.serving import schema
 from jobs.source.database import writing
 from jobs.steps.records import clickhouse_dataset
-from jobs.stores import clickhouse, client
+from jobs.stores import clickhouse
 from jobs.stores import redis as redis_store
-from jobs.stores.serving import schema
 from jobs.stores.versions import STORES, migrations, needed
 
 app = typer.Typer()

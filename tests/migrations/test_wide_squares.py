@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from jobs.core import settings
 from jobs.core.digest import table_digest
-from jobs.fraud.tables import AGGREGATES
 from jobs.migrations.clickhouse import __name__ as package
 from jobs.stores import clickhouse
+from jobs.usecases.fraud.tables import AGGREGATES
 
 DAY = date(2018, 7, 10)
 MERCHANTS = AGGREGATES[1]

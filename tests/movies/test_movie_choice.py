@@ -7,9 +7,9 @@ import pytest
 import scipy.sparse as sp
 from movie_world import DAY, START, interactions
 
-from jobs.movies import catalogue, folds, hybrid, metrics, ranking, validation
-from jobs.movies.hybrid import BLENDED, FEATURES, Candidates, Window
-from jobs.movies.params import TrainParams
+from jobs.usecases.movies import catalogue, folds, hybrid, metrics, ranking, validation
+from jobs.usecases.movies.hybrid import BLENDED, FEATURES, Candidates, Window
+from jobs.usecases.movies.params import TrainParams
 from kept_checkpoints import Kept
 
 PARAMS = TrainParams(threads=1, ranker=False)

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pytest
 from movie_world import DAY, START, interactions, world
 
-from jobs.movies import drift, model
-from jobs.movies.params import TrainParams
+from jobs.usecases.movies import drift, model
+from jobs.usecases.movies.params import TrainParams
 
 
 def with_ids(table):

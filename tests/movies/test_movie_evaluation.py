@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from movie_world import DAY, START, interactions, world
 
-from jobs.movies import backtest, model
-from jobs.movies.evaluation import SLICES
-from jobs.movies.params import TrainParams
-from jobs.movies.recommend import ALGORITHMS
-from jobs.movies.split import split
+from jobs.usecases.movies import backtest, model
+from jobs.usecases.movies.evaluation import SLICES
+from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.recommend import ALGORITHMS
+from jobs.usecases.movies.split import split
 
 PARAMS = TrainParams(threads=1, ranker=False, ease_regularisation=20)
 LATE = START + 90 * DAY

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from jobs.core.identity import days
-from jobs.movies import features
-from jobs.movies.params import PredictParams, SnapshotParams
-from jobs.movies.sources import SOURCES
-from jobs.movies.tables import AGGREGATES
+from jobs.usecases.movies import features
+from jobs.usecases.movies.params import PredictParams, SnapshotParams
+from jobs.usecases.movies.sources import SOURCES
+from jobs.usecases.movies.tables import AGGREGATES
 
 FIRST, LAST = date(2024, 2, 27), date(2024, 3, 2)
 PREFERENCES, BY_MOVIE = AGGREGATES

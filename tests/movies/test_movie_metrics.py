@@ -7,7 +7,8 @@ from math import isnan, log2
 import numpy as np
 import pytest
 
-from jobs.movies import metrics
+from jobs.evaluation.bootstrap import bootstrap_interval
+from jobs.usecases.movies import metrics
 
 
 def case(seed, users=40, width=20):
@@ -69,12 +70,12 @@ def test_coverage_and_novelty():
 def test_the_interval_is_paired_seeded_and_honest():
     chance = np.random.default_rng(0)
     theirs = chance.random(300)
-    low, high = metrics.bootstrap_interval(theirs + 0.01, theirs, seed=1)
+    low, high = bootstrap_interval(theirs + 0.01, theirs, seed=1)
     assert low == pytest.approx(0.01) and high == pytest.approx(
         0.01
     )  # though users differ far more
-    assert metrics.bootstrap_interval(theirs, seed=1) == metrics.bootstrap_interval(theirs, seed=1)
-    low, high = metrics.bootstrap_interval(theirs, seed=2)
+    assert bootstrap_interval(theirs, seed=1) == metrics.bootstrap_interval(theirs, seed=1)
+    low, high = bootstrap_interval(theirs, seed=2)
     error = 1.96 * theirs.std() / np.sqrt(len(theirs))
     assert (low, high) == pytest.approx((theirs.mean() - error, theirs.mean() + error), abs=0.005)
-    assert all(map(isnan, metrics.bootstrap_interval(theirs[:0])))
+    assert all(map(isnan, bootstrap_interval(theirs[:0])))

@@ -11,11 +11,11 @@ import pytest
 from movie_world import DAY, START, interactions, world
 
 from jobs.core.errors import DataError
-from jobs.movies import backtest, model, ranking
-from jobs.movies.hybrid import FEATURES, Candidates, Hybrid, Window, fit_ranker
-from jobs.movies.interactions import deduplicate
-from jobs.movies.params import TrainParams
-from jobs.movies.split import split
+from jobs.usecases.movies import backtest, model, ranking
+from jobs.usecases.movies.hybrid import FEATURES, Candidates, Hybrid, Window, fit_ranker
+from jobs.usecases.movies.interactions import deduplicate
+from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.split import split
 
 PARAMS = TrainParams(threads=1, ranker_rounds=10, ease_regularisation=20)
 UNSEEN = pa.table(

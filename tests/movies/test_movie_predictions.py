@@ -12,10 +12,10 @@ import pytest
 from movie_world import START, world
 
 from jobs.core.digest import table_digest
-from jobs.movies import model, predictions
-from jobs.movies.params import PredictParams, TrainParams
-from jobs.movies.recommend import ALGORITHMS
-from jobs.movies.tables import AGGREGATES, PREDICTIONS
+from jobs.usecases.movies import model, predictions
+from jobs.usecases.movies.params import PredictParams, TrainParams
+from jobs.usecases.movies.recommend import ALGORITHMS
+from jobs.usecases.movies.tables import AGGREGATES, PREDICTIONS
 
 DAY = date(2024, 1, 20)
 PARAMS = PredictParams()

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 
 from jobs.core.errors import ConfigError, DataError
-from jobs.movies import ease, ranking, reasons, walk
+from jobs.usecases.movies import ease, ranking, reasons, walk
 
 
 @pytest.mark.parametrize("seed", range(6))

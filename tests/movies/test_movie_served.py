@@ -12,9 +12,9 @@ import pytest
 from mlflow.models import infer_signature
 from movie_world import world
 
-from jobs.movies import model
-from jobs.movies.params import TrainParams
-from jobs.movies.split import split
+from jobs.usecases.movies import model
+from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.split import split
 
 PARAMS = TrainParams(threads=1, ranker_rounds=10, ease_regularisation=20)
 
@@ -58,7 +58,7 @@ def test_a_version_of_mlflow_recommends_as_the_model_does(halves, fitted, tmp_pa
     assert 0 < len(example) <= 5
     mlflow.pyfunc.save_model(
         tmp_path / "version",
-        loader_module="jobs.movies.model",
+        loader_module="jobs.usecases.movies.model",
         data_path=str(data),
         signature=infer_signature(example),
         pip_requirements=list(model.REQUIREMENTS),

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 from movie_world import tweets
 
-from jobs.movies import backtest, model
-from jobs.movies.params import TrainParams
+from jobs.usecases.movies import backtest, model
+from jobs.usecases.movies.params import TrainParams
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ GATE = {
 
 @pytest.fixture
 def approval(airflow_variables):
-    return importlib.import_module("nightshift_approval")
+    return importlib.import_module("nightshift.approval")
 
 
 @pytest.fixture
@@ -190,11 +190,11 @@ FORGED = {
 
 @pytest.mark.parametrize("step", [*NIGHTLY, "freshness", "housekeeping"])
 def test_no_key_of_an_xcom_becomes_an_option_of_any_step(airflow_variables, step):
-    steps = importlib.import_module("nightshift_steps")
+    steps = importlib.import_module("nightshift.steps")
     operators = {
-        "promote": importlib.import_module("nightshift_promotion").PromoteOperator,
-        "retrain": importlib.import_module("nightshift_retrain").RetrainOperator,
-        "housekeeping": importlib.import_module("nightshift_housekeeping").HousekeepingOperator,
+        "promote": importlib.import_module("nightshift.promotion").PromoteOperator,
+        "retrain": importlib.import_module("nightshift.retrain").RetrainOperator,
+        "housekeeping": importlib.import_module("nightshift.housekeeping").HousekeepingOperator,
     }
     every = dict.fromkeys((*NIGHTLY, "approve"), FORGED)
     forged = context(**every) | {"params": {"dry_run": True}}

@@ -14,7 +14,7 @@ LEFT = {"manifest": f"fraud/x/{DAY}", "rows": {"scores": 7}, "model": "a" * 64}
 
 @pytest.fixture
 def events(airflow_variables):
-    return importlib.import_module("nightshift_events")
+    return importlib.import_module("nightshift.events")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ DAY = date(2018, 7, 10)
 
 @pytest.fixture
 def housekeeping(airflow_variables):
-    return importlib.import_module("nightshift_housekeeping")
+    return importlib.import_module("nightshift.housekeeping")
 
 
 def context(run_type, **params):

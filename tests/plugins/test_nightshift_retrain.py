@@ -13,8 +13,8 @@ from airflow.sdk.exceptions import DownstreamTasksSkipped
 @pytest.fixture
 def branch(airflow_variables, monkeypatch):
     """`branch(decision)`: (what the task pushed, the tasks that it passed by)."""
-    retrain = importlib.import_module("nightshift_retrain")
-    steps = importlib.import_module("nightshift_steps")
+    retrain = importlib.import_module("nightshift.retrain")
+    steps = importlib.import_module("nightshift.steps")
     with DAG("a_night", schedule=None) as dag:
         task = retrain.retrain_task("fraud")
         train, champion = steps.step_task("fraud", "train"), retrain.champion_task()

@@ -20,7 +20,7 @@ FORM = {
 
 @pytest.fixture
 def rollback(airflow_variables):
-    return importlib.import_module("nightshift_rollback")
+    return importlib.import_module("nightshift.rollback")
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from starlette.applications import Starlette
 from jobs.core.errors import ConfigError, DataError, StoreError
 from jobs.core.settings import PROJECT
 from jobs.steps.frame import NIGHTLY
-from nightshift_docs import PREFIX, anchor, app, link
-from nightshift_triage import RUNBOOK, advice, runbook, sections, step_doc
+from nightshift.docs import PREFIX, anchor, app, link
+from nightshift.triage import RUNBOOK, advice, runbook, sections, step_doc
 
 PAGE = f"http://localhost:8080{PREFIX}/docs/runbook.md"
 

@@ -23,7 +23,7 @@ def sweep(pods, cluster):
     """`sweep(states)`: run the task over a pod of train whose run has these states; what it returns."""
     place, task = pods("train")
     task.die_after_asking()
-    orphans = importlib.import_module("nightshift_orphans")
+    orphans = importlib.import_module("nightshift.orphans")
     known = importlib.import_module("jobs.core.pods").kubernetes(place.home / "params.yaml")
 
     def run(states, dry_run=False):
@@ -64,7 +64,7 @@ def test_a_failed_pod_is_kept_for_some_days(sweep, cluster, monkeypatch):
     pod.out_of_memory()
     pod.await_phase("Failed")
     assert sweep({"train": "failed"}) == {"pods": 1, "gone": 0}
-    ends = importlib.import_module("nightshift_orphans")
+    ends = importlib.import_module("nightshift.orphans")
     monkeypatch.setattr(ends, "ended_at", lambda pod: datetime.now(UTC) - timedelta(days=8))
     assert sweep({"train": "failed"}) == {"pods": 1, "gone": 1}
 

@@ -11,7 +11,7 @@ from kubernetes import client as k8s
 
 @pytest.fixture
 def ends(airflow_variables):
-    return importlib.import_module("nightshift_pod_ends")
+    return importlib.import_module("nightshift.pod_ends")
 
 
 def pod(reason=None, message=None, state=None, condition=None):

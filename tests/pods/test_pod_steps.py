@@ -259,7 +259,7 @@ def test_a_task_that_is_cleared_after_success_trains_again_though_its_pod_stayed
     _, task = pods("train")
     with monkeypatch.context() as patch:
         patch.setattr(
-            importlib.import_module("nightshift_pods").PodStepOperator, "_delete", lambda *_: None
+            importlib.import_module("nightshift.pods").PodStepOperator, "_delete", lambda *_: None
         )
         assert isinstance(task.attempt(), dict)
     assert cluster.pods[0].exists

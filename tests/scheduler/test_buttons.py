@@ -151,7 +151,7 @@ def test_a_missing_pool_is_imported_again(platform):
     with platform.api() as api:
         api.call("DELETE", "pools/training")
     imported = platform.place.nightshift(
-        "airflow", "pools", "import", "plugins/nightshift_pools.json"
+        "airflow", "pools", "import", "plugins/nightshift/pools.json"
     )
     said, _ = imported.communicate(timeout=120)
     assert imported.returncode == 0, said

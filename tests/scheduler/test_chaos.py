@@ -11,11 +11,11 @@ import time
 import psutil
 import pytest
 
+from jobs import local as embedded
 from jobs.core import settings
+from jobs.local import mlflow, postgres, redis
+from jobs.local.state import State
 from jobs.steps.frame import NIGHTLY
-from jobs.stores import embedded
-from jobs.stores.embedded import mlflow, postgres, redis
-from jobs.stores.embedded.state import State
 from nights import DAY
 from platform_under_test import DAG, gone, kill
 

@@ -22,8 +22,8 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, get_current_context, task
 
-from nightshift_events import asset
-from nightshift_nights import date_field, deadline
+from nightshift.events import asset
+from nightshift.nights import date_field, deadline
 
 with DAG("{LISTENER}", schedule=PartitionedAssetTimetable(assets=asset("fraud", "predictions.published"))):
 
@@ -74,7 +74,7 @@ def platform(scheduled, webhook, tmp_path_factory):
         api.call(
             "POST",
             "connections",
-            {"connection_id": "nightshift_alerts", "conn_type": "apprise", "extra": extra},
+            {"connection_id": "nightshift.alerts", "conn_type": "apprise", "extra": extra},
         )
         deadline = time.monotonic() + 120
         while not (api.knows(LISTENER) and api.knows(LATE)):

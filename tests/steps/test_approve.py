@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobs.core.errors import DataError
-from jobs.stores import promotions
+from jobs.serving import promotions
 from nights import AFTER, BEFORE, DAY
 
 RUN, OTHER = "manual__1", "manual__2"

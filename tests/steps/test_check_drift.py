@@ -8,10 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.core import reference, settings
+from jobs.core import settings
+from jobs.evaluation import reference
+from jobs.serving import promotions
+from jobs.steps import leftovers
 from jobs.steps.models import model_path, reference_path
 from jobs.steps.records import DRIFT_METRICS
-from jobs.stores import clickhouse, leftovers, promotions
+from jobs.stores import clickhouse
 from jobs.stores.lake import File
 from nights import BEFORE, DAY
 from prepared_night import EACH

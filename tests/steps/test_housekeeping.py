@@ -12,7 +12,9 @@ import redis
 
 from jobs.core import locks
 from jobs.core.errors import DataError
-from jobs.stores import checkpoints, clickhouse, leftovers
+from jobs.steps import leftovers
+from jobs.stores import clickhouse
+from jobs.training import checkpoints
 from nights import BEFORE, DAY
 
 EXTRACT = f"fraud/extract/{DAY}"

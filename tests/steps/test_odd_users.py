@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 import pytest
 
 from jobs.core.usecase import tables
-from jobs.movies import model
-from jobs.movies.interactions import deduplicate
-from jobs.movies.recommend import ALGORITHMS
 from jobs.steps.frame import NIGHTLY
 from jobs.stores import clickhouse
+from jobs.usecases.movies import model
+from jobs.usecases.movies.interactions import deduplicate
+from jobs.usecases.movies.recommend import ALGORITHMS
 from nights import DAY, database_of, resume
 
 MANY = 3000  # movies that the heavy user rates, of MANY + 40

@@ -8,10 +8,10 @@ import pytest
 
 from jobs.core.manifest import Manifest, utc_now
 from jobs.core.params import RetrainParams
+from jobs.serving.promotions import Champion
 from jobs.steps.records import RETRAIN_DECISIONS
 from jobs.steps.retrain import decide
 from jobs.stores import clickhouse
-from jobs.stores.promotions import Champion
 from nights import DAY
 
 SATURDAY = date(2018, 7, 14)

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from jobs.core.usecase import tables
+from jobs.serving import publish, rollback
 from jobs.steps.frame import NIGHTLY, POINTS
-from jobs.stores.serving import publish, rollback
 from nights import BEFORE, DAY
 from prepared_night import BOTH, EACH
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 
 from jobs.core.cast import PROBLEM, typed
-from jobs.fraud.params import FraudValidateParams
-from jobs.fraud.sources import SOURCES
-from jobs.movies.params import MoviesValidateParams
-from jobs.movies.sources import SOURCES as OF_MOVIES
 from jobs.steps.validate import REASON, judge, reasons_of, split
+from jobs.usecases.fraud.params import FraudValidateParams
+from jobs.usecases.fraud.sources import SOURCES
+from jobs.usecases.movies.params import MoviesValidateParams
+from jobs.usecases.movies.sources import SOURCES as OF_MOVIES
 
 DAY = date(2018, 7, 10)
 PARAMS = FraudValidateParams(max_amount_minor=100_000)

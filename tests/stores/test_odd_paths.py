@@ -15,10 +15,10 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from jobs.core.errors import ConfigError
 from jobs.core.manifest import Manifest, utc_now
 from jobs.core.settings import PROJECT, Settings
-from jobs.stores import clickhouse, snapshots
+from jobs.local import airflow, mlflow
+from jobs.local.state import State
+from jobs.stores import clickhouse, java, snapshots
 from jobs.stores import spark as spark_store
-from jobs.stores.embedded import airflow, java, mlflow
-from jobs.stores.embedded.state import State
 from jobs.stores.lake import Lake
 from odd_places import NAMES, WORST, another_spark
 

@@ -10,7 +10,8 @@ import redis as redis_client
 
 from jobs.core.errors import StoreError
 from jobs.core.usecase import Table
-from jobs.stores import client, redis
+from jobs.serving import lookup as client
+from jobs.stores import redis
 from jobs.stores.redis import connect
 
 RISK = Table(

@@ -13,11 +13,11 @@ import pytest
 from jobs.core.cast import PROBLEM, typed
 from jobs.core.errors import DataError
 from jobs.core.identity import Run
-from jobs.fraud.params import FraudValidateParams
-from jobs.fraud.sources import SOURCES
 from jobs.steps.validate import split
 from jobs.stores import source
 from jobs.stores.source_types import require
+from jobs.usecases.fraud.params import FraudValidateParams
+from jobs.usecases.fraud.sources import SOURCES
 
 DAY = date(2018, 7, 10)
 TRANSACTIONS, LABELS = SOURCES

@@ -1,0 +1,44 @@
+"""After a start of Redis: what it lost of the served versions comes back from PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jobs.core import locks
+from jobs.core.errors import NightshiftError
+from jobs.core.manifest import utc_now
+from jobs.core.usecase import PIPELINES, tables
+from jobs.serving import stores
+from jobs.stores import postgres
+
+
+def refill(dsn: str, redis_url: str, progress: Callable[[str, str], None]) -> None:
+    """Bring Redis to what PostgreSQL serves, for every pipeline that serves something; `progress` hears of each.
+
+    What goes wrong here does not keep the services down: the next publish brings Redis along, too.
+    """
+    for pipeline in _serving(dsn):
+        try:
+            # Who holds the lock publishes or rolls back, and brings Redis along itself.
+            with locks.hold(dsn, pipeline, "nightshift up", wait=0):
+                loaded = _bring(dsn, redis_url, pipeline)
+        except NightshiftError as error:
+            why = f": {error.why}" if error.why else ""
+            progress("redis", f"not compared with PostgreSQL for {pipeline}: {error.what}{why}")
+            continue
+        if loaded:
+            progress("redis", f"loaded {', '.join(loaded)} of {pipeline} from PostgreSQL")
+
+
+def _serving(dsn: str) -> list[str]:
+    with postgres.connect(dsn, "nightshift up") as session, session.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('served') IS NOT NULL")
+        if cursor.fetchone() == (False,):
+            return []
+        cursor.execute("SELECT pipeline FROM served WHERE pipeline = ANY(%s)", (list(PIPELINES),))
+        return sorted(row[0] for row in cursor.fetchall())
+
+
+def _bring(dsn: str, redis_url: str, pipeline: str) -> list[str]:
+    with stores.connect(dsn, redis_url, pipeline, tables(pipeline).PREDICTIONS) as both:
+        return stores.bring_redis_to_postgres(both, utc_now())

@@ -1,0 +1,155 @@
+"""`promotions`: which model is champion from which date on. It is the truth; MLflow's aliases follow it.
+
+The last row dated up to a day decides for that day: a rollback outranks the promotion of its own date, a
+later rollback an earlier one. A rejected challenger is a row too, without `to_digest`, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal
+
+from psycopg2.extensions import cursor
+from psycopg2.extras import Json, RealDictCursor
+
+from jobs.serving import schema
+
+Kind = Literal["promotion", "rollback"]
+
+_RECORD = """
+INSERT INTO promotions (pipeline, date, kind, from_digest, from_version, to_digest, to_version,
+                        verdict, metrics, reasons, approved_by)
+VALUES (%(pipeline)s, %(date)s, %(kind)s, %(from_digest)s, %(from_version)s, %(to_digest)s, %(to_version)s,
+        %(verdict)s, %(metrics)s, %(reasons)s, %(approved_by)s)
+"""
+_REPLACE = """
+ON CONFLICT (pipeline, date) WHERE kind = 'promotion' DO UPDATE SET
+    from_digest = excluded.from_digest, from_version = excluded.from_version,
+    to_digest = excluded.to_digest, to_version = excluded.to_version, verdict = excluded.verdict,
+    metrics = excluded.metrics, reasons = excluded.reasons, approved_by = excluded.approved_by, at = now()
+"""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A model by its digest, its number in MLflow, and the date it was promoted."""
+
+    digest: str
+    version: str | None
+    date: date
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A row of `promotions`."""
+
+    id: int
+    pipeline: str
+    date: date
+    kind: Kind
+    from_digest: str | None
+    to_digest: str | None
+    from_version: str | None
+    to_version: str | None
+    verdict: str
+    metrics: Mapping[str, Any]
+    reasons: Sequence[str]
+    approved_by: str
+    at: datetime
+
+
+def record(
+    dsn: str,
+    pipeline: str,
+    day: date,
+    *,
+    kind: Kind,
+    from_digest: str | None,
+    from_version: str | None,
+    to_digest: str | None,
+    to_version: str | None,
+    verdict: str,
+    metrics: Mapping[str, Any],
+    reasons: Sequence[str],
+    approved_by: str,
+) -> None:
+    """Write one row. A promotion replaces the promotion of its date; a rollback is always added."""
+    with schema.connect(dsn) as session, session, session.cursor() as cursor:
+        insert(
+            cursor,
+            pipeline,
+            day,
+            kind=kind,
+            from_digest=from_digest,
+            from_version=from_version,
+            to_digest=to_digest,
+            to_version=to_version,
+            verdict=verdict,
+            metrics=metrics,
+            reasons=reasons,
+            approved_by=approved_by,
+        )
+
+
+def insert(cursor: cursor, pipeline: str, day: date, **row: Any) -> None:
+    """As `record`, within the transaction of `cursor`."""
+    row |= {"metrics": Json(dict(row["metrics"])), "reasons": Json(list(row["reasons"]))}
+    replace = _REPLACE if row["kind"] == "promotion" else ""
+    cursor.execute(_RECORD + replace, {"pipeline": pipeline, "date": day, **row})
+
+
+def champion(dsn: str, pipeline: str, day: date, *, inclusive: bool) -> Champion | None:
+    """The champion as of `day`: by the rows dated up to it (`inclusive`) or before it; None when there is none."""
+    stack = _stack(
+        row for row in history(dsn, pipeline) if row.date < day or (inclusive and row.date == day)
+    )
+    return stack[-1] if stack else None
+
+
+def pair(dsn: str, pipeline: str) -> tuple[str | None, str | None]:
+    """The digests of today's champion and of the model that a rollback goes back to."""
+    digests = [None, None, *(model.digest for model in models(dsn, pipeline))]
+    return digests[-1], digests[-2]
+
+
+def models(dsn: str, pipeline: str) -> list[Champion]:
+    """The champion, last, and the models that rollbacks would go back to, one after the other."""
+    return _stack(history(dsn, pipeline))
+
+
+def rolled_back(dsn: str, pipeline: str, day: date) -> set[str]:
+    """The digests of the models that rollbacks dated before `day` took away."""
+    rows = [row for row in history(dsn, pipeline) if row.kind == "rollback" and row.date < day]
+    return {row.from_digest for row in rows if row.from_digest}
+
+
+def newest_date(dsn: str, pipeline: str) -> date | None:
+    """The date of the newest row, whatever its verdict."""
+    rows = history(dsn, pipeline)
+    return rows[-1].date if rows else None
+
+
+def history(dsn: str, pipeline: str) -> list[Promotion]:
+    """Every row, in the order in which they count: by date, promotions before rollbacks."""
+    with schema.connect(dsn) as session, session.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(
+            "SELECT * FROM promotions WHERE pipeline = %s ORDER BY date, kind = 'rollback', id",
+            (pipeline,),
+        )
+        return [Promotion(**row) for row in cursor.fetchall()]
+
+
+def _stack(rows: Iterable[Promotion]) -> list[Champion]:
+    """A promotion puts a model on top; a rollback takes off what lies above the model it goes back to."""
+    stack: list[Champion] = []
+    for row in rows:
+        if row.to_digest is None or (stack and stack[-1].digest == row.to_digest):
+            continue
+        known = [at for at, model in enumerate(stack) if model.digest == row.to_digest]
+        if row.kind == "rollback" and known:
+            del stack[known[-1] + 1 :]
+        else:
+            stack.append(Champion(row.to_digest, row.to_version, row.date))
+    return stack

@@ -1,0 +1,227 @@
+"""Publishing: a new version beside the old, verified in both stores, then the pointers flipped.
+
+Failpoints: publish.loading (tables half loaded), publish.attached, publish.after_flip (PostgreSQL serves the
+new version, Redis the old one), publish.detach (between DETACH and DROP), and those of stores/redis.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from jobs.core.checks import Check, enforce
+from jobs.core.digest import table_digest
+from jobs.core.errors import StoreError
+from jobs.core.failpoint import failpoint
+from jobs.core.log import logger
+from jobs.core.params import PublishParams
+from jobs.core.usecase import Table
+from jobs.serving import partitions, publications, retention
+from jobs.serving.publications import Publication, State
+from jobs.serving.stores import Serving, bring_redis_to_postgres, prepare_redis
+
+Chapter = Callable[[Literal["stage", "check", "swap"]], None]
+FAILPOINTS = (
+    "publish.loading",
+    "publish.attached",
+    "publish.after_flip",
+    "publish.detach",
+    "redis.loading",
+    "redis.loaded",
+    "redis.unlinking",
+)
+
+
+@dataclass(frozen=True)
+class Edition:
+    """What is to be published: the tables of one date, by name, and the model that made them.
+
+    `recorded` holds the digests that predict recorded: of a day that an earlier release predicted they cover that
+    release's columns, and publishing it again finds the version that is there.
+    """
+
+    date: date
+    contents: Mapping[Table, pa.Table]
+    model_digest: str | None
+    model_version: str | None
+    recorded: Mapping[str, str] | None = None
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        if self.recorded is not None:
+            return dict(self.recorded)
+        return {table.name: table_digest(rows, table.key) for table, rows in self.contents.items()}
+
+    @property
+    def row_counts(self) -> dict[str, int]:
+        return {table.name: rows.num_rows for table, rows in self.contents.items()}
+
+    @cached_property
+    def version(self) -> str:
+        return publications.version_name(self.date, self.digests)
+
+
+@dataclass(frozen=True)
+class Published:
+    """How it ended. `served` says whether readers get this version now; `withdrawn` why they never will."""
+
+    version: str
+    state: State
+    served: bool
+    loaded: list[str]
+    dropped: list[str]
+    retention_complete: bool
+    checks: list[Check]
+
+    @property
+    def withdrawn(self) -> bool:
+        return self.state == "withdrawn"
+
+    def facts(self) -> dict[str, Any]:
+        facts = {
+            "version": self.version,
+            "state": self.state,
+            "served": self.served,
+            "loaded": self.loaded,
+            "dropped": self.dropped,
+        }
+        return (
+            facts
+            if self.retention_complete
+            else facts | {"retention": "a reader was in the way: next time"}
+        )
+
+
+def publish(
+    serving: Serving,
+    edition: Edition,
+    params: PublishParams,
+    now: datetime,
+    at: Chapter = lambda chapter: None,
+) -> Published:
+    """Publish an edition and clear away what is expired; `at` hears which chapter begins.
+
+    Served moves only when the date is not before the served one. A version that a rollback withdrew is not
+    touched. A version that exists is only flipped again; what retention dropped of it, and what is not its
+    content any more, is loaded again.
+    The caller has reconciled before (`clean_up`, `bring_redis_to_postgres`).
+    """
+    session, pipeline, version = serving.session, serving.pipeline, edition.version
+    at("stage")
+    withdrawn = _withdrawn(serving, version)
+    missing = [] if withdrawn else _load(serving, edition, now)
+    at("check")
+    checks = _verify_and_attach(serving, edition, missing)
+    mended = (
+        []
+        if withdrawn
+        else _mend(serving, edition, [t for t in edition.contents if t not in missing])
+    )
+    failpoint("publish.attached")
+    if _will_be_served(serving, edition):
+        prepare_redis(serving, _published(serving, version), params.redis_batch)
+        partitions.settle(session, pipeline, serving.tables)
+    at("swap")
+    model = edition.model_digest, edition.model_version
+    state = publications.flip(session, pipeline, version, model, f"publish {edition.date}", now)
+    failpoint("publish.after_flip")
+    bring_redis_to_postgres(serving, now, params.redis_batch)
+    dropped, complete = retention.retain(session, pipeline, serving.tables, params, now)
+    served = publications.served(session, pipeline)
+    return Published(
+        version,
+        state,
+        served is not None and served.version == version,
+        [table.name for table in (*missing, *mended)],
+        dropped,
+        complete,
+        checks,
+    )
+
+
+def _withdrawn(serving: Serving, version: str) -> bool:
+    known = publications.find(serving.session, serving.pipeline, version)
+    return known is not None and known.state == "withdrawn"
+
+
+def _load(serving: Serving, edition: Edition, now: datetime) -> list[Table]:
+    """Load the tables of the version that are not there; returns them."""
+    session, pipeline, version = serving.session, serving.pipeline, edition.version
+    publications.begin(
+        session, pipeline, version, edition.date, edition.row_counts, edition.digests, now
+    )
+    missing = [
+        table
+        for table in edition.contents
+        if version not in partitions.attached(session, pipeline, table)
+    ]
+    for table in missing:
+        if version in partitions.half_detached(session, pipeline, table):
+            raise StoreError(
+                f"{table.name} of {version} is being dropped, and a reader still holds it",
+                remedy="run publish again when that query has ended (pg_stat_activity names it)",
+            )
+        partitions.load(session, pipeline, table, version, edition.contents[table])
+        failpoint("publish.loading")
+    return missing
+
+
+def _verify_and_attach(serving: Serving, edition: Edition, tables: list[Table]) -> list[Check]:
+    checks = [
+        check
+        for table in tables
+        for check in partitions.check(
+            serving.session,
+            serving.pipeline,
+            table,
+            edition.version,
+            edition.row_counts[table.name],
+            edition.digests[table.name],
+        )
+    ]
+    enforce(
+        checks,
+        remedy="nothing was flipped; run publish again, which loads anew",
+        input=edition.version,
+    )
+    if tables:
+        partitions.attach(serving.session, serving.pipeline, tables, edition.version)
+    return checks
+
+
+def _mend(serving: Serving, edition: Edition, tables: list[Table]) -> list[Table]:
+    """Load again those of the attached `tables` whose content is not that of the version any more; returns them."""
+    damaged = {
+        table: edition.contents[table]
+        for table in tables
+        if not partitions.holds(
+            serving.session, serving.pipeline, table, edition.version, edition.digests[table.name]
+        )
+    }
+    if damaged:
+        names = [table.name for table in damaged]
+        logger(pipeline=serving.pipeline).warning(
+            "PostgreSQL does not hold what was published, loading it again",
+            version=edition.version,
+            tables=names,
+        )
+        partitions.replace(serving.session, serving.pipeline, damaged, edition.version)
+    return list(damaged)
+
+
+def _will_be_served(serving: Serving, edition: Edition) -> bool:
+    served = publications.served(serving.session, serving.pipeline)
+    return not _withdrawn(serving, edition.version) and (
+        served is None or edition.date >= served.date
+    )
+
+
+def _published(serving: Serving, version: str) -> Publication:
+    known = publications.find(serving.session, serving.pipeline, version)
+    assert isinstance(known, Publication)
+    return known

@@ -1,0 +1,66 @@
+"""All of params.yaml that a pipeline's night reads, checked before its first step: an error costs seconds, not the night."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from jobs.core import params, pods
+from jobs.core.errors import ConfigError
+from jobs.core.params import CheckDriftParams, Section
+from jobs.core.usecase import conflicts, drift, parameters
+from jobs.evaluation.watched import configured
+
+
+def check(path: Path, pipeline: str, steps: Collection[str]) -> None:
+    """ConfigError that names every wrong key of every section, and every two that contradict each other.
+
+    `steps` are those of the night, which may have a size.
+    """
+    models = parameters(pipeline)
+    wrong = [*_wrong(*_readings(path, pipeline, models, steps))]
+    if not wrong:
+        sections = {
+            step: params.section(path, pipeline, step, model) for step, model in models.items()
+        }
+        wrong = [*conflicts(pipeline, sections), *_wrong(partial(_watched, pipeline, sections))]
+    if wrong:
+        raise ConfigError(
+            "; ".join(wrong),
+            remedy=f"mend {path}; `nightshift params {pipeline}` explains every key",
+        )
+
+
+def _readings(
+    path: Path, pipeline: str, models: Mapping[str, type[Section]], steps: Collection[str]
+) -> Iterator[Callable[[], object]]:
+    yield partial(params.check_sections, path, pipeline, models)
+    yield partial(params.first_date, path, pipeline)
+    for step, model in models.items():
+        yield partial(params.section, path, pipeline, step, model)
+    yield partial(params.alerts, path)
+    yield partial(pods.kubernetes, path)
+    yield partial(pods.check, path, pipeline, steps)
+
+
+def _wrong(*readings: Callable[[], object]) -> Iterator[str]:
+    """What those who cannot read their part say."""
+    for reading in readings:
+        try:
+            reading()
+        except ConfigError as error:
+            yield error.what
+
+
+def _watched(pipeline: str, sections: Mapping[str, Section]) -> None:
+    """Thresholds and severities name columns that are watched. The names are looked up only where there are any."""
+    section = sections["check_drift"]
+    assert isinstance(section, CheckDriftParams)
+    if section.thresholds or section.severities:
+        known = drift(pipeline)
+        labels = [known.LABEL] if known.LABEL else []
+        try:
+            configured([*known.FEATURES, *known.PREDICTIONS, *labels], section)
+        except ConfigError as error:
+            raise ConfigError(f"{pipeline}.{error.what}") from None

@@ -1,0 +1,57 @@
+"""The device that trains: one for a whole run, declared before it begins."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from importlib.util import find_spec
+from typing import Literal
+
+from jobs.core import log
+from jobs.core.errors import ConfigError
+from jobs.core.params import DeviceChoice
+
+Device = Literal["cuda", "cpu"]
+
+_LIBRARY = "libcuda.so.1"  # of the driver: there is no GPU to be had without it
+
+
+@cache
+def resolve(asked: DeviceChoice, *libraries: str) -> Device:
+    """The device for what params ask for; `auto` takes a GPU where there is one, and the libraries that the model
+    needs to use it, and says what it took.
+
+    ConfigError when `cuda` is asked for and cannot be had.
+    """
+    if asked == "cpu":
+        return "cpu"
+    lacking = _lacking() or _not_installed(libraries)
+    if asked == "cuda" and lacking:
+        raise ConfigError(
+            f"train.device is cuda, but {lacking}",
+            remedy="give the task a GPU (resources.train: gpu, and an image with CUDA), or set train.device to auto or cpu",
+        )
+    found: Device = "cpu" if lacking else "cuda"
+    log.logger().info("device", asked=asked, takes=found, because=lacking or "there is a GPU")
+    return found
+
+
+def _not_installed(libraries: tuple[str, ...]) -> str:
+    missing = [name for name in libraries if find_spec(name) is None]
+    return f"{' and '.join(missing)} is not installed" if missing else ""
+
+
+def _lacking() -> str:
+    """What stands in the way of a GPU; nothing when one can be used."""
+    try:
+        driver = ctypes.CDLL(_LIBRARY)
+    except OSError:
+        return "there is no NVIDIA driver"
+    count = ctypes.c_int(0)
+    if error := driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return f"the NVIDIA driver answers with error {error}"
+    if not count.value:
+        return "the driver shows no GPU"
+    import xgboost
+
+    return "" if xgboost.build_info().get("USE_CUDA") else "this XGBoost was built without CUDA"

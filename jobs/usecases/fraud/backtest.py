@@ -1,0 +1,129 @@
+"""Backtest of the fraud model as the Fraud Detection Handbook tests its own (chapter 5.3, prequential).
+
+Fold k trains on [start - k * test_days, + train_days), skips the delay, and tests on the next test_days: each
+fold steps back by the length of the test. It reads frames, fits, and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jobs.core.errors import DataError
+from jobs.core.identity import days
+from jobs.usecases.fraud import handbook, metrics, model
+from jobs.usecases.fraud.params import TrainParams
+
+METRICS = ("roc_auc", "average_precision", "card_precision_at_100")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which days each fold fits and tests on."""
+
+    start: date
+    folds: int
+    train_days: int
+    delay_days: int
+    test_days: int
+
+    def fold(self, k: int) -> tuple[list[date], list[date]]:
+        """(training days, test days) of fold k; fold 0 is the latest."""
+        first = self.start - timedelta(days=k * self.test_days)
+        test = first + timedelta(days=self.train_days + self.delay_days)
+        return (
+            list(days(first, first + timedelta(days=self.train_days - 1))),
+            list(days(test, test + timedelta(days=self.test_days - 1))),
+        )
+
+    @property
+    def span(self) -> list[date]:
+        """Every day from the first that is fitted to the last that is tested."""
+        return list(days(self.fold(self.folds - 1)[0][0], self.fold(0)[1][-1]))
+
+
+def run(table: pa.Table, plan: Plan, params: TrainParams) -> Iterator[dict[str, Any]]:
+    """One row a fold: its days, the metrics of the model, and those of the Handbook's baseline.
+
+    `table` holds, for every day of the span, a row a transaction: FEATURES, the baseline's, `date`,
+    `customer_id`, `is_fraud`.
+    """
+    for k in range(plan.folds):
+        train_days, test_days = plan.fold(k)
+        train, test = _rows(table, train_days), _test_rows(table, plan, train_days, test_days)
+        fitted = model.fit(train, params)
+        baseline = handbook.fit_and_score(train, test, params.seed, params.threads)
+        yield {
+            "train": [str(train_days[0]), str(train_days[-1])],
+            "test": [str(test_days[0]), str(test_days[-1])],
+            "rows": test.num_rows,
+            "rounds": fitted.rounds,
+            **_measure(test, model.score(fitted, test)),
+            "baseline": _measure(test, baseline),
+        }
+
+
+def summarise(folds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Folds with their mean and standard deviation, the model's and the baseline's."""
+    baselines = [fold["baseline"] for fold in folds]
+    return {
+        "folds": [
+            {key: value for key, value in fold.items() if key != "baseline"} for fold in folds
+        ],
+        "mean": _over(folds, np.mean),
+        "std": _over(folds, np.std),
+        "baseline": _over(baselines, np.mean),
+        "baseline_std": _over(baselines, np.std),
+    }
+
+
+def _over(rows: list[dict[str, Any]], function: Any) -> dict[str, float]:
+    return {name: float(function([row[name] for row in rows])) for name in METRICS}
+
+
+def _test_rows(
+    table: pa.Table, plan: Plan, train_days: list[date], test_days: list[date]
+) -> pa.Table:
+    """The test days without the customers whose fraud is known by then.
+
+    Known on test day d: frauds of the training days, and of the days up to d - delay_days - 1.
+    """
+    known = _defrauded(table, train_days)
+    parts = []
+    for day in test_days:
+        known |= _defrauded(table, [day - timedelta(days=plan.delay_days + 1)])
+        rows = _rows(table, [day])
+        parts.append(rows.filter(pa.array(~np.isin(rows["customer_id"].to_numpy(), list(known)))))
+    return pa.concat_tables(parts)
+
+
+def _defrauded(table: pa.Table, chosen: list[date]) -> set[str]:
+    rows = _rows(table, chosen)
+    return set(rows["customer_id"].to_numpy()[model.labels(rows) == 1])
+
+
+def _rows(table: pa.Table, chosen: list[date]) -> pa.Table:
+    wanted = np.array(chosen, dtype="datetime64[D]")
+    rows = table.filter(pa.array(np.isin(table["date"].to_numpy(), wanted)))
+    if not rows.num_rows:
+        raise DataError(
+            f"no transactions between {chosen[0]} and {chosen[-1]}",
+            remedy="choose --start, --folds and the lengths so that every day lies within what the source holds",
+        )
+    return rows
+
+
+def _measure(test: pa.Table, scores: np.ndarray) -> dict[str, float]:
+    truth = model.labels(test)
+    return {
+        "roc_auc": metrics.roc_auc(truth, scores),
+        "average_precision": metrics.average_precision(truth, scores),
+        "card_precision_at_100": metrics.card_precision(
+            truth, scores, test["date"].to_numpy(), test["customer_id"].to_numpy()
+        ),
+    }

@@ -1,0 +1,120 @@
+"""What fraud extracts from the operational database, and what makes a row good."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+import pyarrow as pa
+
+from jobs.core.rules import first_of, garbled
+from jobs.core.usecase import Source
+from jobs.usecases.fraud.params import FraudValidateParams
+
+_TIME = pa.timestamp("us", "UTC")
+
+
+def judge_transactions(rows: pd.DataFrame, day: date, params: FraudValidateParams) -> pd.Series:
+    """One reason a row, null where the row is good."""
+    return first_of(
+        rows,
+        (rows["event_time"].dt.date != day, f"event_time is not on {day}"),
+        *_amounts(rows, params),
+        (garbled(rows), "text in an unknown encoding"),
+    )
+
+
+def judge_labels(rows: pd.DataFrame, day: date, params: FraudValidateParams) -> pd.Series:
+    """One reason a row, null where it is good; a label's customer, merchant and amount are its transaction's."""
+    return first_of(
+        rows,
+        (rows["reported_at"].dt.date != day, f"reported_at is not on {day}"),
+        (rows["customer_id"].isna(), "label of an unknown transaction"),
+        (rows["reported_at"] < rows["event_time"], "reported before its transaction"),
+        *_amounts(rows, params),
+    )
+
+
+def _amounts(rows: pd.DataFrame, params: FraudValidateParams) -> list[tuple[pd.Series, str]]:
+    absurd = f"absurd amount (over {params.max_amount_minor})"
+    return [
+        (rows["amount_minor"] < 0, "negative amount"),
+        (rows["amount_minor"] > params.max_amount_minor, absurd),
+    ]
+
+
+SOURCES = (
+    Source(
+        name="transactions",
+        query=(
+            "SELECT transaction_id, event_time, customer_id, merchant_id, amount, currency, country, device_type,"
+            " card_last_4 FROM transactions WHERE event_time >= %(start)s AND event_time < %(end)s"
+        ),
+        tables={
+            "transactions": (
+                "transaction_id",
+                "event_time",
+                "customer_id",
+                "merchant_id",
+                "amount",
+                "currency",
+                "country",
+                "device_type",
+                "card_last_4",
+            )
+        },
+        schema=pa.schema(
+            {
+                "transaction_id": pa.string(),
+                "event_time": _TIME,
+                "customer_id": pa.string(),
+                "merchant_id": pa.string(),
+                "amount_minor": pa.int64(),
+                "currency": pa.string(),
+                "country": pa.string(),
+                "device_type": pa.string(),
+                "card_last_4": pa.string(),
+            }
+        ),
+        key=("transaction_id",),
+        time="event_time",
+        required=("transaction_id", "event_time", "customer_id", "merchant_id", "amount_minor"),
+        money={"amount_minor": "amount"},
+        rules=judge_transactions,
+    ),
+    Source(
+        name="fraud_labels",
+        query=(
+            "SELECT l.transaction_id, l.is_fraud, l.reported_at, t.event_time, t.customer_id, t.merchant_id, t.amount"
+            " FROM fraud_labels l LEFT JOIN transactions t USING (transaction_id)"
+            " WHERE l.reported_at >= %(start)s AND l.reported_at < %(end)s"
+        ),
+        tables={
+            "fraud_labels": ("transaction_id", "is_fraud", "reported_at"),
+            "transactions": (
+                "transaction_id",
+                "event_time",
+                "customer_id",
+                "merchant_id",
+                "amount",
+            ),
+        },
+        schema=pa.schema(
+            {
+                "transaction_id": pa.string(),
+                "is_fraud": pa.bool_(),
+                "reported_at": _TIME,
+                "event_time": _TIME,
+                "customer_id": pa.string(),
+                "merchant_id": pa.string(),
+                "amount_minor": pa.int64(),
+            }
+        ),
+        key=("transaction_id",),
+        time="reported_at",
+        required=("transaction_id", "is_fraud", "reported_at"),
+        money={"amount_minor": "amount"},
+        rules=judge_labels,
+        closes=("reported_at",),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Movie recommendations: what the platform must know of them."""

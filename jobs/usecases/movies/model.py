@@ -1,0 +1,250 @@
+"""The model of movies: four algorithms in one version, fitted, applied and judged on Arrow tables of interactions.
+
+Its identity is the digest of its bytes. It holds the catalogue, the collaborative weights, the popularity and what
+validation chose, but nobody's history: whoever asks for recommendations says what the users have seen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import scipy
+import scipy.sparse as sp
+import sklearn
+import xgboost as xgb
+from threadpoolctl import threadpool_limits
+
+from jobs.core.errors import DataError
+from jobs.training.boosting import Checkpoints
+from jobs.usecases.movies import archive, evaluation, interactions, recommend, scorers, validation
+from jobs.usecases.movies import catalogue as movies
+from jobs.usecases.movies.catalogue import Catalogue
+from jobs.usecases.movies.evaluation import Judged
+from jobs.usecases.movies.hybrid import Hybrid
+from jobs.usecases.movies.params import GPU_LIBRARIES as GPU_LIBRARIES
+from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.scorers import Scorers
+
+NAME = "movies"  # of the registered model
+LIMITS = (
+    "Judged on what users took, not on what they would have taken had they seen it: offline figures favour the popular.",
+    "A movie with few interactions is recommended by content and popularity alone.",
+    "Whoever did nothing in the window gets no row.",
+)
+FILLED = (
+    "title",
+    "genres",
+    "year",
+)  # a catalogue that lacks what users take; a view has no rating by its nature
+BESIDE = ("movies",)  # the catalogue: what nobody has seen yet can be recommended too
+REQUIREMENTS = tuple(
+    f"{name}=={library.__version__}"
+    for name, library in {
+        "numpy": np,
+        "scipy": scipy,
+        "scikit-learn": sklearn,
+        "xgboost": xgb,
+    }.items()
+)  # to load it elsewhere
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Scorers, the chosen hybrid, the section it was fitted by, and counts of what it was fitted on."""
+
+    scorers: Scorers
+    hybrid: Hybrid
+    params: TrainParams
+    facts: dict[str, int]
+    booster: None = None  # the ranker is only part of it
+
+    def to_bytes(self) -> bytes:
+        catalogue, walk = self.scorers.catalogue, self.scorers.walk
+        told = {
+            "params": self.params.model_dump(mode="json"),
+            "facts": self.facts,
+            "half_life": self.scorers.half_life,
+            "prior": self.scorers.prior,
+            "blend": self.hybrid.weights,
+            "figures": self.hybrid.figures,
+            "ids": list(catalogue.ids),
+            "titles": list(catalogue.titles),
+            "genres": list(catalogue.genres),
+        }
+        return archive.pack(
+            {
+                "told.json": json.dumps(told, sort_keys=True).encode(),
+                "ranker.ubj": self.hybrid.ranker,
+                "years": catalogue.years,
+                "kept": self.scorers.kept,
+                "weights": self.scorers.weights,
+                "walk_data": walk.data,
+                "walk_indices": walk.indices,
+                "walk_indptr": walk.indptr,
+                "popularity": self.scorers.popularity,
+                "age": self.scorers.age,
+            }
+        )
+
+
+def load(data: bytes) -> Model:
+    """The model in `data`."""
+    found = cast(dict[str, Any], archive.unpack(data))
+    told = json.loads(found["told.json"])
+    names = [np.array(told[name], object) for name in ("ids", "titles", "genres")]
+    catalogue = Catalogue(names[0], names[1], found["years"], names[2])
+    count = len(found["kept"])
+    walk = sp.csr_array(
+        (found["walk_data"], found["walk_indices"], found["walk_indptr"]), shape=(count, count)
+    )
+    fitted = Scorers(
+        catalogue,
+        found["kept"],
+        found["weights"],
+        walk,
+        found["popularity"],
+        found["age"],
+        told["half_life"],
+        told["prior"],
+    )
+    chosen = Hybrid(tuple(told["blend"]), found["ranker.ubj"], told["figures"])
+    return Model(fitted, chosen, TrainParams.model_validate(told["params"]), told["facts"])
+
+
+def fit(
+    table: pa.Table,
+    params: TrainParams,
+    catalogue: pa.Table | None = None,
+    *,
+    checkpoints: Checkpoints | None = None,
+) -> Model:
+    """Fit on `table`, a row an interaction; `catalogue` adds movies that nobody has seen (catalogue.COLUMNS).
+
+    What validation.Choice holds is chosen on `validation_share` of the rows, by scores that have not seen them; then
+    everything is fitted on all rows. A movie without a title is one that the catalogue lacks: it is never recommended.
+    Same rows in any order, same catalogue and parameters: same bytes. DataError when fewer than two movies have
+    `min_interactions`, or more than `ease_max_items` do.
+    """
+    if not table.num_rows:
+        raise DataError("no interactions to learn from", remedy="lengthen snapshot.train_days")
+    rows, repeated = interactions.deduplicate(table)
+    every = movies.read(*([catalogue] if catalogue is not None else []), _titled(rows))
+    with threadpool_limits(params.threads, "blas"):
+        known = interactions.read(rows, every, params)
+        chosen = validation.choose(table, every, params, checkpoints)
+        fitted = scorers.fit(known, every, params, chosen.half_life, chosen.prior)
+    facts = {
+        "users": len(known.users),
+        "movies": len(every),
+        "interactions": known.strengths.nnz,
+        "repeated_interactions": repeated,
+        "movies_kept": len(fitted.kept),
+        "interactions_of_unknown_movies": known.unknown,
+        "movies_below_min_interactions": len(np.unique(known.strengths.indices)) - len(fitted.kept),
+    }
+    return Model(fitted, chosen.hybrid, params, facts)
+
+
+def _titled(rows: pa.Table) -> pa.Table:
+    """The rows of movies that the catalogue knows; all where it knows none, as it does where a source has none."""
+    known = rows.filter(pc.is_valid(rows["title"]))
+    return known if known.num_rows else rows
+
+
+def score(
+    model: Model, history: pa.Table, users: np.ndarray, favourites: np.ndarray | None = None
+) -> Iterator[pa.Table]:
+    """Recommendations as `recommend.recommend` gives them, from `history`, the interactions of `users`."""
+    known = interactions.read(history, model.scorers.catalogue, model.params)
+    return recommend.recommend(
+        model.scorers,
+        model.hybrid,
+        known,
+        users,
+        favourites,
+        model.params.candidates,
+        model.params.threads,
+    )
+
+
+def refreshed(model: Model, history: pa.Table) -> Model:
+    """The model with popularity and the age of movies as `history`, what everybody did, has them at its end.
+
+    A model is days old when it recommends; what is popular is of today.
+    """
+    known = interactions.read(history, model.scorers.catalogue, model.params)
+    if not known.strengths.nnz:
+        return model
+    return replace(model, scorers=scorers.of_today(model.scorers, known))
+
+
+def judge(model: Model, history: pa.Table, holdout: pa.Table) -> Judged:
+    """The values of every user of the holdout; `history` is what everybody did before it."""
+    model = refreshed(model, history)
+    known = interactions.read(history, model.scorers.catalogue, model.params)
+    taken = interactions.unseen(holdout, history)
+    judged = evaluation.judge(
+        model.scorers, model.hybrid, known, taken, model.params.candidates, model.params.threads
+    )
+    # By what they did, not by what this model's catalogue knows of it: two models judge the same slices.
+    return replace(judged, activity=interactions.counts(history, judged.users))
+
+
+def chosen(model: Model) -> dict[str, Any]:
+    """What validation chose, and what was counted."""
+    return {
+        "hybrid": model.hybrid.kind,
+        "blend": list(model.hybrid.weights),
+        "prior": model.scorers.prior,
+        "half_life_days": model.scorers.half_life,
+        **model.facts,
+    }
+
+
+def parameters(model: Model, params: TrainParams) -> dict[str, Any]:
+    """What a person compares between runs: the section as given, and what training chose and counted."""
+    return params.model_dump(mode="json") | chosen(model)
+
+
+def example(model: Model, table: pa.Table) -> pd.DataFrame:
+    """A few rows as the model takes them, for the signature; times are UTC and do not say so, as MLflow has them."""
+    columns = ["user_id", "movie_id", "event_time", "interaction_type", "value"]
+    frame = pd.DataFrame(table.slice(0, 5).select(columns).to_pydict())
+    return frame.assign(event_time=frame["event_time"].dt.tz_localize(None))
+
+
+def _load_pyfunc(path: str) -> Served:
+    """What MLflow calls to load a logged version."""
+    return Served(load(Path(path).read_bytes()))
+
+
+@dataclass(frozen=True)
+class Served:
+    """The model as MLflow's pyfunc: from what users did (user_id, movie_id, event_time, interaction_type, value)
+    to their recommendations (recommend.SCHEMA)."""
+
+    model: Model
+
+    def predict(self, frame: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        history = pa.Table.from_pandas(frame, preserve_index=False)
+        users = np.unique(frame["user_id"].to_numpy(object))
+        return pd.DataFrame(pa.concat_tables(score(self.model, history, users)).to_pydict())
+
+
+def report(model: Model, judged: Judged, folder: Path) -> None:
+    """`metrics.json`: means by algorithm and slice; `hybrid.json`: what validation saw and chose."""
+    chosen = {
+        "kind": model.hybrid.kind,
+        "blend": model.hybrid.weights,
+        "validation": model.hybrid.figures,
+    }
+    for name, value in {"metrics": judged.summary(), "hybrid": chosen}.items():
+        (folder / f"{name}.json").write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,78 @@
+"""What the UI says of each task: what the step does, and where on-call begins when it failed."""
+
+from __future__ import annotations
+
+import ast
+
+from airflow.sdk.exceptions import AirflowTaskTimeout
+
+from jobs.core.settings import PROJECT
+from nightshift.docs import link
+
+# Sections of docs/runbook.md, the likeliest first; a test holds them to the page.
+RUNBOOK = {
+    "extract": ("the-source-is-down", "the-source-lacks-a-table-or-a-column"),
+    "validate": ("too-many-bad-rows", "half-a-day", "a-day-of-few-ratings"),
+    "build_features": ("clickhouse-is-held-by-another-process", "java-is-missing"),
+    "features_before": ("the-day-before-does-not-end",),
+    "scores_before": ("the-day-before-does-not-end",),
+    "snapshot": (
+        "a-day-of-the-window-is-missing",
+        "the-first-nights",
+        "a-file-of-the-lake-is-gone-or-damaged",
+    ),
+    "check_drift": ("drift-is-not-known", "java-is-missing"),
+    "retrain": ("nothing-was-trained",),
+    "train": ("training-failed", "a-pod-does-not-start", "a-pod-died", "mlflow-is-down"),
+    "gate": ("the-challenger-was-rejected",),
+    "approve": ("an-approval-is-awaited",),
+    "promote": ("the-challenger-was-rejected", "an-approval-is-awaited", "mlflow-is-down"),
+    "champion": ("nothing-was-trained", "there-is-no-champion"),
+    "predict": ("there-is-no-champion", "a-day-of-the-window-is-missing"),
+    "publish": ("a-publish-was-interrupted", "redis-is-down-or-was-flushed", "postgresql-is-down"),
+    "verify": ("verify-finds-a-difference",),
+    "watcher": ("the-run-is-red",),
+    "freshness": ("the-day-is-not-served", "redis-is-down-or-was-flushed"),
+    "orphan_pods": ("pods-that-nobody-waits-for",),
+    "rollback": ("bad-tables-are-served", "a-published-version-is-withdrawn"),
+    "housekeeping": ("housekeeping-failed", "a-file-of-the-lake-is-gone-or-damaged"),
+}
+
+
+def step_doc(pipeline: str, step: str) -> str:
+    """The doc_md of a step's task."""
+    return (
+        f"{_purpose(step)}\n\n"
+        f"**Failed?** The end of the log says what is wrong and what to do next. Then *Clear*, with downstream: "
+        f"a step may be run again at any time and publishes the same. {runbook(step)}\n\n"
+        f"By hand: `nightshift {step} --pipeline {pipeline} --date {{D}}`"
+    )
+
+
+def runbook(task: str) -> str:
+    """The sections of the runbook for this task, whatever group its id begins with, as links in Markdown."""
+    return "Runbook: " + ", ".join(f"[{_title(each)}]({link(each)})" for each in sections(task))
+
+
+def advice(task: str, error: object = None) -> str:
+    """The sections of the runbook for an error of this task, as addresses that open from anywhere."""
+    return "Runbook: " + " ".join(link(each, absolute=True) for each in sections(task, error))
+
+
+def sections(task: str, error: object = None) -> tuple[str, ...]:
+    """The sections of the runbook for a task; only that of its error, where the error has one."""
+    if isinstance(error, AirflowTaskTimeout):
+        return ("a-task-was-killed-or-ran-out-of-memory",)
+    named = str(getattr(error, "section", ""))
+    return (named,) if named else RUNBOOK[task.rpartition(".")[2]]
+
+
+def _title(section: str) -> str:
+    return section.replace("-", " ")
+
+
+def _purpose(step: str) -> str:
+    """The first paragraph of the step's module, read from its file: importing it would import its libraries."""
+    module = ast.parse((PROJECT / "jobs" / "steps" / f"{step}.py").read_text())
+    words = (ast.get_docstring(module) or "").partition(":")[2].split("\n\n")[0].strip()
+    return words[:1].upper() + words[1:]
