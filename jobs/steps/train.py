@@ -106,7 +106,7 @@ def _register(
         training = registry.Training(
             booster=fitted.booster,
             data=data,
-            loader=f"jobs.{step.run.pipeline}.model",
+            loader=f"jobs.usecases.{step.run.pipeline}.model",
             params=usecase.parameters(fitted, step.section)
             | {"device": device.resolve(step.params(TrainParams).device)},
             metrics=judged.summary(),

@@ -42,6 +42,7 @@ class ClearableRuns:
         try:
             with create_session() as session:
                 changed = replace_queued_at(session)
+                rename_callbacks(session)
         except SQLAlchemyError:  # other listeners are called after this one
             log.exception(
                 "The deadlines of an earlier release were not changed. The next start tries again."
@@ -63,8 +64,23 @@ def replace_queued_at(session: Session) -> int:
         alert
         for alert in session.scalars(select(DeadlineAlert))
         if alert.reference.get("reference_type") == "DagRunQueuedAtDeadline"
-        and "nightshift.alerts.report_late" in str(alert.callback_def)
+        and "alerts.report_late" in str(alert.callback_def)
     ]
     for alert in alerts:
         alert.reference = encode_deadline_reference(RunCreated())
     return len(alerts)
+
+
+def rename_callbacks(session: Session) -> int:
+    """The number of pending callbacks that named a module of an earlier release and name ours now."""
+    from airflow.models.callback import Callback
+    from sqlalchemy import select
+
+    pending = [
+        callback
+        for callback in session.scalars(select(Callback))
+        if callback.data.get("path") == "nightshift_alerts.report_late"
+    ]
+    for callback in pending:
+        callback.data = callback.data | {"path": "nightshift.alerts.report_late"}
+    return len(pending)

@@ -26,7 +26,7 @@ MODULES = (
     "jobs.core.process",
     "jobs.core.log",
     "jobs.steps.train",
-    *(f"jobs.{pipeline}.{part}" for pipeline in PIPELINES for part in ("model", "params")),
+    *(f"jobs.usecases.{pipeline}.{part}" for pipeline in PIPELINES for part in ("model", "params")),
     "jobs.usecases.fraud.report",
 )
 

@@ -132,7 +132,7 @@ def test_without_a_connection_an_alert_is_one_line_of_the_log(alerts, serving, c
     assert len(said) == 1 and f"publish failed on try 4. Served now: {serving}" in said[0]
     assert "no disk" not in said[0], "the log of the task has its error already"
     assert "\n" not in said[0] and "Log: http://airflow/log Runbook: http://" in said[0]
-    assert "there is no connection nightshift.alerts: alerts are only logged" in caplog.text
+    assert "there is no connection nightshift_alerts: alerts are only logged" in caplog.text
 
 
 def test_an_address_that_does_not_answer_costs_a_task_seconds_and_never_its_end(
@@ -145,7 +145,7 @@ def test_an_address_that_does_not_answer_costs_a_task_seconds_and_never_its_end(
     ) as silent:  # takes the call and says nothing
         connect(monkeypatch, f"json://127.0.0.1:{silent.getsockname()[1]}/?rto=60")
         since = time.monotonic()
-        notifier.send("nightshift.alerts", "title", "text")
+        notifier.send("nightshift_alerts", "title", "text")
     assert limit <= time.monotonic() - since < 30, "it waits for an answer for 60 s"
     assert "the alert was not sent within 2 s" in caplog.text
 
@@ -167,7 +167,7 @@ def test_a_connection_that_is_wrong_is_said_without_its_secrets(
 ):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv(CONNECTION, json.dumps({"conn_type": "apprise", "extra": extra}))
-    alerts.send("nightshift.alerts", "title", "text")
+    alerts.send("nightshift_alerts", "title", "text")
     assert (
         said in caplog.text
         and "alerts-do-not-arrive" in caplog.text
@@ -188,7 +188,7 @@ def test_an_alert_to_this_machine_passes_by_the_proxy_to_others(
     alerts, connected, monkeypatch, name
 ):
     monkeypatch.setenv(name, "http://127.0.0.1:9")
-    alerts.send("nightshift.alerts", "title", "text")
+    alerts.send("nightshift_alerts", "title", "text")
     assert [each["title"] for each in connected.wait()] == ["title"]
 
 
@@ -204,7 +204,7 @@ def test_the_process_of_an_alert_gets_its_addresses_and_proxies_and_nothing_else
         CONNECTION, json.dumps({"conn_type": "apprise", "extra": {"config": {"path": "json://h"}}})
     )
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
-    alerts.send("nightshift.alerts", "title", "text")
+    alerts.send("nightshift_alerts", "title", "text")
     names = {line.partition("=")[0] for line in (tmp_path / "environment").read_text().splitlines()}
     assert names - {"PWD", "SHLVL", "_", "OLDPWD"} == {
         "PATH",

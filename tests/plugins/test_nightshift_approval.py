@@ -205,7 +205,7 @@ def test_no_key_of_an_xcom_becomes_an_option_of_any_step(airflow_variables, step
 
 
 def test_every_operator_of_a_step_is_among_those(airflow_variables):
-    files = (PROJECT / "plugins").glob("*.py")
+    files = (PROJECT / "plugins").rglob("*.py")
     heirs = {
         name
         for file in files

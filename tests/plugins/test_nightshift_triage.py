@@ -150,7 +150,7 @@ def test_a_day_that_is_not_over_and_a_time_limit_have_their_sections(dates):
 
 
 def test_every_section_that_the_code_names_is_there():
-    files = [*(PROJECT / "jobs").rglob("*.py"), *(PROJECT / "plugins").glob("*.py")]
+    files = [*(PROJECT / "jobs").rglob("*.py"), *(PROJECT / "plugins").rglob("*.py")]
     given = re.compile(
         r'(?:section|_SECTION|_DAMAGED|_COLUMNS) ?= ?"([\w-]+)"|runbook\.md#([a-z-]+)'
     )

@@ -74,7 +74,7 @@ def platform(scheduled, webhook, tmp_path_factory):
         api.call(
             "POST",
             "connections",
-            {"connection_id": "nightshift.alerts", "conn_type": "apprise", "extra": extra},
+            {"connection_id": "nightshift_alerts", "conn_type": "apprise", "extra": extra},
         )
         deadline = time.monotonic() + 120
         while not (api.knows(LISTENER) and api.knows(LATE)):
