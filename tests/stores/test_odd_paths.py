@@ -68,7 +68,10 @@ def test_lake_and_spark_read_what_was_written(odd, spark):
         [dataset.path, f"fraud/extract/{DAY}/manifest.json"]
     )
     assert spark_store.read(spark, lake, [dataset], ROWS.schema).toArrow().num_rows == 2
-    others = [lake.write_table(f"fraud/extract/{DAY + timedelta(n)}", "rows", ROWS, ["id"]) for n in (1, 2)]
+    others = [
+        lake.write_table(f"fraud/extract/{DAY + timedelta(n)}", "rows", ROWS, ["id"])
+        for n in (1, 2)
+    ]
     assert spark_store.read(spark, lake, [dataset, *others], ROWS.schema).count() == 6  # not 18
     assert spark_store.frame(spark, ROWS, odd.home / "tmp" / "frame.parquet").count() == 2
     assert {path.name for path in odd.home.iterdir()} == {"lake", "tmp"}
