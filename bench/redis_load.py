@@ -13,7 +13,6 @@ from pathlib import Path
 import pyarrow as pa
 import redis
 
-from jobs.core.digest import table_digest
 from jobs.core.settings import Settings
 from jobs.core.usecase import prediction
 from jobs.stores import redis as store
@@ -36,7 +35,7 @@ def sides(chosen: Settings, folder: Path) -> tuple[Callable[[], None], Callable[
         ],
         schema=table.schema,
     )
-    digests = {table.name: table_digest(rows, table.key)}
+    digests = {table.name: table.digest(rows)}
 
     def ours() -> None:
         with store.connect(chosen.redis, "fraud") as keys:

@@ -24,7 +24,6 @@ import yaml
 from psycopg2.extensions import parse_dsn
 
 from jobs.core import settings
-from jobs.core.digest import table_digest
 from jobs.core.failpoint import VARIABLE
 from jobs.core.identity import Run, days
 from jobs.core.manifest import Manifest
@@ -216,7 +215,7 @@ class Place:
                 for table in every
             }
         return {
-            f"{table.name} {day}": table_digest(rows.filter(pc.equal(rows["date"], day)), table.key)
+            f"{table.name} {day}": table.digest(rows.filter(pc.equal(rows["date"], day)))
             for table, rows in read.items()
             for day in sorted(set(rows["date"].to_pylist()))
         }

@@ -184,7 +184,6 @@ def _digests(chosen: Settings, pipeline: str) -> Iterator[str]:
 
 
 def _clickhouse_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
-    from jobs.core.digest import table_digest
     from jobs.core.usecase import tables
     from jobs.steps.records import RECORDS
     from jobs.stores import clickhouse
@@ -194,12 +193,11 @@ def _clickhouse_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
         for table in (*known.AGGREGATES, *known.PREDICTIONS, *RECORDS):
             for day in db.days(pipeline, table):
                 rows = db.read_partition(pipeline, table, day)
-                digest = table_digest(rows, table.key)
+                digest = table.digest(rows)
                 yield f"clickhouse {pipeline}.{table.name} {day} rows={rows.num_rows} {digest}"
 
 
 def _serving_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
-    from jobs.core.digest import table_digest
     from jobs.core.usecase import tables
     from jobs.serving import promotions, publications, stores
 
@@ -209,7 +207,7 @@ def _serving_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
         for publication in both.kept():
             yield f"publication {pipeline} {publication.version} {publication.date} {publication.state}"
             for table, rows in both.contents(publication).items():
-                digest = table_digest(rows, table.key)
+                digest = table.digest(rows)
                 yield f"postgres {pipeline}.{table.name} {publication.version} rows={rows.num_rows} {digest}"
         if served := publications.served(both.session, pipeline):
             yield f"served postgres {pipeline} {served.version} previous={served.previous}"

@@ -70,6 +70,7 @@ class Table:
 
     `ranked`: the key ends in a rank, and a lookup by the rest of it answers with all ranks, in order.
     `added`: the last columns of the schema, which later releases added by a migration, oldest first.
+    `text`: columns with sentences for people. Digests leave them out, so that wording can improve.
     """
 
     name: str
@@ -79,15 +80,26 @@ class Table:
     kind: Literal["aggregate", "entity", "event"] = "aggregate"
     ranked: bool = False
     added: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+
+    def digest(self, rows: pa.Table) -> str:
+        """The content digest of `rows`, without their text columns."""
+        return table_digest(rows.select(self._without_text(rows.column_names)), self.key)
 
     def matches(self, rows: pa.Table, digest: str) -> bool:
-        """Whether `digest` is that of `rows`, by the columns of this release or of an earlier one.
+        """Whether `digest` is that of `rows`, in the way of this release or of an earlier one.
 
-        A digest covers the columns that the table had when it was made, and their names are part of it.
+        A digest covers the columns that the table had when it was made, and their names are part
+        of it. Digests of earlier releases covered the text columns too.
         """
         names = self.schema.names
-        releases = (names[: len(names) - later] for later in range(len(self.added) + 1))
-        return any(table_digest(rows.select(columns), self.key) == digest for columns in releases)
+        releases = [names[: len(names) - later] for later in range(len(self.added) + 1)]
+        coverages = [self._without_text(columns) for columns in releases]
+        coverages += releases if self.text else []
+        return any(table_digest(rows.select(columns), self.key) == digest for columns in coverages)
+
+    def _without_text(self, columns: Iterable[str]) -> list[str]:
+        return [name for name in columns if name not in self.text]
 
     @property
     def lookup_key(self) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from psycopg2.extensions import connection, cursor
 from psycopg2.sql import SQL, Identifier, Literal
 
 from jobs.core.checks import Check, enforce, equal
-from jobs.core.digest import table_digest
 from jobs.core.usecase import Table
 from jobs.serving import publications, schema
 from jobs.serving.schema import parent, partition, partition_name
@@ -56,9 +55,7 @@ def replace(
             )  # unlike TRUNCATE, it leaves readers their rows
             postgres.copy_in(cursor, name, rows.select(table.schema.names), created=False)
             enforce(
-                check(
-                    session, pipeline, table, version, rows.num_rows, table_digest(rows, table.key)
-                ),
+                check(session, pipeline, table, version, rows.num_rows, table.digest(rows)),
                 remedy="read what the check names; the table is as it was",
                 input=partition_name(table, version),
             )

@@ -15,7 +15,6 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from jobs.core.checks import Check, enforce
-from jobs.core.digest import table_digest
 from jobs.core.errors import StoreError
 from jobs.core.failpoint import failpoint
 from jobs.core.log import logger
@@ -55,7 +54,7 @@ class Edition:
     def digests(self) -> dict[str, str]:
         if self.recorded is not None:
             return dict(self.recorded)
-        return {table.name: table_digest(rows, table.key) for table, rows in self.contents.items()}
+        return {table.name: table.digest(rows) for table, rows in self.contents.items()}
 
     @property
     def row_counts(self) -> dict[str, int]:

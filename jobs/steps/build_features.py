@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from jobs.core.digest import table_digest
 from jobs.core.usecase import features, sources, tables
 from jobs.steps.frame import Step
 from jobs.steps.records import clickhouse_dataset
@@ -45,8 +44,6 @@ def run(step: Step) -> None:
             db.swap(pipeline, staging)
     for table, content in aggregates.items():
         step.outputs.append(
-            clickhouse_dataset(
-                pipeline, table.name, content.num_rows, table_digest(content, table.key)
-            )
+            clickhouse_dataset(pipeline, table.name, content.num_rows, table.digest(content))
         )
         step.facts[table.name] = content.num_rows

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pyarrow as pa
 
-from jobs.core.digest import table_digest
 from jobs.core.errors import DataError
 from jobs.core.usecase import features, predictions, tables
 from jobs.serving import promotions
@@ -76,6 +75,6 @@ def _write(step: Step, content: dict[str, pa.Table], events: int) -> None:
         for table, staging in staged.items():
             rows = content[table.name]
             db.swap(pipeline, staging)
-            digest = table_digest(rows, table.key)
+            digest = table.digest(rows)
             step.outputs.append(clickhouse_dataset(pipeline, table.name, rows.num_rows, digest))
             step.facts[table.name] = rows.num_rows

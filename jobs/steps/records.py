@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.core.digest import table_digest
 from jobs.core.manifest import Dataset
 from jobs.core.usecase import Table
 from jobs.steps.frame import Step
@@ -17,9 +16,14 @@ from jobs.stores import clickhouse
 def _table(
     name: str, key: tuple[str, ...], grain: str, nullable: tuple[str, ...], /, **columns: Any
 ) -> Table:
+    text = tuple(column for column in columns if column in ("message", "reasons"))
     fields = [pa.field(column, kind, column in nullable) for column, kind in columns.items()]
     return Table(
-        name, key, pa.schema([pa.field("date", pa.date32(), nullable=False), *fields]), grain=grain
+        name,
+        key,
+        pa.schema([pa.field("date", pa.date32(), nullable=False), *fields]),
+        grain=grain,
+        text=text,
     )
 
 
@@ -92,7 +96,7 @@ def store(step: Step, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
         )
         step.at("swap")
         db.swap(pipeline, staging)
-    digest = table_digest(content, table.key)
+    digest = table.digest(content)
     step.outputs.append(clickhouse_dataset(pipeline, table.name, content.num_rows, digest))
 
 
