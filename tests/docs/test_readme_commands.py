@@ -56,7 +56,12 @@ def of_movies(command):
     return bool(re.search(r"\bmovies\b|recommendations", command))
 
 
-RUNBOOK = re.findall(r'`(nightshift sql ".*?")`', (PROJECT / "docs" / "runbook.md").read_text())
+RUNBOOK = [
+    " ".join(command.split())
+    for command in re.findall(
+        r'`(nightshift\s+sql\s+".*?")`', (PROJECT / "docs" / "runbook.md").read_text(), re.DOTALL
+    )
+]
 LOOK_UPS = [
     pytest.param(
         "movies" if of_movies(command) else "fraud",
