@@ -14,8 +14,8 @@ import pyarrow as pa
 import redis
 
 from jobs.core.settings import Settings
-from jobs.core.usecase import prediction
 from jobs.stores import redis as store
+from jobs.usecases.discovery import prediction
 
 NAME, OTHER, ROWS = "publish a table to Redis", "redis-py pipeline, 10,000 SETs a trip", 200_000
 BATCH = 10_000

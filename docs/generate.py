@@ -17,14 +17,16 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from jobs.core import params, pods
+from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT
-from jobs.core.usecase import PIPELINES, Source, Table, parameters, sources, tables
+from jobs.core.tables import Source, Table
 from jobs.local import airflow
 from jobs.local.state import State
 from jobs.source import schema as operational
 from jobs.steps.records import RECORDS
 from jobs.stores import clickhouse, postgres, postgres_versions
 from jobs.stores.versions import Migration, migrations
+from jobs.usecases.discovery import parameters, sources, tables
 from jobs.usecases.fraud.columns import DERIVED, FEATURES
 
 HERE = Path(__file__).parent

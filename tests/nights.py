@@ -27,12 +27,12 @@ from jobs.core import settings
 from jobs.core.failpoint import VARIABLE
 from jobs.core.identity import Run, days
 from jobs.core.manifest import Manifest
-from jobs.core.usecase import tables
 from jobs.serving import promotions, publications, schema
 from jobs.steps import frame
 from jobs.steps.records import RECORDS
 from jobs.stores import clickhouse
 from jobs.stores.lake import Lake
+from jobs.usecases.discovery import tables
 
 PIPELINE = "fraud"
 FIRST, DAY = date(2018, 4, 1), date(2018, 4, 14)

@@ -9,7 +9,7 @@ from functools import cache, partial
 
 import pytest
 
-from jobs.core.usecase import PIPELINES
+from jobs.core.pipelines import PIPELINES
 from jobs.source.simulate.day import Reporting
 from jobs.source.simulate.movies.simulation import MovieSimulation
 from jobs.source.simulate.write import Simulation, to_database

@@ -127,9 +127,9 @@ def _good_rows(chosen: Settings, wanted: list[Any], folder: Path) -> dict[str, P
     from jobs.core import params
     from jobs.core.cast import typed
     from jobs.core.identity import Run
-    from jobs.core.usecase import parameters, sources
     from jobs.steps.validate import split
     from jobs.stores import source as operational
+    from jobs.usecases.discovery import parameters, sources
 
     section = params.section(
         chosen.params_file, "fraud", "validate", parameters("fraud")["validate"]

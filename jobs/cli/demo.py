@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jobs.cli.nights import Night
     from jobs.cli.show import Screen
     from jobs.core.settings import Settings
-    from jobs.core.usecase import Table
+    from jobs.core.tables import Table
     from jobs.local.scheduler import Scheduler
 
 DAGS = {"fraud": "fraud_scores", "movies": "movie_recommendations"}
@@ -208,9 +208,9 @@ def fill(chosen: Settings, pipeline: str, data: Path | None) -> None:
 
 def _metrics(screen: Screen, chosen: Settings, pipeline: str, day: date) -> None:
     """Print the metrics of the champion, and of the challenger of D where that is another model."""
-    from jobs.core.usecase import model
     from jobs.serving import promotions
     from jobs.stores.lake import Lake
+    from jobs.usecases.discovery import model
 
     lake, name = Lake(chosen.lake), model(pipeline).NAME
     gate = lake.manifest(f"{pipeline}/gate/{day}")
@@ -246,8 +246,8 @@ def _numbers(screen: Screen, pipeline: str, holdout: str, metrics: dict[str, flo
 def _answers(screen: Screen, chosen: Settings, pipeline: str) -> bool:
     """Look up one of each table in both stores; whether they agree."""
     from jobs.core.text import printable_json
-    from jobs.core.usecase import tables
     from jobs.serving import lookup as client
+    from jobs.usecases.discovery import tables
 
     agree = True
     for table in tables(pipeline).PREDICTIONS:

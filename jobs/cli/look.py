@@ -58,8 +58,8 @@ def lookup(
     from jobs.core import settings
     from jobs.core.errors import ConfigError, NightshiftError
     from jobs.core.text import choice, printable_json
-    from jobs.core.usecase import prediction, tables
     from jobs.serving import lookup as client
+    from jobs.usecases.discovery import prediction, tables
 
     tables(pipeline)
     if entity not in (entities := ENTITIES[pipeline]):
@@ -98,8 +98,8 @@ def manifest(
     from jobs.core import params, settings
     from jobs.core.errors import ConfigError
     from jobs.core.text import choice, printable_json
-    from jobs.core.usecase import parameters
     from jobs.stores.lake import Lake
+    from jobs.usecases.discovery import parameters
 
     chosen = settings.load()
     if step not in parameters(pipeline):

@@ -114,8 +114,8 @@ def restore(
     from tempfile import TemporaryDirectory
 
     from jobs.core import settings
-    from jobs.core.usecase import model
     from jobs.stores import registry, snapshots
+    from jobs.usecases.discovery import model
 
     chosen = settings.load()
     with TemporaryDirectory() as folder, registry.connect(chosen) as client:
@@ -144,7 +144,7 @@ def params(
 def _keys(chosen: Settings, pipeline: str) -> Iterator[tuple[str, object, str]]:
     """Every key of params.yaml that the pipeline has, its value and its meaning."""
     from jobs.core import params
-    from jobs.core.usecase import parameters
+    from jobs.usecases.discovery import parameters
 
     first = params.first_date(chosen.params_file, pipeline)
     yield f"{pipeline}.first_date", first, "the source's first day"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from jobs.core.settings import Settings
-    from jobs.core.usecase import Source
+    from jobs.core.tables import Source
 
 ALWAYS = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 
@@ -30,8 +30,8 @@ def read(chosen: Settings) -> Rows:
     """The good rows of the whole source; nothing is written."""
     from jobs.core import params
     from jobs.core.cast import typed
-    from jobs.core.usecase import parameters, sources
     from jobs.stores import source as operational
+    from jobs.usecases.discovery import parameters, sources
 
     section = params.section(
         chosen.params_file, "movies", "validate", parameters("movies")["validate"]

@@ -25,12 +25,12 @@ from jobs.core.identity import whole
 from jobs.core.manifest import manifest_name
 from jobs.core.settings import Settings
 from jobs.core.text import choice
-from jobs.core.usecase import features, parameters
 from jobs.steps import sections
 from jobs.steps.far import refuse_far
 from jobs.steps.frame import NIGHTLY, run_lock
 from jobs.stores import source as operational
 from jobs.stores.lake import Lake
+from jobs.usecases.discovery import features, parameters
 
 INGEST = ("extract", "validate", "build_features")
 TRAINING = ("snapshot", "check_drift", "retrain", "train", "gate", "promote")

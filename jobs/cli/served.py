@@ -18,8 +18,8 @@ def served(pipeline: Annotated[str, typer.Argument(help="The use case: fraud or 
     Example: nightshift served fraud
     """
     from jobs.core import settings
-    from jobs.core.usecase import tables
     from jobs.serving import publications, schema
+    from jobs.usecases.discovery import tables
 
     tables(pipeline)  # an unknown pipeline is an error, not one that serves nothing
     with schema.connect(settings.load().postgres, "nightshift served") as session:

@@ -42,7 +42,7 @@ def status(
     Example: nightshift status fraud --range 2018-05-01..2018-05-31
     """
     from jobs.core import schedule, settings
-    from jobs.core.usecase import tables
+    from jobs.usecases.discovery import tables
 
     chosen = settings.load()
     tables(pipeline)  # an unknown pipeline is an error, not one that serves nothing
@@ -120,10 +120,10 @@ def _history(
     screen: Screen, chosen: Settings, pipeline: str, start: date | None, end: date | None
 ) -> None:
     from jobs.core import params
-    from jobs.core.usecase import parameters
     from jobs.steps.frame import STEPS
     from jobs.stores import lineage
     from jobs.stores.lake import Lake
+    from jobs.usecases.discovery import parameters
 
     known = lineage.manifests(Lake(chosen.lake), pipeline)
     if not known:
@@ -184,9 +184,9 @@ def _digests(chosen: Settings, pipeline: str) -> Iterator[str]:
 
 
 def _clickhouse_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
-    from jobs.core.usecase import tables
     from jobs.steps.records import RECORDS
     from jobs.stores import clickhouse
+    from jobs.usecases.discovery import tables
 
     known = tables(pipeline)
     with clickhouse.connect(chosen) as db:
@@ -198,8 +198,8 @@ def _clickhouse_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
 
 
 def _serving_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
-    from jobs.core.usecase import tables
     from jobs.serving import promotions, publications, stores
+    from jobs.usecases.discovery import tables
 
     with stores.connect(
         chosen.postgres, chosen.redis, pipeline, tables(pipeline).PREDICTIONS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from jobs.core.usecase import Judged
+    from jobs.evaluation.judged import Judged
 
 
 def bootstrap_interval(

@@ -17,7 +17,7 @@ from jobs.evaluation.reference import Reference
 from jobs.evaluation.watched import Outcome
 
 if TYPE_CHECKING:
-    from jobs.core.usecase import Judged
+    from jobs.evaluation.judged import Judged
 
 
 @dataclass(frozen=True)

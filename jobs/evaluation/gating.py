@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from jobs.core.checks import Check, at_least, at_most
 from jobs.core.params import GateParams
-from jobs.core.usecase import Judged
 from jobs.evaluation.bootstrap import metric_interval
+from jobs.evaluation.judged import Judged
 
 LATENCY = "latency"
 

@@ -17,7 +17,7 @@ from jobs.core.errors import DataError
 from jobs.evaluation.sampling import sample
 
 if TYPE_CHECKING:
-    from jobs.core.usecase import Drift
+    from jobs.evaluation.watched import Drift
 
 ROWS = 5_000  # of each split
 _ABOUT = b"nightshift"

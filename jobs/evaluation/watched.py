@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from datetime import date
+from typing import Any, Literal, Protocol
 
 import pandas as pd
+import pyarrow as pa
 
 from jobs.core.checks import Check, Severity
 from jobs.core.errors import ConfigError
@@ -41,6 +43,24 @@ class Watched:
     @property
     def method(self) -> str:
         return METHODS[self.holds]
+
+
+class Drift(Protocol):
+    """What is watched of an example, of the predictions for it, and of its label (None where there is none to wait for).
+
+    LABEL names a column that training sets alone have. What `examples` makes holds the key, `date`, the watched columns as
+    far as the events have them, and what `predictions` needs.
+    """
+
+    FEATURES: tuple[Watched, ...]
+    PREDICTIONS: tuple[Watched, ...]
+    LABEL: Watched | None
+
+    def examples(self, events: pa.Table, since: date) -> pa.Table:
+        """The events from `since` on as examples; the earlier ones are what was known before."""
+
+    def predictions(self, model: Any, examples: pa.Table, events: pa.Table) -> pa.Table:
+        """The examples with PREDICTIONS beside them; `events` are those that they were made of, and what was known before."""
 
 
 @dataclass(frozen=True)

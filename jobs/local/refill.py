@@ -7,9 +7,10 @@ from collections.abc import Callable
 from jobs.core import locks
 from jobs.core.errors import NightshiftError
 from jobs.core.manifest import utc_now
-from jobs.core.usecase import PIPELINES, tables
+from jobs.core.pipelines import PIPELINES
 from jobs.serving import stores
 from jobs.stores import postgres
+from jobs.usecases.discovery import tables
 
 
 def refill(dsn: str, redis_url: str, progress: Callable[[str, str], None]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 
 from jobs.core.manifest import utc_now
+from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import Settings
-from jobs.core.usecase import PIPELINES, tables
 from jobs.migrations.types import Say
 from jobs.serving import schema, stores
 from jobs.stores import redis
+from jobs.usecases.discovery import tables
 
 
 def reload(settings: Settings, say: Say) -> None:

@@ -17,8 +17,8 @@ from psycopg2.errors import LockNotAvailable
 from jobs.core import locks
 from jobs.core.errors import StoreError
 from jobs.core.failpoint import failpoint
+from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import Settings
-from jobs.core.usecase import PIPELINES
 from jobs.migrations.types import Module, Say
 from jobs.serving import schema
 from jobs.stores import clickhouse, postgres, postgres_versions, redis

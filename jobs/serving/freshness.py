@@ -10,7 +10,7 @@ from psycopg2.extensions import connection
 from psycopg2.sql import SQL, Identifier
 
 from jobs.core.checks import Check, Severity, at_most, equal
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.serving import lookup as client
 from jobs.serving import partitions, publications, schema
 from jobs.serving.publications import Publication, Served

@@ -11,7 +11,7 @@ from psycopg2.extras import RealDictCursor
 from psycopg2.sql import SQL, Identifier
 
 from jobs.core.settings import Settings
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.stores import postgres, redis
 from jobs.stores.documents import answer, identifier, value
 

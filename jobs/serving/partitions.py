@@ -10,7 +10,7 @@ from psycopg2.extensions import connection, cursor
 from psycopg2.sql import SQL, Identifier, Literal
 
 from jobs.core.checks import Check, enforce, equal
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.serving import publications, schema
 from jobs.serving.schema import parent, partition, partition_name
 from jobs.stores import postgres

@@ -19,7 +19,7 @@ from jobs.core.errors import StoreError
 from jobs.core.failpoint import failpoint
 from jobs.core.log import logger
 from jobs.core.params import PublishParams
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.serving import partitions, publications, retention
 from jobs.serving.publications import Publication, State
 from jobs.serving.stores import Serving, bring_redis_to_postgres, prepare_redis

@@ -12,7 +12,7 @@ from psycopg2.sql import SQL
 from jobs.core.failpoint import failpoint
 from jobs.core.log import logger
 from jobs.core.params import PublishParams
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.serving import partitions, publications
 from jobs.serving.publications import Publication, Served
 from jobs.serving.schema import parent, partition

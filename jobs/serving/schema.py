@@ -9,7 +9,7 @@ from psycopg2.extensions import connection, cursor
 from psycopg2.sql import SQL, Composable, Identifier, Literal
 
 from jobs.core.errors import ConfigError
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.stores import postgres, postgres_versions
 from jobs.stores.versions import require
 

@@ -13,7 +13,7 @@ from psycopg2.extensions import connection
 from jobs.core.checks import enforce
 from jobs.core.errors import StoreError
 from jobs.core.log import logger
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.serving import partitions, publications, schema
 from jobs.serving.publications import Publication, Served
 from jobs.stores import redis

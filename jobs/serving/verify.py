@@ -11,7 +11,7 @@ from psycopg2.extras import RealDictCursor
 from psycopg2.sql import SQL, Composable, Identifier
 
 from jobs.core.checks import Check, equal
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.serving import lookup as client
 from jobs.serving import partitions, publications, schema
 from jobs.serving.stores import Serving

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jobs.core.usecase import features, sources, tables
 from jobs.steps.frame import Step
 from jobs.steps.records import clickhouse_dataset
 from jobs.stores import clickhouse, spark
+from jobs.usecases.discovery import features, sources, tables
 
 LOCK = "date"
 

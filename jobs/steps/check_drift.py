@@ -18,9 +18,6 @@ from jobs.core.digest import bytes_digest
 from jobs.core.errors import DataError, NightshiftError
 from jobs.core.manifest import Dataset
 from jobs.core.params import CheckDriftParams
-from jobs.core.usecase import drift as drift_module
-from jobs.core.usecase import features
-from jobs.core.usecase import model as model_module
 from jobs.evaluation import decay, distances, drift, reference
 from jobs.evaluation.reference import Reference
 from jobs.evaluation.sampling import sample
@@ -30,6 +27,9 @@ from jobs.steps.inputs import scoring
 from jobs.steps.models import load, opponent, reference_path
 from jobs.steps.records import DRIFT_METRICS, store
 from jobs.stores import registry
+from jobs.usecases.discovery import drift as drift_module
+from jobs.usecases.discovery import features
+from jobs.usecases.discovery import model as model_module
 
 LOCK = "date"
 

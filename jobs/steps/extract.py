@@ -9,10 +9,10 @@ from jobs.core.cast import typed
 from jobs.core.errors import DataError
 from jobs.core.manifest import Dataset
 from jobs.core.params import ExtractParams
-from jobs.core.usecase import sources
 from jobs.steps.far import refuse_far
 from jobs.steps.frame import Step
 from jobs.stores import source as operational
+from jobs.usecases.discovery import sources
 
 LOCK = "date"
 

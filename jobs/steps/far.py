@@ -7,9 +7,9 @@ from datetime import date
 from jobs.core.errors import DataError
 from jobs.core.identity import Run
 from jobs.core.manifest import Manifest, manifest_name
-from jobs.core.usecase import sources
 from jobs.stores import source as operational
 from jobs.stores.lake import Lake
+from jobs.usecases.discovery import sources
 
 
 def refuse_far(

@@ -16,13 +16,14 @@ from jobs.core.errors import DataError
 from jobs.core.failpoint import failpoint
 from jobs.core.manifest import manifest_name
 from jobs.core.settings import Settings
-from jobs.core.usecase import Table, model, tables
+from jobs.core.tables import Table
 from jobs.serving import promotions, publications, schema
 from jobs.steps import leftovers
 from jobs.steps.frame import STEPS, run_lock
 from jobs.steps.records import RECORDS
 from jobs.stores import clickhouse, lineage, registry
 from jobs.stores.lake import Lake
+from jobs.usecases.discovery import model, tables
 
 LOCK_SECONDS = 5.0
 

@@ -24,9 +24,9 @@ from jobs.core.log import Log, logger
 from jobs.core.manifest import Dataset, Manifest, manifest_name, utc_now
 from jobs.core.params import Section
 from jobs.core.settings import PROJECT, Settings
-from jobs.core.usecase import parameters
 from jobs.steps import sections
 from jobs.stores.lake import Lake
+from jobs.usecases.discovery import parameters
 
 Point = Literal["lock", "window", "read", "compute", "stage", "check", "swap", "manifest"]
 POINTS: tuple[Point, ...] = (

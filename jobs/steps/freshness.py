@@ -7,12 +7,12 @@ from datetime import date
 
 from jobs.core.checks import Check, failed
 from jobs.core.params import FreshnessParams
-from jobs.core.usecase import tables
 from jobs.serving import schema
 from jobs.serving.freshness import BEHIND, Clients
 from jobs.serving.publications import Served
 from jobs.steps.frame import Step
 from jobs.stores import redis
+from jobs.usecases.discovery import tables
 
 # It looks whatever is under way, and waits for nobody.
 LOCK = None

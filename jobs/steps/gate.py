@@ -9,15 +9,15 @@ from typing import Any
 from jobs.core.checks import Check, failed
 from jobs.core.errors import DataError
 from jobs.core.params import GateParams
-from jobs.core.usecase import Judged
-from jobs.core.usecase import model as model_module
 from jobs.evaluation import gating
+from jobs.evaluation.judged import Judged
 from jobs.serving import promotions
 from jobs.serving.promotions import Champion
 from jobs.steps import skew
 from jobs.steps.frame import Step
 from jobs.steps.models import load, model_path, opponent, split
 from jobs.steps.records import GATE_CHECKS, store
+from jobs.usecases.discovery import model as model_module
 
 LOCK = "date"
 PROMOTED, REJECTED = "promoted", "rejected"

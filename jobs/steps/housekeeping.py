@@ -16,13 +16,13 @@ from jobs.core import locks, params
 from jobs.core.failpoint import failpoint
 from jobs.core.manifest import utc_now
 from jobs.core.params import HousekeepingParams, PublishParams
-from jobs.core.usecase import tables
 from jobs.serving import retention, stores
 from jobs.serving.stores import Serving
 from jobs.steps import leftovers
 from jobs.steps.frame import Step
 from jobs.steps.leftovers import Leftover
 from jobs.stores import clickhouse, lineage
+from jobs.usecases.discovery import tables
 
 # It drops versions, and no publish may be adding any meanwhile.
 LOCK = "pipeline"

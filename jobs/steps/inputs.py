@@ -15,10 +15,11 @@ import pyarrow as pa
 from jobs.core.errors import DataError
 from jobs.core.manifest import Dataset, Manifest
 from jobs.core.params import Section
-from jobs.core.usecase import Days, Frames, Table, features, sources, tables
+from jobs.core.tables import Days, Frames, Table
 from jobs.steps import unique
 from jobs.steps.frame import Step
 from jobs.stores import clickhouse, spark
+from jobs.usecases.discovery import features, sources, tables
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

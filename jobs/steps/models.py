@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.core.usecase import model
 from jobs.serving import promotions
 from jobs.serving.promotions import Champion
 from jobs.steps.frame import Step
+from jobs.usecases.discovery import model
 
 
 def split(table: pa.Table) -> tuple[pa.Table, pa.Table]:

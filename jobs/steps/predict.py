@@ -7,13 +7,13 @@ from datetime import timedelta
 import pyarrow as pa
 
 from jobs.core.errors import DataError
-from jobs.core.usecase import features, predictions, tables
 from jobs.serving import promotions
 from jobs.steps.frame import Step
 from jobs.steps.inputs import good_rows, read_table, scoring
 from jobs.steps.models import load
 from jobs.steps.records import clickhouse_dataset
 from jobs.stores import clickhouse
+from jobs.usecases.discovery import features, predictions, tables
 
 LOCK = "date"
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from jobs.core.errors import DataError, NightshiftError
 from jobs.core.manifest import Manifest, manifest_name
 from jobs.core.params import PromoteParams
-from jobs.core.usecase import model as model_module
 from jobs.evaluation.card import Card
 from jobs.serving import promotions
 from jobs.steps.approve import APPROVED, ASKED, DECLINED, EXPIRED, latest
@@ -19,6 +18,7 @@ from jobs.steps.frame import Step
 from jobs.steps.gate import PROMOTED
 from jobs.steps.models import card_path
 from jobs.stores import registry
+from jobs.usecases.discovery import model as model_module
 
 LOCK = "pipeline"
 

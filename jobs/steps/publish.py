@@ -7,13 +7,14 @@ import pyarrow as pa
 from jobs.core.errors import DataError
 from jobs.core.manifest import Dataset, Manifest, utc_now
 from jobs.core.params import PublishParams
-from jobs.core.usecase import Table, tables
+from jobs.core.tables import Table
 from jobs.serving import stores
 from jobs.serving.publish import Edition, publish
 from jobs.serving.stores import LostTables
 from jobs.steps.frame import Step
 from jobs.steps.reconcile import reconcile
 from jobs.stores import clickhouse
+from jobs.usecases.discovery import tables
 
 LOCK = "pipeline"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from jobs.core.manifest import utc_now
 from jobs.core.params import PublishParams
-from jobs.core.usecase import tables
 from jobs.serving import promotions, publications, retention, stores
 from jobs.serving.stores import Serving
 from jobs.steps.frame import Step
 from jobs.steps.promote import move_aliases
+from jobs.usecases.discovery import tables
 
 LOCK = "pipeline"
 

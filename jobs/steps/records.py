@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.core.manifest import Dataset
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.steps.frame import Step
 from jobs.stores import clickhouse
 

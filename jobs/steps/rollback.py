@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from jobs.core.failpoint import failpoint
 from jobs.core.manifest import utc_now
-from jobs.core.usecase import tables
 from jobs.serving import promotions, rollback, stores
 from jobs.steps.frame import Step
 from jobs.steps.reconcile import reconcile
 from jobs.stores import redis
+from jobs.usecases.discovery import tables
 
 LOCK = "pipeline"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from jobs.core import params, pods
 from jobs.core.errors import ConfigError
 from jobs.core.params import CheckDriftParams, Section
-from jobs.core.usecase import conflicts, drift, parameters
 from jobs.evaluation.watched import configured
+from jobs.usecases.discovery import conflicts, drift, parameters
 
 
 def check(path: Path, pipeline: str, steps: Collection[str]) -> None:

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 from jobs.core.checks import Check, Severity, at_most
 from jobs.core.errors import DataError
 from jobs.core.manifest import Manifest, manifest_name
-from jobs.core.usecase import Table, features, prediction, predictions
+from jobs.core.tables import Table
 from jobs.steps.frame import Step, code_version
 from jobs.steps.models import load
 from jobs.stores import clickhouse
+from jobs.usecases.discovery import features, prediction, predictions
 
 
 def check(step: Step, table: pa.Table, limit: float) -> Check:

@@ -7,10 +7,10 @@ import pyarrow.compute as pc
 
 from jobs.core.checks import Check, at_least, equal
 from jobs.core.identity import days
-from jobs.core.usecase import features
 from jobs.steps.frame import Step
 from jobs.steps.inputs import frames, good_rows
 from jobs.stores import snapshots, spark
+from jobs.usecases.discovery import features
 
 # No lock on stores: it writes to the lake, where the manifest commits, and the registry has a lock of its own.
 LOCK = "date"

@@ -11,14 +11,15 @@ import pyarrow as pa
 from jobs.core.digest import bytes_digest
 from jobs.core.manifest import Dataset, Manifest
 from jobs.core.params import TrainParams
-from jobs.core.usecase import Judged, drift, features
-from jobs.core.usecase import model as model_module
 from jobs.evaluation import reference
+from jobs.evaluation.judged import Judged
 from jobs.evaluation.reference import Reference
 from jobs.steps.frame import Step, code_version
 from jobs.steps.models import model_path, reference_path, split
 from jobs.stores import registry
 from jobs.training import checkpoints, device
+from jobs.usecases.discovery import drift, features
+from jobs.usecases.discovery import model as model_module
 
 # Runs in a pod: it writes only files named by content, its own manifest, and to MLflow.
 LOCK = None

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from jobs.core.errors import DataError
-from jobs.core.usecase import Source, features, sources
+from jobs.core.tables import Source
 from jobs.stores import spark
+from jobs.usecases.discovery import features, sources
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -12,8 +12,9 @@ from jobs.core.cast import PROBLEM
 from jobs.core.checks import Check, at_least, at_most, equal
 from jobs.core.manifest import Manifest
 from jobs.core.params import ValidateParams
-from jobs.core.usecase import Source, sources
+from jobs.core.tables import Source
 from jobs.steps.frame import Step
+from jobs.usecases.discovery import sources
 
 LOCK = "date"
 REASON = "reason"

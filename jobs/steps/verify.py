@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from jobs.core.params import VerifyParams
-from jobs.core.usecase import tables
 from jobs.serving import publications, stores
 from jobs.serving.verify import verify
 from jobs.steps.frame import Step
 from jobs.steps.publish import read_predictions
+from jobs.usecases.discovery import tables
 
 # It moves nothing, but nothing must move under it.
 LOCK = "pipeline"

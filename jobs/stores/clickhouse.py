@@ -24,8 +24,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from jobs.core.checks import Check, equal
 from jobs.core.errors import ConfigError, StoreError
 from jobs.core.failures import explain
+from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import CLICKHOUSE, Settings
-from jobs.core.usecase import PIPELINES, Table
+from jobs.core.tables import Table
 from jobs.stores.versions import Migration, migrations, require
 
 OPEN_SECONDS = 600.0

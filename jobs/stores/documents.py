@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 _TEXT = pa.large_string()

@@ -24,7 +24,7 @@ from jobs.core.checks import Check, equal
 from jobs.core.errors import ConfigError
 from jobs.core.failpoint import failpoint
 from jobs.core.failures import explain
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.stores.documents import entries, sampled
 
 BATCH = 10_000

@@ -17,7 +17,7 @@ from pyarrow import csv
 from jobs.core import libpq
 from jobs.core.errors import DataError
 from jobs.core.failures import explain
-from jobs.core.usecase import Source
+from jobs.core.tables import Source
 from jobs.stores import postgres_versions
 from jobs.stores.source_types import COLUMNS, TIMES, plain
 from jobs.stores.source_types import require as require_types

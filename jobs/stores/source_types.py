@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from jobs.core.errors import DataError
-from jobs.core.usecase import Source
+from jobs.core.tables import Source
 
 Types = Mapping[str, Mapping[str, str]]  # table -> column -> base type
 

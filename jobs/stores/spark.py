@@ -17,7 +17,7 @@ from jobs.core import environment, traces
 from jobs.core.log import logger
 from jobs.core.manifest import Dataset
 from jobs.core.settings import Settings
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.stores import java, spark_archive
 from jobs.stores.lake import Lake
 

@@ -15,10 +15,10 @@ from jobs.core.errors import DataError, StoreError
 from jobs.core.failpoint import VARIABLE
 from jobs.core.identity import Run
 from jobs.core.manifest import Dataset, Manifest, utc_now
-from jobs.core.usecase import tables
 from jobs.serving import promotions, publications, schema
 from jobs.steps import forget
 from jobs.stores import clickhouse, registry
+from jobs.usecases.discovery import tables
 from nights import Place
 
 DAY = date(2026, 11, 27)

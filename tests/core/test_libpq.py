@@ -14,7 +14,7 @@ import pytest
 from astray import LIBPQ
 from jobs.core import libpq, locks
 from jobs.core.pg_variables import restored, set_aside
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.serving import partitions, schema
 from jobs.source.database import writing
 from jobs.stores import postgres, source

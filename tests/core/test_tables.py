@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from jobs.core.digest import table_digest
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 
 SCHEMA = pa.schema(
     {"date": pa.date32(), "id": pa.string(), "message": pa.string(), "later": pa.string()}

@@ -9,8 +9,8 @@ from itertools import pairwise
 import pytest
 
 from jobs.core.params import alerts
+from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT
-from jobs.core.usecase import PIPELINES
 from jobs.serving.rollback import WHAT
 from jobs.steps.frame import NIGHTLY
 

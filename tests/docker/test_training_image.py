@@ -7,8 +7,8 @@ from functools import cache
 
 import pytest
 
+from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT
-from jobs.core.usecase import PIPELINES
 
 TRAINING = PROJECT / "docker" / "training"
 NEEDLESS = {

@@ -12,8 +12,9 @@ from test_runbook_texts import OTHERS, seen
 
 from jobs import cli
 from jobs.core import params
+from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT
-from jobs.core.usecase import PIPELINES, parameters
+from jobs.usecases.discovery import parameters
 
 PAGES = sorted(
     [

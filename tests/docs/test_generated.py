@@ -2,8 +2,9 @@ import runpy
 
 import pytest
 
+from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT
-from jobs.core.usecase import PIPELINES, parameters
+from jobs.usecases.discovery import parameters
 
 PAGES = runpy.run_path(str(PROJECT / "docs" / "generate.py"))["pages"]()
 

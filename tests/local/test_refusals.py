@@ -20,7 +20,6 @@ from jobs.core.errors import StoreError
 from jobs.core.manifest import utc_now
 from jobs.core.params import PublishParams
 from jobs.core.settings import AIRFLOW_DB, PROJECT
-from jobs.core.usecase import tables
 from jobs.local import airflow, mlflow, postgres
 from jobs.local import redis as embedded_redis
 from jobs.local.refill import refill
@@ -28,6 +27,7 @@ from jobs.local.services import start, stop, wait
 from jobs.local.state import State, write
 from jobs.serving import stores
 from jobs.serving.publish import Edition, publish
+from jobs.usecases.discovery import tables
 
 AWKWARD = "p@ss:/ %20?#[]&='\"\\$é"
 DAMAGE = {

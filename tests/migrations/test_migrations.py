@@ -18,7 +18,6 @@ from jobs.core.digest import table_digest
 from jobs.core.errors import ConfigError
 from jobs.core.failpoint import VARIABLE
 from jobs.core.manifest import Manifest, utc_now
-from jobs.core.usecase import prediction, tables
 from jobs.migrations import run
 from jobs.serving import lookup as client
 from jobs.serving import schema
@@ -27,6 +26,7 @@ from jobs.steps.records import clickhouse_dataset
 from jobs.stores import clickhouse
 from jobs.stores import redis as redis_store
 from jobs.stores.versions import STORES, migrations, needed
+from jobs.usecases.discovery import prediction, tables
 
 app = typer.Typer()
 app.command("migrate")(migrate_command)

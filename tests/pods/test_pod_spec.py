@@ -12,8 +12,8 @@ from kubernetes import client
 from cluster_double.security import check_restricted
 from jobs.core import pods, settings
 from jobs.core.errors import ConfigError
+from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT
-from jobs.core.usecase import PIPELINES
 from jobs.steps.frame import NIGHTLY
 
 SNAPSHOT = PROJECT / "tests" / "pods" / "pod_spec.json"

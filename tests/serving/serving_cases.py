@@ -16,7 +16,7 @@ from psycopg2.sql import SQL, Identifier
 
 from jobs.core.failpoint import failpoint
 from jobs.core.params import PublishParams
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.serving import publications, retention, rollback, stores
 from jobs.serving.publish import Edition, publish
 

@@ -18,7 +18,7 @@ from jobs.core import settings
 from jobs.core.cast import typed
 from jobs.core.checks import failed
 from jobs.core.identity import Run
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.serving import lookup as client
 from jobs.serving import stores
 from jobs.serving.publish import Edition

@@ -6,8 +6,8 @@ import pytest
 from bad_rows import ACTED, CASES, ONE, RATING, REPORTED, REQUIRED, TODAY
 
 from jobs.core.errors import DataError
-from jobs.core.usecase import sources
 from jobs.steps.validate import REASON, split
+from jobs.usecases.discovery import sources
 from jobs.usecases.fraud.params import FraudValidateParams
 from nights import AFTER, BEFORE, DAY, Place, database_of
 

@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 
 from dealt_labels import favour, shuffle_labels
 from jobs.core.digest import table_digest
-from jobs.core.usecase import prediction
 from jobs.serving import promotions
 from jobs.steps.models import model_path
 from jobs.steps.records import GATE_CHECKS
 from jobs.stores import clickhouse
+from jobs.usecases.discovery import prediction
 from jobs.usecases.fraud.model import load
 from nights import AFTER, BEFORE, DAY
 from prepared_night import BOTH

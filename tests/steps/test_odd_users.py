@@ -8,9 +8,9 @@ from dataclasses import replace
 import pyarrow.compute as pc
 import pytest
 
-from jobs.core.usecase import tables
 from jobs.steps.frame import NIGHTLY
 from jobs.stores import clickhouse
+from jobs.usecases.discovery import tables
 from jobs.usecases.movies import model
 from jobs.usecases.movies.interactions import deduplicate
 from jobs.usecases.movies.recommend import ALGORITHMS

@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 import pytest
 
 from jobs.core.errors import DataError
-from jobs.core.usecase import tables
 from jobs.stores import clickhouse
+from jobs.usecases.discovery import tables
 from nights import AFTER, BEFORE, DAY, FIRST, INGEST
 from prepared_night import EACH
 

@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 from jobs import cli
 from jobs.core.errors import ConfigError
 from jobs.core.identity import Run
+from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT, Settings
-from jobs.core.usecase import PIPELINES, parameters
 from jobs.steps import frame, sections
 from jobs.steps.frame import NIGHTLY
+from jobs.usecases.discovery import parameters
 from jobs.usecases.fraud import metrics as fraud_metrics
 from jobs.usecases.fraud.evaluation import WEIGHTED
 from jobs.usecases.fraud.params import COMPARED as FRAUD_COMPARED

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from jobs.core.errors import DataError
-from jobs.core.usecase import tables
+from jobs.usecases.discovery import tables
 from nights import DAY
 
 

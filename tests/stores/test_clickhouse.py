@@ -12,7 +12,7 @@ from jobs.core import settings
 from jobs.core.checks import failed
 from jobs.core.digest import table_digest
 from jobs.core.errors import StoreError
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.stores import clickhouse
 from jobs.stores.clickhouse import ClickHouse
 

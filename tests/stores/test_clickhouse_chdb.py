@@ -14,7 +14,7 @@ import pytest
 
 from jobs.core import settings
 from jobs.core.errors import StoreError
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.stores import clickhouse
 
 DAY = date(2018, 7, 10)

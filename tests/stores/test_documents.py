@@ -9,7 +9,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.stores.documents import (
     answer,
     documents,

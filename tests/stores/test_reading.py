@@ -11,7 +11,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from jobs.core import settings
 from jobs.core.errors import DataError, NightshiftError, StoreError
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.stores import reading
 
 DAY = date(2018, 7, 10)

@@ -9,7 +9,7 @@ import pytest
 import redis as redis_client
 
 from jobs.core.errors import StoreError
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.serving import lookup as client
 from jobs.stores import redis
 from jobs.stores.redis import connect

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from jobs.core.identity import before, days
-from jobs.core.usecase import Days, Frames
+from jobs.core.tables import Days, Frames
 from jobs.usecases.fraud.columns import (
     DERIVED,
     FEATURES,

@@ -137,7 +137,7 @@ PARAMS: dict[str, type[Section]] = {
 
 
 def conflicts(sections: Mapping[str, Section]) -> Iterator[str]:
-    """What is wrong between sections, as core/usecase.py says."""
+    """What is wrong between sections, as contract.Parameters says."""
     yield from params.unknown_metrics(sections, COMPARED, METRICS)
     snapshot, predict = sections["snapshot"], sections["predict"]
     assert isinstance(snapshot, SnapshotParams) and isinstance(predict, PredictParams)

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 from jobs.usecases.fraud.model import Model, score
 from jobs.usecases.fraud.params import PredictParams
 from jobs.usecases.fraud.tables import PREDICTIONS

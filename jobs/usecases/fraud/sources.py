@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from jobs.core.rules import first_of, garbled
-from jobs.core.usecase import Source
+from jobs.core.tables import Source
 from jobs.usecases.fraud.params import FraudValidateParams
 
 _TIME = pa.timestamp("us", "UTC")

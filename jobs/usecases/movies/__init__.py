@@ -1,1 +1,0 @@
-"""Movie recommendations: what the platform must know of them."""

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from jobs.core.identity import before
-from jobs.core.usecase import Days, Frames
+from jobs.core.tables import Days, Frames
 from jobs.usecases.movies.params import PredictParams, SnapshotParams
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from jobs.core.usecase import Table
+from jobs.core.tables import Table
 
 _DATE = pa.field("date", pa.date32(), nullable=False)
 TOP = 20  # ranks of a user and algorithm
