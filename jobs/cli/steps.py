@@ -64,12 +64,12 @@ def execute(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from jobs.core import log, masking, settings
     from jobs.core.identity import Run
-    from jobs.core.process import die_with_parent, end_when_told
+    from jobs.core.process import die_with_parent, exit_on_sigterm
     from jobs.steps import frame
 
     if parent := os.environ.get(PARENT):
         die_with_parent(int(parent))
-    end_when_told()
+    exit_on_sigterm()
     sys.stdout = masking.masked(sys.stdout)  # what a step prints is its log
     log.set_up()
     named = {"attempt": attempt} if (attempt := os.environ.get(ATTEMPT)) else {}

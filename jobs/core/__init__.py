@@ -1,1 +1,1 @@
-"""What every step stands on: settings, params, run identity, manifest, digest, locks, checks, logging."""
+"""The base of every step: settings, parameters, run identity, manifest, digests, locks, errors."""

@@ -1,4 +1,4 @@
-"""From text, as a source gives it, to typed columns, losing nothing: a cell that cannot be read is said, not dropped."""
+"""Convert a source's text to typed columns; an unreadable cell is reported, never dropped."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ import pyarrow as pa
 
 PROBLEM = "problem"
 
-# Major units with at most two decimals that count; the exponent of every currency handled here is 2.
+# Major units with at most two decimals that count; the exponent of every currency handled here is
+# 2.
 _MONEY = r"^\s*(?P<sign>-?)(?P<major>[0-9]{1,15})(?:\.(?P<minor>[0-9]{1,2})0*)?\s*$"
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
 _BOOLEANS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
 
 
 def typed(text: pd.DataFrame, schema: pa.Schema, money: dict[str, str]) -> pa.Table:
-    """The rows of `text` (columns of strings, null = null) under `schema`, plus the column `problem`.
+    """Return the rows of `text` (columns of strings, null = null) as `schema`, plus `problem`.
 
-    `money` maps columns of the schema to the columns of `text` that hold major units. `problem` is null
-    where every cell was readable; otherwise it names each unreadable cell with its text. Rows out = rows in.
+    `money` maps columns of the schema to the columns of `text` that hold major units. `problem` is
+    null where every cell was readable; otherwise it names every unreadable cell with its text. Rows
+    out = rows in.
     """
     columns, problems = {}, pd.Series("", index=text.index, dtype="object")
     for field in schema:
         origin = money.get(field.name, field.name)
-        given = text[origin]
-        values = _money(given) if field.name in money else _values(given, field.type)
-        unreadable = given.notna() & values.isna()
-        problems[unreadable] += f"{origin} is not {_kind(field.type)}: " + given[unreadable] + "; "
+        cells = text[origin]
+        values = _money(cells) if field.name in money else _values(cells, field.type)
+        unreadable = cells.notna() & values.isna()
+        problems[unreadable] += f"{origin} is not {_kind(field.type)}: " + cells[unreadable] + "; "
         columns[field.name] = pa.array(values, type=field.type, from_pandas=True)
     columns[PROBLEM] = pa.array(
         problems.str.removesuffix("; ").where(problems != ""), pa.string(), from_pandas=True
@@ -35,7 +37,7 @@ def typed(text: pd.DataFrame, schema: pa.Schema, money: dict[str, str]) -> pa.Ta
 
 
 def _values(text: pd.Series, kind: pa.DataType) -> pd.Series:
-    """The values of one column; null where the text is no value of that kind."""
+    """Return the values of one column; null where the text is not of type `kind`."""
     if pa.types.is_timestamp(kind):
         times = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601")
         return times.astype("datetime64[us, UTC]")
@@ -50,7 +52,10 @@ def _values(text: pd.Series, kind: pa.DataType) -> pd.Series:
 
 
 def _money(text: pd.Series) -> pd.Series:
-    """Integer minor units; null for what is not a finite amount of at most two decimals (NaN, 1e3, 0.001)."""
+    """Return integer minor units.
+
+    Null unless finite with at most two decimals (not NaN, 1e3, 0.001).
+    """
     parts = text.str.extract(_MONEY)
     major = pd.to_numeric(parts["major"]).astype("Int64") * 100
     minor = pd.to_numeric(parts["minor"].fillna("0").str.ljust(2, "0")).astype("Int64")

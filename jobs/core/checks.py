@@ -1,4 +1,7 @@
-"""Checks are returned and stored, each with a severity: `fail` stops before the swap, `warn` is reported."""
+"""Checks and their severities: `fail` stops a step before its swap, `warn` is reported.
+
+Functions return checks, and the manifest stores them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ Severity = Literal["fail", "warn"]
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison: `value` against `threshold`; `passed` is the outcome, `message` what it means."""
+    """One comparison of `value` with `threshold`; `message` explains the outcome `passed`."""
 
     name: str
     passed: bool
@@ -27,12 +30,15 @@ class Check:
 
     def __str__(self) -> str:
         mark = "ok" if self.passed else self.severity.upper()
-        value, threshold = _told_apart(self.value, self.threshold)
+        value, threshold = _distinct(self.value, self.threshold)
         return f"{mark} {self.name}: {value} against {threshold} {self.message}".rstrip()
 
 
-def _told_apart(value: float, threshold: float) -> tuple[str, str]:
-    """Both numbers with four significant digits, or with as many as show that they differ; whole numbers whole."""
+def _distinct(value: float, threshold: float) -> tuple[str, str]:
+    """Return both numbers with four significant digits, or as many as make them differ.
+
+    Whole numbers are shown whole.
+    """
     for digits in range(4, 18):
         pair = _short(value, digits), _short(threshold, digits)
         if pair[0] != pair[1] or value == threshold:
@@ -45,7 +51,7 @@ def _short(number: float, digits: int) -> str:
 
 
 def equal(name: str, value: float, expected: float, message: str = "") -> Check:
-    """Severity `fail` unless `value` is exactly `expected`."""
+    """Return a check of severity `fail` that passes when `value` is exactly `expected`."""
     return Check(name, value == expected, value, expected, message=message)
 
 
@@ -62,7 +68,7 @@ def at_most(
 
 
 def failed(checks: Iterable[Check]) -> list[Check]:
-    """The checks of severity `fail` that did not pass."""
+    """Return the checks of severity `fail` that did not pass."""
     return [check for check in checks if check.severity == "fail" and not check.passed]
 
 

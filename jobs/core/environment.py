@@ -1,4 +1,4 @@
-"""The environment of this process and of those it starts, whatever was set for other programs on the machine."""
+"""Clean the environment of this process and its children of other programs' settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NO_PROXY = ("no_proxy", "NO_PROXY")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-# Options and classes that every Java takes from its environment.
+# Every Java reads its options and class path from these.
 _JAVA = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH")
 _SPARK = ("SPARK_", "_SPARK_", "PYSPARK_", "_PYSPARK_", "HADOOP_", "YARN_")
 _CLUSTER = ("SPARK_CONF_DIR", "HADOOP_", "YARN_")
@@ -27,68 +27,70 @@ _HOST = re.compile(
 
 
 def settle() -> None:
-    """Make this process's environment what `ours` returns, and its module path likewise."""
+    """Replace this process's environment with `ours` of it, and clean the module path likewise."""
     replace(ours(os.environ))
     sys.path[:] = [entry for entry in sys.path if not _has_another_spark(entry)]
 
 
 def replace(wanted: Mapping[str, str]) -> None:
-    """Make `wanted` the whole environment of this process."""
+    """Make `wanted` the complete environment of this process."""
     for name in set(os.environ) - set(wanted):
         del os.environ[name]
     os.environ.update(wanted)
 
 
-def ours(given: Mapping[str, str]) -> dict[str, str]:
-    """`given`, with our own Python packages first, and without a proxy between this machine and itself.
+def ours(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return `environment` with our own Python packages first and no proxy for the loopback.
 
     Proxies to other hosts stay in force.
     """
-    kept = {name: value for name, value in given.items() if name != "PYTHONHOME"}
+    kept = {name: value for name, value in environment.items() if name != "PYTHONHOME"}
     if "PYTHONPATH" in kept:
         entries = kept["PYTHONPATH"].split(os.pathsep)
         kept["PYTHONPATH"] = os.pathsep.join(
             entry for entry in entries if not _has_another_spark(entry)
         )
-    # Files are UTF-8, and no module in the folder that a command is called from is taken for one of ours.
+    # PYTHONUTF8: files are UTF-8. PYTHONSAFEPATH: modules in the current folder do not shadow ours.
     kept |= {"PYTHONUTF8": "1", "PYTHONSAFEPATH": "1"}
     usable = {name: value for name, value in kept.items() if not _is_unusable_proxy(name, value)}
-    return usable | dict.fromkeys(_NO_PROXY, no_proxy(given))
+    return usable | dict.fromkeys(_NO_PROXY, no_proxy(environment))
 
 
-def no_proxy(given: Mapping[str, str]) -> str:
-    """The hosts that are reached without a proxy: those that `given` names and the loopback, comma-separated."""
-    entries = [entry.strip() for name in _NO_PROXY for entry in given.get(name, "").split(",")]
+def no_proxy(environment: Mapping[str, str]) -> str:
+    """Return the hosts to reach without a proxy: those listed and the loopback, comma-separated."""
+    entries = [
+        entry.strip() for name in _NO_PROXY for entry in environment.get(name, "").split(",")
+    ]
     if "*" in entries:
-        return "*"  # beside other entries most clients do not understand it
+        return "*"  # most clients understand it only as the single entry
     return ",".join(dict.fromkeys([*_readable(entries), *LOOPBACK]))
 
 
-def proxies(given: Mapping[str, str]) -> dict[str, str]:
-    """What of `given` says how other hosts are reached, and the exception of the loopback."""
+def proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the proxy variables of `environment`, and `no_proxy` with the loopback added."""
     return {
         name: value
-        for name, value in ours(given).items()
+        for name, value in ours(environment).items()
         if name.lower() in (*_PROXIES, "no_proxy")
     }
 
 
-def for_java(given: Mapping[str, str], cluster: bool = False) -> dict[str, str]:
-    """`given` without what another Spark, Hadoop or Java is set up by, and in a locale that every machine has.
+def for_java(environment: Mapping[str, str], cluster: bool = False) -> dict[str, str]:
+    """Return `environment` without settings of another Spark, Hadoop or Java, in C.UTF-8.
 
-    `cluster` keeps what describes a cluster, and this process to it.
+    `cluster` keeps the settings that describe a cluster.
     """
     kept = {
         name: value
-        for name, value in given.items()
+        for name, value in environment.items()
         if (cluster and name.startswith(_CLUSTER)) or not (name in _JAVA or name.startswith(_SPARK))
     }
-    # Java 17 takes from the locale how it spells file names and, in Turkish, what a capital I is.
+    # Java 17 encodes file names by the locale, and a Turkish locale changes the case of I.
     return kept | {"LC_ALL": "C.UTF-8"}
 
 
 def _has_another_spark(entry: str) -> bool:
-    """Whether an entry of the module path has a PySpark or Py4J, which would hide the one that is installed here."""
+    """Whether a module path entry has a PySpark or Py4J that would shadow the installed one."""
     here = sysconfig.get_path("purelib")
     if (
         not entry
@@ -100,7 +102,10 @@ def _has_another_spark(entry: str) -> bool:
 
 
 def _is_unusable_proxy(name: str, value: str) -> bool:
-    """Whether it is a proxy that no client here can use, at which httpx fails even for a host that needs none."""
+    """Whether it is a proxy of a scheme that no client here supports.
+
+    httpx fails on such a variable even for a host that needs no proxy.
+    """
     if name.lower() not in _PROXIES or "://" not in value:
         return False
     scheme = value.partition("://")[0].lower()
@@ -110,7 +115,10 @@ def _is_unusable_proxy(name: str, value: str) -> bool:
 
 
 def _readable(entries: list[str]) -> Iterator[str]:
-    """The entries as every client reads them; httpx fails at all others, such as networks of IPv6."""
+    """Yield the entries that every client can read.
+
+    Httpx fails on others, such as IPv6 networks.
+    """
     for entry in entries:
         bare = entry.strip("[]")
         with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""Errors that say the step, the date, what failed, on what input, why, and what to do next."""
+"""Errors for people: step and date, what failed, on what input, why, and what to do next."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from jobs.core.masking import mask
 
 @dataclass(eq=False)
 class NightshiftError(Exception):
-    """Base of every error a person is meant to read; `exit_code` tells a scheduler whether to try again."""
+    """Base of every error that a person reads; `exit_code` tells a scheduler whether to retry."""
 
     what: str
     remedy: str = ""
     input: str = ""
     where: str = ""  # "<pipeline>/<step> <date>", filled in by the step that was running
-    why: str = ""  # the engine's own reason, where `what` is ours
-    trace: str = ""  # the file with the whole trace
-    section: str = (
-        ""  # of docs/runbook.md; where it is empty, the sections of the step that failed apply
-    )
+    why: str = ""  # the engine's own message, where `what` is ours
+    trace: str = ""  # path of the file with the full traceback
+    # Section of docs/runbook.md; when empty, the sections of the failed step apply.
+    section: str = ""
 
     exit_code = 1
-    general_section = ""  # of an error of this class that names none
+    general_section = ""  # used when an error of this class names no section
 
     def __str__(self) -> str:
         parts = [f"{self.where}: {self.what}" if self.where else self.what]
@@ -37,19 +36,19 @@ class NightshiftError(Exception):
         return mask("\n  ".join(parts))
 
     def explained(self) -> str:
-        """The error as a shell and a log show it: its parts, and where the runbook has more."""
+        """Return the error as a shell or a log shows it: its parts and a link to the runbook."""
         section = self.section or self.general_section
         return f"{self}\n  Runbook: docs/runbook.md#{section}" if section else str(self)
 
 
 class DataError(NightshiftError):
-    """The input is wrong: trying again without mending it cannot help (EX_DATAERR)."""
+    """The input is wrong: a retry cannot help until someone corrects it (EX_DATAERR)."""
 
     exit_code = 65
 
 
 class StoreError(NightshiftError):
-    """A store did not answer or a lock was not to be had: trying again may help (EX_TEMPFAIL)."""
+    """A store did not answer or a lock could not be acquired: a retry may help (EX_TEMPFAIL)."""
 
     exit_code = 75
 

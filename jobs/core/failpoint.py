@@ -1,4 +1,4 @@
-"""Named points at which a test can have the process die, as by a power cut."""
+"""Named points at which a test can kill the process, as a power cut would."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ VARIABLE = "NIGHTSHIFT_FAILPOINT"
 
 
 def failpoint(name: str) -> None:
-    """Die here by SIGKILL when `NIGHTSHIFT_FAILPOINT` is `name`; otherwise do nothing."""
+    """Kill this process with SIGKILL when `NIGHTSHIFT_FAILPOINT` is `name`.
+
+    Otherwise do nothing.
+    """
     if os.environ.get(VARIABLE) == name:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""What an engine's failure means: wrong data (no retry), try again, or a setting.
+"""Classify an engine's failure: wrong data (no retry), temporary (retry) or a wrong setting.
 
-The first rule that fits counts. A rule looks at the error's classes, codes and messages, as plain text. To teach
-the platform a new failure, add a row.
+The first rule that fits applies. A rule matches the error's classes, codes and messages as plain
+text. To classify a new failure, add a row.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from jobs.core.errors import ConfigError, DataError, NightshiftError, StoreError
 
-# Top-level package: the engine as people call it.
+# Top-level package: name of the engine in messages.
 ENGINES = {
     "pyspark": "Spark",
     "py4j": "Spark",
@@ -33,7 +33,7 @@ ENGINES = {
     "aiobotocore": "the lake",
 }
 
-# The section of docs/runbook.md for a store that does not do its work.
+# The section of docs/runbook.md for a store that fails.
 SECTIONS = {
     "PostgreSQL": "postgresql-is-down",
     "Redis": "redis-is-down-or-was-flushed",
@@ -48,7 +48,8 @@ class Rule:
     """What a failure of the engine `of` ("" for any) means when its text matches one of `signs`.
 
     Signs are regular expressions that ignore case; a rule without signs fits every text. In `what`,
-    `{engine}` is replaced by the engine; in `remedy`, `{again}` by the command that writes the file again.
+    `{engine}` is replaced by the name of the engine; in `remedy`, `{again}` by the command that
+    writes the file again.
     """
 
     kind: type[NightshiftError]
@@ -69,7 +70,7 @@ _MACHINE = (
         StoreError,
         "",
         "{engine} cannot write: the disk is full",
-        "make room on that disk, then run the step again; what is committed or served is untouched",
+        "free space on that disk, then run the step again; committed and served data is unchanged",
         (
             r"\b(ENOSPC|EDQUOT|EFBIG|NOT_ENOUGH_SPACE|MISCONF)\b",
             "code=53100",
@@ -82,15 +83,16 @@ _MACHINE = (
         ConfigError,
         "Spark",
         "Spark cannot load its native libraries",
-        "have NIGHTSHIFT_HOME on a disk that is mounted without noexec: they are unpacked "
-        "into its folder tmp",
+        "move NIGHTSHIFT_HOME to a disk that is mounted without noexec: Spark unpacks them into "
+        "its folder tmp",
         ("UnsatisfiedLinkError", "failed to map segment"),
     ),
     Rule(
         StoreError,
         "Spark",
         "Spark ran out of memory",
-        "set NIGHTSHIFT_SPARK_DRIVER_MEMORY to what the machine can spare, then run the step again",
+        "raise NIGHTSHIFT_SPARK_DRIVER_MEMORY as far as the machine allows, then run the step "
+        "again",
         (
             "OutOfMemoryError",
             "GC overhead",
@@ -103,14 +105,14 @@ _MACHINE = (
         StoreError,
         "Redis",
         "Redis is full",
-        "raise its maxmemory, or lower publish.keep_versions, then run the step again",
+        "raise maxmemory of Redis, or lower publish.keep_versions, then run the step again",
         ("OutOfMemory", r"\bOOM\b"),
     ),
     Rule(
         StoreError,
         "",
         "{engine} ran out of memory",
-        "end what else needs the memory, or give the machine more, then run the step again",
+        "stop other programs that need memory, or add memory, then run the step again",
         (
             r"\b(MemoryError|ENOMEM|MEMORY_LIMIT_EXCEEDED)\b",
             "code=53200",
@@ -126,7 +128,7 @@ _SPARK = (
         ConfigError,
         "Spark",
         "Spark's JVM did not start",
-        "the trace has the JVM's own words; check JAVA_HOME, JAVA_TOOL_OPTIONS and "
+        "read the JVM's message in the trace; check JAVA_HOME, JAVA_TOOL_OPTIONS and "
         "NIGHTSHIFT_SPARK_DRIVER_MEMORY",
         ("JAVA_GATEWAY_EXITED", "Java gateway process exited", "JAVA_HOME"),
     ),
@@ -134,7 +136,8 @@ _SPARK = (
         StoreError,
         "Spark",
         "the lake did not answer Spark",
-        "see that its store is up and NIGHTSHIFT_LAKE_URL is right, then run the step again",
+        "check that the lake's store is up and NIGHTSHIFT_LAKE_URL is right, then run the step "
+        "again",
         (
             "SdkClientException",
             "SocketTimeoutException",
@@ -146,14 +149,14 @@ _SPARK = (
     Rule(
         DataError,
         "Spark",
-        "a file that Spark reads is gone",
+        "a file that Spark reads is missing",
         "write it again ({again}), then run this step again",
         ("PATH_NOT_FOUND", "FILE_NOT_EXIST", "FileNotFoundException"),
     ),
     Rule(
         DataError,
         "Spark",
-        "a file that Spark reads has other columns than those expected",
+        "a file that Spark reads has unexpected columns",
         "write it again with this version of the code ({again}), then run this step again",
         ("DATA_TYPE_MISMATCH",),
     ),
@@ -174,7 +177,7 @@ _SPARK = (
     Rule(
         DataError,
         "Spark",
-        "a sum grew too large for Spark",
+        "a sum is too large for Spark",
         "look for absurd amounts in the source; lower validate.max_amount_minor in "
         "params.yaml, validate those days again, then run this step again",
         ("ARITHMETIC_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE"),
@@ -183,14 +186,14 @@ _SPARK = (
         DataError,
         "Spark",
         "Spark refused a query",
-        "see that the inputs were written by this version of the code; the trace has the query",
+        "check that this version of the code wrote the inputs; the trace has the query",
         ("AnalysisException", "ParseException"),
     ),
     Rule(
         StoreError,
         "Spark",
-        "Spark's JVM ended in the middle of the work",
-        "run the step again; if nobody killed it, the machine was short of memory: lower "
+        "Spark's JVM ended before its work was done",
+        "run the step again; if nobody killed the JVM, the machine ran out of memory: lower "
         "NIGHTSHIFT_SPARK_DRIVER_MEMORY",
         (
             "Py4JNetworkError",
@@ -204,7 +207,7 @@ _SPARK = (
         StoreError,
         "Spark",
         "Spark failed",
-        "run the step again; if it repeats, the trace has the whole story",
+        "run the step again; if it fails again, read the trace",
     ),
 )
 
@@ -225,7 +228,7 @@ _POSTGRES = (
     Rule(
         ConfigError,
         "PostgreSQL",
-        "PostgreSQL cannot be reached under this address",
+        "PostgreSQL cannot be reached at this address",
         "correct the address, then run the step again",
         (
             "code=3D000",
@@ -251,8 +254,7 @@ _POSTGRES = (
         ConfigError,
         "PostgreSQL",
         "PostgreSQL lacks a table or column",
-        "see that the address names the right database, and that it was set up by this "
-        "version of the code",
+        "check that the address names the right database and that `nightshift migrate` ran there",
         (
             "code=(42P01|42703|42883|3F000)",
             "UndefinedTable",
@@ -264,14 +266,14 @@ _POSTGRES = (
         StoreError,
         "PostgreSQL",
         "PostgreSQL accepts no writes",
-        "have the address name the primary server, not a standby, then run the step again",
+        "change the address to the primary server, not a standby, then run the step again",
         ("code=25006", "ReadOnlySqlTransaction"),
     ),
     Rule(
         StoreError,
         "PostgreSQL",
         "PostgreSQL waited too long for another session",
-        "let that session end, then run the step again",
+        "wait until that session has ended, then run the step again",
         (
             "code=(55P03|40P01|40001)",
             "LockNotAvailable",
@@ -283,8 +285,8 @@ _POSTGRES = (
         StoreError,
         "PostgreSQL",
         "PostgreSQL ended a statement or its session",
-        "Nightshift asks for no time limit: ask the administrator, or whoever runs a proxy "
-        "before it, who ended it and why, then run the step again",
+        "Nightshift sets no time limit: ask the administrator of the server or of a proxy in "
+        "front of it what ended the session, then run the step again",
         (
             "code=(57014|25P03|25P04|57P05)",
             "QueryCanceled",
@@ -296,22 +298,21 @@ _POSTGRES = (
         DataError,
         "PostgreSQL",
         "PostgreSQL refused a row",
-        "correct the row that the reason names where it comes from, then run the step again",
+        "correct the row that the reason names in its source, then run the step again",
         (r"code=2[23]\w{3}",),
     ),
     Rule(
         StoreError,
         "PostgreSQL",
         "PostgreSQL reports damage on its disk",
-        "have the administrator look at its log and its disk before anything is written to it"
-        " again",
+        "ask the administrator to check its log and its disk before anything writes to it again",
         ("code=(XX00[12]|58030)", "DataCorrupted"),
     ),
     Rule(
         StoreError,
         "PostgreSQL",
         "PostgreSQL does not answer",
-        "start it (`make up`), then run again",
+        "start it (`make up`), then run the step again",
         (
             r"code=(57P0[123]|08\w{3})",
             "connection",
@@ -348,7 +349,8 @@ _CLICKHOUSE = (
         DataError,
         "ClickHouse",
         "a day in ClickHouse is damaged",
-        "run build_features or predict of that day again, which replaces it, then this step",
+        "run build_features or predict of that day again, which replaces it, then run this step "
+        "again",
         (
             "CHECKSUM_DOESNT_MATCH",
             "CORRUPTED_DATA",
@@ -370,7 +372,7 @@ _CLICKHOUSE = (
         StoreError,
         "ClickHouse",
         "ClickHouse failed",
-        "see that it is up (NIGHTSHIFT_CLICKHOUSE_DSN); read the reason, correct it, then run "
+        "check that it is up (NIGHTSHIFT_CLICKHOUSE_DSN); read the reason, correct it, then run "
         "the step again",
     ),
 )
@@ -388,14 +390,14 @@ _REDIS = (
         StoreError,
         "Redis",
         "Redis accepts no writes",
-        "have NIGHTSHIFT_REDIS_URL name the primary, not a replica, then run the step again",
+        "change NIGHTSHIFT_REDIS_URL to the primary, not a replica, then run the step again",
         ("READONLY", "ReadOnlyError"),
     ),
     Rule(
         StoreError,
         "Redis",
         "Redis does not answer",
-        "see that it is up (`make up`) and has memory, then run the step again",
+        "check that it is up (`make up`) and has memory, then run the step again",
     ),
 )
 
@@ -404,14 +406,14 @@ _MLFLOW = (
         ConfigError,
         "MLflow",
         "MLflow refused the login",
-        "correct MLFLOW_TRACKING_URI, or the rights of its user, then run the step again",
+        "correct MLFLOW_TRACKING_URI, or the permissions of its user, then run the step again",
         ("error code 40[13]", "40[13] Client Error", "PERMISSION_DENIED", "UNAUTHENTICATED"),
     ),
     Rule(
         ConfigError,
         "MLflow",
-        "what Nightshift writes to in MLflow was deleted",
-        "restore what the reason names in MLflow (its list of experiments has a filter for "
+        "an experiment or model that Nightshift writes to was deleted in MLflow",
+        "restore what the reason names in MLflow (its list of experiments can show "
         "them), then run the step again",
         ("deleted experiment", "deleted' state", "state is deleted", "lifecycle"),
     ),
@@ -419,14 +421,14 @@ _MLFLOW = (
         ConfigError,
         "MLflow",
         "MLflow refused a request",
-        "see that MLFLOW_TRACKING_URI names an MLflow server of this version",
+        "check that MLFLOW_TRACKING_URI names an MLflow server of this version",
         ("InvalidUrl", "MissingSchema", "INVALID_PARAMETER_VALUE", "UnsupportedModelRegistry"),
     ),
     Rule(
         DataError,
         "MLflow",
-        "MLflow no longer has what this needs",
-        "pick a version whose run and artifacts are still there, or train again",
+        "MLflow no longer has a run or artifact that this step needs",
+        "choose a model version that still has its run and artifacts, or train again",
         (
             "RESOURCE_DOES_NOT_EXIST",
             "NOT_FOUND",
@@ -439,7 +441,7 @@ _MLFLOW = (
         StoreError,
         "MLflow",
         "MLflow does not answer",
-        "see that the server is up (`nightshift up`), then run the step again",
+        "check that the server is up (`nightshift up`), then run the step again",
     ),
 )
 
@@ -447,7 +449,7 @@ _LIBRARIES = (
     Rule(
         ConfigError,
         "the lake",
-        "the lake refused the access",
+        "the lake refused access",
         "correct NIGHTSHIFT_LAKE_URL or the credentials of its store, then run the step again",
         (
             "NoCredentials",
@@ -462,8 +464,8 @@ _LIBRARIES = (
     Rule(
         ConfigError,
         "",
-        "{engine} may not read or write there",
-        "give the user that runs Nightshift the right to it, then run the step again",
+        "{engine} has no permission to read or write there",
+        "grant it to the user that runs Nightshift, then run the step again",
         (r"\b(EACCES|EPERM|EROFS)\b",),
     ),
     Rule(
@@ -477,39 +479,38 @@ _LIBRARIES = (
         StoreError,
         "XGBoost",
         "XGBoost failed on the GPU",
-        "run the step again; or set train.device to cpu in params.yaml",
+        "run the step again, or set train.device to cpu in params.yaml",
         ("cuda", "GPU"),
     ),
     Rule(
         DataError,
         "XGBoost",
         "XGBoost refused a model or its data",
-        "see that the features have no infinities and the model's file is whole; train again "
-        "where it is not",
+        "check that the features have no infinities; if the model's file is damaged, train again",
     ),
     Rule(
         DataError,
         "Evidently",
         "Evidently could not compare the day with the reference",
-        "look at the columns that the trace names; the night goes on without this report",
+        "look at the columns that the trace names; the night continues without this report",
     ),
     Rule(
         DataError,
         "DVC",
         "a snapshot under DVC is damaged",
-        "run snapshot of that day again, or train and pick the new version",
+        "run snapshot of that day again, or train and choose the new version",
         ("ObjectFormatError", "corrupt", "YAMLError"),
     ),
     Rule(
         StoreError,
         "DVC",
         "DVC failed",
-        "run the step again; if it repeats, the trace has the whole story",
+        "run the step again; if it fails again, read the trace",
     ),
     Rule(
         DataError,
         "Arrow",
-        "a table cannot be read as it should be",
+        "a table cannot be read",
         "write it again ({again}), then run this step again",
         (r"Arrow\w*(Invalid|TypeError|Exception|KeyError|NotImplemented|IndexError)",),
     ),
@@ -517,7 +518,7 @@ _LIBRARIES = (
         StoreError,
         "",
         "{engine} got no answer",
-        "see that the machine and the network are well, then run the step again",
+        "check the machine and the network, then run the step again",
         (
             r"\b(EIO|ETIMEDOUT|ECONN\w+|EHOSTUNREACH|ENETUNREACH)\b",
             r"\b(ConnectionError|TimeoutError|gaierror)\b",
@@ -530,7 +531,7 @@ _UNKNOWN = (
         NightshiftError,
         "",
         "{engine} failed in a way that Nightshift does not know",
-        "run it again; if it repeats, report it with the trace",
+        "run it again; if it fails again, report it with the trace",
     ),
 )
 

@@ -1,6 +1,6 @@
-"""What an engine raises, as one of our errors: the one mechanism at every edge (steps, stores, the command line).
+"""Translate what an engine raises into one of our errors, for steps, stores and the CLI alike.
 
-Which engine it was is read off the traceback; what it means, off the table in failure_rules.py.
+The traceback says which engine failed; the table in failure_rules.py says what the failure means.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from jobs.core.failure_rules import ENGINES, RULES, SECTIONS, Rule
 _LONGEST = 400  # characters of an engine's reason
 _CAUSED = re.compile(r"^Caused by: (?:[\w.$]+(?:Exception|Error)\w*: )?(.+)$", re.MULTILINE)
 _NOISE = re.compile(r"^(?:\[[\d:]+\] \S+\.\w+:\d+: |[\w.$]+(?:Exception|Error): )")
-_INNER = re.compile(
-    r"^.*\(Caused by (?:\w+\()?['\"]?(.*?)['\"]?\)\).*$"
-)  # of urllib3, around what it was
+# urllib3 wraps the cause of a failed request in this text.
+_INNER = re.compile(r"^.*\(Caused by (?:\w+\()?['\"]?(.*?)['\"]?\)\).*$")
 _FILE = re.compile(r"(?:(?:file|s3a?|gs|hdfs|abfss?):/+|/)[^\s'\"]*?\.parquet")
 _OF_A_STEP = re.compile(r"(?P<pipeline>[^/]+)/(?P<step>[^/]+)/(?P<date>\d{4}-\d\d-\d\d)/[^/]+$")
 
 
 def explain(error: BaseException, input: str = "") -> NightshiftError:
-    """The error as one of ours, whose exit code says whether trying again can help; one of ours stays as it is.
+    """Return the error as one of ours, with the exit code that says whether a retry can help.
 
-    `input` names what the engine was asked for, where the error itself names no file.
+    An error that is already ours is returned unchanged. `input` names what the engine was asked
+    for; it is used when the error itself names no file.
     """
     if isinstance(error, NightshiftError):
         return error
     links = list(_chain(error))
     engine = engine_of(error)
-    beside = traces.of_engines() if engine == "Spark" else ""
-    text = "\n".join([*map(_text, links), beside])
+    stderr = traces.of_engines() if engine == "Spark" else ""
+    text = "\n".join([*map(_text, links), stderr])
     rule = next(rule for rule in RULES if rule.fits(engine, text))
     file = next(
         (str(name) for link in links if (name := getattr(link, "filename", None))), ""
@@ -46,14 +46,14 @@ def explain(error: BaseException, input: str = "") -> NightshiftError:
         rule.what.format(engine=engine or "the step"),
         rule.remedy.format(again=_again(file)),
         file or (input if engine else ""),
-        why=_reason("\n".join([*map(_said, links), beside]), rule),
+        why=_reason("\n".join([*map(_message, links), stderr]), rule),
         section=_section(rule, engine, file, input),
     )
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Have an OSError from inside name `path`: what the kernel says of a failed write names no file."""
+    """Add `path` to an OSError raised inside, since the kernel's own error names no file."""
     try:
         yield
     except OSError as error:
@@ -62,7 +62,10 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def engine_of(error: BaseException) -> str:
-    """The engine that our code was calling when it failed, "" for none: by its frames, else by the error's class."""
+    """Return the engine that our code was calling when it failed, "" for none.
+
+    The frames of the traceback decide; without a match, the error's classes do.
+    """
     below: list[str] = []
     for module in _modules(error.__traceback__):
         below = [] if module.startswith("jobs.") else [*below, module]
@@ -72,7 +75,10 @@ def engine_of(error: BaseException) -> str:
 
 
 def _section(rule: Rule, engine: str, file: str, input: str) -> str:
-    """The section of the runbook: of a store that does not do its work, of a file; "" where it is the step's, or a setting's."""
+    """Return the runbook section of a failed store or a damaged file.
+
+    "" leaves the choice to the step's own sections, or to the one about settings.
+    """
     if rule.kind is StoreError:
         return (
             "the-source-is-down" if input.startswith("the source, ") else SECTIONS.get(engine, "")
@@ -80,19 +86,22 @@ def _section(rule: Rule, engine: str, file: str, input: str) -> str:
     return "a-file-of-the-lake-is-gone-or-damaged" if rule.kind is DataError and file else ""
 
 
-def _reason(said: str, rule: Rule) -> str:
-    """The line that says why: Java's last `Caused by`, or the error's first; the one that the rule knows, if any."""
-    caused = [match[1] for match in _CAUSED.finditer(said)]
-    line = caused[-1] if caused else said.strip().partition("\n")[0]
+def _reason(messages: str, rule: Rule) -> str:
+    """Return the line that gives the reason: one that the rule matches, if any.
+
+    Else Java's last `Caused by`, or the first line of the error.
+    """
+    caused = [match[1] for match in _CAUSED.finditer(messages)]
+    line = caused[-1] if caused else messages.strip().partition("\n")[0]
     if rule.signs and not rule.shows(line):
-        line = next(filter(rule.shows, said.splitlines()), line)
+        line = next(filter(rule.shows, messages.splitlines()), line)
     line = _INNER.sub(r"\1", line)
     words = " ".join(_NOISE.sub("", line.strip()).split())
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it came from, at most ten of them."""
+    """Yield the error and its causes, at most ten in all."""
     seen: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in seen and len(seen) < 10:
@@ -102,25 +111,23 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _text(error: BaseException) -> str:
-    """All that the rules look at: classes, code, message."""
+    """Return the text that the rules match: classes, code, message."""
     codes = [getattr(error, name, None) for name in ("pgcode", "error_code", "name")]
     number = error.errno if isinstance(error, OSError) else None
     code = " ".join(f"code={code}" for code in [*codes, errorcode.get(number or 0)] if code)
     classes = " ".join(kind.__name__ for kind in type(error).__mro__[:-3])
-    return f"{classes} {code} {_said(error)}"
+    return f"{classes} {code} {_message(error)}"
 
 
-def _said(error: BaseException) -> str:
-    """Its message. Py4J asks the JVM for it, which may be gone."""
+def _message(error: BaseException) -> str:
+    """Return its message, or its class where there is none."""
     try:
-        said = str(error)
-    except Exception:
+        message = str(error)
+    except Exception:  # Py4J asks the JVM for the message, and the JVM may be gone
         return type(error).__name__
-    return (
-        f"{type(error).__name__}: {said}"
-        if isinstance(error, KeyError)
-        else said or type(error).__name__
-    )
+    if isinstance(error, KeyError):
+        return f"{type(error).__name__}: {message}"
+    return message or type(error).__name__
 
 
 def _modules(traceback: TracebackType | None) -> Iterator[str]:
@@ -135,7 +142,7 @@ def _file(text: str) -> str:
 
 
 def _again(file: str) -> str:
-    """The command that writes the file anew."""
+    """Return the command that writes the file again."""
     match = _OF_A_STEP.search(file)
     if not match:
         return "the step that wrote it"

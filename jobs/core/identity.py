@@ -12,7 +12,7 @@ from jobs.core.errors import ConfigError
 
 @dataclass(frozen=True)
 class Run:
-    """One attempt at one step; `attempt` tells apart two attempts at the same pipeline, step and date."""
+    """One attempt at one step of a pipeline and date; `attempt` identifies the attempt."""
 
     pipeline: str
     step: str
@@ -24,34 +24,37 @@ class Run:
 
     @property
     def window(self) -> tuple[datetime, datetime]:
-        """[start, end) of the day, in UTC."""
+        """Return [start, end) of the day, in UTC."""
         return datetime.combine(self.date, time(), UTC), end_of(self.date)
 
 
 def end_of(day: date) -> datetime:
-    """The instant at which the day is over, in UTC."""
+    """Return the instant at which the day ends, in UTC."""
     return datetime.combine(day, time(), UTC) + timedelta(days=1)
 
 
 def whole(day: date) -> date:
-    """`day`; ConfigError while it is not over: part of it would be served, and its rest never read."""
+    """Return `day`; ConfigError before it has ended, since the rest of it would never be read."""
     today = datetime.now(UTC).date()
     if day >= today:
         raise ConfigError(
             f"{day} is not over yet",
-            remedy=f"name a day up to {today - timedelta(days=1)}; a day ends at 00:00 UTC",
+            remedy=f"choose a day up to {today - timedelta(days=1)}; a day ends at 00:00 UTC",
         )
     return day
 
 
 def days(first: date, last: date) -> Iterator[date]:
-    """Every day from `first` to `last`, both included; none when `last` is before `first`."""
+    """Yield every day from `first` to `last`, both included; none when `last` is before `first`."""
     for offset in range((last - first).days + 1):
         yield first + timedelta(days=offset)
 
 
 def ranges(dates: Iterable[date], limit: int = 10) -> str:
-    """The days as text: `2018-05-04, 2018-05-06..2018-07-01 (57 days)`, the first `limit` ranges of them."""
+    """Return the days as text: `2018-05-04, 2018-05-06..2018-07-01 (57 days)`.
+
+    Ranges after the first `limit` are only counted.
+    """
     spans: list[list[date]] = []
     for day in sorted(set(dates)):
         if spans and day - spans[-1][-1] == timedelta(days=1):
@@ -67,5 +70,5 @@ def ranges(dates: Iterable[date], limit: int = 10) -> str:
 
 
 def before(day: date, count: int) -> list[date]:
-    """The `count` whole days [D-count, D), oldest first."""
+    """Return the `count` whole days [D-count, D), oldest first."""
     return list(days(day - timedelta(days=count), day - timedelta(days=1)))

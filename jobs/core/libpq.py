@@ -1,4 +1,4 @@
-"""Sessions on PostgreSQL: one way to open them, so that text reads the same whatever server, role or shell says."""
+"""Open PostgreSQL sessions with fixed settings, whatever the server, role or shell has set."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from psycopg2.extensions import connection, parse_dsn
 
 from jobs.core.pg_variables import variables
 
-# What a role or a database may have been given for its people: a night's statements take as long as they take, a
-# lock's session waits for its step, and all but the source is written to.
+# Limits that an administrator may have set for a role or a database. A night's statements may take
+# long, a lock's session stays idle while its step runs, and every database but the source is
+# written to.
 _NO_LIMITS = {
     "statement_timeout": "0",
     "lock_timeout": "0",
@@ -22,8 +23,8 @@ _NO_LIMITS = {
     "idle_in_transaction_session_timeout": "0",
     "default_transaction_read_only": "off",
 }
-# Everything that changes how values are written as text, and read from it. A role, a database or PGOPTIONS may
-# have set any of them to something else.
+# Every setting that changes how values are written as text and read from it. A role, a database or
+# PGOPTIONS may have set any of them differently.
 SETTINGS: Mapping[str, str] = {
     "client_encoding": "UTF8",
     "timezone": "UTC",
@@ -35,24 +36,25 @@ SETTINGS: Mapping[str, str] = {
     "lc_monetary": "C",
     **_NO_LIMITS,
 }
-# A server that does not know a setting, because it is older, keeps what it does.
+# Settings that an older server does not have are left out.
 _APPLY = """
 SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS wanted (name, value)
 WHERE current_setting(name, true) IS NOT NULL
 """
-# Addresses with all of these need nothing from the environment.
+# An address with all of these needs nothing from the environment.
 _COMPLETE = {"user", "password", "host", "port", "dbname"}
 _environment = Lock()
 
 
 def session(dsn: str, application: str, **settings: str) -> connection:
-    """An open session under SETTINGS and `settings`; psycopg2.OperationalError when the server refuses it.
+    """Open a session with SETTINGS and `settings`; psycopg2.OperationalError if the server refuses.
 
-    A complete address that says `sslmode=disable`, as those of the embedded services do, is taken as it
-    stands: no PG* variable of the environment changes it. Elsewhere they are defaults, as libpq documents.
+    A complete address with `sslmode=disable`, as the embedded services have, is used unchanged: no
+    PG* variable of the environment affects it. For other addresses these variables are defaults, as
+    libpq documents.
     """
     with _alone(dsn):
-        # Keepalives: a holder of a lock whose machine vanished must not block the others for hours.
+        # Keepalives: a lost machine must not keep its locks for hours.
         opened = psycopg2.connect(
             dsn,
             application_name=application[:63],
@@ -71,7 +73,7 @@ def session(dsn: str, application: str, **settings: str) -> connection:
 
 
 def _apply(opened: connection, settings: Mapping[str, str]) -> None:
-    """In a transaction of its own: a rollback later on must not undo it."""
+    """Set the settings in a separate transaction, which a later rollback does not undo."""
     opened.autocommit = True
     with opened.cursor() as cursor:
         cursor.execute(_APPLY, (list(settings), list(settings.values())))
@@ -80,7 +82,7 @@ def _apply(opened: connection, settings: Mapping[str, str]) -> None:
 
 @contextmanager
 def _alone(dsn: str) -> Iterator[None]:
-    """While this is open, libpq sees no PG* variable if the address is complete."""
+    """Hide the PG* variables from libpq while this is open, if the address is complete."""
     if not _is_complete(dsn):
         yield
         return
@@ -98,5 +100,5 @@ def _is_complete(dsn: str) -> bool:
     try:
         words = parse_dsn(dsn)
     except psycopg2.ProgrammingError:
-        return False  # libpq will say what is wrong with it
+        return False  # connecting will raise libpq's own message
     return words.keys() >= _COMPLETE and words.get("sslmode") == "disable"

@@ -1,7 +1,7 @@
-"""Postgres advisory locks: who writes, one at a time, and who holds it when another has to wait.
+"""PostgreSQL advisory locks: one writer at a time, and the holder's name for those that wait.
 
-A lock lives in a session of its own and dies with the process. The session's application_name says who
-holds it, so that whoever waits too long can name the holder.
+A lock lives in its own session and ends with the process. The session's application_name identifies
+the holder, so that a step that waited too long can name it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SECTION = "a-lock-is-waited-for"  # of the runbook
 WAIT_SECONDS = 900.0
 _POLL_SECONDS = 0.2
 
-# Ours is a lock on two 32-bit keys (objsubid 2) in this database.
+# Our locks use two 32-bit keys (objsubid 2) in this database.
 _HOLDER = (
     "SELECT pid, application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
     " WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = %s AND objid = %s"
@@ -40,7 +40,7 @@ class Lock:
         self._session, self._name = session, name
 
     def recheck(self) -> None:
-        """Raise StoreError unless the lock is still ours: its session may have died while we computed."""
+        """Raise StoreError if the lock was lost: its session may have ended during the step."""
         held = _row(self._session, self._name, _HOLDER, _halves(self._name))
         if not held or held[0] != self._session.info.backend_pid:
             raise StoreError(
@@ -53,10 +53,10 @@ class Lock:
 
 @contextmanager
 def hold(dsn: str, name: str, owner: str, wait: float | None = None) -> Iterator[Lock]:
-    """Hold the lock `name` (`<pipeline>/<step>/<date>`, or `<pipeline>` for what moves its pointers).
+    """Hold the lock `name`: `<pipeline>/<step>/<date>`, or `<pipeline>` to move its pointers.
 
-    Waits up to `wait` seconds (default `NIGHTSHIFT_LOCK_WAIT`, else 900), then raises StoreError that names
-    the holder.
+    Wait up to `wait` seconds (default `NIGHTSHIFT_LOCK_WAIT`, else 900), then raise a StoreError
+    that names the holder.
     """
     limit = float(os.environ.get("NIGHTSHIFT_LOCK_WAIT", WAIT_SECONDS)) if wait is None else wait
     with closing(_session(dsn, f"{owner} {socket.gethostname()}:{os.getpid()}")) as session:
@@ -64,8 +64,9 @@ def hold(dsn: str, name: str, owner: str, wait: float | None = None) -> Iterator
         while not _try(session, name):
             if time.monotonic() >= deadline:
                 raise StoreError(
-                    f"waited {limit:g} s for the lock {name}, held by {holder(dsn, name) or 'somebody unknown'}",
-                    remedy="let the holder end or stop it, then run the step again",
+                    f"waited {limit:g} s for the lock {name}, "
+                    f"held by {holder(dsn, name) or 'somebody unknown'}",
+                    remedy="wait for the holder or stop it, then run the step again",
                     section=_SECTION,
                 )
             time.sleep(_POLL_SECONDS)
@@ -73,7 +74,7 @@ def hold(dsn: str, name: str, owner: str, wait: float | None = None) -> Iterator
 
 
 def holder(dsn: str, name: str) -> str | None:
-    """Who holds the lock `name` now, as its owner said it; None when it is free."""
+    """Return the current holder of the lock `name`, as its owner named itself; None if free."""
     with closing(_session(dsn, "nightshift")) as session:
         held = _row(session, name, _HOLDER, _halves(name))
         return str(held[1] or "somebody unknown") if held else None
@@ -97,7 +98,7 @@ def _try(session: connection, name: str) -> bool:
 def _row(
     session: connection, name: str, query: str, values: tuple[int, ...]
 ) -> tuple[Any, ...] | None:
-    """The first row that `query` finds; StoreError when the session has died."""
+    """Return the first row of `query`; StoreError when the session has ended."""
     try:
         with session.cursor() as cursor:
             cursor.execute(query, values)
@@ -109,7 +110,7 @@ def _row(
 
 
 def _halves(name: str) -> tuple[int, int]:
-    """The two 32-bit halves of the lock's key, unsigned, as pg_locks shows them."""
+    """Return the two 32-bit halves of the lock's key, unsigned, as pg_locks shows them."""
     digest = hashlib.sha256(f"nightshift:{name}".encode()).digest()
     return int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:8], "big")
 

@@ -1,4 +1,4 @@
-"""Structured logging: one line an event, for people (default) or as JSON (`NIGHTSHIFT_LOG=json`)."""
+"""Structured logging: one line per event, as text or JSON (`NIGHTSHIFT_LOG=json`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from jobs.core.masking import masked
 from jobs.core.text import printable
 
-_LINES = "\n\t"  # which a traceback has
+_LINES = "\n\t"  # characters of a traceback that stay as they are
 _FIELDS = ("pipeline", "step", "date", "attempt")
 
 
@@ -33,7 +33,7 @@ class _Json(logging.Formatter):
 class _Human(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         where = f"{record.pipeline}/{record.step} {record.date} " if hasattr(record, "step") else ""  # type: ignore[attr-defined]
-        # The parts of an error, each a line of its own, make one line here.
+        # An error has one part per line; here they become one line.
         data = " ".join(
             f"{key}={value}".replace("\n  ", " ")
             for key, value in getattr(record, "data", {}).items()
@@ -46,7 +46,7 @@ class _Human(logging.Formatter):
 
 
 def _finite(value: Any) -> Any:
-    """`value` with null for the numbers that JSON does not have."""
+    """Return `value` with None for the numbers that JSON lacks (NaN and infinities)."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -59,20 +59,20 @@ def _utc(record: logging.LogRecord) -> str:
 
 
 class Log(logging.LoggerAdapter[logging.Logger]):
-    """A logger that knows its run: `log.info("swapped", rows=3)` carries pipeline, step, date and attempt."""
+    """A logger of one run: `log.info("swapped", rows=3)` adds pipeline, step, date and attempt."""
 
     def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
-        known = {key: kwargs.pop(key) for key in ("exc_info", "stacklevel") if key in kwargs}
-        return msg, {**known, "extra": {**(self.extra or {}), "data": kwargs}}
+        options = {key: kwargs.pop(key) for key in ("exc_info", "stacklevel") if key in kwargs}
+        return msg, {**options, "extra": {**(self.extra or {}), "data": kwargs}}
 
 
 def logger(**run: object) -> Log:
-    """The logger of one run; `run` holds pipeline, step, date and attempt, as far as there are any."""
+    """Return the logger of one run; `run` may hold pipeline, step, date and attempt."""
     return Log(logging.getLogger("nightshift"), run)
 
 
 def set_up() -> None:
-    """Send the events to standard error, in the form that `NIGHTSHIFT_LOG` names (human, json)."""
+    """Send the events to standard error in the format of `NIGHTSHIFT_LOG` (human, json)."""
     handler = logging.StreamHandler(masked(sys.stderr))
     handler.setFormatter(_Json() if os.environ.get("NIGHTSHIFT_LOG") == "json" else _Human())
     root = logging.getLogger("nightshift")

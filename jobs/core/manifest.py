@@ -1,4 +1,4 @@
-"""The manifest: a step's last act, and the only thing that makes its output exist in the lake."""
+"""The manifest, which a step writes last: output in the lake exists only if a manifest names it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Frozen(BaseModel):
 
 
 class Dataset(Frozen):
-    """One table that a step read or wrote: where, how many rows, which content."""
+    """One table that a step read or wrote: path, row count and content digest."""
 
     name: str
     path: str  # lake path of a file, or `<store>:<table>` for a table outside the lake
@@ -30,9 +30,9 @@ class Dataset(Frozen):
 class Manifest(Frozen):
     """What one run of a step read, wrote and decided.
 
-    `reads` maps the name (`<pipeline>/<step>/<date>`) of every manifest of its window to the content
-    digest it had then; a later difference is what makes this run stale. `checks` holds rows of
-    `core.checks.Check`; `facts` the headline counts and whatever else the step says of itself.
+    `reads` maps the name (`<pipeline>/<step>/<date>`) of every manifest in its window to the
+    content digest at that time; this run is stale once one of them differs. `checks` holds rows of
+    `core.checks.Check`, `facts` the headline counts and other results of the step.
     """
 
     pipeline: str
@@ -57,16 +57,16 @@ class Manifest(Frozen):
 
     @property
     def premature(self) -> bool:
-        """Whether it ran before its day was over, and so read a part of it."""
+        """Whether it started before its day had ended, and so read only a part of the day."""
         return self.started < end_of(self.date)
 
     @property
     def content(self) -> str:
-        """Digest of what was produced; equal for two runs that produced the same, whenever they ran."""
+        """Return the digest of the output; two runs with the same output have the same digest."""
         return json_digest(self.receipt())
 
     def receipt(self) -> dict[str, Any]:
-        """What does not change when the same run is repeated: outputs and the model, without times."""
+        """Return what a repeated run leaves unchanged: outputs and model, without times."""
         outputs = sorted((o.name, o.rows, o.digest) for o in self.outputs)
         return {
             "step": f"{self.pipeline}/{self.step}",
@@ -76,13 +76,13 @@ class Manifest(Frozen):
         }
 
     def output(self, name: str) -> Dataset:
-        """The output called `name`; DataError names those there are."""
+        """Return the output `name`; DataError lists the existing ones."""
         for dataset in self.outputs:
             if dataset.name == name:
                 return dataset
-        known = ", ".join(dataset.name for dataset in self.outputs) or "none"
+        names = ", ".join(dataset.name for dataset in self.outputs) or "none"
         raise DataError(
-            f"{self.name} has no output {name}; it has {known}", remedy="run that step again"
+            f"{self.name} has no output {name}; it has {names}", remedy="run that step again"
         )
 
     def to_bytes(self) -> bytes:
@@ -98,5 +98,5 @@ def manifest_name(pipeline: str, step: str, day: Day) -> str:
 
 
 def utc_now() -> datetime:
-    """For the start and end in manifests only: no computation may depend on the clock."""
+    """Return the time, only for start and end in manifests: no result depends on the clock."""
     return datetime.now(UTC)

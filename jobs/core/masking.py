@@ -1,7 +1,8 @@
-"""The one place where secrets are taken out of what people and logs read.
+"""Remove secrets from every text that people and logs read.
 
-Whoever hands out an address has its password learned here. `mask` then removes it wherever it stands: as it is,
-percent-encoded, escaped by repr or JSON, or any mixture of these; and every login of an address, learned or not.
+Code that hands out an address registers its password here (`learn`). `mask` then removes it in
+every form: plain, percent-encoded, escaped by repr or JSON, or a mixture. It also removes the login
+of every address, registered or not.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import TextIO, cast
 from urllib.parse import unquote, unquote_plus
 
 HIDDEN = "***"
-SHORTEST = (
-    4  # characters; a shorter password is masked inside addresses only, else no word would be left
-)
+# Characters; a shorter password is masked inside addresses only, since it occurs in many words.
+SHORTEST = 4
 
-# In an address, whatever stands between `://` and the last `@` before the next address, if it begins like a login.
+# In an address: the text between `://` and the last `@` before the next address, if it starts like
+# a login.
 _LOGIN = re.compile(r"(?<=://)(?:[^\s/?#@:]*:(?:(?!://)\S)*|[^\s/?#@]*)@")
 _VALUE = r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s&,;]+)"""
 _KEYWORD = re.compile(rf"(?i)((?:password|passwd|pwd|secret|token)=){_VALUE}")
@@ -32,9 +33,12 @@ _learned: set[str] = set()
 
 
 def learn(address: str) -> str:
-    """`address`, the password of which is masked from now on: a URL, or libpq's `key=value` pairs.
+    """Mask the password of `address` from now on.
 
-    A password that is a name in the address too (`nightshift:nightshift@…`) is masked inside addresses only.
+    Return `address`, a URL or libpq's `key=value` pairs.
+
+    A password that is also a name in the address (`nightshift:nightshift@…`) is masked inside
+    addresses only.
     """
     secrets = passwords(address)
     scheme, _, rest = address.partition("://")
@@ -44,9 +48,9 @@ def learn(address: str) -> str:
 
 
 def passwords(address: str) -> set[str]:
-    """The passwords in an address, as they stand there and decoded; none where it has none.
+    """Return the passwords in an address, both as written and decoded; empty if it has none.
 
-    Where a raw `/`, `?`, `#` or `@` makes it ambiguous where the login ends, all readings count.
+    If a raw `/`, `?`, `#` or `@` makes the end of the login ambiguous, all readings count.
     """
     _, separator, rest = address.partition("://")
     logins = (
@@ -65,32 +69,32 @@ def passwords(address: str) -> set[str]:
 
 
 def public(address: str) -> str:
-    """The address without its login and its options, for people to read and follow."""
+    """Return the address without its login and its options, for people to read and open."""
     return _LOGIN.sub("", address).partition("?")[0]
 
 
 def ambiguous(address: str) -> bool:
-    """Whether the login of a server's address holds a raw `/`, `?` or `#`, so that libraries find another host in it."""
+    """Whether the login has a raw `/`, `?` or `#`, so that libraries misread the host."""
     rest = address.partition("://")[2]
     authority = re.split(r"[/?#]", rest)[0]
     return ":" in authority and "@" not in authority and "@" in rest
 
 
 def mask(text: str) -> str:
-    """`text` with every secret that is known, and the login of every address, replaced by `***`."""
+    """Return `text` with `***` for every registered secret and the login of every address."""
     secrets = _learned | {value for name, value in os.environ.items() if _VARIABLE.search(name)}
-    pattern = _any_of(
-        tuple(sorted((each for each in secrets if len(each) >= SHORTEST), key=len, reverse=True))
-    )
+    maskable = (secret for secret in secrets if len(secret) >= SHORTEST)
+    pattern = _any_of(tuple(sorted(maskable, key=len, reverse=True)))
     text = pattern.sub(HIDDEN, text) if pattern else text
     text = _LOGIN.sub(f"{HIDDEN}@", text)
     return _ENTRY.sub(rf"\1{HIDDEN}", _KEYWORD.sub(rf"\1{HIDDEN}", text))
 
 
 class Masked:
-    """A text stream whose words go through `mask`; all else is the stream's own.
+    """A text stream that masks what is written to it; everything else is passed to the stream.
 
-    Words that cannot be written are dropped: a full disk under a log stops no step and changes no exit code.
+    Text that cannot be written is dropped: a full log disk must not stop a step or change its exit
+    code.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -102,7 +106,7 @@ class Masked:
         return len(text)
 
     def flush(self) -> None:
-        """As the stream's; Python calls it when the process ends."""
+        """Flush the stream, ignoring OSError; Python also calls this when the process ends."""
         with suppress(OSError):
             self._stream.flush()
 
@@ -115,13 +119,13 @@ class Masked:
 
 
 def masked(stream: TextIO) -> TextIO:
-    """`stream` so that no secret passes it."""
+    """Return `stream` as one that masks secrets."""
     return stream if isinstance(stream, Masked) else cast(TextIO, Masked(stream))
 
 
 @lru_cache(maxsize=8)
 def _any_of(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
-    """What finds each of them in any of its written forms; None for none."""
+    """Return a pattern that matches every secret in any written form; None without secrets."""
     return (
         re.compile("|".join("".join(map(_forms, secret)) for secret in secrets))
         if secrets
@@ -130,7 +134,10 @@ def _any_of(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
 
 
 def _forms(character: str) -> str:
-    """A character as it is, percent-encoded (twice, too), or escaped by repr, by repr of bytes, or by JSON."""
+    """Return a pattern of one character in every form.
+
+    Plain, percent-encoded (even twice), or escaped by repr, by repr of bytes, or by JSON.
+    """
     data, code = character.encode(errors="surrogatepass"), ord(character)
     utf16 = character.encode("utf-16-be", errors="surrogatepass")
     units = [utf16[at : at + 2].hex() for at in range(0, len(utf16), 2)]

@@ -1,4 +1,4 @@
-"""Parameters: params.yaml, typed and validated once, one section a step (`<pipeline>.<step>`)."""
+"""Load params.yaml, typed and validated; one section per step (`<pipeline>.<step>`)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ DeviceChoice = Literal["auto", "cuda", "cpu"]
 
 
 class Section(BaseModel):
-    """Base of a section: frozen, and a key that nobody reads is an error, not a silence."""
+    """Base of a section: frozen; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    # Parameters that decide whether a step runs, never what it writes: changing one makes nothing stale.
+    # Parameters that decide whether a step runs but not what it writes: changing one must not
+    # make earlier output stale.
     undigested: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def digest(self) -> str:
-        from jobs.core.digest import (
-            json_digest,
-        )  # and Arrow, which Airflow's parsing of DAGs does without
+        # Imported here because it loads Arrow, which Airflow's DAG parsing does not need.
+        from jobs.core.digest import json_digest
 
         return json_digest(self.model_dump(mode="json", exclude=set(self.undigested)))
 
@@ -36,52 +36,85 @@ class ExtractParams(Section):
     undigested = frozenset({"max_gap_days"})
 
     volume_window_days: int = Field(
-        7, ge=1, description="days before D whose mean volume is recorded"
+        7,
+        ge=1,
+        description="days before D in the trailing mean of the volume; raise it to smooth out odd "
+        "days, lower it to follow a trend sooner",
     )
     max_gap_days: int = Field(
         31,
         ge=1,
-        description="days between D and the nearest day with rows in the source or the lake, above which a date given by "
-        "hand asks for --force; raised, fewer mistyped dates are caught; lowered, a day after a quiet time asks as well",
+        description="days between D and the nearest day with rows in the source or the lake, above "
+        "which a manual run needs --force; raise it to allow longer gaps, lower it to catch more "
+        "mistyped dates",
     )
 
 
 class ValidateParams(Section):
     max_bad_fraction: float = Field(
-        0.01, ge=0, le=1, description="quarantined / read above which the step fails"
+        0.01,
+        ge=0,
+        le=1,
+        description="quarantined / read above which the step fails; raise it to tolerate dirtier "
+        "data, lower it to stop sooner",
     )
     min_volume_fraction: float = Field(
-        0.5, ge=0, description="rows / trailing mean below which a day is incomplete"
+        0.5,
+        ge=0,
+        description="rows / trailing mean below which a day counts as incomplete; raise it to "
+        "catch smaller gaps, lower it to accept quieter days, 0 turns the check off",
     )
-    volume_severity: Severity = Field("fail", description="what an incomplete day does")
-    quiet_days: tuple[date, ...] = Field((), description="days on which a low volume only warns")
+    volume_severity: Severity = Field(
+        "fail",
+        description="severity of an incomplete day: `fail` stops the night, `warn` only reports it",
+    )
+    quiet_days: tuple[date, ...] = Field(
+        (), description="days on which a low volume only warns, whatever `volume_severity` says"
+    )
 
 
 class TrainParams(Section):
     device: DeviceChoice = Field(
         "auto",
-        description="that trains: `auto` takes a GPU where there is one, `cuda` insists on it",
+        description="device to train on: `auto` uses a GPU if there is one, `cuda` fails without "
+        "one, `cpu` never uses one",
     )
     checkpoint_rounds: int = Field(
         200,
         ge=1,
-        description="rounds of boosting between two checkpoints; another number draws otherwise",
+        description="boosting rounds between two checkpoints; raise it to write fewer, lower it to "
+        "lose less work when a training is killed; changing it changes the random draws, hence the "
+        "model",
     )
 
 
 class PublishParams(Section):
     keep_versions: int = Field(
-        10, ge=2, description="newest versions that retention keeps in Postgres"
+        10,
+        ge=2,
+        description="newest versions that retention keeps in PostgreSQL; raise it to "
+        "roll back further, lower it to save space",
     )
     keep_days: int = Field(
-        30, ge=1, description="days of event tables that retention keeps in Postgres"
+        30,
+        ge=1,
+        description="days of event tables that retention keeps in PostgreSQL; raise it for a "
+        "longer history, lower it to save space",
     )
-    redis_batch: int = Field(10_000, ge=1, description="keys per round trip to Redis")
+    redis_batch: int = Field(
+        10_000,
+        ge=1,
+        description="keys per round trip to Redis; raise it for fewer round trips, lower it for "
+        "shorter ones and less memory",
+    )
 
 
 class VerifyParams(Section):
     sample: int = Field(
-        200, ge=1, description="rows a table that are read back from both stores, as a client does"
+        200,
+        ge=1,
+        description="rows per table that are read back from both stores, as a client reads them; "
+        "raise it to check more, lower it to finish sooner",
     )
 
 
@@ -89,148 +122,229 @@ class HousekeepingParams(Section):
     min_age_hours: int = Field(
         24,
         ge=6,
-        description="age from which files that no manifest names and staging tables go; no step takes as long",
+        description="hours after which files without a manifest and staging tables are deleted, "
+        "longer than any step runs; raise it to keep leftovers for inspection, lower it to free "
+        "space sooner",
     )
     checkpoint_days: int = Field(
         7,
         ge=1,
-        description="days after which the checkpoints of a training go, from the newest of them on",
+        description="days after its newest checkpoint when a training's checkpoints are deleted; "
+        "raise it to resume older trainings, lower it to free space sooner",
     )
 
 
 class CheckDriftParams(Section):
-    window_days: int = Field(7, ge=2, description="days of the trailing window, D included")
+    window_days: int = Field(
+        7,
+        ge=2,
+        description="days of the trailing window, D included; raise it for steadier results, lower "
+        "it to notice drift sooner",
+    )
     sample_rows: int = Field(
-        5_000, ge=100, description="examples, at most, that are kept of D and compared"
+        5_000,
+        ge=100,
+        description="rows of D, at most, that are kept and compared; raise it for more precise "
+        "distances, lower it to save time and space",
     )
     min_rows: int = Field(
-        500, ge=2, description="values below which a column is too small to judge"
+        500,
+        ge=2,
+        description="values below which a column is not judged; raise it to ignore sparse columns, "
+        "lower it to judge them too",
     )
     thresholds: dict[str, float] = Field(
         {},
-        description="distance from which a column has drifted, in place of the one of jobs/<pipeline>/drift.py",
+        description="distance per column from which it has drifted, instead of the one in the "
+        "pipeline's drift.py; raise it to allow more change, lower it to report drift sooner",
     )
     severities: dict[str, Severity] = Field(
         {},
-        description="what that means: `fail` is drift, `warn` is reported; in place of the one there",
+        description="severity per column, instead of the one in drift.py: `fail` counts as drift, "
+        "`warn` is only reported",
     )
     max_null_growth: float = Field(
         0.1,
         ge=0,
         le=1,
-        description="by how much a column may be null more often than in the reference",
+        description="by how much the null share of a column may exceed the reference; raise it to "
+        "allow more nulls, lower it to report sooner",
     )
     max_unseen_share: float = Field(
-        0.02, ge=0, le=1, description="share of rows that may have a category the reference lacks"
+        0.02,
+        ge=0,
+        le=1,
+        description="share of rows that may have a category missing from the reference; raise it "
+        "to allow more new categories, lower it to report sooner",
     )
-    metric: str = Field("roc_auc", description="the metric of the champion whose loss is decay")
+    metric: str = Field("roc_auc", description="metric of the champion that decay is measured in")
     max_degradation: float = Field(
         0.05,
         ge=0,
         lt=1,
-        description="loss of it, as a share of the baseline, above which it is decay",
+        description="loss of that metric, as a share of its baseline, above which the champion has "
+        "decayed; raise it to retrain less often, lower it to retrain sooner",
     )
     decay_days: int = Field(
-        30, ge=1, description="latest labelled days on which the champion is judged again"
+        30,
+        ge=1,
+        description="latest labelled days on which the champion is judged again; raise it for "
+        "steadier results, lower it to notice decay sooner",
     )
-    draws: int = Field(200, ge=50, description="resamples that tell decay from chance")
+    draws: int = Field(
+        200,
+        ge=50,
+        description="bootstrap resamples that separate decay from chance; raise it for a steadier "
+        "interval, lower it to save time",
+    )
 
 
 class RetrainParams(Section):
     policy: Literal["daily", "on_drift", "weekly"] = Field(
         "daily",
-        description="`daily`; `on_drift`: when drift or decay says so, or the champion is too old; `weekly`: on `weekday`",
+        description="when to train: `daily`; `on_drift`, after drift or decay or when the champion "
+        "is too old; `weekly`, on `weekday`",
     )
     max_age_days: int = Field(
-        30, ge=1, description="days after which a champion is replaced, whatever the policy"
+        30,
+        ge=1,
+        description="age of the champion in days after which a training is due, whatever the "
+        "policy; raise it to train less often, lower it to train more often",
     )
     weekday: int = Field(
-        6, ge=0, le=6, description="of `weekly`: the day whose night trains; Monday is 0, Sunday 6"
+        6,
+        ge=0,
+        le=6,
+        description="day of the week whose night trains under the policy `weekly`; Monday is 0, "
+        "Sunday is 6",
     )
 
 
 class GateParams(Section):
     mode: Literal["enforce", "warn"] = Field(
         "enforce",
-        description="`warn` promotes whatever the checks say, and says so beside the verdict",
+        description="`enforce` rejects a challenger that fails a check; `warn` promotes it anyway "
+        "and records so in the verdict",
     )
     metric: str = Field(
-        "average_precision", description="the metric in which the challenger must beat the champion"
+        "average_precision", description="metric in which the challenger must beat the champion"
     )
     min_margin: float = Field(
-        0.0, description="by how much; below 0 a slightly worse but fresher model passes"
+        0.0,
+        description="gain in that metric that the challenger needs; raise it to promote only clear "
+        "gains, lower it below 0 to promote a slightly worse but fresher model",
     )
     min_low: float | None = Field(
         None,
-        description="by how much at least, at the low end of the paired 95 % interval (of metrics that are means)",
+        description="low end of the paired 95 % interval of the gain that the challenger needs "
+        "(only metrics that are means); raise it to demand more certainty, lower it to accept "
+        "less, null only warns",
     )
     floors: dict[str, float] = Field(
-        {}, description="metrics that no challenger may fall below, champion or not"
+        {},
+        description="least value per metric, with or without a champion; raise one to reject more "
+        "challengers, lower it to accept more",
     )
     ceilings: dict[str, float] = Field(
-        {}, description="metrics that no challenger may exceed, such as calibration_error"
+        {},
+        description="greatest value per metric, such as calibration_error; raise one to accept "
+        "more challengers, lower it to reject more",
     )
     max_slice_loss: float = Field(
         0.1,
         ge=0,
-        description="loss of the metric in a slice above which it fails, the latest days among them",
+        description="loss of the metric in one slice (the latest days are one) above which the "
+        "challenger fails; raise it to tolerate more, lower it to protect small groups",
     )
     min_slice_evidence: int = Field(
-        50, ge=1, description="frauds, or users, below which a slice is too small to judge"
+        50,
+        ge=1,
+        description="frauds (or users) below which a slice is not judged; raise it to skip noisy "
+        "slices, lower it to judge smaller ones",
     )
     max_skew: float = Field(
-        0.001, ge=0, le=1, description="share of rows that predict and snapshot may see differently"
+        0.001,
+        ge=0,
+        le=1,
+        description="share of rows in which predict and snapshot may differ; raise it to tolerate "
+        "more skew, lower it to fail sooner",
     )
     max_null_growth: float = Field(
         0.1,
         ge=0,
         le=1,
-        description="by how much a feature may be null more often in the holdout than in training",
+        description="by how much the null share of a feature in the holdout may exceed the one in "
+        "training; raise it to allow more nulls, lower it to fail sooner",
     )
-    max_model_mib: float = Field(500, gt=0, description="size of the model")
+    max_model_mib: float = Field(
+        500,
+        gt=0,
+        description="size of the model in MiB above which it fails; raise it to allow larger "
+        "models",
+    )
     max_latency_ms: float = Field(
         2_000,
         gt=0,
-        description="milliseconds to judge 1,000 examples; above it only warns, for machines differ",
+        description="milliseconds to score 1,000 examples above which it warns (machines differ, "
+        "so it never fails); lower it to be warned sooner",
     )
-    draws: int = Field(200, ge=50, description="resamples of the paired bootstrap")
+    draws: int = Field(
+        200,
+        ge=50,
+        description="resamples of the paired bootstrap; raise it for a steadier interval, lower it "
+        "to save time",
+    )
 
 
 class PromoteParams(Section):
     approval: Literal["auto", "manual"] = Field(
-        "auto", description="`manual`: whoever passes the gate waits for a person's approval"
+        "auto",
+        description="`auto` promotes a challenger that passes the gate; `manual` asks a person "
+        "first",
     )
     timeout_hours: float = Field(
         8,
         gt=0,
         le=20,
-        description="hours until an unanswered request counts as `default`; the next night begins then",
+        description="hours after which `default` answers an open request, so that the next night "
+        "can begin; raise it to give people more time, lower it to publish sooner",
     )
-    default: Literal["Approve", "Reject"] = Field("Reject", description="what no answer means")
+    default: Literal["Approve", "Reject"] = Field(
+        "Reject", description="answer to a request that nobody answered in time"
+    )
     approvers: tuple[Annotated[str, Field(min_length=1, max_length=250)], ...] = Field(
         (),
-        description="who may answer, by their user ids in Airflow (its login; with FAB, its number); empty: everybody "
-        "whose role may run tasks",
+        description="Airflow user ids (the login; with FAB, the number) that may answer; empty "
+        "lets everybody answer who may run tasks",
     )
 
 
 class FreshnessParams(Section):
-    severity: Severity = Field("fail", description="what it does when the day is not served")
+    severity: Severity = Field(
+        "fail",
+        description="severity of a day that is not served: `fail` turns the check red, `warn` only "
+        "reports it",
+    )
     sample: int = Field(
-        50, ge=1, description="lookups a table that are made in both stores, as a client does"
+        50,
+        ge=1,
+        description="lookups per table in both stores, as a client makes them; raise it to check "
+        "more, lower it to finish sooner",
     )
 
 
 class AlertParams(Section):
     connection: str = Field(
         "nightshift_alerts",
-        description="Airflow connection of type apprise that alerts go to; without it they are only logged",
+        description="Airflow connection of type apprise that receives the alerts; without it they "
+        "are only logged",
     )
     published_by_hour: int = Field(
         6,
         ge=3,
         le=23,
-        description="hour (UTC) by which the tables of the day before are to be served",
+        description="hour (UTC) by which the tables of the day before must be served; raise it to "
+        "be alerted later, lower it to be alerted sooner",
     )
 
 
@@ -242,34 +356,38 @@ Params = TypeVar("Params", bound=Section)
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The whole of params.yaml as plain values."""
+    """Return all of params.yaml as plain values.
+
+    ConfigError if the file is missing or no mapping.
+    """
     try:
         values = yaml.safe_load(path.read_text()) or {}
     except FileNotFoundError:
         raise ConfigError(
-            f"no parameters at {path}", remedy="set NIGHTSHIFT_PARAMS to a params.yaml"
+            f"there is no parameters file at {path}",
+            remedy="set NIGHTSHIFT_PARAMS to a params.yaml",
         ) from None
     except yaml.YAMLError as error:
         raise ConfigError(
-            f"{path} is not YAML: {error}", remedy="mend the line that the message names"
+            f"{path} is not YAML: {error}", remedy="fix the line that the message names"
         ) from None
     if not isinstance(values, dict):
         raise ConfigError(
-            f"{path} is no mapping of pipelines", remedy="begin it with `<pipeline>:`"
+            f"{path} does not map pipelines to sections", remedy="start it with `<pipeline>:`"
         )
     return values
 
 
 def alerts(path: Path) -> AlertParams:
-    """The section `alerts`, of all pipelines."""
+    """Return the section `alerts`, which holds for all pipelines."""
     return validated(path, "alerts", load(path).get("alerts"), AlertParams)
 
 
 def first_date(path: Path, pipeline: str) -> date:
-    """The first day that the pipeline's source has; days before it are not missing."""
+    """Return the first day in the pipeline's source; days before it are not missing."""
     value = pipeline_values(path, pipeline).get("first_date")
     try:
-        # DVC takes no YAML dates, so params.yaml has strings; either is as good.
+        # params.yaml has strings, since DVC rejects YAML dates; a YAML date works too.
         return date.fromisoformat(str(value))
     except ValueError:
         raise ConfigError(
@@ -278,35 +396,42 @@ def first_date(path: Path, pipeline: str) -> date:
 
 
 def check_sections(path: Path, pipeline: str, steps: Collection[str]) -> None:
-    """ConfigError for a section that no step reads: mistyped, it would leave the step on its defaults in silence."""
+    """Raise ConfigError for a section that no step reads.
+
+    A mistyped section would silently leave its step on the defaults.
+    """
     unknown = set(pipeline_values(path, pipeline)) - {"first_date", "resources", *steps}
     if unknown:
         raise ConfigError(
-            f"no step reads the section {', '.join(f'{pipeline}.{name}' for name in sorted(unknown))}",
-            remedy=f"mend {path}; sections: {', '.join(sorted(steps))}",
+            "no step reads the section "
+            f"{', '.join(f'{pipeline}.{name}' for name in sorted(unknown))}",
+            remedy=f"rename it in {path}; sections: {', '.join(sorted(steps))}",
         )
 
 
 def section(path: Path, pipeline: str, step: str, model: type[Params]) -> Params:
-    """The section `<pipeline>.<step>`, validated; ConfigError names every wrong key and what it allows."""
+    """Return the section `<pipeline>.<step>`.
+
+    ConfigError lists every wrong key and what it allows.
+    """
     return validated(path, f"{pipeline}.{step}", pipeline_values(path, pipeline).get(step), model)
 
 
 def validated(path: Path, name: str, values: Any, model: type[Params]) -> Params:
-    """The values of the section called `name` as `model`; ConfigError names every wrong key and what it allows."""
+    """Return `values` of the section `name` as `model`; ConfigError lists every wrong key."""
     try:
         return model.model_validate(values or {})
     except ValidationError as error:
-        lines = [_explain(name, e, model) for e in error.errors()]
-        raise ConfigError("; ".join(lines), remedy=f"mend {path}") from None
+        lines = [_explain(name, problem, model) for problem in error.errors()]
+        raise ConfigError("; ".join(lines), remedy=f"fix it in {path}") from None
 
 
 def unknown_metrics(
     sections: Mapping[str, Section], compared: Collection[str], metrics: Collection[str]
 ) -> Iterator[str]:
-    """What gate and check_drift ask for that no model of the pipeline is judged by.
+    """Yield a problem for every metric in gate and check_drift that the pipeline does not compute.
 
-    `compared` are the metrics that two models can be compared in, `metrics` all of them.
+    `compared` holds the metrics in which two models can be compared, `metrics` all of them.
     """
     gate, drift = sections["gate"], sections["check_drift"]
     assert isinstance(gate, GateParams) and isinstance(drift, CheckDriftParams)
@@ -320,12 +445,12 @@ def unknown_metrics(
 
 
 def pipeline_values(path: Path, pipeline: str) -> dict[str, Any]:
-    """All that the file says of a pipeline, as plain values."""
+    """Return the pipeline's part of the file as plain values; ConfigError if it has none."""
     values = load(path)
     if not isinstance(values.get(pipeline), dict):
         raise ConfigError(
-            f"no section {pipeline} in {path}",
-            remedy=f"sections there: {', '.join(values) or 'none'}",
+            f"{path} has no section {pipeline}",
+            remedy=f"use one of its sections: {', '.join(values) or 'none'}",
         )
     return dict(values[pipeline])
 

@@ -1,4 +1,4 @@
-"""The PG* variables of a shell: defaults of libpq for an outside database, and none of the embedded services' business."""
+"""The PG* variables of a shell: defaults for an outside database, never for embedded ones."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ SET_ASIDE = "NIGHTSHIFT_PG_VARIABLES"
 
 
 def variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that change how libpq connects."""
+    """Return the variables that change how libpq connects."""
     return {name: value for name, value in environment.items() if name.startswith("PG")}
 
 
 def set_aside(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without them, for a service whose database is embedded; they are kept in one of its own."""
+    """Return the environment without PG* variables, for a service with an embedded database.
+
+    One variable of our own keeps their values for `restored`.
+    """
     mine = variables(environment)
     rest = {name: value for name, value in environment.items() if name not in mine}
     return rest | ({SET_ASIDE: json.dumps(mine)} if mine else {})
 
 
 def restored(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment as it was before `set_aside`: for a step, whose source may be an outside database."""
+    """Return the environment as before `set_aside`: a step's source may be an outside database."""
     rest = dict(environment)
     mine: dict[str, str] = json.loads(rest.pop(SET_ASIDE, "{}"))
     return rest | mine

@@ -1,4 +1,4 @@
-"""A step dies with the process that started it, so that a cleared task never runs beside its own orphan."""
+"""End a step with the process that started it, so that no orphan runs beside a cleared task."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent: int | None) -> None:
-    """Have the kernel kill this process when its parent dies; exit at once if `parent` is already gone.
+    """Have the kernel kill this process when its parent dies; exit if `parent` is already gone.
 
-    Linux only (prctl PR_SET_PDEATHSIG); elsewhere it does nothing. The signal is SIGKILL: every step
-    is killable at any instant, and a polite signal could be held up in native code.
+    Linux only (prctl PR_SET_PDEATHSIG); elsewhere this does nothing. The signal is SIGKILL: a step
+    may be killed at any instant, and native code could delay a softer signal.
     """
     if sys.platform != "linux":
         return
@@ -26,23 +26,24 @@ def die_with_parent(parent: int | None) -> None:
         sys.exit(f"the process {parent} that started this step is gone")
 
 
-def end_when_told() -> None:
-    """Have SIGTERM end this process: as the first process of a pod it would not care otherwise."""
+def exit_on_sigterm() -> None:
+    """Have SIGTERM end this process; the kernel ignores it for process 1, which a pod's step is."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 @contextmanager
 def term_waits() -> Iterator[list[int]]:
-    """A SIGTERM that comes meanwhile is put into the list, for whoever is here to act on; then it is as before.
+    """Collect every SIGTERM in a list while this is open, so that the caller ends at a safe point.
 
-    Python takes signals in the main thread alone: in another one nothing changes.
+    The previous handler returns afterwards. Python handles signals in the main thread only; in
+    another thread nothing changes and the list stays empty.
     """
-    told: list[int] = []
+    signals: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield told
+        yield signals
         return
-    before = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    before = signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
     try:
-        yield told
+        yield signals
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -1,4 +1,4 @@
-"""Where everything is: the environment, resolved in this one place.
+"""Addresses of all stores and services, and the folders of the installation.
 
 A URL comes from the environment, else from `endpoints.json`, which `nightshift up` writes for the
 embedded services, else from a default that needs no service. Nothing is read at import time.
@@ -30,25 +30,31 @@ RUNNER = "NIGHTSHIFT_RUNNER"
 
 @dataclass(frozen=True)
 class Settings:
-    """The URLs of one installation. A property raises ConfigError, with a remedy, when its URL is unknown."""
+    """The URLs of one installation; a property raises ConfigError when its URL is unknown."""
 
     home: Path
     params_file: Path
 
     @property
     def endpoints_file(self) -> Path:
-        """URLs of the embedded services while they run; mode 0600, because they hold passwords."""
+        """Path of the embedded services' URLs while they run.
+
+        Mode 0600, since they hold passwords.
+        """
         return self.home / "endpoints.json"
 
     @property
     def schedule_file(self) -> Path:
-        """Why no night starts by itself; empty where somebody switched the schedule on."""
+        """Path of the file with the reason why the schedule is off.
+
+        Empty once it was switched on.
+        """
         return self.home / "schedule.txt"
 
     def url(self, name: str, default: str | None = None) -> str:
-        """The URL called `name`: environment, then the embedded services, then `default`."""
-        if found := os.environ.get(name) or self._endpoints().get(name) or default:
-            return _learned(name, found)
+        """Return the URL `name`: environment, else the embedded services, else `default`."""
+        if url := os.environ.get(name) or self._endpoints().get(name) or default:
+            return _learned(name, url)
         raise ConfigError(
             f"{name} is not set and no embedded services run under {self.home}",
             remedy=f"start them with `make up` (or `nightshift up`), or set {name}",
@@ -56,14 +62,14 @@ class Settings:
 
     def _endpoints(self) -> dict[str, str]:
         try:
-            found: dict[str, str] = json.loads(self.endpoints_file.read_text())
-            return found
+            endpoints: dict[str, str] = json.loads(self.endpoints_file.read_text())
+            return endpoints
         except FileNotFoundError:
             return {}
         except ValueError:
             raise ConfigError(
                 f"{self.endpoints_file} is not JSON",
-                remedy="write it anew with `make down` and `make up`",
+                remedy="write it again with `make down` and `make up`",
             ) from None
 
     @property
@@ -96,26 +102,32 @@ class Settings:
 
     @property
     def runner(self) -> Literal["local", "kubernetes"]:
-        """Where Airflow runs steps: as processes of its worker, or, those with a size in params, as pods."""
-        found = self.url(RUNNER, "local")
-        if found not in ("local", "kubernetes"):
-            raise ConfigError(f"{RUNNER} is {found!r}", remedy="set it to local or kubernetes")
-        return cast(Literal["local", "kubernetes"], found)
+        """How Airflow runs steps: as worker processes, or as pods if params give them a size."""
+        runner = self.url(RUNNER, "local")
+        if runner not in ("local", "kubernetes"):
+            raise ConfigError(f"{RUNNER} is {runner!r}", remedy="set it to local or kubernetes")
+        return cast(Literal["local", "kubernetes"], runner)
 
 
 def _learned(name: str, address: str) -> str:
-    """The address, its password masked from now on; ConfigError where libraries would read parts of it as a host."""
+    """Return the address and mask its password from now on.
+
+    ConfigError if libraries would read a part of its login as the host.
+    """
     masking.learn(address)
     if masking.ambiguous(address):
         raise ConfigError(
-            f"the login in {name} holds a `/`, `?` or `#`",
-            remedy="write them percent-encoded, as %2F, %3F and %23",
+            f"the login in {name} contains a `/`, `?` or `#`",
+            remedy="percent-encode them as %2F, %3F and %23",
         )
     return address
 
 
 def load() -> Settings:
-    """Settings of this process: `NIGHTSHIFT_HOME` moves the state, `NIGHTSHIFT_PARAMS` the parameters."""
+    """Return this process's settings.
+
+    `NIGHTSHIFT_HOME` and `NIGHTSHIFT_PARAMS` change the paths.
+    """
     return Settings(
         home=Path(os.environ.get("NIGHTSHIFT_HOME") or PROJECT / ".nightshift").absolute(),
         params_file=Path(os.environ.get("NIGHTSHIFT_PARAMS") or PROJECT / "params.yaml").absolute(),

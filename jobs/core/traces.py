@@ -1,4 +1,4 @@
-"""The long story of a failure, in a file under the home's logs that the error names."""
+"""Full tracebacks of failures, in files under the home's logs that the errors name."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import IO
 
 from jobs.core.masking import mask
 
-_TAIL = 1_000_000  # bytes of what an engine wrote
+_TAIL = 1_000_000  # bytes of an engine's standard error
 _engines: list[IO[bytes]] = []
 
 
 def write(error: BaseException, folder: Path, name: str) -> str:
-    """Write the traceback, and what engines wrote to standard error, to `folder`/`name`.log; returns its path.
+    """Write the traceback and the engines' standard error to `folder`/`name`.log; return its path.
 
-    What cannot be written is said in place of the path: a full disk must not hide the error.
+    If that fails, return the reason instead of the path: a full disk must not hide the error.
     """
     path = folder / f"{name.replace('/', '-')}.log"
     text = "".join(traceback.format_exception(error))
@@ -35,15 +35,15 @@ def write(error: BaseException, folder: Path, name: str) -> str:
 
 @contextmanager
 def of_engine(folder: Path) -> Iterator[None]:
-    """Keep what a process that is started inside writes to standard error, for `write`.
+    """Keep the standard error of a process that is started inside, for `write`.
 
-    In a file without a name: it goes with this process, however that ends.
+    The file has no name, so that it disappears with this process however that ends.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    kept = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (open until this process ends)
-    _engines.append(kept)
+    stderr = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (open until this process ends)
+    _engines.append(stderr)
     before = os.dup(2)
-    os.dup2(kept.fileno(), 2)
+    os.dup2(stderr.fileno(), 2)
     try:
         yield
     finally:
@@ -52,10 +52,10 @@ def of_engine(folder: Path) -> Iterator[None]:
 
 
 def of_engines() -> str:
-    """The end of what the engines wrote to standard error."""
+    """Return the last part of the engines' standard error."""
     return "\n".join(map(_tail, _engines))
 
 
-def _tail(kept: IO[bytes]) -> str:
-    size = os.fstat(kept.fileno()).st_size
-    return os.pread(kept.fileno(), _TAIL, max(0, size - _TAIL)).decode(errors="replace")
+def _tail(stderr: IO[bytes]) -> str:
+    size = os.fstat(stderr.fileno()).st_size
+    return os.pread(stderr.fileno(), _TAIL, max(0, size - _TAIL)).decode(errors="replace")

@@ -44,7 +44,7 @@ def chdb(statement):
 
 
 CASES = {
-    "disk": (full_disk, StoreError, "the disk is full", "/dev/full", "make room"),
+    "disk": (full_disk, StoreError, "the disk is full", "/dev/full", "free space"),
     "memory": (lambda folder: np.empty(1 << 55), StoreError, "ran out of memory", "", "memory"),
     "parquet": (damaged, DataError, "a table cannot be read", "x.parquet", "write it again"),
     "arrow": (
@@ -78,7 +78,7 @@ CASES = {
     "address": (
         lambda folder: psycopg2.connect(masking.learn("postgresql://u:pw%zzsecret@h/x")),
         ConfigError,
-        "under this address",
+        "at this address",
         "where",
         "correct",
     ),
@@ -87,7 +87,7 @@ CASES = {
         StoreError,
         "Redis does not answer",
         "where",
-        "see that it is up",
+        "check that it is up",
     ),
     "clickhouse": (
         lambda folder: clickhouse_connect.get_client(dsn=f"clickhouse://u:secret@{NOWHERE}/"),

@@ -108,7 +108,7 @@ def test_an_address_whose_login_others_would_take_for_a_host_is_refused_without_
     name, password, monkeypatch
 ):
     monkeypatch.setenv(name, f"http://night:{password}@host:5000/x")
-    with pytest.raises(ConfigError, match=f"the login in {name} holds") as refused:
+    with pytest.raises(ConfigError, match=f"the login in {name} contains") as refused:
         settings.load().url(name)
     assert "geheim" not in str(refused.value) and "%2F" in str(refused.value)
 

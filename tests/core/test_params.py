@@ -147,11 +147,11 @@ def test_a_missing_pipeline_names_those_there_are(write, text):
 
 
 def test_an_empty_file_has_no_sections(write):
-    assert "sections there: none" in refusal(write(""), "extract", ExtractParams)
+    assert "one of its sections: none" in refusal(write(""), "extract", ExtractParams)
 
 
 def test_a_file_that_is_not_a_mapping(write):
-    assert "mapping" in refusal(write("- fraud"), "extract", ExtractParams)
+    assert "does not map" in refusal(write("- fraud"), "extract", ExtractParams)
 
 
 def test_no_file_says_which_variable_to_set(tmp_path):

@@ -46,7 +46,7 @@ def test_an_operational_database_of_ones_own_has_its_nights(new, monkeypatch):
 
 def test_what_somebody_switched_on_no_demo_switches_off(new, command):
     schedule.begin_off(new, schedule.DEMO)
-    assert "off: this home holds the data of the demo" in command()
+    assert "off: this home holds the demo's data" in command()
     assert "schedule  on" in command("on")
     schedule.begin_off(new, schedule.DEMO)
     assert "schedule  on" in command()

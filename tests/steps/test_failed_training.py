@@ -26,7 +26,7 @@ def test_without_mlflow_the_day_is_published_with_the_champion_there_is(at):
     assert "train failed. The day was published with the current champion." in output
     assert (
         f"MLflow does not answer Input: {NOWHERE}." in output
-        and "see that the server is up" in output
+        and "check that the server is up" in output
     )
     assert place.manifest("gate") is None and place.manifest("train") is None
     assert place.manifest("publish").model_digest == earlier

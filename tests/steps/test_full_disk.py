@@ -41,7 +41,7 @@ def test_a_full_lake_is_said_and_leaves_what_was_there(at):
     lines = ended.stdout[ended.stdout.index("error: ") :].splitlines()
     assert lines[0] == f"error: fraud/extract {DAY}: the step cannot write: the disk is full"
     assert lines[1].startswith(f"  Input: {place.home}/lake/fraud/extract/{DAY}/")
-    assert "File too large" in lines[2] and "make room" in lines[3]
+    assert "File too large" in lines[2] and "free space" in lines[3]
     assert (
         place.lake_digests() == before and {file.path for file in place.lake.listing("")} == files
     )
