@@ -56,7 +56,7 @@ lint: setup ## Check style and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-docs: setup ## Write the generated pages anew: docs/tables.md, docs/params.md, docs/dags.md
+docs: setup ## Write the generated files: docs/tables.md, docs/params.md, docs/dags.md, dvc.yaml
 	@$(BIN)/python docs/generate.py
 
 bench: setup ## Measure

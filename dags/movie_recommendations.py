@@ -1,69 +1,36 @@
 """# Movie recommendations
 
-Every night at 02:00 UTC, for the day D that has just ended: extract ratings, likes and views and the catalogue, aggregate
-them, train a challenger and let it replace the champion only when it is no worse, and publish `recommendations` (hybrid,
-collaborative, content, popular) and `user_features` to PostgreSQL and Redis.
+Runs every night at 02:00 UTC for the day D that has just ended: extracts ratings, likes, views and
+the catalogue, aggregates them, trains a challenger, promotes it to champion if it is no worse, and
+publishes `recommendations` (hybrid, collaborative, content, popular) and `user_features` to
+PostgreSQL and Redis.
 
-**Re-triggering is safe.** Every step replaces what it wrote for D and publishes the same from the same inputs; readers see
-a version only when it is whole. *Clear* a failed task with downstream, or the whole run.
+**Re-triggering is safe.** Every step replaces what it wrote for D and publishes the same tables from
+the same inputs. Readers see a version only when it is complete. *Clear* a failed task with its
+downstream tasks, or the whole run.
 
 **Triage**
 
-- Red `extract`, `validate` or `build_features`: nothing of D is published; readers have the day before. The end of the log says
-  what is wrong. Data errors are not retried: mend them, then clear.
-- Red `snapshot`, `check_drift`, `retrain`, `train`, `gate` or `promote`: the tables of D are published all the same,
-  by the champion there was. `watcher` is red so that somebody looks; it says what is served.
-- Red `predict`, `publish` or `verify`: readers have the last whole version; `nightshift status movies` says which.
-- `train` is passed by: `retrain` says why nothing asked for a challenger. A rejected challenger is green: `gate` has the reasons.
-- `approve` waits: a person is asked under *Required Actions*; the tables of D are published meanwhile, by the champion there was.
-- Nights are missing: `nightshift status movies` names the holes; a backfill runs them.
-- Bad tables are served: the DAG `rollback`.
+- Red `extract`, `validate` or `build_features`: nothing of D is published; readers have the day
+  before. The end of the log says what is wrong. Data errors are not retried: correct the data or the
+  parameter, then clear the task.
+- Red `snapshot`, `check_drift`, `retrain`, `train`, `gate` or `promote`: the tables of D are still
+  published, made by the previous champion. `watcher` is red so that somebody looks; its log says
+  what is served.
+- Red `predict`, `publish` or `verify`: readers have the last complete version; `nightshift status movies`
+  says which one.
+- `train` is skipped: the log of `retrain` says why no challenger was needed. A rejected challenger is
+  green: the log of `gate` has the reasons.
+- `approve` waits: a person must answer under *Required Actions*. Meanwhile the tables of D are
+  published, made by the current champion.
+- Nights are missing: `nightshift status movies` lists them; a backfill runs them.
+- Wrong tables are served: run the DAG `rollback`.
 
-Trigger by hand with `date` in the form, or with the partition key.
+To run it by hand, enter `date` in the form, or trigger it with a partition key.
 """
 
-from airflow.sdk import DAG, Label, TaskGroup
+from airflow.sdk import DAG
 
-from nightshift.nights import day_before, nightly, watcher
-from nightshift.promotion import promote_after
-from nightshift.retrain import champion_task, predict_task, retrain_task
-from nightshift.steps import step_task
+from nightshift.night import night
 
-with DAG("movie_recommendations", doc_md=__doc__, **nightly("movies")) as dag:
-    with TaskGroup("ingest_group", group_display_name="ingest", prefix_group_id=False):
-        extract = step_task("movies", "extract")
-        validate = step_task("movies", "validate")
-
-    with TaskGroup("features_group", group_display_name="features", prefix_group_id=False):
-        build_features = step_task("movies", "build_features")
-        features_before = day_before("movies", "features_before", until="build_features")
-        scores_before = day_before("movies", "scores_before", until="predict")
-
-    with TaskGroup("training_group", group_display_name="training", prefix_group_id=False):
-        snapshot = step_task("movies", "snapshot")
-        check_drift = step_task("movies", "check_drift")
-        retrain = retrain_task("movies")
-        train = step_task("movies", "train")
-
-    with TaskGroup("gate_group", group_display_name="gate", prefix_group_id=False):
-        gate = step_task("movies", "gate")
-        judged = promote_after(gate, "movies")
-        champion = champion_task()
-
-    with TaskGroup("publish_group", group_display_name="publish", prefix_group_id=False):
-        predict = predict_task("movies")
-        publish = step_task("movies", "publish")
-        verify = step_task("movies", "verify")
-
-    extract >> validate >> build_features >> [features_before, scores_before]
-    features_before >> snapshot
-    [snapshot, scores_before] >> check_drift
-    [snapshot, check_drift] >> retrain
-    retrain.set_downstream(train, Label("drift, decay, age or policy"))
-    retrain.set_downstream(
-        champion, Label("nothing asks for it")
-    )  # between groups >> would label the groups
-    [train, scores_before] >> gate
-    [scores_before, judged] >> champion
-    [build_features, champion] >> predict >> publish >> verify
-    dag.tasks >> watcher()
+dag: DAG = night("movie_recommendations", "movies", doc=__doc__)

@@ -1,4 +1,7 @@
-"""Writes docs/tables.md, docs/params.md and docs/dags.md from the code; `make docs` runs it, tests/docs holds them equal."""
+"""Writes docs/tables.md, docs/params.md, docs/dags.md and dvc.yaml from the code.
+
+`make docs` runs it; tests/docs checks that the files are up to date.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pyarrow as pa
+import yaml
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from jobs.core import params, pods
 from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT
+from jobs.core.steps import NIGHTLY, STEPS
 from jobs.core.tables import Source, Table
 from jobs.local import airflow
 from jobs.local.state import State
@@ -148,8 +153,9 @@ MEANINGS = {
 
 
 def pages() -> dict[Path, str]:
-    """The text of every generated page."""
-    return {HERE / f"{name}.md": _page(lines()) for name, lines in WRITERS.items()}
+    """The text of every generated file."""
+    written = {HERE / f"{name}.md": _page(lines()) for name, lines in WRITERS.items()}
+    return written | {PROJECT / "dvc.yaml": _dvc()}
 
 
 def _page(lines: Iterable[str]) -> str:
@@ -447,6 +453,7 @@ def _dags() -> Iterator[str]:
             "what it does",
         )
         yield from _grid(head, map(_task, dag["tasks"]))
+    yield from _steps()
     yield "## Pools\n\nMade when Airflow is first started, from plugins/nightshift/pools.json.\n"
     pools = json.loads(airflow.POOLS.read_text())
     yield from _grid(
@@ -522,6 +529,71 @@ def _duration(seconds: float) -> str:
 def _first(text: str) -> str:
     """The first paragraph, on one line."""
     return " ".join(text.partition("\n\n")[0].split())
+
+
+def _steps() -> Iterator[str]:
+    """The table of steps, as far as it is not among the tasks."""
+    yield "## Steps\n\nEvery step, in pipeline order, from [jobs/core/steps.py](../jobs/core/steps.py). A step of no"
+    yield "nightly DAG runs in a DAG of its own, by hand, or inside another step.\n"
+    yield from _grid(
+        ("step", "group", "nightly", "lock", "opens ClickHouse", "event"),
+        (
+            (
+                f"`{name}`",
+                row.group,
+                "yes" if row.nightly else "",
+                row.lock or "none",
+                "yes" if row.pool == "clickhouse" else "",
+                f"`{row.event}`" if row.event else "",
+            )
+            for name, row in STEPS.items()
+        ),
+    )
+
+
+# --- dvc.yaml
+
+DVC_NOTICE = """\
+# Written by docs/generate.py (`make docs`) from jobs/core/steps.py. Do not edit.
+# Runs the same commands as `nightshift run`, to reproduce one day: `dvc repro`, or `dvc repro train@fraud`.
+# A stage is called <step>@<pipeline>. Its output is a receipt of what the step produced, without times.
+# The day of a pipeline is `reproduce.<pipeline>` in params.yaml; ingest the days of its look-back window first.
+
+"""
+
+
+def _dvc() -> str:
+    """One stage per step of the night."""
+    stages = {
+        step: {"foreach": "${reproduce}", "do": _stage(step, before)}
+        for before, step in zip(("", *NIGHTLY), NIGHTLY, strict=False)
+    }
+    return DVC_NOTICE + yaml.safe_dump({"stages": stages}, sort_keys=False, width=1000)
+
+
+def _stage(step: str, before: str) -> dict[str, Any]:
+    # Reproducing a day reproduces its model, whatever retrain decides: train reads the snapshot alone.
+    after = "snapshot" if step == "train" else before
+    values = [params.load(PROJECT / "params.yaml")[pipeline] for pipeline in PIPELINES]
+    sections = [step, *STEPS[step].other_sections]
+    return {
+        "cmd": f"python -m jobs {step} --pipeline ${{key}} --date ${{item}} --receipt {_receipt(step)}",
+        "deps": [
+            f"jobs/steps/{step}.py",
+            "jobs/usecases/${key}",
+            *(f"jobs/{path}" for path in STEPS[step].code),
+            *([_receipt(after)] if after else []),
+        ],
+        "params": [
+            "reproduce.${key}",
+            *(f"${{key}}.{name}" for name in sections if all(name in each for each in values)),
+        ],
+        "outs": [{_receipt(step): {"cache": False}}],
+    }
+
+
+def _receipt(step: str) -> str:
+    return f"build/receipts/${{key}}/{step}.json"
 
 
 WRITERS = {"tables": _tables, "params": _params, "dags": _dags}

@@ -27,6 +27,7 @@ from jobs.core import settings
 from jobs.core.failpoint import VARIABLE
 from jobs.core.identity import Run, days
 from jobs.core.manifest import Manifest
+from jobs.core.steps import INGEST, STEPS
 from jobs.serving import promotions, publications, schema
 from jobs.steps import frame
 from jobs.steps.records import RECORDS
@@ -37,7 +38,6 @@ from jobs.usecases.discovery import tables
 PIPELINE = "fraud"
 FIRST, DAY = date(2018, 4, 1), date(2018, 4, 14)
 BEFORE, AFTER = DAY - timedelta(days=1), DAY + timedelta(days=1)
-INGEST = ("extract", "validate", "build_features")
 PARAMS: dict[str, Any] = {
     "first_date": FIRST,
     "extract": {"volume_window_days": 3},
@@ -61,7 +61,7 @@ PARAMS_MOVIES: dict[str, Any] = {
 }
 DEFAULTS = {"fraud": PARAMS, "movies": PARAMS_MOVIES}
 # What takes seconds to import, and opens nothing: chDB and Spark, which would not survive a fork, are not there.
-WEIGHTY = [f"jobs.steps.{step}" for step in frame.STEPS] + [
+WEIGHTY = [f"jobs.steps.{step}" for step in STEPS] + [
     "jobs.usecases.fraud.model",
     "jobs.usecases.fraud.predictions",
     "jobs.usecases.fraud.report",

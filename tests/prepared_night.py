@@ -10,10 +10,10 @@ from functools import cache, partial
 import pytest
 
 from jobs.core.pipelines import PIPELINES
+from jobs.core.steps import NIGHTLY
 from jobs.source.simulate.day import Reporting
 from jobs.source.simulate.movies.simulation import MovieSimulation
 from jobs.source.simulate.write import Simulation, to_database
-from jobs.steps.frame import NIGHTLY
 from nights import BEFORE, DEFAULTS, FIRST, FIRST_MOVIES, Place, database_of, keep, resume
 
 # For tests that hold for every pipeline; `EACH` runs all but fraud among the slow ones.

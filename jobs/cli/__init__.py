@@ -9,25 +9,7 @@ from datetime import UTC, datetime
 import typer
 
 from jobs.cli import steps
-
-STEP_NAMES = (
-    "extract",
-    "validate",
-    "build_features",
-    "snapshot",
-    "check_drift",
-    "retrain",
-    "train",
-    "gate",
-    "approve",
-    "promote",
-    "predict",
-    "publish",
-    "verify",
-    "freshness",
-    "reconcile",
-    "housekeeping",
-)
+from jobs.core.steps import STEPS
 
 app = typer.Typer(
     name="nightshift",
@@ -109,4 +91,5 @@ def _mount() -> None:
     app.add_typer(backtest.app, name="backtest")
     app.command("restore")(manage.restore)
     app.command("params")(manage.params)
-    steps.add_to(app, STEP_NAMES)
+    own = {command.name for command in app.registered_commands}  # rollback has one of its own
+    steps.add_to(app, [step for step in STEPS if step not in own])

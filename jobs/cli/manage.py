@@ -134,10 +134,9 @@ def params(
     from jobs.cli.show import Screen
     from jobs.core import settings
     from jobs.steps import sections
-    from jobs.steps.frame import NIGHTLY
 
     chosen = settings.load()
-    sections.check(chosen.params_file, pipeline, NIGHTLY)
+    sections.check(chosen.params_file, pipeline)
     Screen().table(("key", "value", "meaning"), _keys(chosen, pipeline))
 
 

@@ -24,16 +24,14 @@ from jobs.core.errors import ConfigError
 from jobs.core.identity import whole
 from jobs.core.manifest import manifest_name
 from jobs.core.settings import Settings
+from jobs.core.steps import INGEST, NIGHTLY, TRAINING
 from jobs.core.text import choice
 from jobs.steps import sections
 from jobs.steps.far import refuse_far
-from jobs.steps.frame import NIGHTLY, run_lock
+from jobs.steps.frame import run_lock
 from jobs.stores import source as operational
 from jobs.stores.lake import Lake
 from jobs.usecases.discovery import features, parameters
-
-INGEST = ("extract", "validate", "build_features")
-TRAINING = ("snapshot", "check_drift", "retrain", "train", "gate", "promote")
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def run(
     screen, chosen = Screen(stderr=True), settings.load()
     steps = between(NIGHTLY, from_, to)
     whole(date.date())
-    sections.check(chosen.params_file, pipeline, NIGHTLY)
+    sections.check(chosen.params_file, pipeline)
     if not force:
         _refuse_far(chosen, pipeline, date.date())
     with locks.hold(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.cli.night import INGEST
 from jobs.cli.served import age
 from jobs.cli.show import Screen, echo
 from jobs.core.errors import ConfigError
@@ -120,7 +119,7 @@ def _history(
     screen: Screen, chosen: Settings, pipeline: str, start: date | None, end: date | None
 ) -> None:
     from jobs.core import params
-    from jobs.steps.frame import STEPS
+    from jobs.core.steps import INGEST, STEPS
     from jobs.stores import lineage
     from jobs.stores.lake import Lake
     from jobs.usecases.discovery import parameters

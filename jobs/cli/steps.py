@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -90,7 +90,7 @@ def write_receipt(manifest: Manifest, path: Path) -> None:
     )
 
 
-def add_to(app: typer.Typer, names: tuple[str, ...]) -> None:
+def add_to(app: typer.Typer, names: Sequence[str]) -> None:
     """One command a step, named like it."""
     for name in names:
         app.command(name, help=_help(name), rich_help_panel="Steps")(_command(name))

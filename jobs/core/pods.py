@@ -7,7 +7,6 @@ pod.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +15,10 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from jobs.core import params
 from jobs.core.errors import ConfigError
 from jobs.core.params import Section
+from jobs.core.steps import NIGHTLY, STEPS
 
 KUBERNETES, RESOURCES = "kubernetes", "resources"  # sections
-_DEFAULT = {"train": "gpu"}
+_DEFAULT = {name: row.pod_size for name, row in STEPS.items() if row.pod_size}
 
 
 def _pinned(image: str) -> str:
@@ -130,13 +130,13 @@ def resources(path: Path, pipeline: str) -> dict[str, str]:
         ) from None
 
 
-def check(path: Path, pipeline: str, steps: Collection[str]) -> None:
+def check(path: Path, pipeline: str) -> None:
     """Raise ConfigError if the section gives a size to something that is no step of the night."""
     for step in resources(path, pipeline):
-        if step not in steps:
+        if step not in NIGHTLY:
             raise ConfigError(
                 f"{pipeline}.{RESOURCES}.{step}: the night has no step of this name",
-                remedy=f"rename it in {path}; steps: {', '.join(steps)}",
+                remedy=f"rename it in {path}; steps: {', '.join(NIGHTLY)}",
             )
 
 

@@ -10,7 +10,6 @@ from jobs.core.errors import DataError
 from jobs.core.manifest import Manifest, manifest_name
 from jobs.steps.frame import Step
 
-LOCK = "date"
 ASKED, APPROVED, DECLINED, EXPIRED = "asked", "approved", "declined", "expired"
 ANSWERS = (ASKED, APPROVED, DECLINED, EXPIRED)
 

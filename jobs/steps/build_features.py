@@ -7,8 +7,6 @@ from jobs.steps.records import clickhouse_dataset
 from jobs.stores import clickhouse, spark
 from jobs.usecases.discovery import features, sources, tables
 
-LOCK = "date"
-
 
 def run(step: Step) -> None:
     pipeline, day = step.run.pipeline, step.run.date

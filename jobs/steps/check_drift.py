@@ -31,8 +31,6 @@ from jobs.usecases.discovery import drift as drift_module
 from jobs.usecases.discovery import features
 from jobs.usecases.discovery import model as model_module
 
-LOCK = "date"
-
 
 @dataclass
 class Champion:

@@ -14,8 +14,6 @@ from jobs.steps.frame import Step
 from jobs.stores import source as operational
 from jobs.usecases.discovery import sources
 
-LOCK = "date"
-
 
 def run(step: Step) -> None:
     step.at("window")

@@ -16,10 +16,11 @@ from jobs.core.errors import DataError
 from jobs.core.failpoint import failpoint
 from jobs.core.manifest import manifest_name
 from jobs.core.settings import Settings
+from jobs.core.steps import STEPS
 from jobs.core.tables import Table
 from jobs.serving import promotions, publications, schema
 from jobs.steps import leftovers
-from jobs.steps.frame import STEPS, run_lock
+from jobs.steps.frame import run_lock
 from jobs.steps.records import RECORDS
 from jobs.stores import clickhouse, lineage, registry
 from jobs.stores.lake import Lake
@@ -138,7 +139,7 @@ def _files(lake: Lake, pipeline: str, day: date) -> list[str]:
     """The files of the day's folders: manifests first, from the last step to the first."""
     found = [
         file.path
-        for step in reversed(STEPS)
+        for step in reversed([*STEPS])
         for file in lake.listing(manifest_name(pipeline, step, day))
     ]
     return sorted(found, key=lambda path: not path.endswith("/manifest.json"))

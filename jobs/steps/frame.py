@@ -24,6 +24,7 @@ from jobs.core.log import Log, logger
 from jobs.core.manifest import Dataset, Manifest, manifest_name, utc_now
 from jobs.core.params import Section
 from jobs.core.settings import PROJECT, Settings
+from jobs.core.steps import NIGHTLY, STEPS, Lock
 from jobs.steps import sections
 from jobs.stores.lake import Lake
 from jobs.usecases.discovery import parameters
@@ -40,30 +41,11 @@ POINTS: tuple[Point, ...] = (
     "manifest",
 )
 
-# In the order of the night; the other steps are no part of it.
-NIGHTLY = (
-    "extract",
-    "validate",
-    "build_features",
-    "snapshot",
-    "check_drift",
-    "retrain",
-    "train",
-    "gate",
-    "promote",
-    "predict",
-    "publish",
-    "verify",
-)
-STEPS = (*NIGHTLY, "approve", "freshness", "rollback", "reconcile", "housekeeping")
-
 P = TypeVar("P", bound=Section)
 
 
 class StepModule(Protocol):
-    """What a module of jobs/steps provides. LOCK says what it must hold: its date, its pipeline, or nothing."""
-
-    LOCK: Literal["date", "pipeline", None]
+    """What a module of jobs/steps provides."""
 
     def run(self, step: Step) -> None: ...
 
@@ -116,7 +98,8 @@ class Step:
         return self.section
 
     def section_of(self, step: str) -> Section:
-        """The section of another step, which is made anew here as that step makes it."""
+        """The section of another step; the table of steps names the sections that a step reads."""
+        assert step in STEPS[self.run.step].other_sections, step
         known = parameters(self.run.pipeline)[step]
         return params.section(self.settings.params_file, self.run.pipeline, step, known)
 
@@ -202,12 +185,12 @@ def execute(run: Run, settings: Settings, **options: Any) -> Manifest:
     step_module = module(run.step)
     known = parameters(run.pipeline)
     if run.step == NIGHTLY[0]:  # a night that would fail at its end for a parameter does not begin
-        sections.check(settings.params_file, run.pipeline, NIGHTLY)
+        sections.check(settings.params_file, run.pipeline)
     params.check_sections(settings.params_file, run.pipeline, known)
-    pods.check(settings.params_file, run.pipeline, NIGHTLY)
+    pods.check(settings.params_file, run.pipeline)
     section = params.section(settings.params_file, run.pipeline, run.step, known[run.step])
     try:
-        with _lock(run, settings, step_module.LOCK) as lock:
+        with _lock(run, settings, STEPS[run.step].lock) as lock:
             lake = Lake(settings.lake)
             lake.require_schema_version()
             step = Step(run, settings, lake, section, options, lock)
@@ -242,9 +225,7 @@ def run_lock(pipeline: str, day: date) -> str:
 
 
 @contextmanager
-def _lock(
-    run: Run, settings: Settings, scope: Literal["date", "pipeline", None]
-) -> Iterator[locks.Lock | None]:
+def _lock(run: Run, settings: Settings, scope: Lock) -> Iterator[locks.Lock | None]:
     if scope is None:
         yield None
         return

@@ -15,7 +15,6 @@ from jobs.stores import redis
 from jobs.usecases.discovery import tables
 
 # It looks whatever is under way, and waits for nobody.
-LOCK = None
 
 # PostgreSQL's pointer moves first, Redis' at once after it; clients cache theirs for a second.
 _SETTLE_SECONDS = 2.0

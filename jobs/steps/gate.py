@@ -19,7 +19,6 @@ from jobs.steps.models import load, model_path, opponent, split
 from jobs.steps.records import GATE_CHECKS, store
 from jobs.usecases.discovery import model as model_module
 
-LOCK = "date"
 PROMOTED, REJECTED = "promoted", "rejected"
 
 

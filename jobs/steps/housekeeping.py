@@ -25,7 +25,6 @@ from jobs.stores import clickhouse, lineage
 from jobs.usecases.discovery import tables
 
 # It drops versions, and no publish may be adding any meanwhile.
-LOCK = "pipeline"
 
 
 def run(step: Step) -> None:

@@ -15,8 +15,6 @@ from jobs.steps.records import clickhouse_dataset
 from jobs.stores import clickhouse
 from jobs.usecases.discovery import features, predictions, tables
 
-LOCK = "date"
-
 
 def run(step: Step) -> None:
     pipeline, day = step.run.pipeline, step.run.date

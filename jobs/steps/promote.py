@@ -20,8 +20,6 @@ from jobs.steps.models import card_path
 from jobs.stores import registry
 from jobs.usecases.discovery import model as model_module
 
-LOCK = "pipeline"
-
 
 class Outcome(NamedTuple):
     """The verdict as it is recorded, and by whom."""

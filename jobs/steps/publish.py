@@ -16,8 +16,6 @@ from jobs.steps.reconcile import reconcile
 from jobs.stores import clickhouse
 from jobs.usecases.discovery import tables
 
-LOCK = "pipeline"
-
 
 def run(step: Step) -> None:
     params, pipeline = step.params(PublishParams), step.run.pipeline

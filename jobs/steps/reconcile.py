@@ -10,8 +10,6 @@ from jobs.steps.frame import Step
 from jobs.steps.promote import move_aliases
 from jobs.usecases.discovery import tables
 
-LOCK = "pipeline"
-
 
 def run(step: Step) -> None:
     params = step.params(PublishParams)

@@ -11,7 +11,6 @@ from jobs.steps.frame import Step
 from jobs.steps.models import opponent
 from jobs.steps.records import RETRAIN_DECISIONS, store
 
-LOCK = "date"
 TRAIN, KEEP = "train", "keep"
 
 

@@ -14,8 +14,6 @@ from jobs.steps.reconcile import reconcile
 from jobs.stores import redis
 from jobs.usecases.discovery import tables
 
-LOCK = "pipeline"
-
 
 def run(step: Step) -> None:
     options, dsn, pipeline = dict(step.options), step.settings.postgres, step.run.pipeline

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -13,13 +13,10 @@ from jobs.evaluation.watched import configured
 from jobs.usecases.discovery import conflicts, drift, parameters
 
 
-def check(path: Path, pipeline: str, steps: Collection[str]) -> None:
-    """ConfigError that names every wrong key of every section, and every two that contradict each other.
-
-    `steps` are those of the night, which may have a size.
-    """
+def check(path: Path, pipeline: str) -> None:
+    """Raise ConfigError with every wrong key of every section, and every pair that contradicts itself."""
     models = parameters(pipeline)
-    wrong = [*_wrong(*_readings(path, pipeline, models, steps))]
+    wrong = [*_wrong(*_readings(path, pipeline, models))]
     if not wrong:
         sections = {
             step: params.section(path, pipeline, step, model) for step, model in models.items()
@@ -33,7 +30,7 @@ def check(path: Path, pipeline: str, steps: Collection[str]) -> None:
 
 
 def _readings(
-    path: Path, pipeline: str, models: Mapping[str, type[Section]], steps: Collection[str]
+    path: Path, pipeline: str, models: Mapping[str, type[Section]]
 ) -> Iterator[Callable[[], object]]:
     yield partial(params.check_sections, path, pipeline, models)
     yield partial(params.first_date, path, pipeline)
@@ -41,7 +38,7 @@ def _readings(
         yield partial(params.section, path, pipeline, step, model)
     yield partial(params.alerts, path)
     yield partial(pods.kubernetes, path)
-    yield partial(pods.check, path, pipeline, steps)
+    yield partial(pods.check, path, pipeline)
 
 
 def _wrong(*readings: Callable[[], object]) -> Iterator[str]:

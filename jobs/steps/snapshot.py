@@ -13,7 +13,6 @@ from jobs.stores import snapshots, spark
 from jobs.usecases.discovery import features
 
 # No lock on stores: it writes to the lake, where the manifest commits, and the registry has a lock of its own.
-LOCK = "date"
 
 
 def run(step: Step) -> None:

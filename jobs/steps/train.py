@@ -22,7 +22,6 @@ from jobs.usecases.discovery import drift, features
 from jobs.usecases.discovery import model as model_module
 
 # Runs in a pod: it writes only files named by content, its own manifest, and to MLflow.
-LOCK = None
 
 
 def run(step: Step) -> None:

@@ -16,7 +16,6 @@ from jobs.core.tables import Source
 from jobs.steps.frame import Step
 from jobs.usecases.discovery import sources
 
-LOCK = "date"
 REASON = "reason"
 NOT_EMPTY = ".not_empty"  # end of the name of the check that warns of a day without rows
 

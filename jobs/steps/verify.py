@@ -10,7 +10,6 @@ from jobs.steps.publish import read_predictions
 from jobs.usecases.discovery import tables
 
 # It moves nothing, but nothing must move under it.
-LOCK = "pipeline"
 
 
 def run(step: Step) -> None:

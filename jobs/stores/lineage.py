@@ -8,9 +8,8 @@ from datetime import date
 
 from jobs.core.identity import days
 from jobs.core.manifest import Manifest
+from jobs.core.steps import AFTER_RETRAIN
 from jobs.stores.lake import Lake
-
-_AFTER_RETRAIN = ("train", "gate", "promote")
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,6 @@ def holes(known: Mapping[str, Manifest], step: str, first: date, last: date) -> 
     `known` are the manifests of one pipeline. Days that retrain left without a training are no holes of what follows it.
     """
     done = {each.date for each in known.values() if each.step == step}
-    if step in _AFTER_RETRAIN:
+    if step in AFTER_RETRAIN:
         done |= {each.date for each in known.values() if each.facts.get("decision") == "keep"}
     return [day for day in days(first, last) if day not in done]

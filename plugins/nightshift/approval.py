@@ -16,6 +16,7 @@ from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetail
 from airflow.sdk.execution_time.hitl import HITLUser
 
 from jobs.core.params import PromoteParams
+from jobs.core.steps import STEPS
 from jobs.core.text import markdown, printable
 from nightshift.dates import day_of
 from nightshift.steps import RETRY_POLICY, MendFirst, arguments, asked, call, spoken
@@ -154,7 +155,7 @@ def approve_task(pipeline: str, params: PromoteParams) -> Approval:
         params={"comment": comment},
         assigned_users=[HITLUser(id=each, name=each) for each in params.approvers] or None,
         response_timeout=timedelta(hours=params.timeout_hours),
-        execution_timeout=timedelta(minutes=5),
+        execution_timeout=STEPS["approve"].timeout,
         retry_policy=RETRY_POLICY,
         doc_md=f"{getdoc(Approval)}\n\n{runbook('approve')}",
     )

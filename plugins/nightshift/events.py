@@ -10,24 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
 
+from jobs.core.steps import STEPS
 from nightshift.dates import day_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# The step after which each is true.
-EVENTS = {
-    "validate": "data.ingested",
-    "build_features": "features.computed",
-    "train": "model.trained",
-    "promote": "model.promoted",
-    "publish": "predictions.published",
-}
-
 
 def outlets(pipeline: str, step: str) -> list[Asset]:
     """The assets of a step's task: that of its event, if it has one."""
-    return [asset(pipeline, EVENTS[step])] if step in EVENTS else []
+    event = STEPS[step].event
+    return [asset(pipeline, event)] if event else []
 
 
 def asset(pipeline: str, event: str) -> Asset:
@@ -42,7 +35,8 @@ def emit(pipeline: str, step: str, context: Context, left: dict[str, Any]) -> No
 
     The extra is `pipeline`, `date`, `version` (the served one, or a model's digest, or null) and `rows` by output.
     """
-    if step not in EVENTS:
+    event = STEPS[step].event
+    if not event:
         return
     if not _happened(step, left):
         # An outlet speaks whenever its task succeeds. This is the copy of the task that runs this try.
@@ -53,12 +47,12 @@ def emit(pipeline: str, step: str, context: Context, left: dict[str, Any]) -> No
         left.get("served_version")
         if step == "publish"
         else left["model"]
-        if "model" in EVENTS[step]
+        if event.startswith("model.")
         else None
     )
-    event = context["outlet_events"][asset(pipeline, EVENTS[step])]
-    event.extra = {"pipeline": pipeline, "date": day, "version": version, "rows": left["rows"]}
-    event.add_partitions(day)
+    outlet = context["outlet_events"][asset(pipeline, event)]
+    outlet.extra = {"pipeline": pipeline, "date": day, "version": version, "rows": left["rows"]}
+    outlet.add_partitions(day)
 
 
 def _happened(step: str, left: dict[str, Any]) -> bool:

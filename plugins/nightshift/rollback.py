@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
 
+from jobs.core.steps import STEPS
 from nightshift.alerts import report_failure
 from nightshift.dates import day_of
 from nightshift.nights import date_field
-from nightshift.steps import RETRY_POLICY, TIMEOUTS, CommandOperator
+from nightshift.steps import RETRY_POLICY, CommandOperator
 from nightshift.triage import runbook
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class RollbackOperator(CommandOperator):
 def rollback() -> RollbackOperator:
     return RollbackOperator(
         task_id="rollback",
-        execution_timeout=TIMEOUTS["rollback"],
+        execution_timeout=STEPS["rollback"].timeout,
         retry_policy=RETRY_POLICY,
         doc_md=f"{getdoc(RollbackOperator)}\n\n{runbook('rollback')}",
     )

@@ -17,7 +17,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,6 +30,7 @@ from jobs.core.errors import ConfigError, DataError
 from jobs.core.masking import mask
 from jobs.core.pg_variables import restored
 from jobs.core.settings import PROJECT, load
+from jobs.core.steps import INGEST, NIGHTLY, STEPS
 from jobs.core.text import printable
 from nightshift.dates import day_of
 from nightshift.docs import link
@@ -38,38 +39,6 @@ from nightshift.triage import step_doc
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-INGEST = ("extract", "validate", "build_features")
-CLICKHOUSE = (  # who opens it
-    "build_features",
-    "snapshot",
-    "check_drift",
-    "retrain",
-    "gate",
-    "predict",
-    "publish",
-    "verify",
-    "housekeeping",
-)
-
-# Ten times what a large night took, so that only a process that hangs is ended.
-TIMEOUTS = {
-    "extract": timedelta(hours=1),
-    "validate": timedelta(hours=1),
-    "build_features": timedelta(hours=2),
-    "snapshot": timedelta(hours=2),
-    "check_drift": timedelta(hours=2),
-    "retrain": timedelta(minutes=30),
-    "train": timedelta(hours=5),
-    "gate": timedelta(hours=1),
-    "promote": timedelta(minutes=30),
-    "predict": timedelta(hours=2),
-    "publish": timedelta(hours=1),
-    "verify": timedelta(hours=1),
-    "housekeeping": timedelta(hours=1),
-    "rollback": timedelta(minutes=10),
-    "freshness": timedelta(minutes=10),
-}
 
 
 class Logger(Protocol):
@@ -203,14 +172,14 @@ def begin(pipeline: str, step: str, context: Context) -> date:
     day = day_of(context)
     if context["params"].get("steps") == "ingest" and step not in INGEST:
         raise AirflowSkipException("this run was asked to ingest only")
-    if step == INGEST[0]:
+    if step == NIGHTLY[0]:
         context["asset_state_store"][nights(pipeline)].set(str(day), context["dag_run"].run_id)
     return day
 
 
 def forced(step: str, context: Context) -> tuple[str, ...]:
     """`--force` for extract, where a day far from all data was not mistyped: the schedule chose it, or `force` is set."""
-    if step != INGEST[0]:
+    if step != NIGHTLY[0]:
         return ()
     sure = context["dag_run"].run_type == DagRunType.SCHEDULED or context["params"].get("force")
     return ("--force",) if sure else ()
@@ -318,13 +287,13 @@ def step_task(
     """The task of a step, called like it: a process of the worker; a pod where the runner is kubernetes and params
     give the step a size.
     """
-    pool = "clickhouse" if step in CLICKHOUSE else "training" if step == "train" else "default_pool"
+    row = STEPS[step]
     settings: dict[str, Any] = {
         "task_id": step,
-        "pool": pool,
-        "execution_timeout": TIMEOUTS[step],
+        "pool": row.pool,
+        "execution_timeout": row.timeout,
         "retry_policy": RETRY_POLICY,
-        "inlets": [nights(pipeline)] if step == INGEST[0] else [],
+        "inlets": [nights(pipeline)] if step == NIGHTLY[0] else [],
         "outlets": outlets(pipeline, step),
         "doc_md": step_doc(pipeline, step),
     }

@@ -7,35 +7,16 @@ import ast
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from jobs.core.settings import PROJECT
+from jobs.core.steps import STEPS
 from nightshift.docs import link
 
-# Sections of docs/runbook.md, the likeliest first; a test holds them to the page.
-RUNBOOK = {
-    "extract": ("the-source-is-down", "the-source-lacks-a-table-or-a-column"),
-    "validate": ("too-many-bad-rows", "half-a-day", "a-day-of-few-ratings"),
-    "build_features": ("clickhouse-is-held-by-another-process", "java-is-missing"),
+# Sections of docs/runbook.md by task, the likeliest first; a test checks that the page has them.
+RUNBOOK = {name: row.runbook for name, row in STEPS.items() if row.runbook} | {
     "features_before": ("the-day-before-does-not-end",),
     "scores_before": ("the-day-before-does-not-end",),
-    "snapshot": (
-        "a-day-of-the-window-is-missing",
-        "the-first-nights",
-        "a-file-of-the-lake-is-gone-or-damaged",
-    ),
-    "check_drift": ("drift-is-not-known", "java-is-missing"),
-    "retrain": ("nothing-was-trained",),
-    "train": ("training-failed", "a-pod-does-not-start", "a-pod-died", "mlflow-is-down"),
-    "gate": ("the-challenger-was-rejected",),
-    "approve": ("an-approval-is-awaited",),
-    "promote": ("the-challenger-was-rejected", "an-approval-is-awaited", "mlflow-is-down"),
     "champion": ("nothing-was-trained", "there-is-no-champion"),
-    "predict": ("there-is-no-champion", "a-day-of-the-window-is-missing"),
-    "publish": ("a-publish-was-interrupted", "redis-is-down-or-was-flushed", "postgresql-is-down"),
-    "verify": ("verify-finds-a-difference",),
     "watcher": ("the-run-is-red",),
-    "freshness": ("the-day-is-not-served", "redis-is-down-or-was-flushed"),
     "orphan_pods": ("pods-that-nobody-waits-for",),
-    "rollback": ("bad-tables-are-served", "a-published-version-is-withdrawn"),
-    "housekeeping": ("housekeeping-failed", "a-file-of-the-lake-is-gone-or-damaged"),
 }
 
 

@@ -11,8 +11,8 @@ import pytest
 from jobs.core.params import alerts
 from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT
+from jobs.core.steps import NIGHTLY, STEPS
 from jobs.serving.rollback import WHAT
-from jobs.steps.frame import NIGHTLY
 
 POOLS = {
     "default_pool",
@@ -139,10 +139,12 @@ def test_housekeeping_has_a_task_for_each_pipeline_and_none_waits_for_another(ho
     )
 
 
-def test_every_step_of_the_night_is_a_task_called_like_it(nightly):
+def test_every_step_of_the_night_is_a_task_called_like_it_in_the_group_of_its_row(nightly):
     for dag in nightly.values():
         steps = {name for name, task in dag["tasks"].items() if task["operator"] in NIGHT_OPERATORS}
         assert steps == set(NIGHTLY)
+        groups = {name: task["group"] for name, task in dag["tasks"].items() if name in steps}
+        assert groups == {name: f"{STEPS[name].group}_group" for name in NIGHTLY}
 
 
 def test_the_steps_follow_the_order_of_the_night(nightly):
@@ -174,7 +176,7 @@ def test_the_two_ways_of_retrain_meet_at_the_champion_before_the_day_is_scored(n
 def test_the_ways_of_retrain_say_when_they_are_taken(nightly):
     ways = {
         "retrain train": "drift, decay, age or policy",
-        "retrain champion": "nothing asks for it",
+        "retrain champion": "no retrain needed",
     }
     assert offenders(nightly, lambda dag: dag["labels"] == ways) == []
 

@@ -11,7 +11,7 @@ import pytest
 from jobs.core.params import AlertParams
 from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT
-from jobs.steps.frame import STEPS
+from jobs.core.steps import STEPS
 from jobs.usecases.discovery import parameters
 
 # What other programs say: PostgreSQL and the kernel, the client of Redis, pydantic, Kubernetes, Python, Airflow.

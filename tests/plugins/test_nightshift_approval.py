@@ -16,7 +16,7 @@ from jobs.core.checks import at_least, equal
 from jobs.core.manifest import Manifest
 from jobs.core.params import PromoteParams
 from jobs.core.settings import PROJECT
-from jobs.steps.frame import NIGHTLY
+from jobs.core.steps import NIGHTLY
 from nights import DAY, Place
 
 RUN = "manual__1"

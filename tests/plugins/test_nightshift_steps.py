@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 from jobs.core import locks, settings
 from jobs.core.manifest import manifest_name
 from jobs.core.pg_variables import set_aside
-from jobs.steps.frame import NIGHTLY
+from jobs.core.steps import STEPS
 
 DAY = date(2018, 7, 10)
 LOCK = manifest_name("fraud", "extract", DAY)
@@ -122,9 +122,7 @@ def test_a_step_gets_the_libpq_variables_that_airflow_itself_does_not(steps):
 
 
 def test_every_step_that_airflow_runs_has_a_time_limit(steps):
-    assert steps.TIMEOUTS.keys() == {*NIGHTLY, "freshness", "rollback", "housekeeping"}
-    assert {*steps.INGEST, *steps.CLICKHOUSE} <= {*NIGHTLY, "housekeeping"}
-    assert NIGHTLY[: len(steps.INGEST)] == steps.INGEST
+    assert {name for name, row in STEPS.items() if row.timeout is None} == {"reconcile"}
 
 
 def test_a_store_that_does_not_answer_may_be_tried_again(steps, tmp_path, monkeypatch):

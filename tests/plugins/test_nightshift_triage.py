@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 from jobs.core.errors import ConfigError, DataError, StoreError
 from jobs.core.settings import PROJECT
-from jobs.steps.frame import NIGHTLY
+from jobs.core.steps import NIGHTLY
 from nightshift.docs import PREFIX, anchor, app, link
 from nightshift.triage import RUNBOOK, advice, runbook, sections, step_doc
 

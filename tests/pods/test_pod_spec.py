@@ -14,7 +14,7 @@ from jobs.core import pods, settings
 from jobs.core.errors import ConfigError
 from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT
-from jobs.steps.frame import NIGHTLY
+from jobs.core.steps import NIGHTLY
 
 SNAPSHOT = PROJECT / "tests" / "pods" / "pod_spec.json"
 NAME = "fraud-train-2018-07-10-0123456789ab"
@@ -119,7 +119,7 @@ def test_a_size_for_a_step_that_is_not_there_is_an_error(tmp_path):
     file = tmp_path / "params.yaml"
     file.write_text(yaml.safe_dump({"fraud": {"resources": {"trian": "gpu"}}}))
     with pytest.raises(ConfigError, match=r"resources\.trian: no step of the night"):
-        pods.check(file, "fraud", NIGHTLY)
+        pods.check(file, "fraud")
 
 
 class Answer:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobs.core.identity import days
-from jobs.steps.frame import NIGHTLY
+from jobs.core.steps import NIGHTLY
 from nights import DAY
 from platform_under_test import DAG
 

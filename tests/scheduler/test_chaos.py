@@ -13,9 +13,9 @@ import pytest
 
 from jobs import local as embedded
 from jobs.core import settings
+from jobs.core.steps import NIGHTLY
 from jobs.local import mlflow, postgres, redis
 from jobs.local.state import State
-from jobs.steps.frame import NIGHTLY
 from nights import DAY
 from platform_under_test import DAG, gone, kill
 

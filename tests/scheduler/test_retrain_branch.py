@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.steps.frame import NIGHTLY
+from jobs.core.steps import NIGHTLY
 from nights import AFTER, DAY
 from platform_under_test import DAG
 

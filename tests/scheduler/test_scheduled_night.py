@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobs.core.errors import StoreError
-from jobs.steps.frame import NIGHTLY
+from jobs.core.steps import NIGHTLY
 from nights import AFTER, BEFORE, DAY
 from platform_under_test import DAG
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyarrow.compute as pc
 import pytest
 
-from jobs.steps.frame import NIGHTLY
+from jobs.core.steps import NIGHTLY
 from jobs.stores import clickhouse
 from jobs.usecases.discovery import tables
 from jobs.usecases.movies import model

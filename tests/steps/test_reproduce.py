@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from jobs.core.usecase import PIPELINES
 
 from jobs.cli import manage
 from jobs.core import settings
@@ -67,7 +68,7 @@ def test_git_does_not_hide_what_dvc_writes(tmp_path):
 
 def test_every_night_step_is_a_stage_with_its_own_section():
     stages = yaml.safe_load((settings.PROJECT / "dvc.yaml").read_text())["stages"]
-    from jobs.steps.frame import NIGHTLY
+    from jobs.core.steps import NIGHTLY
 
     assert list(stages) == list(NIGHTLY)
     sections = yaml.safe_load((settings.PROJECT / "params.yaml").read_text())["fraud"]
@@ -75,6 +76,15 @@ def test_every_night_step_is_a_stage_with_its_own_section():
         assert f"python -m jobs {step} --pipeline" in stage["do"]["cmd"]
         assert ("${key}." + step in stage["do"]["params"]) == (step in sections)
         assert f"jobs/steps/{step}.py" in stage["do"]["deps"]
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_every_file_that_a_stage_depends_on_exists(pipeline):
+    stages = yaml.safe_load((settings.PROJECT / "dvc.yaml").read_text())["stages"]
+    named = {dep.replace("${key}", pipeline) for s in stages.values() for dep in s["do"]["deps"]}
+    code = {path for path in named if not path.startswith("build/")}
+    assert len(code) > len(stages)
+    assert [path for path in sorted(code) if not (settings.PROJECT / path).exists()] == []
 
 
 @pytest.mark.slow  # five processes, three of them with Spark: a minute and a half

@@ -15,8 +15,8 @@ from jobs.core.errors import ConfigError
 from jobs.core.identity import Run
 from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT, Settings
+from jobs.core.steps import NIGHTLY
 from jobs.steps import frame, sections
-from jobs.steps.frame import NIGHTLY
 from jobs.usecases.discovery import parameters
 from jobs.usecases.fraud import metrics as fraud_metrics
 from jobs.usecases.fraud.evaluation import WEIGHTED
@@ -163,7 +163,7 @@ def test_the_command_line_says_so_before_anything_is_opened(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_the_projects_own_file_is_right(pipeline):
-    sections.check(PROJECT / "params.yaml", pipeline, NIGHTLY)
+    sections.check(PROJECT / "params.yaml", pipeline)
 
 
 def test_another_step_is_not_stopped_by_a_section_that_it_does_not_read(tmp_path, monkeypatch):

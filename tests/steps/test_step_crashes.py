@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from jobs.core.steps import NIGHTLY
 from jobs.serving import publish, rollback
-from jobs.steps.frame import NIGHTLY, POINTS
+from jobs.steps.frame import POINTS
 from jobs.usecases.discovery import tables
 from nights import BEFORE, DAY
 from prepared_night import BOTH, EACH

@@ -9,7 +9,7 @@ from test_step_crashes import readers_see_one_version
 
 from jobs.core import locks
 from jobs.core.errors import StoreError
-from jobs.steps.frame import NIGHTLY
+from jobs.core.steps import NIGHTLY
 from nights import BEFORE, DAY, PIPELINE
 
 DAYS = [DAY + timedelta(days=n) for n in range(3)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.steps.frame import NIGHTLY
+from jobs.core.steps import NIGHTLY
 from nights import BEFORE, DAY
 from prepared_night import BOTH
 

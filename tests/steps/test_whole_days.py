@@ -13,6 +13,7 @@ from jobs.cli.night import missing_days
 from jobs.core.errors import ConfigError, DataError
 from jobs.core.identity import Run
 from jobs.core.settings import PROJECT, Settings
+from jobs.core.steps import STEPS
 from jobs.steps import frame
 from jobs.stores import lineage
 from nights import BEFORE, DAY, INGEST
@@ -20,7 +21,7 @@ from nights import BEFORE, DAY, INGEST
 TODAY = datetime.now(UTC).date()
 
 
-@pytest.mark.parametrize("step", frame.STEPS)
+@pytest.mark.parametrize("step", STEPS)
 def test_no_step_runs_for_a_day_that_is_not_over(step):
     nowhere = Settings(Path("/nowhere"), PROJECT / "params.yaml")
     with pytest.raises(ConfigError, match=f"{TODAY} is not over yet"):
