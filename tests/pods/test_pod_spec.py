@@ -118,7 +118,7 @@ def test_wrong_parameters_say_which_and_what_is_allowed(tmp_path, kubernetes, re
 def test_a_size_for_a_step_that_is_not_there_is_an_error(tmp_path):
     file = tmp_path / "params.yaml"
     file.write_text(yaml.safe_dump({"fraud": {"resources": {"trian": "gpu"}}}))
-    with pytest.raises(ConfigError, match=r"resources\.trian: no step of the night"):
+    with pytest.raises(ConfigError, match=r"resources\.trian: the night has no step of this name"):
         pods.check(file, "fraud")
 
 
