@@ -1,4 +1,7 @@
-"""The console script `nightshift`. Heavy imports happen inside the commands, so that --help is quick."""
+"""The console script `nightshift`.
+
+Heavy imports are inside the commands, so that --help is fast.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line; an error is printed as one of ours, without secrets and without a traceback."""
+    """Run the command line; print any error as one of ours, without secrets or traceback."""
     from jobs.core import failures, masking
     from jobs.core.environment import settle
 
@@ -41,7 +44,7 @@ def main() -> None:
 
 
 def _trace(error: Exception) -> str:
-    """The file with the whole story of an error outside any step."""
+    """Write the traceback of an error outside any step; return the path of the file."""
     from jobs.core import settings, traces
 
     command = "-".join([word for word in sys.argv[1:3] if word.isidentifier()] or ["nightshift"])

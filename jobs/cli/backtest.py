@@ -1,4 +1,7 @@
-"""`nightshift backtest`: how good the model would have been, on whatever the source holds, touching nothing served."""
+"""`nightshift backtest`: judge the model on past days of the source.
+
+Served tables are unchanged.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Judge a pipeline's model on the past; nothing that is served changes.",
+    help="Judge a pipeline's model on past days; served tables and models do not change.",
 )
 
 app.command()(movies)
@@ -28,7 +31,7 @@ app.command()(movies)
 
 @app.callback()
 def _group() -> None:
-    """Judge a pipeline's model on the past; nothing that is served changes."""
+    """Judge a pipeline's model on past days; served tables and models do not change."""
 
 
 @app.command()
@@ -38,22 +41,26 @@ def fraud(
     ],
     folds: Annotated[
         int,
-        typer.Option(
-            min=1, help="Number of folds, each a test length earlier than the one before it."
-        ),
+        typer.Option(min=1, help="Number of folds; each is one test length earlier than the last."),
     ] = 4,
-    train_days: Annotated[int, typer.Option(min=2, help="Days that each fold is fitted on.")] = 7,
-    delay_days: Annotated[
-        int, typer.Option(min=1, help="Days between training and test, until frauds are reported.")
+    train_days: Annotated[
+        int, typer.Option(min=2, help="Days in the training set of each fold.")
     ] = 7,
-    test_days: Annotated[int, typer.Option(min=1, help="Days that each fold is tested on.")] = 7,
+    delay_days: Annotated[
+        int,
+        typer.Option(min=1, help="Days between training and test, in which frauds are reported."),
+    ] = 7,
+    test_days: Annotated[int, typer.Option(min=1, help="Days in the test set of each fold.")] = 7,
     json_: Annotated[
         Path | None, typer.Option("--json", help="Also write the figures to this file.")
     ] = None,
 ) -> None:
-    """ROC AUC, average precision and card precision@100 of each fold, beside the Fraud Detection Handbook's baseline.
+    """Print ROC AUC, average precision and card precision@100 of each fold.
 
-    Example: nightshift backtest fraud --start 2018-06-24 --folds 4 --train-days 7 --delay-days 7 --test-days 7
+    The baseline of the Fraud Detection Handbook is in the last row.
+
+    Example: nightshift backtest fraud --start 2018-06-24 --folds 4 --train-days 7 --delay-days 7
+    --test-days 7
     """
     from jobs.cli.show import Screen
     from jobs.core import params, settings
@@ -63,23 +70,26 @@ def fraud(
     chosen, screen = settings.load(), Screen()
     plan = backtest.Plan(start.date(), folds, train_days, delay_days, test_days)
     section = params.section(chosen.params_file, "fraud", "train", TrainParams)
-    with screen.status("reading the source and making features"):
+    with screen.status("reading the source and computing features"):
         table = _features(chosen, plan)
-    done: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     with screen.status("fitting"):
         for fold in backtest.run(table, plan, section):
-            done.append(fold)
+            results.append(fold)
             screen.say(
-                f"fold {len(done)} of {folds}: tested {fold['test'][0]} to {fold['test'][1]}"
+                f"fold {len(results)} of {folds}: tested {fold['test'][0]} to {fold['test'][1]}"
             )
-    summary = backtest.summarise(done)
+    summary = backtest.summarise(results)
     screen.table(*_table(summary))
     if json_:
         json_.write_text(json.dumps(summary, indent=1) + "\n")
 
 
 def _features(chosen: Settings, plan: Plan) -> pa.Table:
-    """Every day of the plan with the model's features and the baseline's, made by the steps' own functions."""
+    """Return one row per transaction of the plan, with the features of model and baseline.
+
+    The functions of the steps compute them.
+    """
     from datetime import timedelta
 
     from jobs.core.identity import days, whole
@@ -88,7 +98,7 @@ def _features(chosen: Settings, plan: Plan) -> pa.Table:
     from jobs.usecases.fraud.columns import FEATURES, LONGEST
 
     first = plan.span[0] - timedelta(days=LONGEST + plan.delay_days)
-    # The truth about the last test day is reported a delay after it.
+    # Frauds of the last test day are reported up to `delay_days` later.
     reported = whole(plan.span[-1] + timedelta(days=plan.delay_days))
     session = spark.session(chosen)
     with TemporaryDirectory(dir=chosen.home / "tmp", prefix="backtest-") as folder:
@@ -121,7 +131,7 @@ def _features(chosen: Settings, plan: Plan) -> pa.Table:
 
 
 def _good_rows(chosen: Settings, wanted: list[Any], folder: Path) -> dict[str, Path]:
-    """The source's rows of these days that pass validation, as parquet, one folder a source."""
+    """Write the source's valid rows of these days as parquet; return one folder per source."""
     import pyarrow.parquet as pq
 
     from jobs.core import params
@@ -147,7 +157,7 @@ def _good_rows(chosen: Settings, wanted: list[Any], folder: Path) -> dict[str, P
 
 
 def _table(summary: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows: each fold, then the mean and the baseline's, with their standard deviations."""
+    """Return columns and rows: the folds, then the means of model and baseline ± deviation."""
     from jobs.usecases.fraud.backtest import METRICS
 
     rows = [

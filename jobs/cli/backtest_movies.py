@@ -1,4 +1,4 @@
-"""`nightshift backtest movies`: the algorithms beside each other, on all that the source holds."""
+"""`nightshift backtest movies`: compare the algorithms on all rows of the source."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def movies(
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of the split, the fit and the intervals.")
     ] = 0,
-    k: Annotated[
-        int, typer.Option(min=1, max=20, help="How many recommendations are judged.")
-    ] = 10,
+    k: Annotated[int, typer.Option(min=1, max=20, help="Number of recommendations to judge.")] = 10,
     json_: Annotated[
         Path | None, typer.Option("--json", help="Also write the figures to this file.")
     ] = None,
 ) -> None:
-    """nDCG, MAP, precision and recall of every algorithm, with 95 % intervals over users. Logs a run in MLflow.
+    """Print nDCG, MAP, precision and recall of every algorithm, and log a run in MLflow.
+
+    The 95 % intervals are over users.
 
     Example: nightshift backtest movies --split time --ratio 0.75 --seed 0 --k 10
     """
@@ -52,11 +52,11 @@ def movies(
     plan = backtest.Plan(split.value, ratio, seed, k)
     section = params.section(chosen.params_file, "movies", "train", TrainParams)
     with screen.status("reading the source"):
-        found = read(chosen)
-    if found.left_out:
-        screen.say(f"left out: {found.left_out}")
+        history = read(chosen)
+    if history.left_out:
+        screen.say(f"left out: {history.left_out}")
     with screen.status("fitting"):
-        summary = backtest.run(found.interactions, plan, section, found.movies)
+        summary = backtest.run(history.interactions, plan, section, history.movies)
     screen.table(*_table(summary["rows"], k))
     screen.say("\n".join(_differences(summary["rows"])))
     screen.say(f"{summary['users']:,} users, {summary['cold_users']:,} without history")
@@ -70,7 +70,7 @@ def movies(
 
 
 def _table(rows: list[dict[str, Any]], k: int) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows: each algorithm's measures, with the half width of their intervals."""
+    """Return columns and rows: the measures of each algorithm ± half of their interval."""
     from jobs.usecases.movies.evaluation import MEASURES
 
     cells = [
@@ -92,7 +92,7 @@ def _cell(mean: float, low: float, high: float) -> str:
 
 def _differences(rows: list[dict[str, Any]]) -> list[str]:
     return [
-        f"nDCG of {row['algorithm']} less {row['compared_with']}: {low:+.4f} to {high:+.4f}"
+        f"nDCG of {row['algorithm']} minus {row['compared_with']}: {low:+.4f} to {high:+.4f}"
         for row in rows
         if "compared_with" in row
         for low, high in [row["difference_interval"]]

@@ -1,4 +1,4 @@
-"""`nightshift demo`: three nights by the scheduler, from nothing to answers, on simulated or real data."""
+"""`nightshift demo`: three scheduled nights on simulated or real data, up to the first lookups."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _METRICS = {
     "fraud": ("roc_auc", "average_precision", "card_precision_at_100", "precision", "recall"),
     "movies": ("ndcg_at_10", "map_at_10", "precision_at_10", "recall_at_20", "coverage"),
 }
-# Whose rows are shown: of whom there is most to say.
+# Sort order that picks the example row of each table: the one with the most to show.
 _ORDER = {
     "transaction_scores": "score DESC NULLS LAST",
     "customer_risk": "max_score DESC NULLS LAST",
@@ -51,16 +51,16 @@ def demo(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with `transactions/*.parquet` of the Fraud Detection Handbook, `ratings/*.dat` of"
-            " MovieTweetings, or both; default: simulate."
+            help="Folder with `transactions/*.parquet` of the Fraud Detection Handbook, "
+            "`ratings/*.dat` of MovieTweetings, or both. Default: simulate the data."
         ),
     ] = None,
 ) -> None:
-    """Start everything, fill the source, have the scheduler run three nights, and look things up in both stores.
+    """Start all services, fill the source, run three scheduled nights and look results up.
 
     Example: nightshift demo
     """
-    from jobs.cli import night
+    from jobs.cli.night import catch_up
     from jobs.cli.nights import Night
     from jobs.cli.show import Screen
     from jobs.core import schedule, settings
@@ -70,16 +70,16 @@ def demo(
     names = _pipelines(data)
     nights = [Night(name, DAGS[name], day) for name in names for day in _days(chosen, name, data)]
     lake = Lake(chosen.lake)
-    done = [each for each in nights if lake.manifest(f"{each.pipeline}/verify/{each.day}")]
+    done = [night for night in nights if lake.manifest(f"{night.pipeline}/verify/{night.day}")]
     if not done:
         schedule.begin_off(chosen, schedule.DEMO)
     with _services(chosen, screen) as services:
         for name in names:
-            if not any(each.pipeline == name for each in done):
+            if not any(night.pipeline == name for night in done):
                 fill(chosen, name, data)
-                night.catch_up(screen, chosen, name, _days(chosen, name, data)[0])
+                catch_up(screen, chosen, name, _days(chosen, name, data)[0])
         services.result()
-    ended = _run(screen, chosen, [each for each in nights if each not in done])
+    ended = _run(screen, chosen, [night for night in nights if night not in done])
     agree = True
     for name in names:
         _metrics(screen, chosen, name, _days(chosen, name, data)[-1])
@@ -91,7 +91,10 @@ def demo(
 
 @contextmanager
 def _services(chosen: Settings, screen: Screen) -> Iterator[Future[Any]]:
-    """The services, starting: MLflow and Airflow take half a minute, and the ingest needs neither."""
+    """Start the services; yield once the databases run, since the ingest needs no other service.
+
+    MLflow and Airflow take half a minute more. The future ends when all services run.
+    """
     from jobs import local as embedded
     from jobs.migrations import run
 
@@ -104,8 +107,8 @@ def _services(chosen: Settings, screen: Screen) -> Iterator[Future[Any]]:
         run.migrate(chosen, lambda line: show("migrate", line))
         databases.set()
 
-    with ThreadPoolExecutor(1) as beside:
-        services = beside.submit(embedded.up, chosen, show, scheduler=True, migrate=migrate)
+    with ThreadPoolExecutor(1) as pool:
+        services = pool.submit(embedded.up, chosen, show, scheduler=True, migrate=migrate)
         services.add_done_callback(lambda _: databases.set())
         databases.wait()
         if services.done():
@@ -114,20 +117,20 @@ def _services(chosen: Settings, screen: Screen) -> Iterator[Future[Any]]:
 
 
 def _pipelines(data: Path | None) -> list[str]:
-    """Those that the folder has files for; ConfigError without any."""
+    """Return the pipelines that the folder has files for; ConfigError if there are none."""
     from jobs.core.errors import ConfigError
 
-    found = [name for name, folder in _FOLDERS.items() if data is None or (data / folder).is_dir()]
-    if not found:
-        wanted = " nor ".join(_FOLDERS.values())
+    names = [name for name, folder in _FOLDERS.items() if data is None or (data / folder).is_dir()]
+    if not names:
+        folders = " nor ".join(_FOLDERS.values())
         raise ConfigError(
-            f"{data} has neither {wanted}", remedy="name the folder that has one of them"
+            f"{data} has neither {folders}", remedy="pass --data a folder that has one of them"
         )
-    return found
+    return names
 
 
 def _days(chosen: Settings, pipeline: str, data: Path | None) -> list[date]:
-    """The days of the demo's nights."""
+    """Return the days of the demo's nights, oldest first."""
     from jobs.core import params
 
     first = params.first_date(chosen.params_file, pipeline)
@@ -136,29 +139,29 @@ def _days(chosen: Settings, pipeline: str, data: Path | None) -> list[date]:
 
 
 def _run(screen: Screen, chosen: Settings, wanted: Sequence[Night]) -> dict[Night, str]:
-    """Start the nights, in order, and follow them; the state in which each ended."""
+    """Start the nights in order and follow them; return the final state of each."""
     from jobs.cli import nights
 
     if not wanted:
-        screen.say("the nights have been published")
+        screen.say("all nights are published already")
         return {}
     with scheduler(chosen) as api:
-        for dag in {each.dag for each in wanted}:
+        for dag in {night.dag for night in wanted}:
             nights.await_dag(api, dag)
         runs = {
-            each: nights.start(api, each.dag, each.day)
-            for each in sorted(wanted, key=lambda each: each.day)
+            night: nights.start(api, night.dag, night.day)
+            for night in sorted(wanted, key=lambda night: night.day)
         }
         ended = nights.follow(screen, api, runs)
-        for each in (each for each, state in ended.items() if state == "failed"):
-            said = api.log(each.dag, runs[each], "watcher").splitlines()
-            screen.say(f"{each} failed", "red")
-            screen.say("\n".join([line for line in said if "failed" in line][:1]))
+        for night in (night for night, state in ended.items() if state == "failed"):
+            lines = api.log(night.dag, runs[night], "watcher").splitlines()
+            screen.say(f"{night} failed", "red")
+            screen.say("\n".join([line for line in lines if "failed" in line][:1]))
     return ended
 
 
 def scheduler(chosen: Settings) -> AbstractContextManager[Scheduler]:
-    """The API of the embedded Airflow, as its administrator."""
+    """Return a session of the embedded Airflow's API, logged in as its administrator."""
     from jobs.local import airflow, scheduler
     from jobs.local.state import State
 
@@ -177,12 +180,12 @@ def _where(screen: Screen, chosen: Settings) -> None:
     screen.item("logins", f"in {airflow.logins_file(state)}")
     screen.item("MLflow", chosen.mlflow)
     screen.item("schedule", schedule.described(chosen))
-    screen.item("look around", ". .venv/bin/activate; nightshift status; README.md, Look things up")
+    screen.item("next", ". .venv/bin/activate; nightshift status; README.md, Look things up")
     screen.item("stop", "make down")
 
 
 def fill(chosen: Settings, pipeline: str, data: Path | None) -> None:
-    """Simulate what the pipeline reads, from its first date on, or load the files of the folder."""
+    """Fill the pipeline's source: simulate from its first date on, or load the folder's files."""
     from jobs.cli import source, source_movies
     from jobs.core import params
 
@@ -207,7 +210,7 @@ def fill(chosen: Settings, pipeline: str, data: Path | None) -> None:
 
 
 def _metrics(screen: Screen, chosen: Settings, pipeline: str, day: date) -> None:
-    """Print the metrics of the champion, and of the challenger of D where that is another model."""
+    """Print the metrics of the champion, and of D's challenger if it was not promoted."""
     from jobs.serving import promotions
     from jobs.stores.lake import Lake
     from jobs.usecases.discovery import model
@@ -244,7 +247,7 @@ def _numbers(screen: Screen, pipeline: str, holdout: str, metrics: dict[str, flo
 
 
 def _answers(screen: Screen, chosen: Settings, pipeline: str) -> bool:
-    """Look up one of each table in both stores; whether they agree."""
+    """Look up one example per table in both stores; return whether they agree."""
     from jobs.core.text import printable_json
     from jobs.serving import lookup as client
     from jobs.usecases.discovery import tables
@@ -260,22 +263,26 @@ def _answers(screen: Screen, chosen: Settings, pipeline: str) -> bool:
         ]
         same = answers[0] is not None and answers[0] == answers[1]
         agree = agree and same
-        said = "Redis and PostgreSQL agree" if same else "THE STORES DIFFER"
-        screen.say(f"\n{table.name} {' '.join(key)} ({said}):")
+        verdict = "Redis and PostgreSQL agree" if same else "THE STORES DIFFER"
+        screen.say(f"\n{table.name} {' '.join(key)} ({verdict}):")
         for row in _rows(answers[0]):
             screen.say(f"  {printable_json(json.dumps(row, default=str, ensure_ascii=False))}")
     return agree
 
 
 def _most(chosen: Settings, table: Table) -> tuple[str, ...] | None:
-    """The lookup key of a row of the served date that stands first in the table's order of the demo."""
+    """Return the lookup key of the first row of the served date in the demo's order.
+
+    None if empty.
+    """
     from psycopg2.sql import SQL, Identifier
 
     from jobs.stores import postgres
 
     view = Identifier(f"{table.name}_current")
     query = SQL(
-        "SELECT {key} FROM {view} WHERE date = (SELECT max(date) FROM {view}) ORDER BY {order}, {key} LIMIT 1"
+        "SELECT {key} FROM {view} WHERE date = (SELECT max(date) FROM {view}) "
+        "ORDER BY {order}, {key} LIMIT 1"
     ).format(
         key=SQL(", ").join(map(Identifier, table.lookup_key)),
         view=view,
@@ -291,5 +298,5 @@ def _most(chosen: Settings, table: Table) -> tuple[str, ...] | None:
 
 
 def _rows(answer: dict[str, Any] | None) -> list[Any]:
-    """What is shown of an answer: the row, or the first of the ranked rows."""
+    """Return the rows of an answer to show: its only row, or the first five ranked rows."""
     return answer["rows"][:5] if answer and "rows" in answer else [answer]

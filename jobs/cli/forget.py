@@ -11,17 +11,19 @@ import typer
 def forget(
     pipeline: Annotated[str, typer.Argument(help="The use case.")],
     days: Annotated[
-        str, typer.Argument(metavar="DATE|FIRST..LAST", help="The UTC day, or days, both included.")
+        str,
+        typer.Argument(metavar="DATE|FIRST..LAST", help="The UTC day, or the first and last day."),
     ],
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run/--no-dry-run", help="List what would be removed; remove nothing."),
     ] = True,
 ) -> None:
-    """Undo days that were run by mistake: remove their manifests, files, quarantine and ClickHouse partitions.
+    """Undo days that were run by mistake.
 
-    Refused, with the reasons, when a day was published or decided on, or when a day that stays was made from it. A
-    removal that was killed resumes when the command is given again.
+    Remove their manifests, files, quarantine and ClickHouse partitions. Refused, with the reasons,
+    if a day was published or has a decision, or if a day that stays was computed from it. A killed
+    removal resumes when the command runs again.
 
     Example: nightshift forget fraud 2026-11-27 --no-dry-run
     """
@@ -33,17 +35,17 @@ def forget(
     plans = {day: forget.plan(chosen, pipeline, day, wanted) for day in wanted}
     if not dry_run:
         plans = {day: forget.forget(chosen, pipeline, day) for day in wanted}
-    lines = [line for found in plans.values() for line in found.lines()]
+    lines = [line for plan in plans.values() for line in plan.lines()]
     if not lines:
-        show.echo(f"there is nothing of {days} of {pipeline}")
+        show.echo(f"{pipeline} has nothing to remove for {days}")
         return
-    show.echo("dry run, nothing was removed; it would be:" if dry_run else "removed:")
+    show.echo("dry run, nothing was removed; would remove:" if dry_run else "removed:")
     for line in lines:
         show.echo(f"  {line}")
 
 
 def _days(text: str) -> list[Day]:
-    """The days from the last to the first: a day goes before those that it was made from."""
+    """Return the days, newest first, so that a day is removed before those it was computed from."""
     from jobs.core.identity import days
 
     first, _, last = text.partition("..")
@@ -51,5 +53,5 @@ def _days(text: str) -> list[Day]:
         return [*days(Day.fromisoformat(first), Day.fromisoformat(last or first))][::-1]
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r} is neither a day nor FIRST..LAST, as in 2026-11-26..2026-11-27"
+            f"{text!r} is neither a day nor FIRST..LAST, such as 2026-11-26..2026-11-27"
         ) from None

@@ -1,4 +1,4 @@
-"""What every `nightshift source load` shares: its options, and the report of what it did."""
+"""Options and report that every `nightshift source load` command shares."""
 
 from __future__ import annotations
 
@@ -25,25 +25,24 @@ _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
 @dataclass(frozen=True)
-class Given:
-    """What the options of every load say; the fields are the options, in the order of --help."""
+class LoadOptions:
+    """The options of every load command; the fields are in the order of --help."""
 
     files: Annotated[
         list[str],
-        typer.Option(
-            "--files", help="CSV or parquet files, or a quoted pattern of them. May be repeated."
-        ),
+        typer.Option("--files", help="CSV or parquet files, or a quoted pattern. May be repeated."),
     ]
     more: Annotated[
-        list[str] | None, typer.Argument(help="More files: what the shell makes of a pattern.")
+        list[str] | None,
+        typer.Argument(help="More files, such as those of a pattern that the shell expanded."),
     ] = None
     columns: Annotated[
         list[str] | None,
         typer.Option(
             "--map",
-            help="table_column=FILE_COLUMN,… A column that is not named comes from its namesake, if any. FILE_COLUMN"
-            " may be composed of several, as in '{Year}-{Month:02}'; {@row} is the row's number, {@file} the"
-            " file's name.",
+            help="table_column=FILE_COLUMN,… Other columns come from the file column of the same "
+            "name, if any. FILE_COLUMN may combine several, such as '{Year}-{Month:02}'; {@row} is "
+            "the number of the row, {@file} the name of the file.",
             rich_help_panel=_ROWS,
         ),
     ] = None
@@ -56,7 +55,7 @@ class Given:
         typer.Option(
             min=0,
             max=1,
-            help="Load nothing when more than this share of the rows cannot be read.",
+            help="Load nothing if more than this share of the rows cannot be read.",
             rich_help_panel=_ROWS,
         ),
     ] = MAX_BAD_FRACTION
@@ -64,14 +63,14 @@ class Given:
         bool,
         typer.Option(
             "--allow-missing-columns",
-            help="A file may lack columns that another one has: they stay as they are.",
+            help="Accept files that lack columns of other files; those columns keep their values.",
             rich_help_panel=_ROWS,
         ),
     ] = False
     encoding: Annotated[
         str | None,
         typer.Option(
-            help="utf-8 unless given or named by a byte order mark; u.item latin-1.",
+            help="Default: that of the byte order mark, else utf-8; latin-1 for u.item.",
             rich_help_panel=_TEXT,
         ),
     ] = None
@@ -86,28 +85,28 @@ class Given:
         bool | None,
         typer.Option(
             "--quotes/--no-quotes",
-            help='Whether values may be in "quotes". Default: yes, but not between tabs.',
+            help='Whether values may be in "quotes". Default: yes, except in tab-separated files.',
             rich_help_panel=_TEXT,
         ),
     ] = None
     escape: Annotated[
         str | None,
         typer.Option(
-            help=r"Character before a quote in a value, such as \.", rich_help_panel=_TEXT
+            help=r"Character before a quote inside a value, such as \.", rich_help_panel=_TEXT
         ),
     ] = None
     names: Annotated[
         str | None,
         typer.Option(
             "--columns",
-            help="NAME,NAME,… The columns of files without a header.",
+            help="NAME,NAME,… Column names of files without a header.",
             rich_help_panel=_TEXT,
         ),
     ] = None
     null: Annotated[
         list[str] | None,
         typer.Option(
-            help="A text that means a missing value. May be repeated.", rich_help_panel=_VALUES
+            help="Text that means a missing value. May be repeated.", rich_help_panel=_VALUES
         ),
     ] = None
     integer_ids: Annotated[
@@ -116,47 +115,43 @@ class Given:
     ] = False
     strip: Annotated[
         str,
-        typer.Option(
-            help="Characters to leave out of numbers, such as $.", rich_help_panel=_VALUES
-        ),
+        typer.Option(help="Characters to remove from numbers, such as $.", rich_help_panel=_VALUES),
     ] = ""
     decimal: Annotated[
         str, typer.Option(help="The decimal point: . or ,", rich_help_panel=_VALUES)
     ] = "."
     timezone: Annotated[
-        str, typer.Option(help="Of times that name no zone of their own.", rich_help_panel=_VALUES)
+        str, typer.Option(help="Zone of times that name none.", rich_help_panel=_VALUES)
     ] = "UTC"
     time_format: Annotated[
         str | None,
         typer.Option(
-            help="Of times that are not ISO 8601: strptime's, such as '%d/%m/%Y %H:%M'.",
+            help="Format of times that are not ISO 8601, for strptime: '%d/%m/%Y %H:%M'.",
             rich_help_panel=_VALUES,
         ),
     ] = None
     time_unit: Annotated[
         TimeUnit | None,
-        typer.Option(
-            help="What numbers count that are times. Default: s.", rich_help_panel=_VALUES
-        ),
+        typer.Option(help="Unit of times that are numbers. Default: s.", rich_help_panel=_VALUES),
     ] = None
     epoch: Annotated[
         datetime | None,
         typer.Option(
             formats=_DATES,
-            help="The time that the number 0 stands for. Default: 1970-01-01.",
+            help="Time of the number 0. Default: 1970-01-01.",
             rich_help_panel=_VALUES,
         ),
     ] = None
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """`command`, whose first argument is a Given, as a command with the options of Given around its own."""
+    """Return `command` as a function that takes its LoadOptions as separate parameters."""
 
-    def run(**options: Any) -> None:
-        given = Given(**{name: options.pop(name) for name in Given.__dataclass_fields__})
-        command(given, **options)
+    def run(**values: Any) -> None:
+        names = LoadOptions.__dataclass_fields__
+        command(LoadOptions(**{name: values.pop(name) for name in names}), **values)
 
-    shared, own = _parameters(Given), _parameters(command)[1:]
+    shared, own = _parameters(LoadOptions), _parameters(command)[1:]
     parameters = [*shared[:2], *own, *shared[2:]]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -174,9 +169,12 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 def run_load(
-    table: Table, given: Given, label: LabelRule | None = None, reading: Reading | None = None
+    table: Table,
+    options: LoadOptions,
+    label: LabelRule | None = None,
+    reading: Reading | None = None,
 ) -> None:
-    """Load the files into `table` as the options say, and report what happened."""
+    """Load the files into `table` and print the report."""
     from jobs.source.csv_file import CsvFormat
     from jobs.source.dialect import Dialect
     from jobs.source.load import load
@@ -185,39 +183,41 @@ def run_load(
 
     request = Request(
         table=table,
-        patterns=(*given.files, *(given.more or ())),
-        columns=parse_pairs(given.columns or (), "--map"),
-        constants=parse_pairs(given.constants or (), "--const"),
+        patterns=(*options.files, *(options.more or ())),
+        columns=parse_pairs(options.columns or (), "--map"),
+        constants=parse_pairs(options.constants or (), "--const"),
         label=label,
         reading=reading,
         csv=CsvFormat(
-            encoding=given.encoding or "utf-8",
-            delimiter="\t" if given.delimiter == r"\t" else given.delimiter,
-            names=tuple(name.strip() for name in given.names.split(",")) if given.names else None,
-            quoted=given.quotes,
-            escape=given.escape,
+            encoding=options.encoding or "utf-8",
+            delimiter="\t" if options.delimiter == r"\t" else options.delimiter,
+            names=tuple(name.strip() for name in options.names.split(","))
+            if options.names
+            else None,
+            quoted=options.quotes,
+            escape=options.escape,
         ),
         dialect=Dialect(
-            timezone=given.timezone,
-            nulls=tuple(given.null or ()),
-            integer_ids=given.integer_ids,
-            strip=given.strip,
-            decimal=given.decimal,
-            time_format=given.time_format,
-            unit=given.time_unit,
-            epoch=given.epoch,
+            timezone=options.timezone,
+            nulls=tuple(options.null or ()),
+            integer_ids=options.integer_ids,
+            strip=options.strip,
+            decimal=options.decimal,
+            time_format=options.time_format,
+            unit=options.time_unit,
+            epoch=options.epoch,
         ),
-        max_bad_fraction=given.max_bad_fraction,
-        missing_columns=given.allow_missing_columns,
+        max_bad_fraction=options.max_bad_fraction,
+        missing_columns=options.allow_missing_columns,
     )
     here = settings.load()
     rejects = here.home / "rejects" / f"{table.name}-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}.csv"
     with progress_bar() as show:
         summary = load(here.source, request, rejects, show)
-    _tell(summary)
+    _report(summary)
 
 
-def _tell(summary: Summary) -> None:
+def _report(summary: Summary) -> None:
     from jobs.cli.show import echo
 
     rejected = sum(summary.rejected.values())
@@ -242,7 +242,10 @@ def _tell(summary: Summary) -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, float], None]]:
-    """A bar on standard error while it is a terminal: call what it yields with a stage and the share done."""
+    """Show a bar on standard error if it is a terminal.
+
+    Yields a function of (stage, share done).
+    """
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     from jobs.cli.show import Screen

@@ -1,4 +1,4 @@
-"""What the platform serves, seen from a shell: single answers, addresses, and SQL over the long history."""
+"""`nightshift lookup`, `manifest`, `dsn` and `sql`: read served rows, manifests and history."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Address(StrEnum):
     source = "source"
 
 
-# What a person calls an entity, and the table that answers for it.
+# Name of an entity on the command line: the table to look it up in.
 ENTITIES = {
     "fraud": {
         "customer": "customer_risk",
@@ -44,13 +44,15 @@ def lookup(
             help="customer, merchant or transaction of fraud; user or features of movies."
         ),
     ],
-    id_: Annotated[str, typer.Argument(metavar="ID", help="As the data has it.")],
+    id_: Annotated[str, typer.Argument(metavar="ID", help="Its id, spelled as in the data.")],
     algorithm: Annotated[
         str, typer.Option(help="Which recommendations: hybrid, collaborative, content or popular.")
     ] = "hybrid",
     store: Annotated[Store, typer.Option(help="The store to ask.")] = Store.redis,
 ) -> None:
-    """Print what is served about one customer, merchant, transaction or user, as JSON. Exits with 1 if nothing is.
+    """Print the served rows of one customer, merchant, transaction or user as JSON.
+
+    Exits with 1 if the store serves none.
 
     Example: nightshift lookup fraud customer C0000596 --store postgres;
     nightshift lookup movies user U0000017 --algorithm hybrid
@@ -68,29 +70,30 @@ def lookup(
         )
     table, chosen = prediction(pipeline, entities[entity]), settings.load()
     key = (id_, algorithm)[: len(table.lookup_key)]
-    found = client.lookup(chosen, pipeline, table, key, store.value)
-    if found is None:
+    answer = client.lookup(chosen, pipeline, table, key, store.value)
+    if answer is None:
         near = ", ".join(client.near(chosen, table, id_)) or "none; see `nightshift status`"
         raise NightshiftError(
             f"{store.value} serves nothing for this {entity} of {pipeline}",
             input=" ".join(key),
-            remedy=f"check the spelling; the nearest that are served: {near}",
+            remedy=f"check the spelling; the nearest served ids: {near}",
         )
-    typer.echo(printable_json(json.dumps(found, indent=1, ensure_ascii=False, default=str)))
+    typer.echo(printable_json(json.dumps(answer, indent=1, ensure_ascii=False, default=str)))
 
 
 def manifest(
     step: Annotated[str, typer.Argument(help="Name of the step.")],
     pipeline: Annotated[str, typer.Option(help="The use case: fraud or movies.")],
     date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The UTC day D.")],
-    attempt: Annotated[str, typer.Option(help="Accept only what this attempt left.")] = "",
+    attempt: Annotated[str, typer.Option(help="Accept only the manifest of this attempt.")] = "",
     receipt: Annotated[
-        Path | None, typer.Option(help="Write what was produced to this file.")
+        Path | None, typer.Option(help="Write outputs and decisions, without times, to this file.")
     ] = None,
 ) -> None:
     """Print what a step read, wrote and decided for a day, as JSON.
 
-    Fails if the step has not run for that day, or not by that attempt, or if its parameters or inputs have changed since.
+    Fails if the step has not run for that day or not by that attempt, or if its parameters or
+    inputs have changed since.
 
     Example: nightshift manifest train --pipeline fraud --date 2018-07-10
     """
@@ -107,14 +110,14 @@ def manifest(
             "there is no such step", input=step, remedy=choice(step, parameters(pipeline))
         )
     section = params.section(chosen.params_file, pipeline, step, parameters(pipeline)[step])
-    found = Lake(chosen.lake).result(pipeline, step, date.date(), section.digest, attempt)
+    result = Lake(chosen.lake).result(pipeline, step, date.date(), section.digest, attempt)
     if receipt:
-        write_receipt(found, receipt)
-    typer.echo(printable_json(found.to_bytes().decode()))
+        write_receipt(result, receipt)
+    typer.echo(printable_json(result.to_bytes().decode()))
 
 
 def dsn(store: Annotated[Address, typer.Argument(help="The store.")]) -> None:
-    """Print the address of a store, password included: keep it out of logs.
+    """Print the address of a store, including the password: keep it out of logs.
 
     Example: psql "$(nightshift dsn postgres)"
     """
@@ -129,7 +132,7 @@ class Form(StrEnum):
     json = "json"
 
 
-# The formats of ClickHouse that these are, each with a header if it has one.
+# ClickHouse's name of each format, with a header where the format has one.
 _FORMS = {Form.table: "TabSeparatedWithNames", Form.csv: "CSVWithNames", Form.json: "JSONEachRow"}
 _ESCAPED = {"b": "\b", "f": "\f", "r": "\r", "n": "\n", "t": "\t", "0": "\0"}
 
@@ -137,19 +140,21 @@ _ESCAPED = {"b": "\b", "f": "\f", "r": "\r", "n": "\n", "t": "\t", "0": "\0"}
 def sql(
     query: Annotated[
         str,
-        typer.Argument(help="One query in ClickHouse's SQL. Tables are named <pipeline>.<table>."),
+        typer.Argument(help="One query in ClickHouse's SQL. Table names are <pipeline>.<table>."),
     ],
     form: Annotated[
         Form,
         typer.Option(
             "--format",
-            help="table for people; csv, with a header, or json, one object per line, for programs.",
+            help="table for people; csv (with a header) or json (one object per line) for "
+            "programs.",
         ),
     ] = Form.table,
 ) -> None:
-    """Query ClickHouse, where the long history of aggregates and predictions is. Only reads.
+    """Query ClickHouse, which has the full history of aggregates and predictions. Read-only.
 
-    Example: nightshift sql "SELECT date, count(), avg(score) FROM fraud.transaction_scores GROUP BY date ORDER BY date"
+    Example: nightshift sql "SELECT date, count(), avg(score) FROM fraud.transaction_scores GROUP BY
+    date ORDER BY date"
     """
     from jobs.cli import show
     from jobs.core import settings
@@ -167,7 +172,7 @@ def sql(
 
 
 def _value(cell: str) -> str:
-    """The value of a cell of ClickHouse's TabSeparated."""
+    """Return the unescaped value of a cell in ClickHouse's TabSeparated format."""
     return (
         "NULL"
         if cell == r"\N"

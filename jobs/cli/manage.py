@@ -23,19 +23,20 @@ class What(StrEnum):
 
 def rollback(
     pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")],
-    reason: Annotated[str, typer.Option(help="Why; stored with the rollback.")],
+    reason: Annotated[str, typer.Option(help="The reason, which is stored with the rollback.")],
     what: Annotated[What, typer.Option(help="What to roll back.")] = What.both,
     to: Annotated[
         str | None,
         typer.Option(
-            help="Target: a version, or a model by digest or number. Default: the previous one."
+            help="Target: a version of the tables, or a model by digest or number. Default: the "
+            "previous one."
         ),
     ] = None,
     date: Annotated[
         datetime | None,
         typer.Option(
             formats=["%Y-%m-%d"],
-            help="The day from which the rollback counts. Default: the newest night.",
+            help="First day that the rollback applies to. Default: the newest night.",
         ),
     ] = None,
     by: Annotated[str, typer.Option(envvar="USER", help="Who asks for the rollback.")] = "unknown",
@@ -44,10 +45,11 @@ def rollback(
         typer.Option("--dry-run/--no-dry-run", help="Show what would change, without changing it."),
     ] = True,
 ) -> None:
-    """Go back to the previous tables, model, or both. Versions newer than the target are withdrawn: publishing them again does
-    not undo the rollback.
+    """Go back to the previous tables, model, or both.
 
-    Example: nightshift rollback fraud --what tables --reason "scores of merchants are off" --no-dry-run
+    Versions newer than the target are withdrawn: publishing them again does not undo the rollback.
+
+    Example: nightshift rollback fraud --what tables --reason "scores are off" --no-dry-run
     """
     from jobs.cli import show
     from jobs.core import log, settings
@@ -65,12 +67,12 @@ def rollback(
         by=by,
         dry_run=dry_run,
     )
-    for line in _told(manifest.facts):
+    for line in _report(manifest.facts):
         show.echo(line)
 
 
-def _told(facts: dict[str, Any]) -> Iterator[str]:
-    """What was done, or would be, a line each."""
+def _report(facts: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines that report what changed, or would change."""
     yield "dry run, nothing was changed; this would change:" if facts["dry_run"] else "rolled back:"
     yield f"  tables     {_move(facts['left_version'], facts['version'])}"
     yield f"  model      {_move(facts['left_model'], facts['model'])}"
@@ -80,34 +82,39 @@ def _told(facts: dict[str, Any]) -> Iterator[str]:
 
 
 def _move(left: str | None, to: str | None) -> str:
-    return f"{left or 'none'} -> {to}" if to else "as before"
+    return f"{left or 'none'} -> {to}" if to else "unchanged"
 
 
 def _newest(chosen: Settings, pipeline: str) -> Day:
-    """The day of the newest night: nothing that is there outranks a rollback dated so, and no night before it changes."""
+    """Return the day of the newest night.
+
+    A rollback of that date takes precedence over everything published, and changes no earlier
+    night.
+    """
     from jobs.core.errors import DataError
     from jobs.serving import promotions, publications, schema
 
     with schema.connect(chosen.postgres) as session:
         served = publications.served(session, pipeline)
     days = [promotions.newest_date(chosen.postgres, pipeline), served.date if served else None]
-    if known := [day for day in days if day]:
-        return max(known)
+    if dated := [day for day in days if day]:
+        return max(dated)
     raise DataError(
-        f"{pipeline} has neither a model nor tables", remedy="there is nothing to go back to yet"
+        f"{pipeline} has neither a model nor tables to roll back",
+        remedy=f"run a night first: nightshift run {pipeline} --date D",
     )
 
 
 def restore(
     pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")],
     model_version: Annotated[
-        str, typer.Option(help="Number of the registered version, as MLflow shows it.")
+        str, typer.Option(help="Number of the registered model version in MLflow.")
     ],
-    out: Annotated[Path, typer.Option(help="Where to put the training set.")] = Path(
+    out: Annotated[Path, typer.Option(help="File to write the training set to.")] = Path(
         "training_set.parquet"
     ),
 ) -> None:
-    """Bring back the training set of a model version, as DVC tracked it.
+    """Restore the training set of a model version, as DVC tracked it.
 
     Example: nightshift restore fraud --model-version 3 --out training_set.parquet
     """
@@ -141,12 +148,12 @@ def params(
 
 
 def _keys(chosen: Settings, pipeline: str) -> Iterator[tuple[str, object, str]]:
-    """Every key of params.yaml that the pipeline has, its value and its meaning."""
+    """Yield every key of the pipeline in params.yaml with its value and meaning."""
     from jobs.core import params
     from jobs.usecases.discovery import parameters
 
     first = params.first_date(chosen.params_file, pipeline)
-    yield f"{pipeline}.first_date", first, "the source's first day"
+    yield f"{pipeline}.first_date", first, "first day of the source"
     sections: dict[str, Any] = {
         f"{pipeline}.{step}": params.section(chosen.params_file, pipeline, step, model)
         for step, model in parameters(pipeline).items()

@@ -1,4 +1,4 @@
-"""`nightshift migrate`: bring the stores to the schema that this release reads and writes."""
+"""`nightshift migrate`: migrate the stores to the schema of this release."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def migrate(
 ) -> None:
     """Migrate every store to this release: source, lake, ClickHouse, PostgreSQL and Redis.
 
-    What is served stays served. A second call at the same time waits, and finds nothing left to do; one that was
-    killed resumes. `nightshift up` migrates as well.
+    Lookups keep working meanwhile. A second call at the same time waits, then has nothing left to
+    do; a killed one resumes when it runs again. `nightshift up` migrates as well.
 
     Example: nightshift migrate --dry-run
     """
@@ -32,8 +32,9 @@ def migrate(
         typer.echo("every store has the schema of this release")
     elif check:
         raise ConfigError(
-            f"the stores lack {len(changes)} migrations of this release: {', '.join(map(str, changes))}",
-            remedy="run `nightshift migrate`; what is served stays served meanwhile",
+            f"{len(changes)} migrations of this release are pending: "
+            f"{', '.join(map(str, changes))}",
+            remedy="run `nightshift migrate`; lookups keep working meanwhile",
         )
     elif dry_run:
         for change in changes:

@@ -1,4 +1,4 @@
-"""Everything that the operational source holds of movies, as the pipeline would train on it."""
+"""Read all movie rows of the operational source, as the pipeline would train on them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ ALWAYS = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """`interactions` with title, year and genres beside them (null where `movies` lacks the movie); `left_out`: how
-    many rows did not pass validation, by reason."""
+    """The valid rows of the source.
+
+    `interactions` have the title, year and genres of their movie (null if `movies` lacks it).
+    `left_out` counts the rows that failed validation, by reason.
+    """
 
     interactions: pa.Table
     movies: pa.Table
@@ -27,7 +30,7 @@ class Rows:
 
 
 def read(chosen: Settings) -> Rows:
-    """The good rows of the whole source; nothing is written."""
+    """Return the valid rows of the whole source; writes nothing."""
     from jobs.core import params
     from jobs.core.cast import typed
     from jobs.stores import source as operational
@@ -36,25 +39,23 @@ def read(chosen: Settings) -> Rows:
     section = params.section(
         chosen.params_file, "movies", "validate", parameters("movies")["validate"]
     )
-    found: dict[str, pa.Table] = {}
+    tables: dict[str, pa.Table] = {}
     left_out: Counter[str] = Counter()
     with operational.connect(chosen.source) as session:
-        operational.extra_columns(
-            session, sources("movies")
-        )  # says what is wrong with the tables, if anything
+        operational.extra_columns(session, sources("movies"))  # raises if the tables are wrong
         for source in sources("movies"):
             rows = typed(
                 operational.read_day(session, source, *ALWAYS), source.schema, dict(source.money)
             )
-            found[source.name], reasons = _good(rows, source, section)
+            tables[source.name], reasons = _good(rows, source, section)
             left_out.update(reasons)
-    catalogue = found["movies"]
-    joined = found["user_interactions"].join(catalogue, "movie_id", join_type="left outer")
+    catalogue = tables["movies"]
+    joined = tables["user_interactions"].join(catalogue, "movie_id", join_type="left outer")
     return Rows(joined, catalogue, dict(left_out))
 
 
 def _good(rows: pa.Table, source: Source, section: Any) -> tuple[pa.Table, dict[str, int]]:
-    """(good rows, how many others there are by reason), judged as on their own days."""
+    """Return (valid rows, count of the others by reason), validated day by day."""
     import pyarrow as pa
 
     from jobs.steps.validate import reasons_of, split
@@ -68,7 +69,7 @@ def _good(rows: pa.Table, source: Source, section: Any) -> tuple[pa.Table, dict[
 
 
 def _by_day(rows: pa.Table, source: Source) -> list[tuple[date, pa.Table]]:
-    """A state of the world, which has no time, is one of today."""
+    """Return the rows by day; rows of a table without a time belong to today."""
     import numpy as np
     import pyarrow as pa
 

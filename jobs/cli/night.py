@@ -1,4 +1,4 @@
-"""`nightshift run`: the steps of a night, each a process of its own, in the order of the way of the data."""
+"""`nightshift run`: run the steps of a night in pipeline order, each in its own process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from jobs.usecases.discovery import features, parameters
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one process ended: seconds, peak of resident memory of it and its children, exit code."""
+    """How a process ended: seconds, peak resident memory with children in MiB, exit code."""
 
     step: str
     seconds: float
@@ -60,10 +60,10 @@ def run(
     ] = True,
     force: Force = False,
 ) -> None:
-    """Run a night: every step for one day, or those from --from to --to.
+    """Run a night: every step for one day, or the steps from --from to --to.
 
-    After a failed training the day's tables are still published, with the current champion, and the command fails at
-    the end.
+    After a failed training, the day's tables are still published with the current champion, and the
+    command fails at the end.
 
     Example: nightshift run fraud --date 2018-07-10 --from train
     """
@@ -91,14 +91,17 @@ def run(
 
 
 def _refuse_far(chosen: Settings, pipeline: str, day: date) -> None:
-    """As extract refuses it, but before the days of the look-back are ingested."""
+    """Refuse a day far from all data before catching up on its look-back window.
+
+    Extract checks later.
+    """
     section = params.section(chosen.params_file, pipeline, "extract", params.ExtractParams)
     with operational.connect(chosen.source) as session:
         refuse_far(session, Lake(chosen.lake), pipeline, day, section.max_gap_days)
 
 
 def between(steps: Sequence[str], first: str | None, last: str | None) -> list[str]:
-    """The steps from `first` to `last`, both included; None is the end of the list."""
+    """Return the steps from `first` to `last`, both included; None means an end of the list."""
     for name in (first, last):
         if name is not None and name not in steps:
             raise ConfigError("a night has no such step", input=name, remedy=choice(name, steps))
@@ -113,7 +116,10 @@ def night(
     steps: Sequence[str],
     ingest_first: bool,
 ) -> list[Outcome]:
-    """Run `steps` for `day`; what a failure costs follows the way of the data."""
+    """Run `steps` for `day`; return the outcomes, including those of the catch-up.
+
+    A failure stops the night; in training, it only skips the rest of the training.
+    """
     outcomes = catch_up(screen, chosen, pipeline, day) if ingest_first else []
     if any(outcome.code for outcome in outcomes):
         return outcomes
@@ -125,7 +131,7 @@ def night(
         failed = outcomes[-1].code != 0
         if failed and step not in TRAINING:
             break
-        if failed and step != "check_drift":  # without it, retrain trains
+        if failed and step != "check_drift":  # after a failed drift check, retrain trains
             trains = False
         elif step == "retrain":
             trains = _trains(chosen, pipeline, day)
@@ -133,13 +139,13 @@ def night(
 
 
 def _trains(chosen: Settings, pipeline: str, day: date) -> bool:
-    """What retrain decided."""
-    found = Lake(chosen.lake).manifest(manifest_name(pipeline, "retrain", day))
-    return found is None or found.facts["decision"] == "train"
+    """Whether retrain decided to train."""
+    retrain = Lake(chosen.lake).manifest(manifest_name(pipeline, "retrain", day))
+    return retrain is None or retrain.facts["decision"] == "train"
 
 
 def catch_up(screen: Screen, chosen: Settings, pipeline: str, day: date) -> list[Outcome]:
-    """Ingest the days of the look-back of D that are missing, all of them in one process a step."""
+    """Ingest the missing days of D's look-back window, in one process per step."""
     outcomes: list[Outcome] = []
     if missing := missing_days(chosen, pipeline, day):
         screen.say(f"catching up {len(missing)} days from {missing[0]} to {missing[-1]}")
@@ -151,21 +157,25 @@ def catch_up(screen: Screen, chosen: Settings, pipeline: str, day: date) -> list
 
 
 def missing_days(chosen: Settings, pipeline: str, day: date) -> list[date]:
-    """Days before D of the look-back of D that have not been ingested, oldest first."""
+    """Return the days of D's look-back window before D that are not ingested, oldest first."""
     first, lake = params.first_date(chosen.params_file, pipeline), Lake(chosen.lake)
-    known, needed = parameters(pipeline), features(pipeline)
-    asked = (
+    models, needed = parameters(pipeline), features(pipeline)
+    windows = (
         needed.training_days(
-            day, params.section(chosen.params_file, pipeline, "snapshot", known["snapshot"])
+            day, params.section(chosen.params_file, pipeline, "snapshot", models["snapshot"])
         ),
         needed.scoring_days(
-            day, params.section(chosen.params_file, pipeline, "predict", known["predict"])
+            day, params.section(chosen.params_file, pipeline, "predict", models["predict"])
         ),
     )
-    window = {
-        each for part in asked for days in part.values() for each in days if first <= each < day
+    earlier = {
+        past
+        for window in windows
+        for days in window.values()
+        for past in days
+        if first <= past < day
     }
-    return [each for each in sorted(window) if not _ingested(lake, pipeline, each)]
+    return [past for past in sorted(earlier) if not _ingested(lake, pipeline, past)]
 
 
 def _ingested(lake: Lake, pipeline: str, day: date) -> bool:
@@ -182,9 +192,7 @@ def _step(
 ) -> Outcome:
     words = [argument for day in days for argument in ("--date", str(day))]
     if step == INGEST[0]:
-        words.append(
-            "--force"
-        )  # the day was checked already, and those of its look-back follow from it
+        words.append("--force")  # `run` has checked the day, and its look-back follows from it
     log = log_file(chosen, pipeline, night_of)
     log.parent.mkdir(parents=True, exist_ok=True)
     label = f"{step} ({len(days)} days)" if len(days) > 1 else step
@@ -208,7 +216,7 @@ def _step(
 
 
 def _watch(process: subprocess.Popen[bytes]) -> float:
-    """Wait for the process; the peak of resident memory in MiB of it and its children, sampled."""
+    """Wait for the process; return the sampled peak resident memory of its process tree in MiB."""
     peak, over = 0.0, threading.Event()
 
     def sample() -> None:
@@ -234,7 +242,12 @@ def _watch(process: subprocess.Popen[bytes]) -> float:
 
 def _table(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str, str]]:
     rows = [
-        (each.step, f"{each.seconds:.1f}", f"{each.peak_mib:.0f}", "failed" if each.code else "")
-        for each in outcomes
+        (
+            outcome.step,
+            f"{outcome.seconds:.1f}",
+            f"{outcome.peak_mib:.0f}",
+            "failed" if outcome.code else "",
+        )
+        for outcome in outcomes
     ]
-    return [*rows, ("total", f"{sum(each.seconds for each in outcomes):.1f}", "", "")]
+    return [*rows, ("total", f"{sum(outcome.seconds for outcome in outcomes):.1f}", "", "")]

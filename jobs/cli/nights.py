@@ -1,4 +1,4 @@
-"""Runs of the scheduler, started and followed from a shell."""
+"""Start scheduled nights and follow them from a shell."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WAITING = (None, "scheduled", "queued", "up_for_reschedule")
 
 
 class Night(NamedTuple):
-    """The night of one pipeline."""
+    """The night of one pipeline and day."""
 
     pipeline: str
     dag: str
@@ -28,7 +28,7 @@ class Night(NamedTuple):
 
 
 def start(api: Scheduler, dag: str, day: date) -> str:
-    """The id of a run of the day: the one under way, else the newest failed one, cleared, else a new one."""
+    """Return the id of a run of the day: a running one, a cleared failed one, or a new one."""
     for run in reversed(api.runs(dag, day)):
         state = api.state(dag, run)
         if state == "failed":
@@ -39,9 +39,9 @@ def start(api: Scheduler, dag: str, day: date) -> str:
 
 
 def follow(screen: Screen, api: Scheduler, runs: Mapping[Night, str]) -> dict[Night, str]:
-    """Show the runs until all are over: on a terminal a bar each, elsewhere a line for each task that ended.
+    """Show the runs until all have ended; return the final state of each.
 
-    Returns the state in which each ended.
+    A terminal shows a bar per run; other outputs get a line per task that ended.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -53,7 +53,7 @@ def follow(screen: Screen, api: Scheduler, runs: Mapping[Night, str]) -> dict[Ni
         TextColumn("{task.fields[doing]}", markup=False),
     )
     states = dict.fromkeys(runs, "queued")
-    said: dict[Night, set[str]] = {night: set() for night in runs}
+    reported: dict[Night, set[str]] = {night: set() for night in runs}
     with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
         bars = {night: progress.add_task(str(night), total=None, doing="") for night in runs}
         while any(state not in OVER for state in states.values()):
@@ -69,8 +69,10 @@ def follow(screen: Screen, api: Scheduler, runs: Mapping[Night, str]) -> dict[Ni
                     bars[night], total=len(tasks), completed=len(ended), doing=_doing(tasks)
                 )
                 if not screen.is_terminal:
-                    _say(screen, night, [task for task in ended if task.name not in said[night]])
-                said[night] |= {task.name for task in ended}
+                    _say(
+                        screen, night, [task for task in ended if task.name not in reported[night]]
+                    )
+                reported[night] |= {task.name for task in ended}
                 if states[night] in OVER:
                     progress.stop_task(bars[night])
             time.sleep(2)
@@ -78,14 +80,14 @@ def follow(screen: Screen, api: Scheduler, runs: Mapping[Night, str]) -> dict[Ni
 
 
 def await_dag(api: Scheduler, dag: str, limit_s: float = 120) -> None:
-    """Return when the DAG has been parsed, or at the latest after the limit: then the next call says so."""
+    """Wait until the DAG is parsed, or the limit is over; then the next call raises."""
     deadline = time.monotonic() + limit_s
     while not api.knows(dag) and time.monotonic() < deadline:
         time.sleep(0.5)
 
 
 def _doing(tasks: Sequence[Task]) -> str:
-    """What runs now and for how long, or what failed."""
+    """Return the running tasks with their seconds, or the failed ones."""
     now = datetime.now(UTC)
     if failed := [task.name for task in tasks if task.state == "failed"]:
         return f"{', '.join(failed)} failed"

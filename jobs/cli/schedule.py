@@ -1,4 +1,4 @@
-"""`nightshift schedule`: whether the nights of this home start by themselves."""
+"""`nightshift schedule`: show or switch the schedule of this home's nights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 
 class To(StrEnum):
-    """What the schedule can be switched to."""
+    """The states of the schedule."""
 
     ON = "on"
     OFF = "off"
@@ -17,14 +17,14 @@ class To(StrEnum):
 
 def switch(
     to: Annotated[
-        To | None, typer.Argument(help="Switch it; without a word, only say what it is.")
+        To | None, typer.Argument(help="New state. Without it, only show the schedule.")
     ] = None,
 ) -> None:
-    """Say whether the nights start by themselves, or switch it: Airflow follows within five minutes.
+    """Show whether nights start on schedule, or switch it; Airflow follows within five minutes.
 
-    The schedule of a new home, and of one that `nightshift demo` filled, is off: at 02:00 there would be no rows of
-    yesterday. It is on wherever NIGHTSHIFT_SOURCE_DSN names an operational database. Runs by hand and backfills
-    work either way.
+    The schedule is off in a new home and in one that `nightshift demo` filled, since there are no
+    rows of yesterday at 02:00. It is on whenever NIGHTSHIFT_SOURCE_DSN names an operational
+    database. Manual runs and backfills work either way.
 
     Example: nightshift schedule on
     """

@@ -1,4 +1,4 @@
-"""`nightshift served`: what is served now, and how old it is, on one line for whoever writes an alert."""
+"""`nightshift served`: print the served version and its age as one line, for alerts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def served(pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")]) -> None:
-    """Print what is served as one line of JSON: version, date, age since it was published, model. All null: nothing is served.
+    """Print the served version, its date, age since publication and model as one line of JSON.
+
+    All values are null if nothing is served.
 
     Example: nightshift served fraud
     """
@@ -21,26 +23,26 @@ def served(pipeline: Annotated[str, typer.Argument(help="The use case: fraud or 
     from jobs.serving import publications, schema
     from jobs.usecases.discovery import tables
 
-    tables(pipeline)  # an unknown pipeline is an error, not one that serves nothing
+    tables(pipeline)  # raises for an unknown pipeline
     with schema.connect(settings.load().postgres, "nightshift served") as session:
         now = publications.served(session, pipeline)
-        known = publications.find(session, pipeline, now.version) if now else None
-    typer.echo(json.dumps(_line(pipeline, now, known)))
+        publication = publications.find(session, pipeline, now.version) if now else None
+    typer.echo(json.dumps(_line(pipeline, now, publication)))
 
 
 def age(since: datetime) -> str:
-    """How long ago that was, in minutes, hours or days."""
+    """Return the time since then as text, in minutes, hours or days."""
     minutes = int((datetime.now(UTC) - since).total_seconds() // 60)
     if minutes < 120:
         return f"{minutes} min"
     return f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} days"
 
 
-def _line(pipeline: str, now: Served | None, known: Publication | None) -> dict[str, Any]:
+def _line(pipeline: str, now: Served | None, publication: Publication | None) -> dict[str, Any]:
     return {
         "pipeline": pipeline,
         "version": now.version if now else None,
         "date": str(now.date) if now else None,
-        "age": age(known.created_at) if known else None,
-        "model": known.model_version if known else None,
+        "age": age(publication.created_at) if publication else None,
+        "model": publication.model_version if publication else None,
     }

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 def up(
     stores: Annotated[
-        bool, typer.Option("--stores", help="Only PostgreSQL, Redis and MLflow, without Airflow.")
+        bool,
+        typer.Option("--stores", help="Start only PostgreSQL, Redis and MLflow, without Airflow."),
     ] = False,
 ) -> None:
-    """Start PostgreSQL, Redis, MLflow and Airflow on this machine, each where it does not run yet; migrate the stores.
+    """Start PostgreSQL, Redis, MLflow and Airflow on this machine and migrate the stores.
 
-    Their data, logs and passwords are kept under .nightshift, or where NIGHTSHIFT_HOME says. The schedule of a new home is off.
+    Services that run already are left alone. Data, logs and passwords are in .nightshift, or in
+    NIGHTSHIFT_HOME. The schedule of a new home is off.
 
     Example: nightshift up
     """
@@ -52,7 +54,7 @@ def up(
 
 
 def call_airflow(context: typer.Context) -> None:
-    """Airflow's own command line, on the embedded Airflow: backfills, pools, connections.
+    """Run Airflow's own command line on the embedded Airflow: backfills, pools, connections.
 
     Example: nightshift airflow backfill list --dag-id fraud_scores
     """
@@ -61,7 +63,7 @@ def call_airflow(context: typer.Context) -> None:
     from jobs.local.state import State
 
     chosen = settings.load()
-    chosen.url(settings.AIRFLOW_DB)  # an error that says how to start it, where nothing runs
+    chosen.url(settings.AIRFLOW_DB)  # raises, with the command to start it, if nothing runs
     environment = inherited() | airflow.environment(State(chosen.home))
     os.execve(sys.executable, airflow.command(*context.args), environment)
 
@@ -83,7 +85,7 @@ def down(
 
 
 class _Board:
-    """One line per change; on a terminal also a clock that shows that work goes on."""
+    """Prints one line per change, and on a terminal a clock while work continues."""
 
     def __init__(self, screen: Screen, waiting_for: str) -> None:
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn

@@ -1,7 +1,7 @@
-"""What the commands print: on a terminal fitted to it, in a pipe whole; text of data is never an instruction to either.
+"""Print text of any origin safely: fitted to a terminal, complete in a pipe.
 
-Data holds what strangers typed. Rich would read `[red]` as markup and `:bomb:` as a picture, a terminal obeys control
-characters; here both come out as they are spelled.
+Data contains text that strangers typed. Rich would read `[red]` as markup and `:bomb:` as an emoji,
+and a terminal would obey control characters; here they are printed literally.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WHOLE = 1_000_000  # columns: no line is cut or wrapped
 
 
 class Screen(Console):
-    """A console that shows text of any origin; bars and clocks of Rich work on it as usual."""
+    """A console that shows text of any origin; Rich's progress bars work on it as usual."""
 
     def __init__(
         self, stderr: bool = False, file: IO[str] | None = None, width: int | None = None
@@ -38,7 +38,7 @@ class Screen(Console):
         self.print(Text(_shown(text), style), soft_wrap=True)
 
     def item(self, name: str, text: str) -> None:
-        """Print a named line; on a terminal what is too long goes on under its beginning."""
+        """Print a named line; a terminal wraps long text under its beginning."""
         grid = Table.grid(padding=(0, 1))
         grid.add_column(width=_NAME, no_wrap=True)
         grid.add_column(overflow="fold")
@@ -46,7 +46,7 @@ class Screen(Console):
         self.print(grid)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print rows under their columns. What is too long for a terminal goes on in the next line of its column."""
+        """Print rows under their columns; a terminal wraps long cells within their column."""
         table = Table(box=None, pad_edge=False)
         for name in columns:
             table.add_column(Text(printable(name)), overflow="fold")
@@ -61,7 +61,7 @@ def echo(text: str, err: bool = False) -> None:
 
 
 def raw(answer: bytes) -> None:
-    """Print a store's own bytes: as they are into a pipe, readable on a terminal."""
+    """Print a store's own bytes: unchanged into a pipe, readable on a terminal."""
     if sys.stdout.isatty():
         echo(answer.decode(errors="surrogateescape").removesuffix("\n"))
     else:

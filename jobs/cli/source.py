@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from jobs.cli import source_movies
-from jobs.cli.loading import Given, progress_bar, run_load, with_options
+from jobs.cli.loading import LoadOptions, progress_bar, run_load, with_options
 from jobs.core import settings
 
 app = typer.Typer(help="Simulate operational data, or load it from files.", no_args_is_help=True)
 load_app = typer.Typer(
-    help="Load CSV or parquet files into an operational table: all their good rows, or nothing.",
+    help="Load CSV or parquet files into an operational table: all valid rows, or nothing.",
     no_args_is_help=True,
 )
 app.add_typer(load_app, name="load")
@@ -33,8 +33,11 @@ class Labels(StrEnum):
 
 @app.command()
 def simulate(
-    days: Annotated[int, typer.Option(min=1, help="How many days.")],
-    customers: Annotated[int, typer.Option(min=1, help="About two transactions a day each.")],
+    days: Annotated[int, typer.Option(min=1, help="Number of days.")],
+    customers: Annotated[
+        int,
+        typer.Option(min=1, help="Number of customers; each makes about two transactions a day."),
+    ],
     merchants: Annotated[int | None, typer.Option(min=1, help="Default: two per customer.")] = None,
     start: Annotated[
         datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day.")
@@ -48,11 +51,12 @@ def simulate(
     ] = 0,
     to: Annotated[Path | None, typer.Option(help="Write parquet files here instead.")] = None,
 ) -> None:
-    """Make believable transactions and fraud labels.
+    """Simulate realistic transactions and fraud labels.
 
-    The rules are those of the Fraud Detection Handbook: customers with habits, merchants near them, 0.8 % fraud
-    by compromised merchants and cards. A day's rows depend on seed, customers, merchants and date alone. Rows
-    that are there already are replaced by id; another population over the same days mixes with the first.
+    The rules are those of the Fraud Detection Handbook: customers with habits, merchants near them,
+    0.8 % fraud by compromised merchants and cards. A day's rows depend only on seed, customers,
+    merchants and date. Existing rows with the same id are replaced; a second population for the
+    same days mixes with the first.
 
     Example: nightshift source simulate --days 60 --customers 1000 --start 2018-04-01
     """
@@ -79,34 +83,37 @@ def simulate(
         )
     share = made.frauds / max(made.transactions, 1)
     typer.echo(
-        f"{made.transactions:,} transactions on {days} days, {made.frauds:,} of them fraud ({share:.2%})"
+        f"{made.transactions:,} transactions on {days} days, "
+        f"{made.frauds:,} of them fraud ({share:.2%})"
     )
 
 
 @load_app.command()
 @with_options
 def transactions(
-    given: Given,
+    options: LoadOptions,
     label_column: Annotated[
-        str | None, typer.Option(help="The file's column that says fraud or not.")
+        str | None, typer.Option(help="Column of the files that says whether it is fraud.")
     ] = None,
     label_delay_days: Annotated[
-        float, typer.Option(min=0, help="From a transaction to its label.")
+        float, typer.Option(min=0, help="Days from a transaction to its label.")
     ] = 7,
     labels: Annotated[
         Labels,
         typer.Option(
-            help="Rows of fraud_labels: of frauds only (without a label, an older event is genuine), or of all."
+            help="Write labels for frauds only (older transactions without one are genuine), or "
+            "for all."
         ),
     ] = Labels.frauds,
 ) -> None:
-    """Load transactions, and their labels if the files hold them.
+    """Load transactions, and their labels if the files have them.
 
-    Of a transaction_id that is there already, the columns that the files have change. Columns: transaction_id and
-    event_time (both required), customer_id, merchant_id, amount, currency, country, device_type, card_last_4.
+    For a transaction_id that exists already, only the columns in the files change. Columns:
+    transaction_id and event_time (both required), customer_id, merchant_id, amount, currency,
+    country, device_type, card_last_4.
 
-    Example: nightshift source load transactions --files 'data/*.parquet' --const currency=EUR
-    --map transaction_id=TRANSACTION_ID,event_time=TX_DATETIME,customer_id=CUSTOMER_ID,merchant_id=TERMINAL_ID,amount=TX_AMOUNT
+    Example: nightshift source load transactions --files 'data/*.parquet' --const currency=EUR --map
+    transaction_id=TRANSACTION_ID,event_time=TX_DATETIME,customer_id=CUSTOMER_ID,merchant_id=TERMINAL_ID,amount=TX_AMOUNT
     --label-column TX_FRAUD
     """
     from jobs.source.request import LabelRule
@@ -117,23 +124,24 @@ def transactions(
         if label_column
         else None
     )
-    run_load(TRANSACTIONS, given, rule)
+    run_load(TRANSACTIONS, options, rule)
 
 
 @load_app.command("labels")
 @with_options
-def load_labels(given: Given) -> None:
+def load_labels(options: LoadOptions) -> None:
     """Load fraud labels: transaction_id, is_fraud and reported_at, all required.
 
-    A row replaces the label of the same transaction_id. A reported_at that is a date means the end of that day.
+    A row replaces the label of the same transaction_id. A date without a time in reported_at means
+    the end of that day.
 
-    Example: nightshift source load labels --files chargebacks.csv --map transaction_id=TX,reported_at=BOOKED
-    --const is_fraud=true
+    Example: nightshift source load labels --files chargebacks.csv --map
+    transaction_id=TX,reported_at=BOOKED --const is_fraud=true
     """
     from jobs.source.labels import labels
     from jobs.source.schema import FRAUD_LABELS
 
-    run_load(FRAUD_LABELS, given, reading=labels())
+    run_load(FRAUD_LABELS, options, reading=labels())
 
 
 app.command("simulate-ratings")(source_movies.simulate_ratings)

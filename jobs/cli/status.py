@@ -1,4 +1,4 @@
-"""`nightshift status`: what is served, of which date and model, how old; holes, stale steps, and every digest."""
+"""`nightshift status`: show the served version, decisions, missing and stale days, and digests."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ _DECISIONS, _STALE = 3, 20
 def status(
     pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")] = "fraud",
     digests: Annotated[
-        bool, typer.Option("--digests", help="Only the content digests, one a line, sorted.")
+        bool,
+        typer.Option("--digests", help="Print only the content digests, one per line, sorted."),
     ] = False,
     range_: Annotated[
         str | None,
         typer.Option(
-            "--range", metavar="FIRST..LAST", help="Look for missing days here, both ends included."
+            "--range", metavar="FIRST..LAST", help="Days to check for missing ones, both included."
         ),
     ] = None,
 ) -> None:
-    """Show what is served, the newest decisions on the model, and the days that are missing or stale.
+    """Show the served version, the newest decisions on the model, and missing or stale days.
 
-    With --digests: the content of every partition, snapshot, model and served table. Two states with the same
-    lines hold the same data.
+    With --digests: the content of every partition, snapshot, model and served table. Two homes with
+    the same lines have the same data.
 
     Example: nightshift status fraud --range 2018-05-01..2018-05-31
     """
@@ -44,7 +45,7 @@ def status(
     from jobs.usecases.discovery import tables
 
     chosen = settings.load()
-    tables(pipeline)  # an unknown pipeline is an error, not one that serves nothing
+    tables(pipeline)  # raises for an unknown pipeline
     if digests:
         for line in sorted(_digests(chosen, pipeline)):
             echo(line)
@@ -67,7 +68,7 @@ def _range(text: str | None) -> tuple[date | None, date | None]:
         raise ConfigError(
             "--range is not two days",
             input=text,
-            remedy="write FIRST..LAST, as in 2018-05-01..2018-05-31",
+            remedy="write FIRST..LAST, such as 2018-05-01..2018-05-31",
         ) from None
     if first > last:
         raise ConfigError(
@@ -80,18 +81,19 @@ def _served(screen: Screen, chosen: Settings, pipeline: str) -> None:
     from jobs.serving import publications, schema
 
     with schema.connect(chosen.postgres) as session:
-        served, known = (
+        served, versions = (
             publications.served(session, pipeline),
             publications.every(session, pipeline),
         )
     if served is None:
         screen.say(f"{pipeline}: nothing has been published")
         return
-    version = next(each for each in known if each.version == served.version)
+    version = next(version for version in versions if version.version == served.version)
     screen.say(
-        f"{pipeline} serves {served.version} of {served.date}, published {age(version.created_at)} ago"
+        f"{pipeline} serves {served.version} of {served.date}, "
+        f"published {age(version.created_at)} ago"
     )
-    if age(served.at) != age(version.created_at):  # a rollback came back to it
+    if age(served.at) != age(version.created_at):  # a rollback returned to this version
         screen.item("since", f"{age(served.at)} ago, {served.reason}")
     screen.item("model", f"version {version.model_version} ({(version.model_digest or '')[:12]})")
     screen.item(
@@ -101,7 +103,7 @@ def _served(screen: Screen, chosen: Settings, pipeline: str) -> None:
 
 
 def _decisions(screen: Screen, chosen: Settings, pipeline: str) -> None:
-    """The newest decisions on the model; of a gate's checks those that did not pass, each on a line."""
+    """Print the newest decisions on the model, with one line per check that did not pass."""
     from jobs.serving import promotions
 
     for row in promotions.history(chosen.postgres, pipeline)[-_DECISIONS:]:
@@ -124,27 +126,27 @@ def _history(
     from jobs.stores.lake import Lake
     from jobs.usecases.discovery import parameters
 
-    known = lineage.manifests(Lake(chosen.lake), pipeline)
-    if not known:
+    manifests = lineage.manifests(Lake(chosen.lake), pipeline)
+    if not manifests:
         screen.say("  no step has run")
         return
     first = params.first_date(chosen.params_file, pipeline)
     for step in STEPS:
-        if done := sorted(each.date for each in known.values() if each.step == step):
-            # The days before the first training have nothing that could be trained, judged or served.
+        if done := sorted(run.date for run in manifests.values() if run.step == step):
+            # Before the first training there is nothing to train, judge or serve.
             since = (
                 max(first, start or done[0]) if step in INGEST else max(done[0], start or done[0])
             )
-            missing = lineage.holes(known, step, since, end or done[-1])
+            missing = lineage.holes(manifests, step, since, end or done[-1])
             gaps = f"holes: {ranges(missing)}" if missing else ""
             screen.item(step, f"{len(done):4} days, {done[0]} to {done[-1]}  {gaps}".rstrip())
-    if empty := [each.date for each in known.values() if _is_empty(each)]:
+    if empty := [run.date for run in manifests.values() if _is_empty(run)]:
         screen.item("no rows", f"in the source on {ranges(empty)}")
     sections = {
         step: params.section(chosen.params_file, pipeline, step, model).digest
         for step, model in parameters(pipeline).items()
     }
-    for line in _stale(lineage.stale(known, sections)):
+    for line in _stale(lineage.stale(manifests, sections)):
         screen.item("stale", line)
 
 
@@ -157,7 +159,7 @@ def _is_empty(manifest: Manifest) -> bool:
 
 
 def _stale(runs: Iterable[Stale]) -> Iterator[str]:
-    """A line per step and cause, at most `_STALE` of them."""
+    """Yield a line per step and cause, at most `_STALE` of them, and the number of other runs."""
     groups: dict[tuple[str, str], list[date]] = {}
     for run in runs:
         groups.setdefault((run.step, run.because), []).append(run.date)
@@ -187,9 +189,9 @@ def _clickhouse_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
     from jobs.stores import clickhouse
     from jobs.usecases.discovery import tables
 
-    known = tables(pipeline)
+    declared = tables(pipeline)
     with clickhouse.connect(chosen) as db:
-        for table in (*known.AGGREGATES, *known.PREDICTIONS, *RECORDS):
+        for table in (*declared.AGGREGATES, *declared.PREDICTIONS, *RECORDS):
             for day in db.days(pipeline, table):
                 rows = db.read_partition(pipeline, table, day)
                 digest = table.digest(rows)
@@ -204,12 +206,16 @@ def _serving_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
         chosen.postgres, chosen.redis, pipeline, tables(pipeline).PREDICTIONS
     ) as both:
         for publication in both.kept():
-            yield f"publication {pipeline} {publication.version} {publication.date} {publication.state}"
+            version = f"{pipeline} {publication.version}"
+            yield f"publication {version} {publication.date} {publication.state}"
             for table, rows in both.contents(publication).items():
                 digest = table.digest(rows)
-                yield f"postgres {pipeline}.{table.name} {publication.version} rows={rows.num_rows} {digest}"
+                name = f"{pipeline}.{table.name} {publication.version}"
+                yield f"postgres {name} rows={rows.num_rows} {digest}"
         if served := publications.served(both.session, pipeline):
             yield f"served postgres {pipeline} {served.version} previous={served.previous}"
-        yield f"served redis {pipeline} {both.redis.served()} holds={','.join(sorted(both.redis.versions()))}"
+        versions = ",".join(sorted(both.redis.versions()))
+        yield f"served redis {pipeline} {both.redis.served()} holds={versions}"
     for row in promotions.history(chosen.postgres, pipeline):
-        yield f"promotion {pipeline} {row.date} {row.kind} {row.verdict} {row.from_digest} -> {row.to_digest}"
+        move = f"{row.from_digest} -> {row.to_digest}"
+        yield f"promotion {pipeline} {row.date} {row.kind} {row.verdict} {move}"

@@ -1,4 +1,4 @@
-"""`nightshift STEP --pipeline P --date D`: the one way to run a step, for a shell, DVC, Airflow and a pod."""
+"""`nightshift STEP --pipeline P --date D`: run a step; shell, DVC, Airflow and pods all use it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from jobs.core.manifest import Manifest
 
 PARENT = "NIGHTSHIFT_PARENT"
-ATTEMPT = "NIGHTSHIFT_ATTEMPT"  # of a pod, which carries it as a label
+ATTEMPT = "NIGHTSHIFT_ATTEMPT"  # id of a pod's attempt, also a label of the pod
 
-# Facts by which a DAG, or who schedules on its events, goes on.
+# Facts that DAGs and their consumers branch on.
 DECISIONS = ("decision", "verdict", "promoted", "version", "served_version")
 
 Pipeline = Annotated[str, typer.Option(help="The use case: fraud or movies.")]
@@ -27,21 +27,24 @@ Dates = Annotated[
     list[datetime],
     typer.Option(
         formats=["%Y-%m-%d"],
-        help="The UTC day D. Repeat it to run several days, one after the other.",
+        help="The UTC day D. Repeat it to run several days in order.",
     ),
 ]
 Refresh = Annotated[
     bool,
     typer.Option(
-        "--refresh", help="Also read tables without an event time again, which D already has."
+        "--refresh", help="Also read tables without an event time again, even if D has them."
     ),
 ]
 Receipt = Annotated[
     Path | None,
-    typer.Option(help="Write what was produced, without times, to this file (for DVC)."),
+    typer.Option(help="Write outputs and decisions, without times, to this file (for DVC)."),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="Run a date far from every day of the source and the lake.")
+    bool,
+    typer.Option(
+        "--force", help="Run a date that is far from every day in the source and the lake."
+    ),
 ]
 DryRun = Annotated[
     bool,
@@ -60,7 +63,8 @@ def execute(
     step: str, pipeline: str, date: list[datetime], receipt: Path | None = None, **options: object
 ) -> None:
     """Run a step for each date, in order, in this process."""
-    # Before any library that brings OpenMP: threads that spin while they wait cost others of the night their processor.
+    # Set before OpenMP is loaded: threads that spin while they wait take processor time from other
+    # steps.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from jobs.core import log, masking, settings
     from jobs.core.identity import Run
@@ -70,7 +74,7 @@ def execute(
     if parent := os.environ.get(PARENT):
         die_with_parent(int(parent))
     exit_on_sigterm()
-    sys.stdout = masking.masked(sys.stdout)  # what a step prints is its log
+    sys.stdout = masking.masked(sys.stdout)  # standard output of a step ends up in logs
     log.set_up()
     named = {"attempt": attempt} if (attempt := os.environ.get(ATTEMPT)) else {}
     for day in date:
@@ -82,7 +86,7 @@ def execute(
 
 
 def write_receipt(manifest: Manifest, path: Path) -> None:
-    """What was produced and decided, without times, as the file that DVC and Airflow's tasks read."""
+    """Write outputs and decisions, without times, to the file that DVC and Airflow's tasks read."""
     decided = {name: manifest.facts[name] for name in DECISIONS if name in manifest.facts}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
@@ -91,7 +95,7 @@ def write_receipt(manifest: Manifest, path: Path) -> None:
 
 
 def add_to(app: typer.Typer, names: Sequence[str]) -> None:
-    """One command a step, named like it."""
+    """Add one command per step, with the name of the step."""
     for name in names:
         app.command(name, help=_help(name), rich_help_panel="Steps")(_command(name))
 
@@ -118,13 +122,13 @@ def _command(step: str) -> Callable[..., None]:
         pipeline: Pipeline,
         date: Dates,
         answer: Annotated[
-            Answer, typer.Option(help="The answer of a person; `asked`: there is none yet.")
+            Answer, typer.Option(help="A person's answer; `asked` if there is none yet.")
         ],
         receipt: Receipt = None,
         by: Annotated[str, typer.Option(help="Who answered.")] = "",
         comment: Annotated[str, typer.Option(help="Why.")] = "",
         dag_run: Annotated[
-            str, typer.Option(help="The run of Airflow that asks; leave it out in a shell.")
+            str, typer.Option(help="The Airflow run that asks; leave it out in a shell.")
         ] = "",
     ) -> None:
         execute(
@@ -143,7 +147,7 @@ def _command(step: str) -> Callable[..., None]:
         date: Dates,
         receipt: Receipt = None,
         dag_run: Annotated[
-            str, typer.Option(help="Count only an answer of this run of Airflow, or of a shell.")
+            str, typer.Option(help="Accept only an answer given in this Airflow run or in a shell.")
         ] = "",
     ) -> None:
         execute(step, pipeline, date, receipt, **({"dag_run": dag_run} if dag_run else {}))
@@ -158,7 +162,8 @@ def _command(step: str) -> Callable[..., None]:
 
 
 def _help(step: str) -> str:
-    """The first line of the step's module, read from its file: importing it would import Spark."""
+    """Return the summary of the step's module, without importing it, which would load Spark."""
     source = (Path(__file__).parents[1] / "steps" / f"{step}.py").read_text()
     summary = source.split('"""')[1].partition(":")[2].strip().split("\n\n")[0]
-    return f"{summary[:1].upper()}{summary[1:]}\n\nExample: nightshift {step} --pipeline fraud --date 2018-07-10"
+    example = f"nightshift {step} --pipeline fraud --date 2018-07-10"
+    return f"{summary[:1].upper()}{summary[1:]}\n\nExample: {example}"

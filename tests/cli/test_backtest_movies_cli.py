@@ -50,7 +50,7 @@ def test_a_row_an_algorithm_on_the_terminal_in_json_and_in_mlflow(source, servic
         for name in MEASURES:
             low, high = row[f"{name}_interval"]
             assert 0 <= low <= row[name] <= high <= 1
-    assert "nDCG of hybrid less collaborative" in ran.output
+    assert "nDCG of hybrid minus collaborative" in ran.output
     assert before == {
         path for path in services.home.rglob("*") if path.parts[-1] in ("lake", "manifests")
     }

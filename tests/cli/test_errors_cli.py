@@ -82,7 +82,7 @@ def test_an_unknown_id_is_answered_with_those_next_to_it(at, monkeypatch, capsys
             monkeypatch, capsys, "lookup", "fraud", "customer", f"{ids[3]}x", "--store", store
         )
     assert code == 1 and f"Input: {ids[3]}x" in text
-    assert text.rstrip().endswith(f"that are served: {', '.join(ids[2:6])}")
+    assert text.rstrip().endswith(f"served ids: {', '.join(ids[2:6])}")
 
 
 def test_an_unknown_id_where_nothing_is_served_is_an_error_too(
@@ -91,7 +91,7 @@ def test_an_unknown_id_where_nothing_is_served_is_an_error_too(
     monkeypatch.setenv("NIGHTSHIFT_POSTGRES_DSN", serving_db)
     monkeypatch.setenv("NIGHTSHIFT_REDIS_URL", redis_url)
     code, text = said(monkeypatch, capsys, "lookup", "fraud", "customer", "C1")
-    assert code == 1 and "nearest that are served: none" in text
+    assert code == 1 and "nearest served ids: none" in text
 
 
 def every_command(command, path="nightshift"):
