@@ -74,7 +74,7 @@ def test_the_interval_is_paired_seeded_and_honest():
     assert low == pytest.approx(0.01) and high == pytest.approx(
         0.01
     )  # though users differ far more
-    assert bootstrap_interval(theirs, seed=1) == metrics.bootstrap_interval(theirs, seed=1)
+    assert bootstrap_interval(theirs, seed=1) == bootstrap_interval(theirs, seed=1)
     low, high = bootstrap_interval(theirs, seed=2)
     error = 1.96 * theirs.std() / np.sqrt(len(theirs))
     assert (low, high) == pytest.approx((theirs.mean() - error, theirs.mean() + error), abs=0.005)
