@@ -1,6 +1,5 @@
-"""What the pages quote exists: commands and options, make targets, variables, parameters, and texts of errors."""
+"""What the pages quote exists: commands and options, make targets, variables, parameters."""
 
-import ast
 import re
 import shlex
 from functools import cache
@@ -8,13 +7,13 @@ from itertools import takewhile
 
 import pytest
 import typer
-from test_runbook_texts import OTHERS, seen
 
 from jobs import cli
 from jobs.core import params
 from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT
 from jobs.usecases.discovery import parameters
+from quoted_texts import SOURCES
 
 PAGES = sorted(
     [
@@ -23,9 +22,6 @@ PAGES = sorted(
         PROJECT / "plugins" / "README.md",
         *(PROJECT / "docs").rglob("*.md"),
     ]
-)
-SOURCES = sorted(
-    path for folder in ("jobs", "plugins", "dags") for path in (PROJECT / folder).rglob("*.py")
 )
 
 
@@ -142,66 +138,3 @@ def test_every_parameter_exists():
         for span in re.findall(rf"`((?:{steps})\.[a-z_]+)`", page.read_text()):
             assert span in known, f"{page.name} names the parameter {span}, which no step reads"
     assert params.first_date(PROJECT / "params.yaml", "fraud")
-
-
-@cache
-def texts():
-    """What the code can say: a pattern for each text, any words where a value goes in."""
-    nodes = [node for path in SOURCES for node in ast.walk(ast.parse(path.read_text()))]
-    pieces: list[list[str | None]] = [
-        [
-            part if part != "%s" else None for part in re.split("(%s)", node.value)
-        ]  # %s: of a log's line
-        for node in nodes
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
-    pieces += [
-        [part.value if isinstance(part, ast.Constant) else None for part in node.values]
-        for node in nodes
-        if isinstance(node, ast.JoinedStr)
-    ]
-    plain = [
-        parts for parts in pieces if len(re.findall("[A-Za-z]", "".join(filter(None, parts)))) >= 5
-    ]
-    return [
-        re.compile("".join(".*" if part is None else re.escape(part) for part in parts))
-        for parts in plain
-    ]
-
-
-def says(text):
-    # With a space after it: what the code adds there, how to go on, need not be quoted.
-    whole = any(pattern.fullmatch(each) for pattern in texts() for each in (text, f"{text} "))
-    return whole or any(re.escape(text) in pattern.pattern for pattern in texts())
-
-
-def errors():
-    """The spans of the runbook with a space that are no command, outside the parts "See", which
-    test_runbook_texts.py reads.
-    """
-    covered = seen()
-    return [
-        span
-        for span in spans((PROJECT / "docs" / "runbook.md").read_text())
-        if " " in span
-        and span.rstrip("… ") not in covered
-        and not span.startswith(("nightshift ", "make ", "kubectl ", "--"))
-    ]
-
-
-def test_there_are_texts_to_look_for():
-    assert len(errors()) > 25
-    for invented in (
-        "waited 9 s to get the lock fraud",
-        "fraud_labels is not there",
-        "merchant unknown",
-    ):
-        assert not says(invented)
-
-
-@pytest.mark.parametrize("text", errors())
-def test_the_runbook_quotes_what_the_code_says(text):
-    parts = text.split(": ", 1)
-    assert says(text) or all(says(part) or part in OTHERS for part in parts), (
-        "no text of jobs/, plugins/ or dags/ reads like this"
-    )
