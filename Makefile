@@ -7,6 +7,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 	--use-pep517 --no-build-isolation
 # Three processes on two cores, each with stores of its own: tests under a scheduler mostly wait.
 PARALLEL := $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# What `make test` leaves out: targets of their own run it.
+LATER := slow or drift or chaos or kubernetes or browser
 # As root, or where sudo asks for no password; elsewhere `setup` ends with the line that says what to install.
 APT_INSTALL = command -v apt-get >/dev/null && \
 	{ test "$$(id -u)" = 0 && root= || { sudo -n true 2>/dev/null && root="sudo -n"; }; } && \
@@ -14,7 +16,8 @@ APT_INSTALL = command -v apt-get >/dev/null && \
 	$$root apt-get install -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help place setup up down demo test test-slow test-drift test-kubernetes test-chaos test-browser lint docs bench lock images clean
+.PHONY: help place setup up down demo test test-unit test-services test-oncall test-slow test-drift \
+	test-kubernetes test-chaos test-browser lint docs bench lock images clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,8 +35,17 @@ down: ## Stop them; the data stays
 demo: setup ## From nothing to served tables (DATA=<folder>: on your own files)
 	@$(BIN)/nightshift demo $(if $(DATA),--data $(DATA))
 
-test: setup ## Run the tests, but for the slow ones and the kills
-	@$(PARALLEL) -m "not slow and not drift and not chaos and not kubernetes and not browser"
+test: setup ## Run the unit tests, stores, steps, one scheduled night and on-call's buttons
+	@$(PARALLEL) -m "not ($(LATER))"
+
+test-unit: setup ## Run the tests that start no service and no other process
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile -m unit
+
+test-services: setup ## Run what `make test` runs besides the unit tests
+	@$(PARALLEL) -m "not (unit or $(LATER))"
+
+test-oncall: setup ## Run on-call's actions on a scheduler: clear, approve, roll back, retry, backfill
+	@$(PARALLEL) -m oncall
 
 test-slow: setup ## Run the slow tests
 	@$(PARALLEL) -m slow

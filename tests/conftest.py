@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import secrets
 import shutil
@@ -27,7 +28,9 @@ hypothesis.settings.register_profile(
     "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("busy")
-pytest_plugins = ["airflow_modules", "prepared_night", "platform_under_test"]
+# At exit it logs, below warnings, to a standard error that pytest has closed.
+logging.getLogger("py4j").setLevel(logging.WARNING)
+pytest_plugins = ["lanes", "airflow_modules", "prepared_night", "platform_under_test"]
 REDIS_DATABASES = itertools.cycle(range(1, 15))  # 15 is left to the scheduler's tests
 
 

@@ -48,6 +48,7 @@ def case(gpu, make, cpu, cuda):
     )
 
 
+@pytest.mark.process
 def test_alone_in_a_folder_it_prints_the_table_of_the_cpu(tmp_path):
     shutil.copy(SCRIPT, tmp_path)
     words = ["gpu.py", "--only", "cpu", "--rows", "2000", "--items", "50"]

@@ -7,6 +7,8 @@ import pytest
 
 from jobs.core.settings import PROJECT
 
+pytestmark = pytest.mark.process
+
 
 def nightshift(*words, home):
     environment = {**os.environ, "NIGHTSHIFT_HOME": str(home)}

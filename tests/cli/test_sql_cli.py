@@ -16,6 +16,8 @@ from jobs import cli
 from jobs.core.settings import PROJECT
 from terminal import on_a_terminal
 
+pytestmark = pytest.mark.process
+
 LONG = "x" * 300
 HOSTILE = (
     r"SELECT '[/foo] \x1b[2J' AS text, repeat('x', 300) AS long, 0.1 + 0.2 AS n, NULL AS nothing"

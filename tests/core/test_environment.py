@@ -104,6 +104,7 @@ def test_settled_twice_is_settled_once():
     assert "PYTHONHOME" not in once and once["TZ"] == "UTC"
 
 
+@pytest.mark.process
 def test_another_pyspark_on_the_module_path_and_modules_of_the_working_directory_are_passed_over(
     tmp_path,
 ):

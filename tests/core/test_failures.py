@@ -116,7 +116,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+CHDB = ("query", "chdb-memory")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=pytest.mark.process if case in CHDB else ()) for case in CASES],
+)
 def test_a_failure_says_what_on_which_input_why_and_what_next(case, tmp_path):
     fail, kind, what, place, remedy = CASES[case]
     with pytest.raises(Exception) as caught:
@@ -171,6 +177,7 @@ def test_every_rule_has_its_parts_and_every_engine_a_last_one():
     assert not RULES[-1].of and not RULES[-1].signs
 
 
+@pytest.mark.process
 def test_the_story_is_kept_without_secrets_and_with_what_an_engine_wrote(tmp_path, monkeypatch):
     monkeypatch.setattr(traces, "_engines", [])
     masking.learn("http://u:geheim%2Fnis@h")

@@ -37,6 +37,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.process
 def test_the_child_dies_within_a_second_of_its_parents_sigkill():
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, CHILD], stdout=subprocess.PIPE, text=True
@@ -55,6 +56,7 @@ def test_the_child_dies_within_a_second_of_its_parents_sigkill():
                 os.kill(child, signal.SIGKILL)
 
 
+@pytest.mark.process
 def test_a_child_whose_parent_is_already_gone_ends_at_once():
     gone = subprocess.Popen(["true"])
     gone.wait()
@@ -64,6 +66,7 @@ def test_a_child_whose_parent_is_already_gone_ends_at_once():
     assert f"{gone.pid} that started this step is gone" in ended.stderr
 
 
+@pytest.mark.process
 def test_without_a_parent_to_follow_it_goes_on():
     script = "from jobs.core.process import die_with_parent; die_with_parent(None); print('on')"
     ended = subprocess.run(

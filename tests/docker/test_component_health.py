@@ -11,6 +11,8 @@ import pytest
 
 from jobs.core.settings import PROJECT
 
+pytestmark = pytest.mark.process
+
 SCRIPT = PROJECT / "docker" / "airflow" / "healthy.py"
 
 

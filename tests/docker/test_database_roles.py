@@ -13,6 +13,8 @@ from jobs.local import place, postgres
 from jobs.local.services import start, stop
 from jobs.local.state import State
 
+pytestmark = pytest.mark.process
+
 ROLES = ("source", "serving", "mlflow", "airflow")
 PASSWORDS = {f"{role.upper()}_PASSWORD": f"{role} 'of' \"its\" own" for role in ROLES}
 

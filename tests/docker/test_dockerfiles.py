@@ -26,11 +26,13 @@ def last_stage(dockerfile):
     return re.split(r"^FROM ", dockerfile.read_text(), flags=re.MULTILINE)[-1]
 
 
+@pytest.mark.process
 @each
 def test_hadolint_has_nothing_to_say(dockerfile):
     assert lint(dockerfile).stdout == ""
 
 
+@pytest.mark.process
 def test_hadolint_finds_what_is_wrong(tmp_path):
     wrong = tmp_path / "Dockerfile"
     wrong.write_text("FROM debian:latest\nRUN cd /tmp\n")

@@ -95,11 +95,13 @@ def test_every_package_is_held_against_its_hash(lock):
     assert "://" not in text
 
 
+@pytest.mark.process
 def test_a_training_imports_nothing_else():
     done = alone(MODULES, pins(TRAINING / "requirements.lock"))
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.process
 def test_an_import_that_the_image_lacks_is_found():
     done = alone(["dvc.repo"], pins(TRAINING / "requirements.lock"))
     assert "the image has no dvc" in done.stderr

@@ -18,6 +18,8 @@ from quoted_texts import SOURCES
 PAGES = sorted(
     [
         PROJECT / "README.md",
+        PROJECT / "CONTRIBUTING.md",
+        PROJECT / "tests" / "README.md",
         PROJECT / "jobs" / "README.md",
         PROJECT / "plugins" / "README.md",
         *(PROJECT / "docs").rglob("*.md"),

@@ -5,11 +5,12 @@ import pytest
 from jobs.core.settings import PROJECT
 from jobs.core.steps import NIGHTLY, STEPS
 
-FOLDERS = ("", "jobs", "plugins")  # with a README
+FOLDERS = ("", "jobs", "plugins", "tests")  # with a README
 PAGES = sorted(
     [
         *(PROJECT / folder / "README.md" for folder in FOLDERS),
         PROJECT / "CHANGELOG.md",
+        PROJECT / "CONTRIBUTING.md",
         *(PROJECT / "docs").rglob("*.md"),
     ]
 )

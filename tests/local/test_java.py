@@ -3,6 +3,8 @@ import pytest
 from jobs.core.errors import ConfigError
 from jobs.stores import java
 
+pytestmark = pytest.mark.process
+
 
 def fake(folder, version, code=0):
     program = folder / "bin" / "java"

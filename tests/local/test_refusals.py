@@ -74,6 +74,7 @@ def awkward(state):
     write(state.home / "secrets.json", {"redis": AWKWARD})
 
 
+@pytest.mark.process
 def test_the_printed_address_is_one_that_redis_cli_takes(awkward, served):
     command = embedded_redis._binary().with_name("redis-cli")
     done = subprocess.run(

@@ -30,6 +30,8 @@ from jobs.local import mlflow, place, postgres
 from jobs.local import redis as embedded_redis
 from jobs.local.state import HOST, State
 
+pytestmark = pytest.mark.process
+
 UP = "from jobs.core import settings; from jobs import local; local.up(settings.load())"
 DOWN = "from jobs.core import settings; from jobs import local; local.down(settings.load(), purge=True)"
 NOBODY = 65534

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pyarrow as pa
+import pytest
 
 from jobs.core import settings
 from jobs.core.digest import table_digest
@@ -16,6 +17,7 @@ DAY = date(2018, 7, 10)
 MERCHANTS = AGGREGATES[1]
 
 
+@pytest.mark.process
 def test_the_values_stay_and_larger_ones_fit(tmp_path, monkeypatch):
     from importlib import import_module
 

@@ -135,6 +135,7 @@ def test_without_a_connection_an_alert_is_one_line_of_the_log(alerts, serving, c
     assert "there is no connection nightshift_alerts: alerts are only logged" in caplog.text
 
 
+@pytest.mark.process
 def test_an_address_that_does_not_answer_costs_a_task_seconds_and_never_its_end(
     notifier, monkeypatch, caplog
 ):
@@ -150,6 +151,7 @@ def test_an_address_that_does_not_answer_costs_a_task_seconds_and_never_its_end(
     assert "the alert was not sent within 2 s" in caplog.text
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
@@ -183,6 +185,7 @@ def test_no_password_leaves_with_an_alert(alerts, connected, serving, caplog):
         assert "pass@word" not in text and "not-for-logs" not in text
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["http_proxy", "ALL_PROXY"])
 def test_an_alert_to_this_machine_passes_by_the_proxy_to_others(
     alerts, connected, monkeypatch, name
@@ -192,6 +195,7 @@ def test_an_alert_to_this_machine_passes_by_the_proxy_to_others(
     assert [each["title"] for each in connected.wait()] == ["title"]
 
 
+@pytest.mark.process
 def test_the_process_of_an_alert_gets_its_addresses_and_proxies_and_nothing_else(
     alerts, monkeypatch, tmp_path
 ):
@@ -253,6 +257,7 @@ def test_a_long_error_is_cut(alerts, connected, serving):
     assert message.startswith("line 0") and "line 5" not in message and len(message) < 1_500
 
 
+@pytest.mark.process
 def test_a_store_that_is_down_does_not_keep_the_alert_back(alerts, connected, monkeypatch):
     monkeypatch.setenv(settings.POSTGRES, "postgresql://nobody@127.0.0.1:1/nothing")
     alerts.report_failure(failed())
@@ -262,6 +267,7 @@ def test_a_store_that_is_down_does_not_keep_the_alert_back(alerts, connected, mo
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("own", "form", "title"),
     [

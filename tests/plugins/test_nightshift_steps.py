@@ -125,6 +125,7 @@ def test_every_step_that_airflow_runs_has_a_time_limit(steps):
     assert {name for name, row in STEPS.items() if row.timeout is None} == {"reconcile"}
 
 
+@pytest.mark.process
 def test_a_store_that_does_not_answer_may_be_tried_again(steps, tmp_path, monkeypatch):
     monkeypatch.setenv(settings.POSTGRES, "postgresql://nobody@127.0.0.1:1/nothing")
     with pytest.raises(
@@ -136,6 +137,7 @@ def test_a_store_that_does_not_answer_may_be_tried_again(steps, tmp_path, monkey
     assert failed.value.section == "postgresql-is-down"
 
 
+@pytest.mark.process
 def test_wrong_parameters_must_be_mended_first(steps, tmp_path, monkeypatch):
     wrong = tmp_path / "params.yaml"
     wrong.write_text("fraud:\n  extract: {volume_window_days: many}\n")
@@ -151,6 +153,7 @@ def logged():
         yield lambda: [(entry["log_level"], entry["event"]) for entry in entries]
 
 
+@pytest.mark.process
 def test_the_error_is_logged_once_last_and_as_an_error(steps, logged):
     words = ["extract", "--pipeline", "none", "--date", str(DAY)]
     with pytest.raises(steps.MendFirst) as failed:

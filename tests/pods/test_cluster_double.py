@@ -189,6 +189,7 @@ def test_the_environment_is_the_images_and_the_pods_and_nothing_else(cluster, ap
     }
 
 
+@pytest.mark.process
 def test_a_container_without_a_command_runs_the_images(tmp_path):
     with Cluster({"PATH": "/usr/bin:/bin"}, tmp_path, entrypoint=["echo", "train"]) as cluster:
         cluster.create(
@@ -321,6 +322,7 @@ def test_a_pod_may_meet_the_standard_as_a_whole_but_not_use_the_host(cluster, ap
     )
 
 
+@pytest.mark.process
 def test_a_namespace_may_be_unrestricted(tmp_path):
     with Cluster({"PATH": "/usr/bin:/bin"}, tmp_path, restricted=False) as cluster:
         cluster.create(manifest(securityContext=None), False)
@@ -619,6 +621,7 @@ def test_with_the_first_process_all_others_of_the_container_end(cluster, api, tm
     )
 
 
+@pytest.mark.process
 def test_leaving_the_cluster_kills_every_process(tmp_path):
     with Cluster({"PATH": "/usr/bin:/bin"}, tmp_path) as cluster:
         cluster.create(manifest("sleep 60"), False)

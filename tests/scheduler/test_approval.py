@@ -10,7 +10,7 @@ from jobs.core.errors import StoreError
 from nights import DAY
 from platform_under_test import DAG
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.oncall, pytest.mark.timeout(1200)]
 SETTLED_S = 3  # in which a late answer would have changed something
 
 

@@ -12,7 +12,7 @@ from jobs.core.steps import NIGHTLY
 from nights import DAY
 from platform_under_test import DAG
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.oncall, pytest.mark.timeout(1500)]
 LAST = DAY + timedelta(days=2)
 RANGE = list(days(DAY, LAST))
 

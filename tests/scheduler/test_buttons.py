@@ -147,6 +147,7 @@ def test_a_run_of_an_earlier_release_can_be_cleared_once_airflow_has_been_starte
 
 
 @pytest.mark.slow
+@pytest.mark.oncall
 def test_a_missing_pool_is_imported_again(platform):
     with platform.api() as api:
         api.call("DELETE", "pools/training")
@@ -160,6 +161,7 @@ def test_a_missing_pool_is_imported_again(platform):
 
 
 @pytest.mark.slow
+@pytest.mark.oncall
 def test_housekeeping_by_hand_is_a_dry_run_until_it_is_switched_off(platform):
     with platform.api("oncall") as api:
         for form, option in (({}, "--dry-run"), ({"dry_run": False}, "--no-dry-run")):
@@ -169,6 +171,7 @@ def test_housekeeping_by_hand_is_a_dry_run_until_it_is_switched_off(platform):
 
 
 @pytest.mark.slow
+@pytest.mark.oncall
 def test_a_backfill_is_made_in_the_ui_shows_its_days_and_is_cancelled(platform):
     first, last = THIRD + timedelta(days=7), THIRD + timedelta(days=9)
     days = [first + timedelta(days=n) for n in range(3)]

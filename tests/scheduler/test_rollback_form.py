@@ -9,7 +9,7 @@ import pytest
 from jobs.core.errors import StoreError
 from nights import DAY
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.oncall, pytest.mark.timeout(600)]
 ROLLBACK = "rollback"
 FORM = {"pipeline": "fraud", "what": "both", "reason": "scores are off", "date": str(DAY)}
 

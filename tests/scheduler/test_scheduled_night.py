@@ -91,6 +91,7 @@ def red(platform, run):
 
 
 @pytest.mark.slow
+@pytest.mark.oncall
 def test_a_failed_training_publishes_with_the_champion_and_says_both(platform, red):
     place, champion = platform.place, platform.place.manifest("promote").model_digest
     state, tasks = platform.finish(red)
@@ -115,6 +116,7 @@ def test_a_failed_training_publishes_with_the_champion_and_says_both(platform, r
 
 
 @pytest.mark.slow
+@pytest.mark.oncall
 def test_a_training_that_failed_runs_again_and_the_run_is_green(platform, red):
     with platform.api("oncall") as api:
         api.clear(DAG, red, "train")
@@ -123,6 +125,7 @@ def test_a_training_that_failed_runs_again_and_the_run_is_green(platform, red):
 
 
 @pytest.mark.slow
+@pytest.mark.oncall
 def test_an_old_date_again_does_not_take_the_served_one_away(platform, run):
     served = platform.place.serving()
     with platform.api("oncall") as api:

@@ -3,9 +3,13 @@
 import os
 import subprocess
 
+import pytest
+
 import jobs
 from jobs.core.settings import PROJECT
 from jobs.steps import frame
+
+pytestmark = pytest.mark.process
 
 GIT = {
     "GIT_CONFIG_GLOBAL": "/dev/null",

@@ -49,6 +49,7 @@ def test_a_full_lake_is_said_and_leaves_what_was_there(at):
     assert place.lake_digests() == before
 
 
+@pytest.mark.process
 def test_a_write_that_fails_leaves_no_bytes_and_names_the_file(tmp_path):
     script = (
         "import resource, sys; from jobs.core.failures import explain; from jobs.stores.lake import Lake\n"
@@ -67,6 +68,7 @@ def test_a_write_that_fails_leaves_no_bytes_and_names_the_file(tmp_path):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.process
 def test_a_log_on_a_full_disk_changes_no_exit_code(tmp_path):
     nowhere = {
         "NIGHTSHIFT_HOME": str(tmp_path),

@@ -55,6 +55,7 @@ def repro(folder: Path, environment: dict[str, str], target: str) -> str:
     return done.stdout
 
 
+@pytest.mark.process
 def test_git_does_not_hide_what_dvc_writes(tmp_path):
     """DVC refuses to work where its lock file is ignored."""
     for name in (".gitignore", "dvc.yaml", "params.yaml"):

@@ -17,6 +17,8 @@ from jobs.core.errors import StoreError
 from jobs.core.tables import Table
 from jobs.stores import clickhouse
 
+pytestmark = pytest.mark.process
+
 DAY = date(2018, 7, 10)
 SIZE = 5_000
 TABLE = Table(

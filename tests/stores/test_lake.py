@@ -266,6 +266,7 @@ def killer(tmp_path):
 SIZE = 3_000_000
 
 
+@pytest.mark.process
 def test_a_killed_writer_leaves_the_old_bytes_or_the_new(tmp_path, killer):
     lake, instants, seen = Lake(str(tmp_path)), random.Random(7), set()
     lake.write_bytes("fraud/x", b"\xff" * SIZE)
@@ -279,6 +280,7 @@ def test_a_killed_writer_leaves_the_old_bytes_or_the_new(tmp_path, killer):
     assert list(tmp_path.glob("fraud/.x.*")), "no writer was killed in the middle"
 
 
+@pytest.mark.process
 def test_a_reader_beside_a_writer_sees_whole_bytes_only(tmp_path, killer):
     lake, seen = Lake(str(tmp_path)), set()
     lake.write_bytes("fraud/x", b"\xff" * SIZE)

@@ -86,6 +86,7 @@ def test_dvc_brings_a_snapshot_back(odd):
     assert (odd.home / "lake" / "snapshots").is_dir()
 
 
+@pytest.mark.process
 @AT_ONCE
 def test_clickhouse_keeps_its_data_there(odd):
     with clickhouse.connect(odd) as db:
@@ -114,6 +115,7 @@ def test_clickhouse_refuses_the_one_character_that_it_cannot_have(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.process
 def test_airflow_takes_its_folders_as_they_are(tmp_path):
     """In one process, because Airflow takes seconds to import."""
     code = (
@@ -162,6 +164,7 @@ def test_a_path_that_airflow_would_change_is_refused_before_anything_is_made(
     assert error.value.input == str(tmp_path / name) and list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.process
 def test_our_java_and_spark_win_whatever_is_set_for_another(tmp_path):
     """Also below the worst of all names, to which the JVM's own temporary folder belongs."""
     home = tmp_path / WORST
@@ -211,11 +214,13 @@ def test_libraries_are_unpacked_where_they_may_run(monkeypatch, tmp_path):
         assert spark_store._temporary(scratch) == (f"-Djava.io.tmpdir={wanted}",)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", [name for name in NAMES if not set(name) & set(':"$`\\')])
 def test_a_checkout_may_have_any_name_that_pip_can_write_scripts_into(name, tmp_path):
     assert place(tmp_path / name) == (0, "")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("character", [*':"$`\\'])
 def test_set_up_refuses_the_names_of_a_checkout_that_it_cannot(character, tmp_path):
     code, said = place(tmp_path / f"a{character}b")

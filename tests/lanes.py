@@ -1,0 +1,85 @@
+"""The unit lane: its tests are marked from their fixtures, and none of them can start anything.
+
+A test is `unit` unless it uses one of the fixtures of STARTERS or has one of the markers of OTHERS. A unit
+test that starts a process, or loads chDB into this one, fails: name the fixture that does so in STARTERS,
+or mark the test `process`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+# Fixtures that start services, engines or other processes.
+STARTERS = frozenset(
+    {
+        "services",  # PostgreSQL, Redis and MLflow
+        "spark",
+        "clickhouse_dsn",  # chDB in this process, and a server over it
+        "serve",
+        "bag",  # Airflow parses the DAGs
+        "component_environment",  # of a process of Airflow
+        "cluster",  # containers are processes
+        "generate",  # secrets.sh
+    }
+)
+OTHERS = ("process", "slow", "drift", "chaos", "kubernetes", "browser")
+STARTS = frozenset(
+    {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system"}
+)
+ENGINES = frozenset({"chdb"})
+# The standard library's `platform` starts these, once a process, whichever test is the first to ask.
+HARMLESS = frozenset({"file", "uname"})
+
+
+class Guard:
+    """An audit hook, which cannot be removed: it refuses only while `active`."""
+
+    active = False
+
+    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self.active and (started := _started(event, arguments)):
+            pytest.fail(f"A unit test starts {started}; tests/lanes.py says how to mark it")
+
+
+def _started(event: str, arguments: tuple[object, ...]) -> str:
+    if event == "import":
+        return str(arguments[0]) if arguments[0] in ENGINES else ""
+    if event not in STARTS:
+        return ""
+    program = os.fsdecode(arguments[0]) if event == "subprocess.Popen" else event  # type: ignore[arg-type]
+    return "" if Path(program).name in HARMLESS else program
+
+
+GUARD = Guard()
+sys.addaudithook(GUARD)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if STARTERS.isdisjoint(fixtures) and not any(map(item.get_closest_marker, OTHERS)):
+            item.add_marker("unit")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item):
+    return (yield from _guarded(item))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item):
+    return (yield from _guarded(item))
+
+
+def _guarded(item: pytest.Item):
+    """Not while tests are torn down: the fixtures that end then may be those of other tests."""
+    GUARD.active = item.get_closest_marker("unit") is not None
+    try:
+        return (yield)
+    finally:
+        GUARD.active = False
