@@ -15,14 +15,14 @@ import redis
 
 from jobs.core.settings import Settings
 from jobs.stores import redis as store
-from jobs.usecases.discovery import prediction
+from jobs.usecases.discovery import find_usecase
 
 NAME, OTHER, ROWS = "publish a table to Redis", "redis-py pipeline, 10,000 SETs a trip", 200_000
 BATCH = 10_000
 
 
 def sides(chosen: Settings, folder: Path) -> tuple[Callable[[], None], Callable[[], None]]:
-    table = prediction("fraud", "customer_risk")
+    table = find_usecase("fraud").prediction("customer_risk")
     rows = pa.table(
         [
             [date(2018, 7, 10)] * ROWS,

@@ -31,7 +31,7 @@ from jobs.source import schema as operational
 from jobs.steps.records import RECORDS
 from jobs.stores import clickhouse, postgres, postgres_versions
 from jobs.stores.versions import Migration, migrations
-from jobs.usecases.discovery import parameters, sources, tables
+from jobs.usecases.discovery import find_usecase
 from jobs.usecases.fraud.columns import DERIVED, FEATURES
 
 HERE = Path(__file__).parent
@@ -201,16 +201,17 @@ def _tables() -> Iterator[str]:
 
 def _pipeline(pipeline: str) -> Iterator[str]:
     yield f"## {pipeline}: the lake (parquet)\n\nOne partition a day, as extract and validate write it.\n"
-    for source in sources(pipeline):
+    for source in find_usecase(pipeline).sources:
         yield from _lake(source)
     yield f"## {pipeline}: ClickHouse\n"
     yield f"Database `{pipeline}`; every table is partitioned by `date`, ordered by its key.\n"
-    for table in (*tables(pipeline).AGGREGATES, *RECORDS, *tables(pipeline).PREDICTIONS):
+    usecase = find_usecase(pipeline)
+    for table in (*usecase.aggregates, *RECORDS, *usecase.predictions):
         yield from _clickhouse(table)
     yield f"## {pipeline}: what is served (PostgreSQL and Redis)\n"
     yield "Both stores hold the prediction tables; PostgreSQL is the truth. See"
     yield "[decision 0010](decisions/0010-versions-are-partitions.md).\n"
-    for table in tables(pipeline).PREDICTIONS:
+    for table in find_usecase(pipeline).predictions:
         yield from _served(pipeline, table)
     if pipeline == "fraud":
         yield from _features()
@@ -345,7 +346,7 @@ def _params() -> Iterator[str]:
         yield "are not missing.\n"
         sizes = _value(pods.resources(file, pipeline))
         yield f"`{pipeline}.resources` is {sizes}: the size of each step's pod, with `NIGHTSHIFT_RUNNER=kubernetes`.\n"
-        for step, section in parameters(pipeline).items():
+        for step, section in find_usecase(pipeline).params.items():
             yield f"### `{pipeline}.{step}`\n"
             yield from _section(section, given.get(step) or {})
     yield "## alerts\n\nOf all pipelines: [where alerts go](deployment.md#alerts), and when the tables are late.\n"

@@ -33,7 +33,7 @@ from jobs.steps import frame
 from jobs.steps.records import RECORDS
 from jobs.stores import clickhouse
 from jobs.stores.lake import Lake
-from jobs.usecases.discovery import tables
+from jobs.usecases.discovery import find_usecase
 
 PIPELINE = "fraud"
 FIRST, DAY = date(2018, 4, 1), date(2018, 4, 14)
@@ -208,7 +208,11 @@ class Place:
         return found
 
     def clickhouse_digests(self) -> dict[str, Any]:
-        every = (*tables(self.pipeline).AGGREGATES, *tables(self.pipeline).PREDICTIONS, *RECORDS)
+        every = (
+            *find_usecase(self.pipeline).aggregates,
+            *find_usecase(self.pipeline).predictions,
+            *RECORDS,
+        )
         with self.settings() as chosen, clickhouse.connect(chosen) as db:
             read = {
                 table: db.read(self.pipeline, table, db.days(self.pipeline, table))
@@ -232,7 +236,7 @@ class Place:
             for row in promotions.history(self.postgres, self.pipeline)
         ]
         shown = {}
-        for table in tables(self.pipeline).PREDICTIONS:
+        for table in find_usecase(self.pipeline).predictions:
             view = f"{table.name}_current"
             if self.query(f"SELECT to_regclass('{view}') IS NOT NULL") == [(True,)]:
                 shown[view] = sorted(map(str, self.query(f"SELECT * FROM {view}")))

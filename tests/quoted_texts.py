@@ -15,7 +15,7 @@ from jobs.core.params import AlertParams
 from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT
 from jobs.core.steps import STEPS
-from jobs.usecases.discovery import parameters
+from jobs.usecases.discovery import find_usecase
 
 SOURCES = tuple(
     sorted(
@@ -169,7 +169,11 @@ def parameter_names() -> list[str]:
     """The keys of params.yaml, as the runbook names them."""
     sections = {
         "alerts": AlertParams,
-        **{step: model for pipeline in PIPELINES for step, model in parameters(pipeline).items()},
+        **{
+            step: model
+            for pipeline in PIPELINES
+            for step, model in find_usecase(pipeline).params.items()
+        },
     }
     return [f"{section}.{key}" for section, model in sections.items() for key in model.model_fields]
 

@@ -139,13 +139,12 @@ def _good_rows(chosen: Settings, wanted: list[Any], folder: Path) -> dict[str, P
     from jobs.core.identity import Run
     from jobs.steps.validate import split
     from jobs.stores import source as operational
-    from jobs.usecases.discovery import parameters, sources
+    from jobs.usecases.discovery import find_usecase
 
-    section = params.section(
-        chosen.params_file, "fraud", "validate", parameters("fraud")["validate"]
-    )
+    usecase = find_usecase("fraud")
+    section = params.section(chosen.params_file, "fraud", "validate", usecase.params["validate"])
     with operational.connect(chosen.source) as session:
-        for source in sources("fraud"):
+        for source in usecase.sources:
             (folder / source.name).mkdir()
             for day in wanted:
                 text = operational.read_day(session, source, *Run("fraud", "backtest", day).window)
@@ -153,7 +152,7 @@ def _good_rows(chosen: Settings, wanted: list[Any], folder: Path) -> dict[str, P
                     typed(text, source.schema, dict(source.money)), source, day, section
                 )
                 pq.write_table(good, folder / source.name / f"{day}.parquet")
-    return {source.name: folder / source.name for source in sources("fraud")}
+    return {source.name: folder / source.name for source in usecase.sources}
 
 
 def _table(summary: dict[str, Any]) -> tuple[list[str], list[list[str]]]:

@@ -213,9 +213,8 @@ def _metrics(screen: Screen, chosen: Settings, pipeline: str, day: date) -> None
     """Print the metrics of the champion, and of D's challenger if it was not promoted."""
     from jobs.serving import promotions
     from jobs.stores.lake import Lake
-    from jobs.usecases.discovery import model
 
-    lake, name = Lake(chosen.lake), model(pipeline).NAME
+    lake, name = Lake(chosen.lake), pipeline
     gate = lake.manifest(f"{pipeline}/gate/{day}")
     for champion in promotions.models(chosen.postgres, pipeline)[-1:]:
         train = lake.manifest(f"{pipeline}/train/{champion.date}")
@@ -250,10 +249,10 @@ def _answers(screen: Screen, chosen: Settings, pipeline: str) -> bool:
     """Look up one example per table in both stores; return whether they agree."""
     from jobs.core.text import printable_json
     from jobs.serving import lookup as client
-    from jobs.usecases.discovery import tables
+    from jobs.usecases.discovery import find_usecase
 
     agree = True
-    for table in tables(pipeline).PREDICTIONS:
+    for table in find_usecase(pipeline).predictions:
         if (key := _most(chosen, table)) is None:
             screen.say(f"{table.name} is empty")
             agree = False

@@ -61,14 +61,14 @@ def lookup(
     from jobs.core.errors import ConfigError, NightshiftError
     from jobs.core.text import choice, printable_json
     from jobs.serving import lookup as client
-    from jobs.usecases.discovery import prediction, tables
+    from jobs.usecases.discovery import find_usecase
 
-    tables(pipeline)
+    usecase = find_usecase(pipeline)
     if entity not in (entities := ENTITIES[pipeline]):
         raise ConfigError(
             f"{pipeline} serves no such entity", input=entity, remedy=choice(entity, entities)
         )
-    table, chosen = prediction(pipeline, entities[entity]), settings.load()
+    table, chosen = usecase.prediction(entities[entity]), settings.load()
     key = (id_, algorithm)[: len(table.lookup_key)]
     answer = client.lookup(chosen, pipeline, table, key, store.value)
     if answer is None:
@@ -102,14 +102,13 @@ def manifest(
     from jobs.core.errors import ConfigError
     from jobs.core.text import choice, printable_json
     from jobs.stores.lake import Lake
-    from jobs.usecases.discovery import parameters
+    from jobs.usecases.discovery import find_usecase
 
     chosen = settings.load()
-    if step not in parameters(pipeline):
-        raise ConfigError(
-            "there is no such step", input=step, remedy=choice(step, parameters(pipeline))
-        )
-    section = params.section(chosen.params_file, pipeline, step, parameters(pipeline)[step])
+    sections = find_usecase(pipeline).params
+    if step not in sections:
+        raise ConfigError("there is no such step", input=step, remedy=choice(step, sections))
+    section = params.section(chosen.params_file, pipeline, step, sections[step])
     result = Lake(chosen.lake).result(pipeline, step, date.date(), section.digest, attempt)
     if receipt:
         write_receipt(result, receipt)

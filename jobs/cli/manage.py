@@ -122,11 +122,13 @@ def restore(
 
     from jobs.core import settings
     from jobs.stores import registry, snapshots
-    from jobs.usecases.discovery import model
+    from jobs.usecases.discovery import find_usecase
 
     chosen = settings.load()
     with TemporaryDirectory() as folder, registry.connect(chosen) as client:
-        pointer = registry.snapshot_of(client, model(pipeline).NAME, model_version, Path(folder))
+        pointer = registry.snapshot_of(
+            client, find_usecase(pipeline).name, model_version, Path(folder)
+        )
         md5 = snapshots.restore(chosen, pointer, out)
     typer.echo(f"{out}: training set of {pipeline} version {model_version}, md5 {md5}")
 
@@ -150,13 +152,13 @@ def params(
 def _keys(chosen: Settings, pipeline: str) -> Iterator[tuple[str, object, str]]:
     """Yield every key of the pipeline in params.yaml with its value and meaning."""
     from jobs.core import params
-    from jobs.usecases.discovery import parameters
+    from jobs.usecases.discovery import find_usecase
 
     first = params.first_date(chosen.params_file, pipeline)
     yield f"{pipeline}.first_date", first, "first day of the source"
     sections: dict[str, Any] = {
         f"{pipeline}.{step}": params.section(chosen.params_file, pipeline, step, model)
-        for step, model in parameters(pipeline).items()
+        for step, model in find_usecase(pipeline).params.items()
     }
     for prefix, values in (sections | {"alerts": params.alerts(chosen.params_file)}).items():
         for name, field in type(values).model_fields.items():

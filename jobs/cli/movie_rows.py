@@ -34,16 +34,15 @@ def read(chosen: Settings) -> Rows:
     from jobs.core import params
     from jobs.core.cast import typed
     from jobs.stores import source as operational
-    from jobs.usecases.discovery import parameters, sources
+    from jobs.usecases.discovery import find_usecase
 
-    section = params.section(
-        chosen.params_file, "movies", "validate", parameters("movies")["validate"]
-    )
+    usecase = find_usecase("movies")
+    section = params.section(chosen.params_file, "movies", "validate", usecase.params["validate"])
     tables: dict[str, pa.Table] = {}
     left_out: Counter[str] = Counter()
     with operational.connect(chosen.source) as session:
-        operational.extra_columns(session, sources("movies"))  # raises if the tables are wrong
-        for source in sources("movies"):
+        operational.extra_columns(session, usecase.sources)  # raises if the tables are wrong
+        for source in usecase.sources:
             rows = typed(
                 operational.read_day(session, source, *ALWAYS), source.schema, dict(source.money)
             )

@@ -31,7 +31,7 @@ from jobs.steps.far import refuse_far
 from jobs.steps.frame import run_lock
 from jobs.stores import source as operational
 from jobs.stores.lake import Lake
-from jobs.usecases.discovery import features, parameters
+from jobs.usecases.discovery import find_usecase
 
 
 @dataclass(frozen=True)
@@ -159,13 +159,14 @@ def catch_up(screen: Screen, chosen: Settings, pipeline: str, day: date) -> list
 def missing_days(chosen: Settings, pipeline: str, day: date) -> list[date]:
     """Return the days of D's look-back window before D that are not ingested, oldest first."""
     first, lake = params.first_date(chosen.params_file, pipeline), Lake(chosen.lake)
-    models, needed = parameters(pipeline), features(pipeline)
+    usecase = find_usecase(pipeline)
     windows = (
-        needed.training_days(
-            day, params.section(chosen.params_file, pipeline, "snapshot", models["snapshot"])
+        usecase.features.training.days(
+            day,
+            params.section(chosen.params_file, pipeline, "snapshot", usecase.params["snapshot"]),
         ),
-        needed.scoring_days(
-            day, params.section(chosen.params_file, pipeline, "predict", models["predict"])
+        usecase.features.scoring.days(
+            day, params.section(chosen.params_file, pipeline, "predict", usecase.params["predict"])
         ),
     )
     earlier = {

@@ -21,9 +21,9 @@ def served(pipeline: Annotated[str, typer.Argument(help="The use case: fraud or 
     """
     from jobs.core import settings
     from jobs.serving import publications, schema
-    from jobs.usecases.discovery import tables
+    from jobs.usecases.discovery import find_usecase
 
-    tables(pipeline)  # raises for an unknown pipeline
+    find_usecase(pipeline)  # raises for an unknown pipeline
     with schema.connect(settings.load().postgres, "nightshift served") as session:
         now = publications.served(session, pipeline)
         publication = publications.find(session, pipeline, now.version) if now else None

@@ -42,10 +42,10 @@ def status(
     Example: nightshift status fraud --range 2018-05-01..2018-05-31
     """
     from jobs.core import schedule, settings
-    from jobs.usecases.discovery import tables
+    from jobs.usecases.discovery import find_usecase
 
     chosen = settings.load()
-    tables(pipeline)  # raises for an unknown pipeline
+    find_usecase(pipeline)  # raises for an unknown pipeline
     if digests:
         for line in sorted(_digests(chosen, pipeline)):
             echo(line)
@@ -124,7 +124,7 @@ def _history(
     from jobs.core.steps import INGEST, STEPS
     from jobs.stores import lineage
     from jobs.stores.lake import Lake
-    from jobs.usecases.discovery import parameters
+    from jobs.usecases.discovery import find_usecase
 
     manifests = lineage.manifests(Lake(chosen.lake), pipeline)
     if not manifests:
@@ -144,7 +144,7 @@ def _history(
         screen.item("no rows", f"in the source on {ranges(empty)}")
     sections = {
         step: params.section(chosen.params_file, pipeline, step, model).digest
-        for step, model in parameters(pipeline).items()
+        for step, model in find_usecase(pipeline).params.items()
     }
     for line in _stale(lineage.stale(manifests, sections)):
         screen.item("stale", line)
@@ -187,11 +187,11 @@ def _digests(chosen: Settings, pipeline: str) -> Iterator[str]:
 def _clickhouse_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
     from jobs.steps.records import RECORDS
     from jobs.stores import clickhouse
-    from jobs.usecases.discovery import tables
+    from jobs.usecases.discovery import find_usecase
 
-    declared = tables(pipeline)
+    usecase = find_usecase(pipeline)
     with clickhouse.connect(chosen) as db:
-        for table in (*declared.AGGREGATES, *declared.PREDICTIONS, *RECORDS):
+        for table in (*usecase.aggregates, *usecase.predictions, *RECORDS):
             for day in db.days(pipeline, table):
                 rows = db.read_partition(pipeline, table, day)
                 digest = table.digest(rows)
@@ -200,10 +200,10 @@ def _clickhouse_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
 
 def _serving_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
     from jobs.serving import promotions, publications, stores
-    from jobs.usecases.discovery import tables
+    from jobs.usecases.discovery import find_usecase
 
     with stores.connect(
-        chosen.postgres, chosen.redis, pipeline, tables(pipeline).PREDICTIONS
+        chosen.postgres, chosen.redis, pipeline, find_usecase(pipeline).predictions
     ) as both:
         for publication in both.kept():
             version = f"{pipeline} {publication.version}"

@@ -1,9 +1,9 @@
-"""The names of the pipelines: the folders of jobs/usecases that hold a use case. Imports none."""
+"""The names of the pipelines: the folders of jobs/usecases that have a usecase.py. Imports none."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 PIPELINES = tuple(
-    sorted(path.parent.name for path in Path(__file__).parents[1].glob("usecases/*/tables.py"))
+    sorted(path.parent.name for path in Path(__file__).parents[1].glob("usecases/*/usecase.py"))
 )

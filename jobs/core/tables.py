@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
 from jobs.core.digest import table_digest
+from jobs.core.params import Section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +40,7 @@ class Source:
     time: str | None
     required: tuple[str, ...]
     money: Mapping[str, str]
-    rules: Callable[[pd.DataFrame, date, Any], pd.Series]
+    rules: Callable[[pd.DataFrame, date, Section], pd.Series]
     closes: tuple[str, ...] = ()
 
 

@@ -11,7 +11,8 @@ class Judged(Protocol):
     """A model's results on a holdout. Its units (customers, users) are independent of each other and do not depend on
     the model, so that two models judged on the same rows can be compared unit by unit."""
 
-    units: int
+    @property
+    def units(self) -> int: ...
 
     def summary(self) -> dict[str, float]:
         """Every metric by name; NaN where it cannot be had."""

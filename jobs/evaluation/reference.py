@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,9 +14,7 @@ import pyarrow.parquet as pq
 
 from jobs.core.errors import DataError
 from jobs.evaluation.sampling import sample
-
-if TYPE_CHECKING:
-    from jobs.evaluation.watched import Drift
+from jobs.evaluation.watched import Watchlist
 
 ROWS = 5_000  # of each split
 _ABOUT = b"nightshift"
@@ -75,19 +72,24 @@ def read(data: bytes) -> Reference:
 
 
 def of(
-    usecase: Drift,
+    watchlist: Watchlist,
     key: Sequence[str],
-    model: Any,
+    examples: Callable[[pa.Table, date], pa.Table],
+    with_predictions: Callable[[pa.Table, pa.Table], pa.Table],
     train: pa.Table,
     holdout: pa.Table,
     baseline: Mapping[str, float],
 ) -> Reference:
-    """The reference of a model that was fitted on `train` and judged on `holdout` with the metrics `baseline`."""
+    """The reference of a model that was fitted on `train` and judged on `holdout`.
+
+    `baseline` are its metrics there. `examples` and `with_predictions` are those of its estimator
+    and of the model itself.
+    """
     every, first = pa.concat_tables([train, holdout]), pc.min(holdout["date"]).as_py()
-    early = sample(usecase.examples(train, pc.min(train["date"]).as_py()), key, ROWS)
-    late = usecase.predictions(model, sample(usecase.examples(every, first), key, ROWS), every)
+    early = sample(examples(train, pc.min(train["date"]).as_py()), key, ROWS)
+    late = with_predictions(sample(examples(every, first), key, ROWS), every)
     rows = pa.concat_tables(
-        [_marked(early, "train", usecase), _marked(late, "holdout", usecase)],
+        [_marked(early, "train", watchlist), _marked(late, "holdout", watchlist)],
         promote_options="default",
     )
     numbers = {name: value for name, value in sorted(baseline.items()) if value == value}
@@ -95,8 +97,7 @@ def of(
     return Reference(rows.combine_chunks(), pc.max(train["date"]).as_py(), days, numbers)
 
 
-def _marked(rows: pa.Table, split: str, usecase: Drift) -> pa.Table:
-    label = [usecase.LABEL] if usecase.LABEL else []
-    names = [each.name for each in (*usecase.FEATURES, *usecase.PREDICTIONS, *label)]
+def _marked(rows: pa.Table, split: str, watchlist: Watchlist) -> pa.Table:
+    names = [watched.name for watched in watchlist.columns]
     chosen = rows.select([name for name in names if name in rows.column_names])
     return chosen.append_column("split", pa.array([split] * rows.num_rows, pa.string()))

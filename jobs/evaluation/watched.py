@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import date
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import pandas as pd
-import pyarrow as pa
 
 from jobs.core.checks import Check, Severity
 from jobs.core.errors import ConfigError
@@ -45,22 +43,26 @@ class Watched:
         return METHODS[self.holds]
 
 
-class Drift(Protocol):
-    """What is watched of an example, of the predictions for it, and of its label (None where there is none to wait for).
+@dataclass(frozen=True)
+class Watchlist:
+    """The watched columns of examples, of the predictions for them, and the label.
 
-    LABEL names a column that training sets alone have. What `examples` makes holds the key, `date`, the watched columns as
-    far as the events have them, and what `predictions` needs.
+    `label` is None where examples have no label that is reported later.
     """
 
-    FEATURES: tuple[Watched, ...]
-    PREDICTIONS: tuple[Watched, ...]
-    LABEL: Watched | None
+    features: tuple[Watched, ...]
+    predictions: tuple[Watched, ...]
+    label: Watched | None
 
-    def examples(self, events: pa.Table, since: date) -> pa.Table:
-        """The events from `since` on as examples; the earlier ones are what was known before."""
+    @property
+    def labels(self) -> tuple[Watched, ...]:
+        """The label, if there is one."""
+        return (self.label,) if self.label else ()
 
-    def predictions(self, model: Any, examples: pa.Table, events: pa.Table) -> pa.Table:
-        """The examples with PREDICTIONS beside them; `events` are those that they were made of, and what was known before."""
+    @property
+    def columns(self) -> tuple[Watched, ...]:
+        """All of them."""
+        return (*self.features, *self.predictions, *self.labels)
 
 
 @dataclass(frozen=True)

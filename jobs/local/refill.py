@@ -10,7 +10,7 @@ from jobs.core.manifest import utc_now
 from jobs.core.pipelines import PIPELINES
 from jobs.serving import stores
 from jobs.stores import postgres
-from jobs.usecases.discovery import tables
+from jobs.usecases.discovery import find_usecase
 
 
 def refill(dsn: str, redis_url: str, progress: Callable[[str, str], None]) -> None:
@@ -41,5 +41,5 @@ def _serving(dsn: str) -> list[str]:
 
 
 def _bring(dsn: str, redis_url: str, pipeline: str) -> list[str]:
-    with stores.connect(dsn, redis_url, pipeline, tables(pipeline).PREDICTIONS) as both:
+    with stores.connect(dsn, redis_url, pipeline, find_usecase(pipeline).predictions) as both:
         return stores.bring_redis_to_postgres(both, utc_now())

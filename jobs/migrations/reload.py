@@ -10,7 +10,7 @@ from jobs.core.settings import Settings
 from jobs.migrations.types import Say
 from jobs.serving import schema, stores
 from jobs.stores import redis
-from jobs.usecases.discovery import tables
+from jobs.usecases.discovery import find_usecase
 
 
 def reload(settings: Settings, say: Say) -> None:
@@ -25,7 +25,7 @@ def reload(settings: Settings, say: Say) -> None:
         ):
             for version in keys.versions():
                 keys.reload_later(version)
-            serving = stores.Serving(pipeline, tables(pipeline).PREDICTIONS, session, keys)
+            serving = stores.Serving(pipeline, find_usecase(pipeline).predictions, session, keys)
             with suppress(
                 stores.LostTables
             ):  # there is nothing to load from; publishing that day again loads it

@@ -5,26 +5,25 @@ from __future__ import annotations
 from jobs.steps.frame import Step
 from jobs.steps.records import clickhouse_dataset
 from jobs.stores import clickhouse, spark
-from jobs.usecases.discovery import features, sources, tables
+from jobs.usecases.discovery import find_usecase
 
 
 def run(step: Step) -> None:
     pipeline, day = step.run.pipeline, step.run.date
+    usecase = find_usecase(pipeline)
     step.at("window")
     validate = step.manifest("validate")
     step.at("read")
     session = spark.session(step.settings)
-    datasets = {source: validate.output(source.name) for source in sources(pipeline)}
+    datasets = {source: validate.output(source.name) for source in usecase.sources}
     step.inputs += datasets.values()
     rows = {
         source.name: spark.read(session, step.lake, [dataset], source.schema)
         for source, dataset in datasets.items()
     }
     step.at("compute")
-    frames = features(pipeline).aggregate(rows)
-    aggregates = {
-        table: spark.collect(frames[table.name], table) for table in tables(pipeline).AGGREGATES
-    }
+    frames = usecase.features.aggregate(rows)
+    aggregates = {table: spark.collect(frames[table.name], table) for table in usecase.aggregates}
     with clickhouse.connect(step.settings) as db:
         step.at("stage")
         staged = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,9 +26,8 @@ from jobs.steps.inputs import scoring
 from jobs.steps.models import load, opponent, reference_path
 from jobs.steps.records import DRIFT_METRICS, store
 from jobs.stores import registry
-from jobs.usecases.discovery import drift as drift_module
-from jobs.usecases.discovery import features
-from jobs.usecases.discovery import model as model_module
+from jobs.usecases.contract import FittedModel
+from jobs.usecases.discovery import find_usecase
 
 
 @dataclass
@@ -37,7 +35,7 @@ class Champion:
     """The champion as of the day before, as far as it could be had; `troubles`: why it cannot be judged, by what is wrong."""
 
     digest: str | None
-    model: Any = None
+    model: FittedModel | None = None
     reference: Reference | None = None
     troubles: dict[str, str] = field(default_factory=dict)
 
@@ -52,13 +50,12 @@ def run(step: Step) -> None:
     step.inputs.append(training_set)
     labelled = step.lake.read_table(training_set)
     events, _ = scoring(step, step.section_of("predict"))
-    every = drift_module(pipeline).examples(events, step.run.date)
-    today = sample(every, features(pipeline).KEY, chosen.sample_rows)
+    usecase = find_usecase(pipeline)
+    every = usecase.estimator().examples(events, step.run.date)
+    today = sample(every, usecase.features.key, chosen.sample_rows)
     examples: dict[Scope, pa.Table] = {"day": today, "window": _window(step, today, chosen)}
     step.at("compute")
-    step.outputs.append(
-        step.lake.write_table(step.folder, "examples", today, features(pipeline).KEY)
-    )
+    step.outputs.append(step.lake.write_table(step.folder, "examples", today, usecase.features.key))
     outcomes = _decay(step, champion, labelled, chosen)
     found, pairs = _compare(step, champion, examples, events, labelled)
     outcomes += [*found, *_measure(step, pairs), *_troubles(champion)]
@@ -99,7 +96,7 @@ def _window(step: Step, today: pa.Table, chosen: CheckDriftParams) -> pa.Table:
             "days of the window have other columns: left out", days=len(tables) - len(fitting)
         )
     every = pa.concat_tables([*fitting, today])
-    return sample(every, features(step.run.pipeline).KEY, chosen.sample_rows)
+    return sample(every, find_usecase(step.run.pipeline).features.key, chosen.sample_rows)
 
 
 def _decay(
@@ -111,7 +108,7 @@ def _decay(
         return []
     parts = list(decay.windows(labelled, known.fitted_until, chosen.decay_days, known.holdout_days))
     try:
-        judged = [model_module(step.run.pipeline).judge(champion.model, *part) for part in parts]
+        judged = [champion.model.judge(*part) for part in parts]
     except (DataError, pa.ArrowException) as error:
         champion.troubles["target"] = f"it cannot judge these examples: {error}"
         return []
@@ -132,7 +129,7 @@ def _compare(
         return [], []
     examples = _predicted(step, champion, examples, events)
     newest = labelled.filter(pc.equal(labelled["split"], "holdout"))
-    newest = sample(newest, features(step.run.pipeline).KEY, chosen.sample_rows)
+    newest = sample(newest, find_usecase(step.run.pipeline).features.key, chosen.sample_rows)
     if {"model", "prediction"} & champion.troubles.keys():
         wanted = [each for each in wanted if each[1] != "prediction"]
     return drift.compare(wanted, {**examples, "labelled": newest}, champion.reference, chosen)
@@ -140,17 +137,13 @@ def _compare(
 
 def _watched(step: Step, chosen: CheckDriftParams) -> Iterator[tuple[Scope, About, Watched]]:
     """Every column in each of its scopes, as params have it."""
-    usecase = drift_module(step.run.pipeline)
-    labels = (usecase.LABEL,) if usecase.LABEL else ()
+    watchlist = find_usecase(step.run.pipeline).estimator().watchlist
     abouts: dict[About, Sequence[Watched]] = {
-        "feature": usecase.FEATURES,
-        "prediction": usecase.PREDICTIONS,
-        "label": labels,
+        "feature": watchlist.features,
+        "prediction": watchlist.predictions,
+        "label": watchlist.labels,
     }
-    known = {
-        each.name: each
-        for each in configured([each for part in abouts.values() for each in part], chosen)
-    }
+    known = {watched.name: watched for watched in configured(watchlist.columns, chosen)}
     for about, part in abouts.items():
         yield from ((scope, about, known[each.name]) for each in part for scope in each.scopes)
 
@@ -159,14 +152,12 @@ def _predicted(
     step: Step, champion: Champion, examples: dict[Scope, pa.Table], events: pa.Table
 ) -> dict[Scope, pa.Table]:
     """The examples with the champion's predictions, in the scopes that watch any."""
-    usecase = drift_module(step.run.pipeline)
-    scopes = {scope for each in usecase.PREDICTIONS for scope in each.scopes}
+    watchlist = find_usecase(step.run.pipeline).estimator().watchlist
+    scopes = {scope for watched in watchlist.predictions for scope in watched.scopes}
     if champion.model is None:
         return examples
     try:
-        made = {
-            scope: usecase.predictions(champion.model, examples[scope], events) for scope in scopes
-        }
+        made = {scope: champion.model.with_predictions(examples[scope], events) for scope in scopes}
     except (DataError, pa.ArrowException) as error:
         champion.troubles["prediction"] = f"it cannot score these examples: {error}"
         return examples

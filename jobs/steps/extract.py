@@ -12,7 +12,7 @@ from jobs.core.params import ExtractParams
 from jobs.steps.far import refuse_far
 from jobs.steps.frame import Step
 from jobs.stores import source as operational
-from jobs.usecases.discovery import sources
+from jobs.usecases.discovery import find_usecase
 
 
 def run(step: Step) -> None:
@@ -23,10 +23,10 @@ def run(step: Step) -> None:
     step.at("read")
     texts, volumes = {}, {}
     with operational.connect(step.settings.source) as session:
-        if extra := operational.extra_columns(session, sources(step.run.pipeline)):
+        if extra := operational.extra_columns(session, find_usecase(step.run.pipeline).sources):
             step.log.warning("columns that nobody reads", columns=extra)
             step.facts["unread_columns"] = extra
-        for source in sources(step.run.pipeline):
+        for source in find_usecase(step.run.pipeline).sources:
             if source.name in [dataset.name for dataset in kept]:
                 continue
             texts[source] = operational.read_day(session, source, start, end)
@@ -64,7 +64,9 @@ def run(step: Step) -> None:
 
 def _kept(step: Step) -> list[Dataset]:
     """What an earlier extract of D holds of the sources without time: read again, they would show a later day."""
-    timeless = [source.name for source in sources(step.run.pipeline) if source.time is None]
+    timeless = [
+        source.name for source in find_usecase(step.run.pipeline).sources if source.time is None
+    ]
     earlier = step.lake.manifest(step.folder)
     if (
         earlier is None or earlier.premature

@@ -9,7 +9,7 @@ from jobs.core.identity import Run
 from jobs.core.manifest import Manifest, manifest_name
 from jobs.stores import source as operational
 from jobs.stores.lake import Lake
-from jobs.usecases.discovery import sources
+from jobs.usecases.discovery import find_usecase
 
 
 def refuse_far(
@@ -34,7 +34,7 @@ def refuse_far(
 
 def _of_source(session: operational.Session, pipeline: str, day: date) -> list[date]:
     start, end = Run(pipeline, "extract", day).window
-    timed = [source for source in sources(pipeline) if source.time]
+    timed = [source for source in find_usecase(pipeline).sources if source.time]
     return [
         each for source in timed for each in operational.nearest_days(session, source, start, end)
     ]
@@ -50,5 +50,5 @@ def _of_lake(lake: Lake, pipeline: str, day: date) -> list[date]:
 
 
 def _has_rows(manifest: Manifest, pipeline: str) -> bool:
-    timed = {source.name for source in sources(pipeline) if source.time}
+    timed = {source.name for source in find_usecase(pipeline).sources if source.time}
     return any(output.rows for output in manifest.outputs if output.name in timed)

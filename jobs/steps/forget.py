@@ -24,7 +24,7 @@ from jobs.steps.frame import run_lock
 from jobs.steps.records import RECORDS
 from jobs.stores import clickhouse, lineage, registry
 from jobs.stores.lake import Lake
-from jobs.usecases.discovery import model, tables
+from jobs.usecases.discovery import find_usecase
 
 LOCK_SECONDS = 5.0
 
@@ -131,7 +131,7 @@ def _aliases(settings: Settings, pipeline: str, day: date) -> Iterator[str]:
     trained = Lake(settings.lake).manifest(manifest_name(pipeline, "train", day))
     if trained is None or trained.model_digest is None:
         return
-    for alias in registry.aliases_of(settings, model(pipeline).NAME, trained.model_digest):
+    for alias in registry.aliases_of(settings, pipeline, trained.model_digest):
         yield f"the alias {alias} in MLflow names the model of this day"
 
 
@@ -146,10 +146,10 @@ def _files(lake: Lake, pipeline: str, day: date) -> list[str]:
 
 
 def _partitions(settings: Settings, pipeline: str, day: date) -> list[Table]:
-    of_pipeline = tables(pipeline)
+    usecase = find_usecase(pipeline)
     with clickhouse.connect(settings) as db:
         return [
             table
-            for table in (*of_pipeline.AGGREGATES, *of_pipeline.PREDICTIONS, *RECORDS)
+            for table in (*usecase.aggregates, *usecase.predictions, *RECORDS)
             if day in db.days(pipeline, table)
         ]

@@ -27,7 +27,7 @@ from jobs.core.settings import PROJECT, Settings
 from jobs.core.steps import NIGHTLY, STEPS, Lock
 from jobs.steps import sections
 from jobs.stores.lake import Lake
-from jobs.usecases.discovery import parameters
+from jobs.usecases.discovery import find_usecase
 
 Point = Literal["lock", "window", "read", "compute", "stage", "check", "swap", "manifest"]
 POINTS: tuple[Point, ...] = (
@@ -100,7 +100,7 @@ class Step:
     def section_of(self, step: str) -> Section:
         """The section of another step; the table of steps names the sections that a step reads."""
         assert step in STEPS[self.run.step].other_sections, step
-        known = parameters(self.run.pipeline)[step]
+        known = find_usecase(self.run.pipeline).params[step]
         return params.section(self.settings.params_file, self.run.pipeline, step, known)
 
     def check(self, checks: Sequence[Check], remedy: str, input: str = "") -> None:
@@ -183,7 +183,7 @@ def execute(run: Run, settings: Settings, **options: Any) -> Manifest:
     """Run one step: lock, the step's own story, manifest. Errors come out naming the step and the date."""
     whole(run.date)
     step_module = module(run.step)
-    known = parameters(run.pipeline)
+    known = find_usecase(run.pipeline).params
     if run.step == NIGHTLY[0]:  # a night that would fail at its end for a parameter does not begin
         sections.check(settings.params_file, run.pipeline)
     params.check_sections(settings.params_file, run.pipeline, known)

@@ -12,7 +12,7 @@ from jobs.serving.freshness import BEHIND, Clients
 from jobs.serving.publications import Served
 from jobs.steps.frame import Step
 from jobs.stores import redis
-from jobs.usecases.discovery import tables
+from jobs.usecases.discovery import find_usecase
 
 # It looks whatever is under way, and waits for nobody.
 
@@ -51,7 +51,7 @@ def _look(step: Step, params: FreshnessParams) -> tuple[Served | None, list[Chec
     ):
         with session.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        clients = Clients(pipeline, tables(pipeline).PREDICTIONS, session, keys)
+        clients = Clients(pipeline, find_usecase(pipeline).predictions, session, keys)
         return clients.look(step.run.date, params.sample, params.severity)
 
 

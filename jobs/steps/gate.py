@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
+
 from jobs.core.checks import Check, failed
 from jobs.core.errors import DataError
 from jobs.core.params import GateParams
@@ -17,7 +19,7 @@ from jobs.steps import skew
 from jobs.steps.frame import Step
 from jobs.steps.models import load, model_path, opponent, split
 from jobs.steps.records import GATE_CHECKS, store
-from jobs.usecases.discovery import model as model_module
+from jobs.usecases.discovery import find_usecase
 
 PROMOTED, REJECTED = "promoted", "rejected"
 
@@ -38,18 +40,18 @@ def run(step: Step) -> None:
     dataset, digest = snapshot.output("training_set"), train.output("model").digest
     step.inputs.append(dataset)
     table = step.lake.read_table(dataset)
-    usecase, examples = model_module(pipeline), split(table)
+    estimator, examples = find_usecase(pipeline).estimator(), split(table)
     data = step.lake.read_bytes(model_path(pipeline, digest))
     step.at("compute")
     started = time.monotonic()
-    ours = usecase.judge(usecase.load(data), *examples)
+    ours = estimator.load(data).judge(*examples)
     seconds = time.monotonic() - started
     theirs, trouble = _judged(step, champion, examples)
     metrics = ours.summary()
     checks = [
         *gating.absolute(metrics, params),
         *_against(step, ours, theirs, trouble, digest),
-        gating.null_growth(*examples, usecase.FILLED, params),
+        gating.null_growth(*examples, estimator.filled, params),
         skew.check(step, table, params.max_skew),
         *gating.footprint(len(data), seconds, examples[1].num_rows, params),
     ]
@@ -77,7 +79,7 @@ def run(step: Step) -> None:
 
 
 def _judged(
-    step: Step, champion: Champion | None, examples: tuple[Any, Any]
+    step: Step, champion: Champion | None, examples: tuple[pa.Table, pa.Table]
 ) -> tuple[Judged | None, str]:
     """The champion on the same holdout, or why there is nothing to compare with; "" where there is no champion.
 
@@ -86,7 +88,7 @@ def _judged(
     if champion is None:
         return None, ""
     try:
-        return model_module(step.run.pipeline).judge(load(step, champion.digest), *examples), ""
+        return load(step, champion.digest).judge(*examples), ""
     except DataError as error:
         return None, f"the champion {champion.digest[:12]} cannot be judged: {error.what}"
 

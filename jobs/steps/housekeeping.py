@@ -22,7 +22,7 @@ from jobs.steps import leftovers
 from jobs.steps.frame import Step
 from jobs.steps.leftovers import Leftover
 from jobs.stores import clickhouse, lineage
-from jobs.usecases.discovery import tables
+from jobs.usecases.discovery import find_usecase
 
 # It drops versions, and no publish may be adding any meanwhile.
 
@@ -33,7 +33,7 @@ def run(step: Step) -> None:
     keep = params.section(step.settings.params_file, pipeline, "publish", PublishParams)
     step.at("window")
     with stores.connect(
-        step.settings.postgres, step.settings.redis, pipeline, tables(pipeline).PREDICTIONS
+        step.settings.postgres, step.settings.redis, pipeline, find_usecase(pipeline).predictions
     ) as both:
         step.at("read")
         # A damaged manifest ends it here: nobody knows which files it named.

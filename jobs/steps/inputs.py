@@ -19,7 +19,7 @@ from jobs.core.tables import Days, Frames, Table
 from jobs.steps import unique
 from jobs.steps.frame import Step
 from jobs.stores import clickhouse, spark
-from jobs.usecases.discovery import features, sources, tables
+from jobs.usecases.discovery import find_usecase
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -34,7 +34,7 @@ def frames(
     A name may carry a suffix (`transactions:matured`) where a source is needed for other days as well. DataError
     when an example is in two of the days that are needed of it, or that are `summed` in aggregates.
     """
-    examples = features(step.run.pipeline).EXAMPLES
+    examples = find_usecase(step.run.pipeline).features.examples
     rows = {
         day for name, each in needed.items() if name.partition(":")[0] == examples for day in each
     }
@@ -45,14 +45,15 @@ def frames(
 
 
 def _frame(step: Step, session: SparkSession, name: str, needed: Days, scratch: Path) -> DataFrame:
-    known = {table.name: table for table in tables(step.run.pipeline).AGGREGATES}
-    if name in known:
-        table = read_table(step, known[name], step.look_back("build_features", needed[name]))
+    usecase = find_usecase(step.run.pipeline)
+    aggregates = {table.name: table for table in usecase.aggregates}
+    if name in aggregates:
+        table = read_table(step, aggregates[name], step.look_back("build_features", needed[name]))
         return spark.frame(session, table, scratch / f"{name}.parquet")
     origin = name.partition(":")[0]
     datasets = good_rows(step, origin, needed[name])
     step.inputs += [dataset for dataset in datasets if dataset not in step.inputs]
-    schema = next(source.schema for source in sources(step.run.pipeline) if source.name == origin)
+    schema = usecase.source(origin).schema
     if not datasets:
         return spark.frame(session, schema.empty_table(), scratch / f"{name}.parquet")
     return spark.read(session, step.lake, datasets, schema)
@@ -62,9 +63,9 @@ def scoring(
     step: Step, section: Section, seen: Sequence[str] = ()
 ) -> tuple[pa.Table, dict[str, pa.Table]]:
     """The scoring set of D by predict's `section`, and those of the inputs that `seen` names; by Spark."""
-    usecase, day = features(step.run.pipeline), step.run.date
-    with frames(step, spark.session(step.settings), usecase.scoring_days(day, section)) as read:
-        events = usecase.scoring_set(read, day, section).toArrow()
+    scoring, day = find_usecase(step.run.pipeline).features.scoring, step.run.date
+    with frames(step, spark.session(step.settings), scoring.days(day, section)) as read:
+        events = scoring.build(read, day, section).toArrow()
         return events, {name: read[name].toArrow() for name in seen}
 
 

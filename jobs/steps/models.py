@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.serving import promotions
 from jobs.serving.promotions import Champion
 from jobs.steps.frame import Step
-from jobs.usecases.discovery import model
+from jobs.usecases.contract import FittedModel
+from jobs.usecases.discovery import find_usecase
 
 
 def split(table: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -41,8 +40,7 @@ def opponent(step: Step) -> Champion | None:
     )
 
 
-def load(step: Step, digest: str) -> Any:
+def load(step: Step, digest: str) -> FittedModel:
     """The model with this digest; DataError when its file is gone."""
-    return model(step.run.pipeline).load(
-        step.lake.read_bytes(model_path(step.run.pipeline, digest))
-    )
+    data = step.lake.read_bytes(model_path(step.run.pipeline, digest))
+    return find_usecase(step.run.pipeline).estimator().load(data)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pyarrow as pa
 
 from jobs.core.errors import DataError
+from jobs.core.identity import before
 from jobs.serving import promotions
 from jobs.steps.frame import Step
 from jobs.steps.inputs import good_rows, read_table, scoring
 from jobs.steps.models import load
 from jobs.steps.records import clickhouse_dataset
 from jobs.stores import clickhouse
-from jobs.usecases.discovery import features, predictions, tables
+from jobs.usecases.contract import UseCase
+from jobs.usecases.discovery import find_usecase
 
 
 def run(step: Step) -> None:
     pipeline, day = step.run.pipeline, step.run.date
-    usecase = predictions(pipeline)
+    usecase = find_usecase(pipeline)
     step.at("window")
     step.wait_for_day_before()
     champion = promotions.champion(step.settings.postgres, pipeline, day, inclusive=True)
@@ -30,37 +30,34 @@ def run(step: Step) -> None:
         )
     step.at("read")
     model = load(step, champion.digest)
-    events, seen = scoring(step, step.section, usecase.SEEN)
-    past = _past(step)
+    events, seen = scoring(step, step.section, usecase.estimator().seen)
+    past = _past(step, usecase)
     step.at("compute")
-    content = usecase.build(model, events, past, seen, day, step.section)
-    expected = good_rows(step, features(pipeline).EXAMPLES, [day])
-    _write(step, content, sum(dataset.rows for dataset in expected))
+    content = model.predict(events, past, seen, day, step.section)
+    expected = good_rows(step, usecase.features.examples, [day])
+    _write(step, usecase, content, sum(dataset.rows for dataset in expected))
     step.model_digest = champion.digest
     step.facts |= {"model_version": champion.version, "model_date": str(champion.date)}
 
 
-def _past(step: Step) -> pa.Table | None:
+def _past(step: Step, usecase: UseCase) -> pa.Table | None:
     """The predictions of the days before D that the tables look back on."""
-    usecase, pipeline = predictions(step.run.pipeline), step.run.pipeline
-    if usecase.PAST is None:
+    estimator = usecase.estimator()
+    if estimator.past is None:
         return None
-    days = [
-        step.run.date - timedelta(days=n) for n in range(usecase.look_back(step.section), 0, -1)
-    ]
-    table = next(table for table in tables(pipeline).PREDICTIONS if table.name == usecase.PAST)
-    manifests = step.look_back("predict", days, step.section.max_missing_days)  # type: ignore[attr-defined]
-    return read_table(step, table, manifests)
+    look_back = estimator.look_back(step.section)
+    days = before(step.run.date, look_back.days)
+    manifests = step.look_back("predict", days, look_back.max_missing)
+    return read_table(step, usecase.prediction(estimator.past), manifests)
 
 
-def _write(step: Step, content: dict[str, pa.Table], events: int) -> None:
+def _write(step: Step, usecase: UseCase, content: dict[str, pa.Table], events: int) -> None:
     pipeline, day = step.run.pipeline, step.run.date
     with clickhouse.connect(step.settings) as db:
         step.at("stage")
-        prediction_tables = tables(pipeline).PREDICTIONS
         staged = {
-            t: db.stage(pipeline, t, day, step.run.attempt, content[t.name])
-            for t in prediction_tables
+            table: db.stage(pipeline, table, day, step.run.attempt, content[table.name])
+            for table in usecase.predictions
         }
         step.at("check")
         for table, staging in staged.items():

@@ -18,7 +18,7 @@ from jobs.steps.frame import Step
 from jobs.steps.gate import PROMOTED
 from jobs.steps.models import card_path
 from jobs.stores import registry
-from jobs.usecases.discovery import model as model_module
+from jobs.usecases.discovery import find_usecase
 
 
 class Outcome(NamedTuple):
@@ -172,6 +172,6 @@ def _card(step: Step, gate: Manifest, approved_by: str) -> str:
         gate,
         drift,
         approved_by,
-        model_module(step.run.pipeline).LIMITS,
+        find_usecase(step.run.pipeline).limits,
     )
     return card.to_markdown()

@@ -14,13 +14,13 @@ from jobs.serving.stores import LostTables
 from jobs.steps.frame import Step
 from jobs.steps.reconcile import reconcile
 from jobs.stores import clickhouse
-from jobs.usecases.discovery import tables
+from jobs.usecases.discovery import find_usecase
 
 
 def run(step: Step) -> None:
     params, pipeline = step.params(PublishParams), step.run.pipeline
     with stores.connect(
-        step.settings.postgres, step.settings.redis, pipeline, tables(pipeline).PREDICTIONS
+        step.settings.postgres, step.settings.redis, pipeline, find_usecase(pipeline).predictions
     ) as both:
         step.at("window")
         try:
@@ -60,7 +60,7 @@ def read_predictions(step: Step, predict: Manifest) -> dict[Table, pa.Table]:
     """The predictions of D, each held against what predict says it wrote."""
     contents = {}
     with clickhouse.connect(step.settings) as db:
-        for table in tables(step.run.pipeline).PREDICTIONS:
+        for table in find_usecase(step.run.pipeline).predictions:
             dataset = predict.output(table.name)
             contents[table] = db.read_partition(step.run.pipeline, table, step.run.date)
             if not table.matches(contents[table], dataset.digest):

@@ -8,7 +8,7 @@ from jobs.serving import promotions, publications, retention, stores
 from jobs.serving.stores import Serving
 from jobs.steps.frame import Step
 from jobs.steps.promote import move_aliases
-from jobs.usecases.discovery import tables
+from jobs.usecases.discovery import find_usecase
 
 
 def run(step: Step) -> None:
@@ -16,7 +16,7 @@ def run(step: Step) -> None:
     pipeline = step.run.pipeline
     step.at("window")
     with stores.connect(
-        step.settings.postgres, step.settings.redis, pipeline, tables(pipeline).PREDICTIONS
+        step.settings.postgres, step.settings.redis, pipeline, find_usecase(pipeline).predictions
     ) as both:
         step.at("read")
         step.at("compute")

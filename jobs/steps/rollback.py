@@ -12,7 +12,7 @@ from jobs.serving import promotions, rollback, stores
 from jobs.steps.frame import Step
 from jobs.steps.reconcile import reconcile
 from jobs.stores import redis
-from jobs.usecases.discovery import tables
+from jobs.usecases.discovery import find_usecase
 
 
 def run(step: Step) -> None:
@@ -20,7 +20,9 @@ def run(step: Step) -> None:
     dry_run = options.pop("dry_run", False)
     request = rollback.Request(step.run.date, **{"reason": "", **options})
     step.at("window")
-    with stores.connect(dsn, step.settings.redis, pipeline, tables(pipeline).PREDICTIONS) as both:
+    with stores.connect(
+        dsn, step.settings.redis, pipeline, find_usecase(pipeline).predictions
+    ) as both:
         step.at("read")
         step.at("compute")
         plan = rollback.plan(both, dsn, request)

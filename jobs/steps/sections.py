@@ -10,18 +10,21 @@ from jobs.core import params, pods
 from jobs.core.errors import ConfigError
 from jobs.core.params import CheckDriftParams, Section
 from jobs.evaluation.watched import configured
-from jobs.usecases.discovery import conflicts, drift, parameters
+from jobs.usecases.contract import UseCase
+from jobs.usecases.discovery import find_usecase
 
 
 def check(path: Path, pipeline: str) -> None:
     """Raise ConfigError with every wrong key of every section, and every pair that contradicts itself."""
-    models = parameters(pipeline)
+    usecase = find_usecase(pipeline)
+    models = usecase.params
     wrong = [*_wrong(*_readings(path, pipeline, models))]
     if not wrong:
         sections = {
             step: params.section(path, pipeline, step, model) for step, model in models.items()
         }
-        wrong = [*conflicts(pipeline, sections), *_wrong(partial(_watched, pipeline, sections))]
+        wrong = [f"{pipeline}.{conflict}" for conflict in usecase.conflicts(sections)]
+        wrong += _wrong(partial(_watched, usecase, sections))
     if wrong:
         raise ConfigError(
             "; ".join(wrong),
@@ -50,14 +53,12 @@ def _wrong(*readings: Callable[[], object]) -> Iterator[str]:
             yield error.what
 
 
-def _watched(pipeline: str, sections: Mapping[str, Section]) -> None:
+def _watched(usecase: UseCase, sections: Mapping[str, Section]) -> None:
     """Thresholds and severities name columns that are watched. The names are looked up only where there are any."""
     section = sections["check_drift"]
     assert isinstance(section, CheckDriftParams)
     if section.thresholds or section.severities:
-        known = drift(pipeline)
-        labels = [known.LABEL] if known.LABEL else []
         try:
-            configured([*known.FEATURES, *known.PREDICTIONS, *labels], section)
+            configured(usecase.estimator().watchlist.columns, section)
         except ConfigError as error:
-            raise ConfigError(f"{pipeline}.{error.what}") from None
+            raise ConfigError(f"{usecase.name}.{error.what}") from None

@@ -14,9 +14,9 @@ from jobs.core.errors import DataError
 from jobs.core.manifest import Manifest, manifest_name
 from jobs.core.tables import Table
 from jobs.steps.frame import Step, code_version
-from jobs.steps.models import load
+from jobs.steps.models import model_path
 from jobs.stores import clickhouse
-from jobs.usecases.discovery import features, prediction, predictions
+from jobs.usecases.discovery import find_usecase
 
 
 def check(step: Step, table: pa.Table, limit: float) -> Check:
@@ -25,13 +25,14 @@ def check(step: Step, table: pa.Table, limit: float) -> Check:
     An event is looked up in `table`, the training set of D; what an entity had by D-1 in that of D-1. It only warns
     where predict ran by other code: a feature that was mended differs from what it was, as it should.
     """
-    usecase, compared, wrong, severe = predictions(step.run.pipeline), 0, 0, 0
-    for manifest, examples, predicted in _pairs(
-        step, table, prediction(step.run.pipeline, usecase.COMPARED)
-    ):
+    usecase, compared, wrong, severe = find_usecase(step.run.pipeline), 0, 0, 0
+    estimator = usecase.estimator()
+    prediction = usecase.prediction(estimator.compared)
+    for manifest, examples, predicted in _pairs(step, table, prediction):
         try:
-            model = partial(load, step, str(manifest.model_digest))
-            rows, differing = usecase.disagreement(model, examples, predicted)
+            path = model_path(step.run.pipeline, str(manifest.model_digest))
+            data = partial(step.lake.read_bytes, path)
+            rows, differing = estimator.disagreement(data, examples, predicted)
         except DataError as error:  # the model is gone, or knows other features
             step.log.warning(
                 "not compared with what was served", day=manifest.date, error=error.what
@@ -40,7 +41,7 @@ def check(step: Step, table: pa.Table, limit: float) -> Check:
         compared, wrong = compared + rows, wrong + differing
         severe += differing if manifest.code_version == code_version() else 0
     message = (
-        f"{wrong} of {compared} rows of {usecase.COMPARED} differ"
+        f"{wrong} of {compared} rows of {prediction.name} differ"
         if compared
         else "no rows in common"
     )
@@ -85,10 +86,10 @@ def _done(step: Step, name: str, day: date) -> Manifest | None:
 
 def _same_window(step: Step, day: date) -> bool:
     """Whether snapshot and predict look back on the same days, so that their sums can be equal."""
-    usecase = features(step.run.pipeline)
-    trained = usecase.training_days(day, step.section_of("snapshot"))
-    served = usecase.scoring_days(day, step.section_of("predict"))
-    return trained[usecase.EXAMPLES] == served[usecase.EXAMPLES]
+    features = find_usecase(step.run.pipeline).features
+    trained = features.training.days(day, step.section_of("snapshot"))
+    served = features.scoring.days(day, step.section_of("predict"))
+    return trained[features.examples] == served[features.examples]
 
 
 def _predicted(step: Step, table: Table, manifest: Manifest) -> pa.Table | None:

@@ -10,34 +10,34 @@ from jobs.core.identity import days
 from jobs.steps.frame import Step
 from jobs.steps.inputs import frames, good_rows
 from jobs.stores import snapshots, spark
-from jobs.usecases.discovery import features
+from jobs.usecases.discovery import find_usecase
 
 # No lock on stores: it writes to the lake, where the manifest commits, and the registry has a lock of its own.
 
 
 def run(step: Step) -> None:
     pipeline, day = step.run.pipeline, step.run.date
-    usecase = features(pipeline)
+    features = find_usecase(pipeline).features
     step.at("window")
     step.wait_for_day_before()
-    needed = usecase.training_days(day, step.section)
+    needed = features.training.days(day, step.section)
     step.at("read")
     session = spark.session(step.settings)
     # Training looks at every day sooner or later, so it is here that the aggregates' days are compared, too.
     every = days(min(each for part in needed.values() for each in part), day)
     with frames(step, session, needed, summed=every) as read:
         step.at("compute")
-        table = usecase.training_set(read, day, step.section).toArrow()
+        table = features.training.build(read, day, step.section).toArrow()
     step.at("stage")
-    dataset = step.lake.write_table(step.folder, "training_set", table, usecase.KEY)
+    dataset = step.lake.write_table(step.folder, "training_set", table, features.key)
     step.at("check")
     expected = sum(
-        dataset.rows for dataset in good_rows(step, usecase.EXAMPLES, needed[usecase.EXAMPLES])
+        dataset.rows for dataset in good_rows(step, features.examples, needed[features.examples])
     )
     step.check(
         [
             equal("rows_out_equal_rows_in", table.num_rows, expected),
-            *_check_splits(table, usecase.LABEL),
+            *_check_splits(table, features.label),
         ],
         remedy="see that the source holds labels for the window; lengthen snapshot.train_days or holdout_days",
         input=dataset.path,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pyarrow as pa
 
@@ -18,14 +17,15 @@ from jobs.steps.frame import Step, code_version
 from jobs.steps.models import model_path, reference_path, split
 from jobs.stores import registry
 from jobs.training import checkpoints, device
-from jobs.usecases.discovery import drift, features
-from jobs.usecases.discovery import model as model_module
+from jobs.usecases.contract import FittedModel, UseCase
+from jobs.usecases.discovery import find_usecase
 
 # Runs in a pod: it writes only files named by content, its own manifest, and to MLflow.
 
 
 def run(step: Step) -> None:
-    usecase = model_module(step.run.pipeline)
+    usecase = find_usecase(step.run.pipeline)
+    estimator = usecase.estimator()
     step.at("window")
     snapshot = step.manifest("snapshot")
     step.at("read")
@@ -33,9 +33,9 @@ def run(step: Step) -> None:
     step.inputs.append(dataset)
     table = step.lake.read_table(dataset)
     train, holdout = split(table)
-    beside = [_of_the_day(step, name) for name in usecase.BESIDE]
+    beside = [_of_the_day(step, name) for name in estimator.beside]
     step.at("compute")
-    step.facts["device"] = device.resolve(step.params(TrainParams).device, *usecase.GPU_LIBRARIES)
+    step.facts["device"] = device.resolve(step.params(TrainParams).device, *estimator.gpu_libraries)
     kept = checkpoints.of(
         step.lake,
         step.run.pipeline,
@@ -43,8 +43,8 @@ def run(step: Step) -> None:
         step.section.digest,
         step.facts["device"],
     )
-    fitted = usecase.fit(train, step.section, *beside, checkpoints=kept)
-    judged = usecase.judge(fitted, train, holdout)
+    fitted = estimator.fit(train, step.section, beside, kept)
+    judged = fitted.judge(train, holdout)
     metrics = judged.summary()
     data = fitted.to_bytes()
     digest = bytes_digest(data)
@@ -55,9 +55,10 @@ def run(step: Step) -> None:
         step,
         digest,
         reference.of(
-            drift(step.run.pipeline),
-            features(step.run.pipeline).KEY,
-            fitted,
+            estimator.watchlist,
+            usecase.features.key,
+            estimator.examples,
+            fitted.with_predictions,
             train,
             holdout,
             metrics,
@@ -68,11 +69,11 @@ def run(step: Step) -> None:
         "judged on the holdout", metrics={name: round(value, 4) for name, value in metrics.items()}
     )
     step.at("swap")
-    version = _register(step, snapshot, fitted, data, judged, train)
+    version = _register(step, usecase, snapshot, fitted, data, judged, train)
     step.model_digest = digest
     step.outputs.append(Dataset(name="model", path=path, rows=train.num_rows, digest=digest))
     step.outputs.append(watched)
-    step.facts |= {"model_version": version, "metrics": metrics} | usecase.chosen(fitted)
+    step.facts |= {"model_version": version, "metrics": metrics} | fitted.decisions()
 
 
 def _leave_reference(step: Step, digest: str, made: Reference) -> Dataset:
@@ -91,15 +92,16 @@ def _of_the_day(step: Step, source: str) -> pa.Table:
 
 def _register(
     step: Step,
+    usecase: UseCase,
     snapshot: Manifest,
-    fitted: Any,
+    fitted: FittedModel,
     data: bytes,
     judged: Judged,
     train: pa.Table,
 ) -> str:
-    usecase, digest = model_module(step.run.pipeline), bytes_digest(data)
+    digest = bytes_digest(data)
     with registry.connect(step.settings) as client, TemporaryDirectory() as folder:
-        usecase.report(fitted, judged, Path(folder))
+        fitted.report(judged, Path(folder))
         pointer = Path(folder) / registry.TRAINING_SET / f"{step.run.date}.parquet.dvc"
         pointer.parent.mkdir()
         pointer.write_text(snapshot.facts["dvc"])
@@ -107,7 +109,7 @@ def _register(
             booster=fitted.booster,
             data=data,
             loader=f"jobs.usecases.{step.run.pipeline}.model",
-            params=usecase.parameters(fitted, step.section)
+            params=fitted.parameters(step.section)
             | {"device": device.resolve(step.params(TrainParams).device)},
             metrics=judged.summary(),
             tags={
@@ -119,7 +121,7 @@ def _register(
                 "attempt": step.run.attempt,
             },
             artifacts=Path(folder),
-            example=usecase.example(fitted, train),
-            requirements=usecase.REQUIREMENTS,
+            example=fitted.example(train),
+            requirements=usecase.estimator().requirements,
         )
-        return registry.register(client, usecase.NAME, digest, training)
+        return registry.register(client, usecase.name, digest, training)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from jobs.core.errors import DataError
 from jobs.core.tables import Source
 from jobs.stores import spark
-from jobs.usecases.discovery import features, sources
+from jobs.usecases.discovery import find_usecase
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,8 +27,9 @@ _SHOWN = 3
 
 def check(step: Step, session: SparkSession, days: Collection[date]) -> None:
     """DataError when a key of the examples' source is in two of the days; it names both and the one to extract again."""
-    name = features(step.run.pipeline).EXAMPLES
-    source = next(each for each in sources(step.run.pipeline) if each.name == name)
+    usecase = find_usecase(step.run.pipeline)
+    name = usecase.features.examples
+    source = usecase.source(name)
     datasets = [manifest.output(name) for manifest in step.look_back("validate", sorted(days))]
     if len(datasets) > 1 and (twice := _twice(session, step, source, datasets)):
         raise _moved(step, source, twice)

@@ -14,7 +14,7 @@ from jobs.core.manifest import Manifest
 from jobs.core.params import ValidateParams
 from jobs.core.tables import Source
 from jobs.steps.frame import Step
-from jobs.usecases.discovery import sources
+from jobs.usecases.discovery import find_usecase
 
 REASON = "reason"
 NOT_EMPTY = ".not_empty"  # end of the name of the check that warns of a day without rows
@@ -62,7 +62,7 @@ def run(step: Step) -> None:
     params = step.params(ValidateParams)
     step.at("window")
     extract = step.manifest("extract")
-    for source in sources(step.run.pipeline):
+    for source in find_usecase(step.run.pipeline).sources:
         step.at("read")
         dataset = extract.output(source.name)
         step.inputs.append(dataset)
@@ -96,7 +96,7 @@ def run(step: Step) -> None:
             "or raise validate.max_bad_fraction, if the rest of the day may go on without these rows",
             input=quarantine.path,
         )
-    volume = sources(step.run.pipeline)[0].name
+    volume = find_usecase(step.run.pipeline).sources[0].name
     step.check(
         [empty_check(volume, extract), volume_check(volume, extract, params, step.run.date)],
         remedy="wait for the upstream load to end and re-run extract; "

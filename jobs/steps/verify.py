@@ -7,7 +7,7 @@ from jobs.serving import publications, stores
 from jobs.serving.verify import verify
 from jobs.steps.frame import Step
 from jobs.steps.publish import read_predictions
-from jobs.usecases.discovery import tables
+from jobs.usecases.discovery import find_usecase
 
 # It moves nothing, but nothing must move under it.
 
@@ -20,7 +20,7 @@ def run(step: Step) -> None:
     step.at("read")
     predicted = read_predictions(step, predict)
     with stores.connect(
-        step.settings.postgres, step.settings.redis, pipeline, tables(pipeline).PREDICTIONS
+        step.settings.postgres, step.settings.redis, pipeline, find_usecase(pipeline).predictions
     ) as both:
         step.at("compute")
         checks = verify(both, day, version, predicted, step.params(VerifyParams).sample)

@@ -1,129 +1,200 @@
-"""What a use case is: a folder `jobs/usecases/<pipeline>/` whose modules provide these protocols.
+"""The contract of a use case: the value `USECASE` of `jobs/usecases/<pipeline>/usecase.py`.
 
-sources.py      Sources      what is extracted, and what makes a row good
-tables.py       Tables       the aggregates and the predictions: names, keys, columns
-params.py       Parameters   the sections of params.yaml
-features.py     Features     frames in, frames out, by Spark
-model.py        Model        fit, score, evaluate
-predictions.py  Predictions  what is published, from the champion's scores
-drift.py        Drift        what of an example is watched for drift
+Steps see the classes of this module, which know no type of a single use case. A use case fills the
+generic classes of `typed.py` with its functions, so that mypy checks that these agree on the use
+case's own parameters, model and results.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
+from jobs.core.errors import ConfigError
 from jobs.core.params import Section
 from jobs.core.tables import Days, Frames, Source, Table
-from jobs.evaluation.judged import Judged
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
     from pyspark.sql import DataFrame
+    from xgboost import Booster
 
+    from jobs.evaluation.judged import Judged
+    from jobs.evaluation.watched import Watchlist
     from jobs.training.boosting import Checkpoints
 
 
-class Sources(Protocol):
-    SOURCES: tuple[Source, ...]
+@dataclass(frozen=True)
+class UseCase:
+    """Everything that the platform knows about a use case."""
+
+    name: str  # of its folder, its pipeline and its registered model
+    sources: tuple[Source, ...]
+    aggregates: tuple[Table, ...]
+    predictions: tuple[Table, ...]
+    params: Mapping[str, type[Section]]  # by step: its section of params.yaml
+    # Contradictions between sections, or with what the model can do: `<step>.<key>` and why.
+    conflicts: Callable[[Mapping[str, Section]], Iterable[str]]
+    features: Features
+    limits: tuple[str, ...]  # what the model card warns of
+    estimator: Callable[[], Estimator]  # slow: imports XGBoost and all else that models need
+
+    def source(self, name: str) -> Source:
+        return next(source for source in self.sources if source.name == name)
+
+    def prediction(self, name: str) -> Table:
+        """The published table `name`; ConfigError lists the published tables."""
+        tables = {table.name: table for table in self.predictions}
+        if name not in tables:
+            raise ConfigError(
+                f"{self.name} publishes no table {name!r}", remedy=f"tables: {', '.join(tables)}"
+            )
+        return tables[name]
 
 
-class Tables(Protocol):
-    AGGREGATES: tuple[Table, ...]
-    PREDICTIONS: tuple[Table, ...]
+@dataclass(frozen=True)
+class Features:
+    """Point-in-time frames. An input is named after a source or an aggregate.
 
-
-class Parameters(Protocol):
-    PARAMS: Mapping[str, type[Section]]
-
-    def conflicts(self, sections: Mapping[str, Section]) -> Iterable[str]:
-        """What is wrong between sections, or with what the model knows: `<step>.<key>`, and why. Empty: nothing is."""
-
-
-class Features(Protocol):
-    """Point-in-time frames. Days are asked for by name: a source of sources.py or a table of tables.py.
-
-    KEY identifies an example; EXAMPLES is the source of which each row becomes one; LABEL is its target.
+    `key` identifies an example, `examples` is the source whose rows become examples, one each, and
+    `label` is the target. `aggregate` makes every aggregate of the days in the good rows it gets.
     """
 
-    KEY: tuple[str, ...]
-    EXAMPLES: str
-    LABEL: str
-
-    def aggregate(self, rows: Frames) -> Mapping[str, DataFrame]:
-        """Every aggregate of the days in `rows`, the good rows of every source."""
-
-    def training_days(self, day: date, params: Any) -> Days:
-        """The days of each input that the training set of D needs."""
-
-    def training_set(self, frames: Frames, day: date, params: Any) -> DataFrame:
-        """One row an example, with `split` (train, holdout) and the label."""
-
-    def scoring_days(self, day: date, params: Any) -> Days:
-        """The days of each input that the features of D's events need."""
-
-    def scoring_set(self, frames: Frames, day: date, params: Any) -> DataFrame:
-        """One row an event of D: the features as training_set makes them, without label."""
+    key: tuple[str, ...]
+    examples: str
+    label: str
+    aggregate: Callable[[Frames], Mapping[str, DataFrame]]
+    training: Dataset  # one row per example, with `split` (train, holdout) and the label
+    scoring: Dataset  # one row per event of D, with the same features and no label
 
 
-class Model(Protocol):
-    """Fit and judge. What `fit` returns can write itself (`to_bytes`) and is what `load` brings back; its
-    `booster` is an XGBoost model that is all of it, or None: then `_load_pyfunc` of this module loads the bytes.
+class Dataset(ABC):
+    """A set of examples for D, by the parameters of the step that builds it."""
 
-    NAME is that of the registered model, REQUIREMENTS what it takes to load it elsewhere, GPU_LIBRARIES what `fit`
-    needs on a GPU, LIMITS what its model card warns of, FILLED the columns of a training set in which nulls must not
-    become more. `fit` takes the good
-    rows that D has of each source in BESIDE, and goes on at `checkpoints` where boosting had come further. `judge` judges on
-    `holdout`; `train` is what was known before. `chosen` is what training decided by itself.
+    @abstractmethod
+    def days(self, day: date, section: Section) -> Days:
+        """The days of each input that the set of D needs."""
+
+    @abstractmethod
+    def build(self, frames: Frames, day: date, section: Section) -> DataFrame:
+        """The rows of D's set."""
+
+
+class LookBack(NamedTuple):
+    """How many days before D are read, and how many of them may be missing."""
+
+    days: int
+    max_missing: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimator(ABC):
+    """Fits and loads models, and says what steps must know to use them.
+
+    requirements    packages that load the model elsewhere
+    gpu_libraries   packages that `fit` needs on a GPU
+    filled          columns of the training set whose share of nulls the gate limits
+    beside          sources whose good rows of D are fitted on, too
+    watchlist       what is watched for drift
+    past            the prediction whose earlier days `predict` reads; None reads none
+    seen            the inputs (names as in Features) that `predict` reads beside the events
+    compared        the prediction that the gate compares with the training set, for skew
     """
 
-    NAME: str
-    REQUIREMENTS: tuple[str, ...]
-    GPU_LIBRARIES: tuple[str, ...]
-    LIMITS: tuple[str, ...]
-    FILLED: tuple[str, ...]
-    BESIDE: tuple[str, ...]
+    requirements: tuple[str, ...]
+    gpu_libraries: tuple[str, ...]
+    filled: tuple[str, ...]
+    beside: tuple[str, ...]
+    watchlist: Watchlist
+    past: str | None
+    seen: tuple[str, ...]
+    compared: str
 
+    @abstractmethod
     def fit(
         self,
-        table: pa.Table,
-        params: Any,
-        *beside: pa.Table,
+        rows: pa.Table,
+        section: Section,
+        beside: Sequence[pa.Table] = (),
         checkpoints: Checkpoints | None = None,
-    ) -> Any: ...
-    def load(self, data: bytes) -> Any: ...
-    def judge(self, model: Any, train: pa.Table, holdout: pa.Table) -> Judged: ...
-    def chosen(self, model: Any) -> dict[str, Any]: ...
-    def parameters(self, model: Any, params: Any) -> dict[str, Any]: ...
-    def example(self, model: Any, table: pa.Table) -> pd.DataFrame: ...
-    def report(self, model: Any, judged: Any, folder: Path) -> None: ...
+    ) -> FittedModel:
+        """A model of `rows`; training resumes from the newest of `checkpoints`."""
+
+    @abstractmethod
+    def load(self, data: bytes) -> FittedModel:
+        """The model whose `to_bytes` gave `data`."""
+
+    @abstractmethod
+    def look_back(self, section: Section) -> LookBack:
+        """The earlier days of `past` that `predict` reads."""
+
+    @abstractmethod
+    def examples(self, events: pa.Table, since: date) -> pa.Table:
+        """The events from `since` on as examples for drift; earlier events are history.
+
+        An example holds the key, `date`, the watched columns that the events have, and what
+        predictions need. The label is only in examples of training sets.
+        """
+
+    @abstractmethod
+    def disagreement(
+        self, data: Callable[[], bytes], examples: pa.Table, predicted: pa.Table
+    ) -> tuple[int, int]:
+        """(rows compared, rows that differ) between a training set and the prediction `compared`.
+
+        `data` reads the bytes of the model that predicted; it is called only where they matter.
+        """
 
 
-class Predictions(Protocol):
-    """From the champion and its inputs to tables. PAST names the prediction of which `look_back` earlier days
-    are read (None: none are), SEEN the inputs (names as in Features) that the tables need beside the events.
-    `disagreement` holds the training set's rows against the prediction COMPARED: (rows compared, rows that differ)."""
+class FittedModel(ABC):
+    """A model with everything that steps ask of it."""
 
-    PAST: str | None
-    SEEN: tuple[str, ...]
-    COMPARED: str
+    @property
+    @abstractmethod
+    def booster(self) -> Booster | None:
+        """The XGBoost model that is all of it; None where MLflow must load its bytes."""
 
-    def look_back(self, params: Any) -> int: ...
-    def build(
+    @abstractmethod
+    def to_bytes(self) -> bytes:
+        """The model as bytes; the same model gives the same bytes."""
+
+    @abstractmethod
+    def judge(self, train: pa.Table, holdout: pa.Table) -> Judged:
+        """Its results on `holdout`; `train` is what was known before."""
+
+    @abstractmethod
+    def decisions(self) -> dict[str, object]:
+        """What training decided by itself, such as the number of rounds."""
+
+    @abstractmethod
+    def parameters(self, section: Section) -> dict[str, object]:
+        """What people compare between runs: the section, and the decisions."""
+
+    @abstractmethod
+    def example(self, rows: pa.Table) -> pd.DataFrame:
+        """A few rows as the model takes them, for the signature in MLflow."""
+
+    @abstractmethod
+    def report(self, judged: Judged, folder: Path) -> None:
+        """Write files about the model and its results into `folder`."""
+
+    @abstractmethod
+    def predict(
         self,
-        model: Any,
         events: pa.Table,
         past: pa.Table | None,
         seen: Mapping[str, pa.Table],
         day: date,
-        params: Any,
-    ) -> dict[str, pa.Table]: ...
-    def disagreement(
-        self, model: Callable[[], Any], examples: pa.Table, predicted: pa.Table
-    ) -> tuple[int, int]: ...
+        section: Section,
+    ) -> dict[str, pa.Table]:
+        """The rows of every prediction table of `day`."""
+
+    @abstractmethod
+    def with_predictions(self, examples: pa.Table, events: pa.Table) -> pa.Table:
+        """The examples with the watched predictions; `events` are they and their history."""

@@ -18,13 +18,13 @@ from jobs.core.manifest import Dataset, Manifest, utc_now
 from jobs.serving import promotions, publications, schema
 from jobs.steps import forget
 from jobs.stores import clickhouse, registry
-from jobs.usecases.discovery import tables
+from jobs.usecases.discovery import find_usecase
 from nights import Place
 
 DAY = date(2026, 11, 27)
 BEFORE, AFTER = DAY - timedelta(days=1), DAY + timedelta(days=1)
 STEPS = ("extract", "validate", "build_features", "snapshot")
-DAILY = tables("fraud").AGGREGATES[1]
+DAILY = find_usecase("fraud").aggregates[1]
 
 
 @pytest.fixture

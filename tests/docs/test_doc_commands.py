@@ -12,7 +12,7 @@ from jobs import cli
 from jobs.core import params
 from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT
-from jobs.usecases.discovery import parameters
+from jobs.usecases.discovery import find_usecase
 from quoted_texts import SOURCES
 
 PAGES = sorted(
@@ -132,10 +132,10 @@ def test_every_parameter_exists():
         f"{prefix}{step}.{name}"
         for pipeline in PIPELINES
         for prefix in ("", f"{pipeline}.")
-        for step, section in parameters(pipeline).items()
+        for step, section in find_usecase(pipeline).params.items()
         for name in section.model_fields
     } | {f"{pipeline}.first_date" for pipeline in PIPELINES}
-    steps = "|".join({step for pipeline in PIPELINES for step in parameters(pipeline)})
+    steps = "|".join({step for pipeline in PIPELINES for step in find_usecase(pipeline).params})
     for page in PAGES:
         for span in re.findall(rf"`((?:{steps})\.[a-z_]+)`", page.read_text()):
             assert span in known, f"{page.name} names the parameter {span}, which no step reads"

@@ -4,7 +4,7 @@ import pytest
 
 from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT
-from jobs.usecases.discovery import parameters
+from jobs.usecases.discovery import find_usecase
 
 PAGES = runpy.run_path(str(PROJECT / "docs" / "generate.py"))["pages"]()
 
@@ -18,7 +18,7 @@ def test_a_generated_page_says_what_the_code_says(path):
 def test_every_parameter_has_a_meaning(pipeline):
     silent = [
         f"{pipeline}.{step}.{name}"
-        for step, section in parameters(pipeline).items()
+        for step, section in find_usecase(pipeline).params.items()
         for name, field in section.model_fields.items()
         if not field.description
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 
 from jobs.core.errors import DataError
 from jobs.evaluation import reference
+from jobs.evaluation.watched import Watchlist
 from jobs.usecases.fraud import drift, features, model
 from jobs.usecases.fraud.columns import CATEGORIES, FEATURES
 from jobs.usecases.fraud.params import TrainParams
@@ -84,22 +86,28 @@ def splits(table):
     return table.filter(pa.array(early)), table.filter(pa.array(~early))
 
 
+def reference_of(fitted, train, holdout, baseline):
+    watchlist = Watchlist(drift.FEATURES, drift.PREDICTIONS, drift.LABEL)
+    predicted = partial(drift.predictions, fitted)
+    return reference.of(
+        watchlist, features.KEY, drift.examples, predicted, train, holdout, baseline
+    )
+
+
 def test_the_reference_has_a_sample_of_each_split_and_scores_of_the_holdout_alone(splits, fitted):
     train, holdout = splits
-    made = reference.of(
-        drift, features.KEY, fitted, train, holdout, {"roc_auc": 0.9, "none": float("nan")}
-    )
+    made = reference_of(fitted, train, holdout, {"roc_auc": 0.9, "none": float("nan")})
     early, late = made.of("train"), made.of("holdout")
     assert (early.num_rows, late.num_rows) == (train.num_rows, holdout.num_rows)
     assert (early["score"].null_count, late["score"].null_count) == (train.num_rows, 0)
     assert made.baseline == {"roc_auc": 0.9} and made.fitted_until == max(train["date"].to_pylist())
     assert made.holdout_days == 3
     backwards = train.take(pa.array(range(train.num_rows - 1, -1, -1)))
-    again = reference.of(drift, features.KEY, fitted, backwards, holdout, {"roc_auc": 0.9})
+    again = reference_of(fitted, backwards, holdout, {"roc_auc": 0.9})
     assert again.to_bytes() == made.to_bytes()
 
 
 def test_the_reference_is_capped(splits, fitted, monkeypatch):
     monkeypatch.setattr(reference, "ROWS", 100)
-    made = reference.of(drift, features.KEY, fitted, *splits, {})
+    made = reference_of(fitted, *splits, {})
     assert (made.of("train").num_rows, made.of("holdout").num_rows) == (100, 100)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pytest
 
 from jobs.core.errors import DataError
-from jobs.usecases.fraud import metrics, model
+from jobs.usecases.fraud import metrics, model, report
 from jobs.usecases.fraud.columns import CATEGORIES, FEATURES
 from jobs.usecases.fraud.params import TrainParams
 from kept_checkpoints import Kept
@@ -255,7 +255,7 @@ def test_search_is_decided_by_the_seed_and_never_worse_on_its_folds(table):
 
 
 def test_report_leaves_five_pictures_and_two_files(table, fitted, holdout, tmp_path):
-    model.report(fitted, model.judge(fitted, table, holdout), tmp_path)
+    report.write(fitted, model.judge(fitted, table, holdout), tmp_path)
     pictures = {path.stem for path in tmp_path.glob("*.png")}
     assert pictures == {
         "confusion_matrix",

@@ -220,5 +220,5 @@ def test_nobody_is_an_empty_table_of_each_kind():
 
 
 def test_days_looked_back_are_those_of_the_scores_less_the_day():
-    assert predictions.look_back(PARAMS) == 6
-    assert predictions.look_back(PredictParams(score_days=1)) == 0
+    assert predictions.look_back(PARAMS) == (6, PARAMS.max_missing_days)
+    assert predictions.look_back(PredictParams(score_days=1)).days == 0

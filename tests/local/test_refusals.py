@@ -27,7 +27,7 @@ from jobs.local.services import start, stop, wait
 from jobs.local.state import State, write
 from jobs.serving import stores
 from jobs.serving.publish import Edition, publish
-from jobs.usecases.discovery import tables
+from jobs.usecases.discovery import find_usecase
 
 AWKWARD = "p@ss:/ %20?#[]&='\"\\$é"
 DAMAGE = {
@@ -115,7 +115,7 @@ def test_a_damaged_file_of_redis_is_kept_and_redis_filled_from_postgres(
     (kept,) = file.parent.glob("appendonly.aof.damaged-*")
     assert kept.read_bytes() == broken and str(kept) in heard[0]
     assert f"loaded {content.version} of fraud from PostgreSQL" in heard
-    with stores.connect(serving_db, served, "fraud", tables("fraud").PREDICTIONS) as both:
+    with stores.connect(serving_db, served, "fraud", find_usecase("fraud").predictions) as both:
         assert both.redis.served() == content.version
         for table, rows in content.contents.items():
             assert both.redis.differing(content.version, table, rows) == 0
@@ -160,7 +160,7 @@ def edition():
     day = date(2018, 7, 1)
     contents = {
         table: pa.Table.from_pylist([row(table, day, n) for n in range(20)], table.schema)
-        for table in tables("fraud").PREDICTIONS
+        for table in find_usecase("fraud").predictions
     }
     return Edition(day, contents, "a" * 64, "1")
 
@@ -183,5 +183,5 @@ def row(table, day, n):
 
 
 def publish_to(dsn, url, content):
-    with stores.connect(dsn, url, "fraud", tables("fraud").PREDICTIONS) as both:
+    with stores.connect(dsn, url, "fraud", find_usecase("fraud").predictions) as both:
         assert publish(both, content, PublishParams(), utc_now()).served

@@ -26,12 +26,12 @@ from jobs.steps.records import clickhouse_dataset
 from jobs.stores import clickhouse
 from jobs.stores import redis as redis_store
 from jobs.stores.versions import STORES, migrations, needed
-from jobs.usecases.discovery import prediction, tables
+from jobs.usecases.discovery import find_usecase
 
 app = typer.Typer()
 app.command("migrate")(migrate_command)
 app.callback()(lambda: None)
-SCORES = prediction("fraud", "transaction_scores")
+SCORES = find_usecase("fraud").prediction("transaction_scores")
 SERVED = NIGHTS[-1]
 
 
@@ -155,7 +155,7 @@ def test_the_old_version_is_served_and_verified_after_the_migration(old, databas
             AND NOT coalesce(t.relispartition, c.relispartition) ORDER BY 1
     """
     with databases("serving") as fresh, schema.connect(fresh) as session:
-        schema.ensure(session, "fraud", tables("fraud").PREDICTIONS)
+        schema.ensure(session, "fraud", find_usecase("fraud").predictions)
         assert old.query(shape) == old.query(shape, fresh)
         rows = "SELECT store, number, name FROM nightshift_migrations ORDER BY 1, 2"
         assert old.query(rows) == old.query(rows, fresh)
@@ -260,7 +260,7 @@ def predict(place, day):
     """What predict of this release leaves for `day`: the scores of the day before, moved on by one day."""
     outputs = []
     with place.settings() as found, clickhouse.connect(found) as db:
-        for table in tables("fraud").PREDICTIONS:
+        for table in find_usecase("fraud").predictions:
             rows = moved(db.read_partition("fraud", table, day - timedelta(days=1)), table)
             db.swap("fraud", db.stage("fraud", table, day, "a1", rows))
             outputs.append(

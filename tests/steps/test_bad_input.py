@@ -7,7 +7,7 @@ from bad_rows import ACTED, CASES, ONE, RATING, REPORTED, REQUIRED, TODAY
 
 from jobs.core.errors import DataError
 from jobs.steps.validate import REASON, split
-from jobs.usecases.discovery import sources
+from jobs.usecases.discovery import find_usecase
 from jobs.usecases.fraud.params import FraudValidateParams
 from nights import AFTER, BEFORE, DAY, Place, database_of
 
@@ -29,7 +29,7 @@ def place(upstream, databases, tmp_path, pipeline):
 def validated(place):
     """(manifest of extract, manifest of validate), every row of every source being in one of validate's halves."""
     extract, validate = place.run("extract"), place.run("validate")
-    for source in sources(place.pipeline):
+    for source in find_usecase(place.pipeline).sources:
         good, bad = validate.output(source.name), validate.output(f"quarantine-{source.name}")
         assert good.rows + bad.rows == extract.output(source.name).rows
         assert place.lake.read_table(bad)[REASON].null_count == 0
@@ -50,7 +50,7 @@ def test_a_bad_row_is_quarantined_with_its_reason(place, source, statement, reas
     place.set_params(validate={"max_bad_fraction": 1.0})
     place.upstream(statement)
     _, validate = validated(place)
-    others = {each.name for each in sources(place.pipeline)} - {source}
+    others = {each.name for each in find_usecase(place.pipeline).sources} - {source}
     assert validate.facts[f"quarantine-{source}"] == {reason: count}
     assert all(
         validate.facts[f"quarantine-{other}"] in ({}, {"label of an unknown transaction": 1})
@@ -182,7 +182,7 @@ def test_a_column_that_nobody_reads_is_reported_and_harms_nothing(place):
 def test_rows_of_another_day_are_quarantined(place):
     """No query brings them; whoever writes into the lake otherwise is told all the same."""
     extract = place.run("extract")
-    source = sources("fraud")[0]
+    source = find_usecase("fraud").sources[0]
     table = place.lake.read_table(extract.output(source.name))
     good, bad = split(table, source, AFTER, FraudValidateParams())
     assert good.num_rows == 0 and set(bad[REASON].to_pylist()) == {f"event_time is not on {AFTER}"}

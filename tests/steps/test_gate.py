@@ -13,7 +13,7 @@ from jobs.serving import promotions
 from jobs.steps.models import model_path
 from jobs.steps.records import GATE_CHECKS
 from jobs.stores import clickhouse
-from jobs.usecases.discovery import prediction
+from jobs.usecases.discovery import find_usecase
 from jobs.usecases.fraud.model import load
 from nights import AFTER, BEFORE, DAY
 from prepared_night import BOTH
@@ -107,7 +107,7 @@ def test_what_predict_saw_otherwise_is_counted_and_rejects(at):
             "movies": ("user_features", "total_interactions", BEFORE),
         }[place.pipeline]
         manifest = place.manifest("predict", day)
-        found = prediction(place.pipeline, table)
+        found = find_usecase(place.pipeline).prediction(table)
         changed = db.read_partition(place.pipeline, found, day)
         values = pc.add(changed[column], 1)
         changed = changed.set_column(changed.column_names.index(column), column, values)

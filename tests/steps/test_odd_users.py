@@ -10,7 +10,7 @@ import pytest
 
 from jobs.core.steps import NIGHTLY
 from jobs.stores import clickhouse
-from jobs.usecases.discovery import tables
+from jobs.usecases.discovery import find_usecase
 from jobs.usecases.movies import model
 from jobs.usecases.movies.interactions import deduplicate
 from jobs.usecases.movies.recommend import ALGORITHMS
@@ -61,7 +61,8 @@ def recommended(place):
 
 def read(place, name):
     every = {
-        each.name: each for each in (*tables("movies").AGGREGATES, *tables("movies").PREDICTIONS)
+        each.name: each
+        for each in (*find_usecase("movies").aggregates, *find_usecase("movies").predictions)
     }
     with place.settings() as chosen, clickhouse.connect(chosen) as db:
         return db.read_partition("movies", every[name], DAY)

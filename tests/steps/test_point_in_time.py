@@ -9,7 +9,7 @@ import pytest
 
 from jobs.core.errors import DataError
 from jobs.stores import clickhouse
-from jobs.usecases.discovery import tables
+from jobs.usecases.discovery import find_usecase
 from nights import AFTER, BEFORE, DAY, FIRST, INGEST
 from prepared_night import EACH
 
@@ -64,8 +64,8 @@ POISONS = {"fraud": (poison, fraud_is_poisoned), "movies": (poison_movies, movie
 
 
 def table(place, name, day=DAY):
-    made = tables(place.pipeline)
-    every = {each.name: each for each in (*made.AGGREGATES, *made.PREDICTIONS)}
+    usecase = find_usecase(place.pipeline)
+    every = {each.name: each for each in (*usecase.aggregates, *usecase.predictions)}
     with place.settings() as chosen, clickhouse.connect(chosen) as db:
         return db.read_partition(place.pipeline, every[name], day)
 
@@ -147,7 +147,7 @@ def test_an_empty_day_is_a_day(at):
     place.ingest(DAY, DAY)
     assert [each.rows for each in place.manifest("build_features").outputs] == [0, 0]
     with place.settings() as chosen, clickhouse.connect(chosen) as db:
-        assert all(DAY not in db.days("fraud", each) for each in tables("fraud").AGGREGATES)
+        assert all(DAY not in db.days("fraud", each) for each in find_usecase("fraud").aggregates)
     predict = place.run("predict")
     assert (
         predict.output("transaction_scores").rows == 0

@@ -17,7 +17,7 @@ from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT, Settings
 from jobs.core.steps import NIGHTLY
 from jobs.steps import frame, sections
-from jobs.usecases.discovery import parameters
+from jobs.usecases.discovery import find_usecase
 from jobs.usecases.fraud import metrics as fraud_metrics
 from jobs.usecases.fraud.evaluation import WEIGHTED
 from jobs.usecases.fraud.params import COMPARED as FRAUD_COMPARED
@@ -26,7 +26,7 @@ from jobs.usecases.movies import evaluation
 from jobs.usecases.movies.params import COMPARED, METRICS
 
 GIVEN = yaml.safe_load((PROJECT / "params.yaml").read_text())
-EVERY = [(pipeline, step) for pipeline in PIPELINES for step in parameters(pipeline)]
+EVERY = [(pipeline, step) for pipeline in PIPELINES for step in find_usecase(pipeline).params]
 ACROSS = {
     "another delay of labels": (
         "fraud",
@@ -117,7 +117,7 @@ def wrong_value(model):
 def test_a_wrong_value_of_any_section_stops_the_night_before_its_first_step(
     refused, pipeline, step
 ):
-    key, value = wrong_value(parameters(pipeline)[step])
+    key, value = wrong_value(find_usecase(pipeline).params[step])
     known = GIVEN[pipeline].get(step, {})
     assert f"{pipeline}.{step}.{key}" in refused(
         pipeline, **{pipeline: {step: {**known, key: value}}}

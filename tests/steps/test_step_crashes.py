@@ -10,7 +10,7 @@ import pytest
 from jobs.core.steps import NIGHTLY
 from jobs.serving import publish, rollback
 from jobs.steps.frame import POINTS
-from jobs.usecases.discovery import tables
+from jobs.usecases.discovery import find_usecase
 from nights import BEFORE, DAY
 from prepared_night import BOTH, EACH
 
@@ -64,7 +64,7 @@ def readers_see_one_version(place):
     assert states[version] == "current"
     pointer, documents = shown["redis"]
     asked = 0
-    for table in tables(place.pipeline).PREDICTIONS:
+    for table in find_usecase(place.pipeline).predictions:
         found = place.query(f"SELECT version, count(*) FROM {table.name}_current GROUP BY version")
         assert all(
             counts[each][table.name] == rows and states[each] == "current" for each, rows in found

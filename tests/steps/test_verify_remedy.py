@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from jobs.core.errors import DataError
-from jobs.usecases.discovery import tables
+from jobs.usecases.discovery import find_usecase
 from nights import DAY
 
 
@@ -19,7 +19,7 @@ def test_the_remedy_of_verify_is_a_command_that_mends(at, store):
     place = at("end")
     ended = place.digests()
     version = place.manifest("publish").facts["version"]
-    table = tables(place.pipeline).PREDICTIONS[0]
+    table = find_usecase(place.pipeline).predictions[0]
     if store == "postgres":
         place.query(f"UPDATE fraud.{table.name}_{version.replace('-', '_')} SET score = score / 2")
     else:

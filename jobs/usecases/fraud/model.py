@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,15 +26,6 @@ from jobs.usecases.fraud.evaluation import Judged
 from jobs.usecases.fraud.params import TrainParams
 
 LABEL = "is_fraud"
-NAME = "fraud"  # of the registered model
-GPU_LIBRARIES = ()  # XGBoost brings all that it needs
-LIMITS = (
-    "A transaction younger than the label delay is in neither training nor holdout: a new kind of fraud is learnt late.",
-    "A customer or merchant without history has no windows; their features are missing, and the score rests on the rest.",
-    "Scores are calibrated on the holdout's share of frauds; where that moves, so do they.",
-)
-FILLED = FEATURES
-BESIDE = ()  # a row of the training set says all that there is to learn
 REQUIREMENTS = (f"xgboost=={xgb.__version__}", f"numpy=={np.__version__}")  # to load it elsewhere
 
 
@@ -136,14 +126,14 @@ def judge(model: Model, train: pa.Table, holdout: pa.Table) -> Judged:
     )
 
 
-def chosen(model: Model) -> dict[str, Any]:
+def decisions(model: Model) -> dict[str, Any]:
     """What early stopping decided."""
     return {"rounds": model.rounds}
 
 
 def parameters(model: Model, params: TrainParams) -> dict[str, Any]:
     """What a person compares between runs: the section as given, and what training chose."""
-    return params.model_dump(mode="json", exclude={"booster"}) | params.booster | chosen(model)
+    return params.model_dump(mode="json", exclude={"booster"}) | params.booster | decisions(model)
 
 
 def example(model: Model, table: pa.Table) -> pd.DataFrame:
@@ -151,13 +141,6 @@ def example(model: Model, table: pa.Table) -> pd.DataFrame:
     rows = table.slice(0, 5)
     matrix = {name: _column(rows[name], model.vocabulary.get(name)) for name in model.features}
     return pd.DataFrame(matrix)
-
-
-def report(model: Model, judged: Judged, folder: Path) -> None:
-    """Pictures and files about the model, written into `folder`."""
-    from jobs.usecases.fraud.report import write
-
-    write(model, judged, folder)
 
 
 def importance(model: Model) -> dict[str, float]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.core.tables import Table
+from jobs.usecases.contract import LookBack
 from jobs.usecases.fraud.model import Model, score
 from jobs.usecases.fraud.params import PredictParams
 from jobs.usecases.fraud.tables import PREDICTIONS
@@ -25,9 +26,9 @@ COMPARED = "transaction_scores"
 _SCORES, _CUSTOMER_RISK, _MERCHANT_RISK = PREDICTIONS
 
 
-def look_back(params: PredictParams) -> int:
-    """How many days of PAST before D the tables of D need."""
-    return params.score_days - 1
+def look_back(params: PredictParams) -> LookBack:
+    """The days of PAST before D that the tables of D need."""
+    return LookBack(params.score_days - 1, params.max_missing_days)
 
 
 def build(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 
 from jobs.core.rules import first_of, garbled
 from jobs.core.tables import Source
 from jobs.usecases.fraud.params import FraudValidateParams
+from jobs.usecases.typed import RulesOf
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _TIME = pa.timestamp("us", "UTC")
 
@@ -80,7 +84,7 @@ SOURCES = (
         time="event_time",
         required=("transaction_id", "event_time", "customer_id", "merchant_id", "amount_minor"),
         money={"amount_minor": "amount"},
-        rules=judge_transactions,
+        rules=RulesOf(FraudValidateParams, judge_transactions),
     ),
     Source(
         name="fraud_labels",
@@ -114,7 +118,7 @@ SOURCES = (
         time="reported_at",
         required=("transaction_id", "is_fraud", "reported_at"),
         money={"amount_minor": "amount"},
-        rules=judge_labels,
+        rules=RulesOf(FraudValidateParams, judge_labels),
         closes=("reported_at",),
     ),
 )

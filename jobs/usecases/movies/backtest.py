@@ -42,7 +42,7 @@ def run(
 ) -> dict[str, Any]:
     """`rows`: one an algorithm, its means over users with their intervals (`<measure>_interval`, 95 %) and, for
     the algorithms of BELOW, the paired interval of its nDCG less that of the one it should beat. `users`, and what
-    model.chosen says, tell how it came about.
+    model.decisions says, tell how it came about.
 
     It is chosen within the training rows, in the way in which the rows were split.
     """
@@ -55,7 +55,7 @@ def run(
         "rows": [_row(judged, name, plan) for name in ALGORITHMS],
         "users": len(judged.users),
         "cold_users": int((judged.activity == 0).sum()),
-        "chosen": model.chosen(fitted),
+        "chosen": model.decisions(fitted),
         "validation": fitted.hybrid.figures,
     }
 

@@ -29,22 +29,9 @@ from jobs.usecases.movies import catalogue as movies
 from jobs.usecases.movies.catalogue import Catalogue
 from jobs.usecases.movies.evaluation import Judged
 from jobs.usecases.movies.hybrid import Hybrid
-from jobs.usecases.movies.params import GPU_LIBRARIES as GPU_LIBRARIES
 from jobs.usecases.movies.params import TrainParams
 from jobs.usecases.movies.scorers import Scorers
 
-NAME = "movies"  # of the registered model
-LIMITS = (
-    "Judged on what users took, not on what they would have taken had they seen it: offline figures favour the popular.",
-    "A movie with few interactions is recommended by content and popularity alone.",
-    "Whoever did nothing in the window gets no row.",
-)
-FILLED = (
-    "title",
-    "genres",
-    "year",
-)  # a catalogue that lacks what users take; a view has no rating by its nature
-BESIDE = ("movies",)  # the catalogue: what nobody has seen yet can be recommended too
 REQUIREMENTS = tuple(
     f"{name}=={library.__version__}"
     for name, library in {
@@ -198,7 +185,7 @@ def judge(model: Model, history: pa.Table, holdout: pa.Table) -> Judged:
     return replace(judged, activity=interactions.counts(history, judged.users))
 
 
-def chosen(model: Model) -> dict[str, Any]:
+def decisions(model: Model) -> dict[str, Any]:
     """What validation chose, and what was counted."""
     return {
         "hybrid": model.hybrid.kind,
@@ -211,7 +198,7 @@ def chosen(model: Model) -> dict[str, Any]:
 
 def parameters(model: Model, params: TrainParams) -> dict[str, Any]:
     """What a person compares between runs: the section as given, and what training chose and counted."""
-    return params.model_dump(mode="json") | chosen(model)
+    return params.model_dump(mode="json") | decisions(model)
 
 
 def example(model: Model, table: pa.Table) -> pd.DataFrame:

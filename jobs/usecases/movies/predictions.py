@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.usecases.contract import LookBack
 from jobs.usecases.movies import recommend
 from jobs.usecases.movies.features import UNKNOWN
 from jobs.usecases.movies.model import Model, refreshed, score
@@ -23,9 +24,9 @@ COMPARED = "user_features"
 _RECOMMENDATIONS, _USER_FEATURES = PREDICTIONS
 
 
-def look_back(params: PredictParams) -> int:
+def look_back(params: PredictParams) -> LookBack:
     """No earlier prediction is read."""
-    return 0
+    return LookBack(0, 0)
 
 
 def build(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 
 from jobs.core.rules import first_of, garbled
 from jobs.core.tables import Source
 from jobs.usecases.movies.params import MoviesValidateParams
+from jobs.usecases.typed import RulesOf
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KINDS = ("rating", "view", "like")
 YEARS = (
@@ -76,7 +80,7 @@ SOURCES = (
         time="timestamp",
         required=("id", "user_id", "movie_id", "interaction_type", "event_time"),
         money={},
-        rules=judge_interactions,
+        rules=RulesOf(MoviesValidateParams, judge_interactions),
     ),
     Source(
         name="movies",
@@ -94,6 +98,6 @@ SOURCES = (
         time=None,
         required=("movie_id", "title"),
         money={},
-        rules=judge_movies,
+        rules=RulesOf(MoviesValidateParams, judge_movies),
     ),
 )

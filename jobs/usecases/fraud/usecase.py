@@ -1,0 +1,96 @@
+"""Fraud: scores of transactions, and the risk of customers and merchants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from jobs.usecases.contract import Estimator, Features, UseCase
+from jobs.usecases.fraud import columns, features, params, sources, tables
+from jobs.usecases.typed import DatasetOf, EstimatorOf, ModelFunctions
+
+if TYPE_CHECKING:
+    from jobs.training.boosting import Checkpoints
+    from jobs.usecases.fraud.evaluation import Judged
+    from jobs.usecases.fraud.model import Model
+
+
+@cache
+def _estimator() -> Estimator:
+    from jobs.evaluation.watched import Watchlist
+    from jobs.usecases.fraud import drift, evaluation, model, predictions
+
+    return EstimatorOf(
+        requirements=model.REQUIREMENTS,
+        gpu_libraries=(),  # XGBoost brings all that it needs
+        filled=columns.FEATURES,
+        beside=(),  # a row of the training set says all that there is to learn
+        watchlist=Watchlist(drift.FEATURES, drift.PREDICTIONS, drift.LABEL),
+        past=predictions.PAST,
+        seen=predictions.SEEN,
+        compared=predictions.COMPARED,
+        functions=ModelFunctions(
+            judged=evaluation.Judged,
+            train=params.TrainParams,
+            predict=params.PredictParams,
+            fit=_fit,
+            load=model.load,
+            judge=model.judge,
+            decisions=model.decisions,
+            parameters=model.parameters,
+            example=model.example,
+            report=_report,
+            look_back=predictions.look_back,
+            build=predictions.build,
+            disagreement=predictions.disagreement,
+            examples=drift.examples,
+            with_predictions=drift.predictions,
+        ),
+    )
+
+
+def _fit(
+    rows: pa.Table,
+    section: params.TrainParams,
+    beside: Sequence[pa.Table],
+    checkpoints: Checkpoints | None,
+) -> Model:
+    from jobs.usecases.fraud import model
+
+    return model.fit(rows, section, checkpoints=checkpoints)
+
+
+def _report(model: Model, judged: Judged, folder: Path) -> None:
+    from jobs.usecases.fraud import report  # slow: imports Matplotlib
+
+    report.write(model, judged, folder)
+
+
+USECASE = UseCase(
+    name="fraud",
+    sources=sources.SOURCES,
+    aggregates=tables.AGGREGATES,
+    predictions=tables.PREDICTIONS,
+    params=params.PARAMS,
+    conflicts=params.conflicts,
+    features=Features(
+        key=features.KEY,
+        examples=features.EXAMPLES,
+        label=features.LABEL,
+        aggregate=features.aggregate,
+        training=DatasetOf(params.SnapshotParams, features.training_days, features.training_set),
+        scoring=DatasetOf(params.PredictParams, features.scoring_days, features.scoring_set),
+    ),
+    limits=(
+        "A transaction younger than the label delay is in neither training nor holdout: a new kind "
+        "of fraud is learnt late.",
+        "A customer or merchant without history has no windows; their features are missing, and "
+        "the score rests on the rest.",
+        "Scores are calibrated on the holdout's share of frauds; where that moves, so do they.",
+    ),
+    estimator=_estimator,
+)

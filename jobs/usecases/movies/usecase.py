@@ -1,0 +1,88 @@
+"""Movies: recommendations by four algorithms, and the features of users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from jobs.usecases.contract import Estimator, Features, UseCase
+from jobs.usecases.movies import features, params, sources, tables
+from jobs.usecases.typed import DatasetOf, EstimatorOf, ModelFunctions
+
+if TYPE_CHECKING:
+    from jobs.training.boosting import Checkpoints
+    from jobs.usecases.movies.model import Model
+
+
+@cache
+def _estimator() -> Estimator:
+    from jobs.evaluation.watched import Watchlist
+    from jobs.usecases.movies import drift, evaluation, model, predictions
+
+    return EstimatorOf(
+        requirements=model.REQUIREMENTS,
+        gpu_libraries=params.GPU_LIBRARIES,
+        # Nulls that a catalogue causes; a view has no rating by its nature.
+        filled=("title", "genres", "year"),
+        beside=("movies",),  # the catalogue: movies that nobody has seen are recommended, too
+        watchlist=Watchlist(drift.FEATURES, drift.PREDICTIONS, drift.LABEL),
+        past=predictions.PAST,
+        seen=predictions.SEEN,
+        compared=predictions.COMPARED,
+        functions=ModelFunctions(
+            judged=evaluation.Judged,
+            train=params.TrainParams,
+            predict=params.PredictParams,
+            fit=_fit,
+            load=model.load,
+            judge=model.judge,
+            decisions=model.decisions,
+            parameters=model.parameters,
+            example=model.example,
+            report=model.report,
+            look_back=predictions.look_back,
+            build=predictions.build,
+            disagreement=predictions.disagreement,
+            examples=drift.examples,
+            with_predictions=drift.predictions,
+        ),
+    )
+
+
+def _fit(
+    rows: pa.Table,
+    section: params.TrainParams,
+    beside: Sequence[pa.Table],
+    checkpoints: Checkpoints | None,
+) -> Model:
+    from jobs.usecases.movies import model
+
+    return model.fit(rows, section, *beside, checkpoints=checkpoints)
+
+
+USECASE = UseCase(
+    name="movies",
+    sources=sources.SOURCES,
+    aggregates=tables.AGGREGATES,
+    predictions=tables.PREDICTIONS,
+    params=params.PARAMS,
+    conflicts=params.conflicts,
+    features=Features(
+        key=features.KEY,
+        examples=features.EXAMPLES,
+        label=features.LABEL,
+        aggregate=features.aggregate,
+        training=DatasetOf(params.SnapshotParams, features.training_days, features.training_set),
+        scoring=DatasetOf(params.PredictParams, features.scoring_days, features.scoring_set),
+    ),
+    limits=(
+        "Judged on what users took, not on what they would have taken had they seen it: offline "
+        "figures favour the popular.",
+        "A movie with few interactions is recommended by content and popularity alone.",
+        "Whoever did nothing in the window gets no row.",
+    ),
+    estimator=_estimator,
+)
