@@ -5,7 +5,7 @@ import pytest
 from jobs.core.settings import PROJECT
 from jobs.core.steps import NIGHTLY, STEPS
 
-FOLDERS = ("", "jobs", "plugins", "tests")  # with a README
+FOLDERS = ("", "jobs", "jobs/migrations", "plugins", "tests")  # with a README
 PAGES = sorted(
     [
         *(PROJECT / folder / "README.md" for folder in FOLDERS),

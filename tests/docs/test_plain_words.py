@@ -20,11 +20,14 @@ from jobs.core.settings import PROJECT
 COVERED = (
     "README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "docs/*.md",
     "docs/decisions/*.md",
     "jobs/README.md",
+    "jobs/cli/**/*.py",
     "jobs/migrations/README.md",
     "plugins/README.md",
+    "tests/README.md",
 )
 GENERATED = {f"docs/{page}.md" for page in ("dags", "params", "reliability", "tables")}
 PHRASES = (
