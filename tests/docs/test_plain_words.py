@@ -135,3 +135,18 @@ def test_a_quaint_word_is_reported_with_its_line(tmp_path, monkeypatch, name, te
     monkeypatch.setitem(globals(), "PROJECT", tmp_path)
     (tmp_path / name).write_text(text)
     assert [int(hit.split(":")[1]) for hit in hits(tmp_path / name)] == lines
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in files() if path.suffix == ".md"],
+    ids=lambda path: str(path.relative_to(PROJECT)),
+)
+def test_a_page_wraps_at_100_columns(path):
+    """Rows of tables excepted, which cannot be broken, and a word that alone is longer."""
+    long = [
+        f"{path.relative_to(PROJECT)}:{number}"
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if len(line) > 100 and not line.startswith("|") and " " in line.strip(" -")
+    ]
+    assert not long, ", ".join(long)
