@@ -1,4 +1,4 @@
-"""Whether what is served is fresh and whole, seen from outside: by the views and the keys that clients read."""
+"""Check that served tables are fresh and complete, through the views and keys that clients read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BEHIND = "days_behind"
 
 @dataclass(frozen=True)
 class Clients:
-    """What clients of a pipeline read; `session` is in one transaction, so that PostgreSQL says one thing."""
+    """Client access to a pipeline's stores; `session` is one transaction, a consistent snapshot."""
 
     pipeline: str
     tables: tuple[Table, ...]
@@ -29,41 +29,42 @@ class Clients:
     keys: redis.Redis
 
     def look(self, day: date, sample: int, severity: Severity) -> tuple[Served | None, list[Check]]:
-        """What is served, and whether it is of `day` or later (of this severity) and both stores hold all of it.
+        """Return the served version, and checks of its date and of its completeness in both stores.
 
-        Of each table `sample` lookups are made in both stores.
+        The check that it is of `day` or later has `severity`; the others fail. `sample` lookups per
+        table are made in both stores.
         """
         served = publications.served(self.session, self.pipeline)
-        known = publications.every(self.session, self.pipeline)
+        versions = publications.every(self.session, self.pipeline)
         if served is None:
             return None, [Check(BEHIND, False, 1, 0, severity, f"nothing is served, {day} was due")]
         behind = max((day - served.date).days, 0)
-        checks = [at_most(BEHIND, behind, 0, severity, _said(day, served, known))]
-        checks += self._whole(
-            served, next(each for each in known if each.version == served.version), sample
-        )
+        checks = [at_most(BEHIND, behind, 0, severity, _message(day, served, versions))]
+        current = next(version for version in versions if version.version == served.version)
+        checks += self._complete(served, current, sample)
         if day < served.date:
-            checks += self._events(day, known)
+            checks += self._events(day, versions)
         return served, checks
 
-    def _whole(self, served: Served, publication: Publication, sample: int) -> Iterator[Check]:
-        """The served version: one pointer in both stores, every row, and lookups that answer alike."""
+    def _complete(self, served: Served, publication: Publication, sample: int) -> Iterator[Check]:
+        """Yield checks of the served version: pointer, row counts, equal lookups in both stores."""
         pointer = self.keys.served()
-        said = f"Redis serves {pointer or 'nothing'}"
-        yield equal("redis.pointer", float(pointer == served.version), 1, said)
+        message = f"Redis serves {pointer or 'nothing'}"
+        yield equal("redis.pointer", float(pointer == served.version), 1, message)
         for table in self.tables:
             if rows := publication.row_counts.get(table.name):
                 yield self._rows(table, served.date, rows)
-                chosen = self._sample(table, publication, sample)
-                differing = sum(not self._alike(table, key) for key in chosen)
+                keys = self._sample(table, publication, sample)
+                differing = sum(not self._alike(table, key) for key in keys)
                 yield equal(
-                    f"{table.name}.redis.differing", differing, 0, f"of {len(chosen)} lookups"
+                    f"{table.name}.redis.differing", differing, 0, f"of {len(keys)} lookups"
                 )
 
-    def _events(self, day: date, known: list[Publication]) -> Iterator[Check]:
-        """A day before the served one: the event tables hold it, as far as retention keeps it."""
+    def _events(self, day: date, versions: list[Publication]) -> Iterator[Check]:
+        """Yield checks that event tables have an earlier day, if retention keeps it."""
         current = next(
-            (each for each in known if (each.date, each.state) == (day, "current")), None
+            (version for version in versions if (version.date, version.state) == (day, "current")),
+            None,
         )
         yield equal(
             f"{day}.published", float(current is not None), 1, f"no version of {day} is current"
@@ -83,14 +84,14 @@ class Clients:
         return equal(f"{table.name}.rows", rows, published, f"of {day}")
 
     def _alike(self, table: Table, key: tuple[object, ...]) -> bool:
-        """Both stores have an answer, and the same."""
-        found = client.from_redis(self.keys, table, key)
-        return found is not None and found == client.from_postgres(self.session, table, key)
+        """Whether both stores have an answer and the answers are equal."""
+        answer = client.from_redis(self.keys, table, key)
+        return answer is not None and answer == client.from_postgres(self.session, table, key)
 
     def _sample(
         self, table: Table, publication: Publication, size: int
     ) -> list[tuple[object, ...]]:
-        """Keys of lookups, by a random choice that is the same for a version."""
+        """Return random lookup keys; the same version always gives the same keys."""
         query = SQL(
             "SELECT {key} FROM {view} WHERE date = %s GROUP BY {key}"
             " ORDER BY md5(concat_ws(':', %s::text, {key})) LIMIT %s"
@@ -100,14 +101,16 @@ class Clients:
             return list(cursor.fetchall())
 
 
-def _said(day: date, served: Served, known: list[Publication]) -> str:
-    """What is served, since when, and why not the day."""
+def _message(day: date, served: Served, versions: list[Publication]) -> str:
+    """Return the served version, for how long it is served, and why it is not that of `day`."""
     hours = (datetime.now(UTC) - served.at).total_seconds() / 3600
-    said = f"{served.version} of {served.date} is served, for {hours:.0f} h"
+    message = f"{served.version} of {served.date} is served, for {hours:.0f} h"
     if served.date >= day:
-        return said
+        return message
     if withdrawn := [
-        each.version for each in known if (each.date, each.state) == (day, "withdrawn")
+        version.version
+        for version in versions
+        if (version.date, version.state) == (day, "withdrawn")
     ]:
-        return f"{said}; {withdrawn[0]} was withdrawn: {served.reason}"
-    return f"{said}; of {day} there is nothing"
+        return f"{message}; {withdrawn[0]} was withdrawn: {served.reason}"
+    return f"{message}; of {day} there is nothing"

@@ -1,4 +1,4 @@
-"""Lookups as other systems make them: one row, or the ranked rows, by key, from either store, with equal answers."""
+"""Lookups as other systems make them: one row, or ranked rows, by key, alike in both stores."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ Answer = dict[str, Any]
 def lookup(
     settings: Settings, pipeline: str, table: Table, key: Sequence[Any], store: Store = "redis"
 ) -> Answer | None:
-    """What is served under this key (`table.lookup_key`), as JSON values, with its `version`; None when nothing is.
+    """Return the served row of this key (`table.lookup_key`) as JSON values; None if there is none.
 
-    Of a ranked table that is `rows`, in the order of their ranks.
-
-    Of an event table PostgreSQL answers for every date that is kept, Redis for the served date alone.
+    The answer has the `version`. For a ranked table it has `rows`, in order of rank. For an event
+    table PostgreSQL answers for every kept date, Redis only for the served date.
     """
     if store == "postgres":
         with postgres.connect(settings.postgres, "nightshift lookup") as session:
@@ -36,10 +35,11 @@ def lookup(
 
 
 def near(settings: Settings, table: Table, text: str) -> list[str]:
-    """The values of the first lookup column that are served next to `text` in sort order: two on each side at most."""
+    """Return the served ids nearest to `text` in sort order, at most two on each side."""
     column, view = Identifier(table.lookup_key[0]), Identifier(f"{table.name}_current")
     side = SQL(
-        '(SELECT DISTINCT {c}::text COLLATE "C" AS id FROM {v} WHERE {c}::text COLLATE "C" {how} LIMIT 2)'
+        '(SELECT DISTINCT {c}::text COLLATE "C" AS id FROM {v}'
+        ' WHERE {c}::text COLLATE "C" {how} LIMIT 2)'
     )
     sides = [
         side.format(c=column, v=view, how=SQL(how))
@@ -50,18 +50,18 @@ def near(settings: Settings, table: Table, text: str) -> list[str]:
         session.cursor() as cursor,
     ):
         cursor.execute("SELECT to_regclass(%s) IS NULL", (f"{table.name}_current",))
-        if cursor.fetchone() == (True,):  # nothing was ever published
+        if cursor.fetchone() == (True,):  # no view: nothing was ever published
             return []
         cursor.execute(SQL(" UNION ").join(sides) + SQL(" ORDER BY id"), {"text": text})
         return [row[0] for row in cursor.fetchall()]
 
 
 def from_redis(keys: redis.Redis, table: Table, key: Sequence[Any]) -> Answer | None:
-    """As `lookup`: the pointer, then the key; once more when the pointer moved on between the two."""
+    """Look up in Redis: read the pointer, then the key; repeat if the pointer moved in between."""
     version = keys.served()
     while version:
-        if found := keys.get(version, table, identifier(key)):
-            return answer(version, json.loads(found))
+        if document := keys.get(version, table, identifier(key)):
+            return answer(version, json.loads(document))
         version, tried = keys.served(), version
         if version == tried:
             return None
@@ -69,7 +69,7 @@ def from_redis(keys: redis.Redis, table: Table, key: Sequence[Any]) -> Answer | 
 
 
 def from_postgres(session: connection, table: Table, key: Sequence[Any]) -> Answer | None:
-    """As `lookup`; of several dates of an event table the newest answers."""
+    """Look up in PostgreSQL; for an event table with several dates the newest answers."""
     where = SQL(" AND ").join(SQL("{} = %s").format(Identifier(name)) for name in table.lookup_key)
     query = SQL("SELECT * FROM {} WHERE {} ORDER BY date DESC, {}").format(
         Identifier(f"{table.name}_current"), where, Identifier(table.key[-1])
@@ -80,8 +80,8 @@ def from_postgres(session: connection, table: Table, key: Sequence[Any]) -> Answ
 
 
 def answers(table: Table, rows: Sequence[Mapping[str, Any]]) -> Answer | None:
-    """The rows that one lookup found in PostgreSQL, each with its `version`, as Redis would answer."""
+    """Convert one lookup's rows in PostgreSQL, with their `version`, to the answer of Redis."""
     if not rows:
         return None
-    found = [{name: value(each) for name, each in row.items() if name != "version"} for row in rows]
-    return answer(rows[0]["version"], found if table.ranked else found[0])
+    plain = [{name: value(cell) for name, cell in row.items() if name != "version"} for row in rows]
+    return answer(rows[0]["version"], plain if table.ranked else plain[0])

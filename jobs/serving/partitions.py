@@ -1,4 +1,4 @@
-"""The rows of a version: a table of its own, filled, keyed and verified before it becomes a partition."""
+"""The table of a version: loaded, keyed and verified before it becomes a partition."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _SETTLE_SECONDS = 2.0
 
 
 def load(session: connection, pipeline: str, table: Table, version: str, rows: pa.Table) -> None:
-    """Fill the version's own table and key it, in one transaction: it is there whole or not at all."""
+    """Create, fill and key the version's table in one transaction."""
     name = partition(pipeline, table, version)
     key = SQL(", ").join(map(Identifier, table.key))
     with session, session.cursor() as cursor:
         cursor.execute(SQL("DROP TABLE IF EXISTS {}").format(name))
-        # The check spares ATTACH a scan; the default spares COPY a column.
+        # With the check, ATTACH needs no scan; with the default, COPY needs no version column.
         cursor.execute(
             SQL("CREATE TABLE {} (LIKE {}, CHECK (version = {}))").format(
                 name, parent(pipeline, table), Literal(version)
@@ -43,20 +43,21 @@ def load(session: connection, pipeline: str, table: Table, version: str, rows: p
 def replace(
     session: connection, pipeline: str, contents: Mapping[Table, pa.Table], version: str
 ) -> None:
-    """Replace the rows of attached tables, in one transaction: readers see all of the old rows or all of the new.
+    """Replace the rows of attached tables in one transaction.
 
-    DataError, and no change, when what was written does not read back.
+    Readers see only old or only new rows.
+
+    DataError, without a change, if the rows read back differ from those written.
     """
     with session, session.cursor() as cursor:
         for table, rows in contents.items():
             name = partition(pipeline, table, version)
-            cursor.execute(
-                SQL("DELETE FROM {}").format(name)
-            )  # unlike TRUNCATE, it leaves readers their rows
+            # Unlike TRUNCATE, DELETE does not block readers.
+            cursor.execute(SQL("DELETE FROM {}").format(name))
             postgres.copy_in(cursor, name, rows.select(table.schema.names), created=False)
             enforce(
                 check(session, pipeline, table, version, rows.num_rows, table.digest(rows)),
-                remedy="read what the check names; the table is as it was",
+                remedy="read the failed check; the table was not changed",
                 input=partition_name(table, version),
             )
     with session.cursor() as cursor:
@@ -65,7 +66,7 @@ def replace(
 
 
 def read(session: connection, pipeline: str, table: Table, version: str) -> pa.Table:
-    """The rows of one version, in no order."""
+    """Return the rows of one version, unordered."""
     query = SQL("SELECT {} FROM {}").format(
         postgres.names(table.schema), partition(pipeline, table, version)
     )
@@ -74,24 +75,24 @@ def read(session: connection, pipeline: str, table: Table, version: str) -> pa.T
 
 
 def holds(session: connection, pipeline: str, table: Table, version: str, digest: str) -> bool:
-    """Whether the rows of one version are what they were when it was published."""
+    """Whether the rows of one version still have the digest from when it was published."""
     return table.matches(read(session, pipeline, table, version), digest)
 
 
 def check(
     session: connection, pipeline: str, table: Table, version: str, rows: int, digest: str
 ) -> list[Check]:
-    """What was loaded, read back, is what was predicted: row count and content."""
-    found = read(session, pipeline, table, version)
-    same = table.matches(found, digest)
+    """Return checks that the loaded rows, read back, equal the predictions in count and content."""
+    loaded = read(session, pipeline, table, version)
+    same = table.matches(loaded, digest)
     return [
-        equal(f"{table.name}.rows", found.num_rows, rows),
+        equal(f"{table.name}.rows", loaded.num_rows, rows),
         equal(f"{table.name}.content", float(same), 1, "content read back equals the predictions"),
     ]
 
 
 def attach(session: connection, pipeline: str, tables: Sequence[Table], version: str) -> None:
-    """Make the loaded tables partitions and the version ready, in one transaction."""
+    """Attach the loaded tables as partitions and mark the version as ready, in one transaction."""
     with session, session.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", (_LOCK_TIMEOUT,))
         for table in tables:
@@ -104,10 +105,10 @@ def attach(session: connection, pipeline: str, tables: Sequence[Table], version:
 
 
 def settle(session: connection, pipeline: str, tables: Sequence[Table]) -> None:
-    """Wait, up to a limit, for the statements that were planned before an attach.
+    """Wait, up to a limit, for statements that were planned before an attach.
 
-    A statement takes its snapshot after its plan. Planned before the attach and run after the flip it would
-    look for a version that its plan does not hold, and find no row.
+    A statement takes its snapshot after it was planned. Planned before the attach and run after the
+    flip, it would look for a version that is not in its plan, and return no row.
     """
     with session.cursor() as cursor:
         earlier = readers = _users(cursor, pipeline, tables)
@@ -118,7 +119,7 @@ def settle(session: connection, pipeline: str, tables: Sequence[Table]) -> None:
 
 
 def attached(session: connection, pipeline: str, table: Table) -> set[str]:
-    """The versions that are partitions of the table, but for those whose detaching was interrupted."""
+    """Return the versions that are partitions, except those with an interrupted detach."""
     return {name for name, pending in _partitions(session, pipeline, table) if not pending}
 
 
@@ -127,12 +128,12 @@ def half_detached(session: connection, pipeline: str, table: Table) -> set[str]:
 
 
 def loose(session: connection, pipeline: str, table: Table) -> set[str]:
-    """The versions whose table is no partition: half a load, or detached and not yet dropped."""
+    """Return the versions in tables that are no partition: half loaded, or detached only."""
     with session.cursor() as cursor:
         cursor.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind = 'r'"
-            " AND NOT relispartition AND starts_with(relname, %s) AND relname ~ '_[0-9]{8}_[0-9a-f]{12}$'"
-            " AND length(relname) = %s",
+            "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s)"
+            " AND relkind = 'r' AND NOT relispartition AND starts_with(relname, %s)"
+            " AND relname ~ '_[0-9]{8}_[0-9a-f]{12}$' AND length(relname) = %s",
             (
                 Identifier(pipeline).as_string(cursor),
                 f"{table.name}_",
@@ -145,8 +146,8 @@ def loose(session: connection, pipeline: str, table: Table) -> set[str]:
 def _partitions(session: connection, pipeline: str, table: Table) -> list[tuple[str, bool]]:
     with session.cursor() as cursor:
         cursor.execute(
-            "SELECT relname, inhdetachpending FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
-            " WHERE inhparent = to_regclass(%s)",
+            "SELECT relname, inhdetachpending FROM pg_inherits"
+            " JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = to_regclass(%s)",
             (parent(pipeline, table).as_string(cursor),),
         )
         return [(_version(table, name), pending) for name, pending in cursor.fetchall()]
@@ -157,7 +158,7 @@ def _version(table: Table, relation: str) -> str:
 
 
 def _users(cursor: cursor, pipeline: str, tables: Sequence[Table]) -> set[str]:
-    """The transactions that hold a lock on one of the tables."""
+    """Return the transactions that hold a lock on one of the tables."""
     cursor.execute(
         "SELECT virtualtransaction FROM pg_locks WHERE granted AND pid <> pg_backend_pid()"
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"

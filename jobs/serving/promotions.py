@@ -1,7 +1,8 @@
-"""`promotions`: which model is champion from which date on. It is the truth; MLflow's aliases follow it.
+"""The table `promotions`: which model is champion from which date on; MLflow's aliases follow it.
 
-The last row dated up to a day decides for that day: a rollback outranks the promotion of its own date, a
-later rollback an earlier one. A rejected challenger is a row too, without `to_digest`, and changes nothing.
+The last row dated up to a day decides for that day: a rollback takes precedence over the promotion
+of its date, a later rollback over an earlier one. A rejected challenger is a row without
+`to_digest` and changes nothing.
 """
 
 from __future__ import annotations
@@ -21,20 +22,21 @@ Kind = Literal["promotion", "rollback"]
 _RECORD = """
 INSERT INTO promotions (pipeline, date, kind, from_digest, from_version, to_digest, to_version,
                         verdict, metrics, reasons, approved_by)
-VALUES (%(pipeline)s, %(date)s, %(kind)s, %(from_digest)s, %(from_version)s, %(to_digest)s, %(to_version)s,
-        %(verdict)s, %(metrics)s, %(reasons)s, %(approved_by)s)
+VALUES (%(pipeline)s, %(date)s, %(kind)s, %(from_digest)s, %(from_version)s, %(to_digest)s,
+        %(to_version)s, %(verdict)s, %(metrics)s, %(reasons)s, %(approved_by)s)
 """
 _REPLACE = """
 ON CONFLICT (pipeline, date) WHERE kind = 'promotion' DO UPDATE SET
     from_digest = excluded.from_digest, from_version = excluded.from_version,
     to_digest = excluded.to_digest, to_version = excluded.to_version, verdict = excluded.verdict,
-    metrics = excluded.metrics, reasons = excluded.reasons, approved_by = excluded.approved_by, at = now()
+    metrics = excluded.metrics, reasons = excluded.reasons, approved_by = excluded.approved_by,
+    at = now()
 """
 
 
 @dataclass(frozen=True)
 class Champion:
-    """A model by its digest, its number in MLflow, and the date it was promoted."""
+    """A promoted model: its digest, its version in MLflow, and the date of its promotion."""
 
     digest: str
     version: str | None
@@ -94,14 +96,17 @@ def record(
 
 
 def insert(cursor: cursor, pipeline: str, day: date, **row: Any) -> None:
-    """As `record`, within the transaction of `cursor`."""
+    """Write one row like `record`, within the transaction of `cursor`."""
     row |= {"metrics": Json(dict(row["metrics"])), "reasons": Json(list(row["reasons"]))}
     replace = _REPLACE if row["kind"] == "promotion" else ""
     cursor.execute(_RECORD + replace, {"pipeline": pipeline, "date": day, **row})
 
 
 def champion(dsn: str, pipeline: str, day: date, *, inclusive: bool) -> Champion | None:
-    """The champion as of `day`: by the rows dated up to it (`inclusive`) or before it; None when there is none."""
+    """Return the champion by the rows dated up to `day` (`inclusive`) or before it.
+
+    None if none.
+    """
     stack = _stack(
         row for row in history(dsn, pipeline) if row.date < day or (inclusive and row.date == day)
     )
@@ -109,30 +114,30 @@ def champion(dsn: str, pipeline: str, day: date, *, inclusive: bool) -> Champion
 
 
 def pair(dsn: str, pipeline: str) -> tuple[str | None, str | None]:
-    """The digests of today's champion and of the model that a rollback goes back to."""
+    """Return the digests of the current champion and of the model that a rollback restores."""
     digests = [None, None, *(model.digest for model in models(dsn, pipeline))]
     return digests[-1], digests[-2]
 
 
 def models(dsn: str, pipeline: str) -> list[Champion]:
-    """The champion, last, and the models that rollbacks would go back to, one after the other."""
+    """Return the champion last, before it the models that successive rollbacks would restore."""
     return _stack(history(dsn, pipeline))
 
 
 def rolled_back(dsn: str, pipeline: str, day: date) -> set[str]:
-    """The digests of the models that rollbacks dated before `day` took away."""
+    """Return the digests of models that were rolled back on a date before `day`."""
     rows = [row for row in history(dsn, pipeline) if row.kind == "rollback" and row.date < day]
     return {row.from_digest for row in rows if row.from_digest}
 
 
 def newest_date(dsn: str, pipeline: str) -> date | None:
-    """The date of the newest row, whatever its verdict."""
+    """Return the date of the newest row of any verdict; None without rows."""
     rows = history(dsn, pipeline)
     return rows[-1].date if rows else None
 
 
 def history(dsn: str, pipeline: str) -> list[Promotion]:
-    """Every row, in the order in which they count: by date, promotions before rollbacks."""
+    """Return all rows in order of precedence: by date, promotions before rollbacks."""
     with schema.connect(dsn) as session, session.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute(
             "SELECT * FROM promotions WHERE pipeline = %s ORDER BY date, kind = 'rollback', id",
@@ -142,14 +147,14 @@ def history(dsn: str, pipeline: str) -> list[Promotion]:
 
 
 def _stack(rows: Iterable[Promotion]) -> list[Champion]:
-    """A promotion puts a model on top; a rollback takes off what lies above the model it goes back to."""
+    """Return the stack of champions: a promotion pushes, a rollback pops down to its target."""
     stack: list[Champion] = []
     for row in rows:
         if row.to_digest is None or (stack and stack[-1].digest == row.to_digest):
             continue
-        known = [at for at, model in enumerate(stack) if model.digest == row.to_digest]
-        if row.kind == "rollback" and known:
-            del stack[known[-1] + 1 :]
+        places = [at for at, model in enumerate(stack) if model.digest == row.to_digest]
+        if row.kind == "rollback" and places:
+            del stack[places[-1] + 1 :]
         else:
             stack.append(Champion(row.to_digest, row.to_version, row.date))
     return stack

@@ -1,10 +1,10 @@
-"""Versions and the pointer to the one that is served: states, flips, rollbacks.
+"""Versions, their states, and the pointer to the served one: publish, flip, roll back.
 
     loading -> ready -> current <-> superseded      current, superseded -> withdrawn (by a rollback)
 
-A date has at most one current version, and the version that is served is current for its date. A publish
-never makes a withdrawn version current; only a rollback that names it does. Each function below that moves
-something is one transaction.
+A date has at most one current version, and the served version is current for its date. A publish
+never makes a withdrawn version current; only a rollback that names it does. Every function that
+changes a state is one transaction.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ State = Literal["loading", "ready", "current", "superseded", "withdrawn"]
 
 @dataclass(frozen=True)
 class Publication:
-    """A row of `publication`; `served_until` and `left_at` are null for what never was in the pair."""
+    """A row of `publication`.
+
+    A version never served or previous has null `served_until`, `left_at`.
+    """
 
     pipeline: str
     version: str
@@ -42,7 +45,7 @@ class Publication:
 
 @dataclass(frozen=True)
 class Served:
-    """The pointer of a pipeline. `previous` is where a rollback goes; None when there is nothing to go back to."""
+    """The pointer of a pipeline; `previous` is the target of a rollback, None if there is none."""
 
     version: str
     previous: str | None
@@ -56,26 +59,27 @@ class Served:
 
 
 def version_name(day: date, digests: Mapping[str, str]) -> str:
-    """`{YYYYMMDD}-{12 hex}` of the content of all tables, so that the same content has the same name."""
+    """Return `{YYYYMMDD}-{12 hex}` of the content of all tables: equal content, equal name."""
     return f"{day:%Y%m%d}-{json_digest(dict(digests))[:12]}"
 
 
 def find(session: connection, pipeline: str, version: str) -> Publication | None:
-    return next((known for known in every(session, pipeline) if known.version == version), None)
+    return next((row for row in every(session, pipeline) if row.version == version), None)
 
 
 def every(session: connection, pipeline: str) -> list[Publication]:
-    """All versions that ever were, newest date first, of one date the newest version first."""
+    """Return all versions ever published: newest date first, within a date newest version first."""
     with session.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute(
-            "SELECT * FROM publication WHERE pipeline = %s ORDER BY date DESC, created_at DESC, version",
+            "SELECT * FROM publication WHERE pipeline = %s"
+            " ORDER BY date DESC, created_at DESC, version",
             (pipeline,),
         )
         return [Publication(**row) for row in cursor.fetchall()]
 
 
 def served(session: connection, pipeline: str) -> Served | None:
-    """What is served; None before the first publish."""
+    """Return the served version; None before the first publish."""
     with session.cursor() as cursor:
         return _served(cursor, pipeline)
 
@@ -89,25 +93,30 @@ def begin(
     digests: Mapping[str, str],
     now: datetime,
 ) -> None:
-    """Note that a new version is being loaded; a version that is known keeps its row."""
+    """Record that a version is being loaded; an existing version keeps its row."""
     with session.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO publication (pipeline, version, date, state, row_counts, digests, created_at)"
+            "INSERT INTO publication"
+            " (pipeline, version, date, state, row_counts, digests, created_at)"
             " VALUES (%s, %s, %s, 'loading', %s, %s, %s) ON CONFLICT DO NOTHING",
             (pipeline, version, day, Json(dict(row_counts)), Json(dict(digests)), now),
         )
 
 
 def ready(cursor: cursor, pipeline: str, version: str) -> None:
-    """A version is loaded, verified and attached; in the transaction that attaches it."""
+    """Mark a version as ready, in the transaction that attaches it."""
     cursor.execute(
-        "UPDATE publication SET state = 'ready' WHERE pipeline = %s AND version = %s AND state = 'loading'",
+        "UPDATE publication SET state = 'ready'"
+        " WHERE pipeline = %s AND version = %s AND state = 'loading'",
         (pipeline, version),
     )
 
 
 def forget_loading(session: connection, pipeline: str) -> None:
-    """Drop the rows of interrupted loads: whoever holds the lock on the pipeline is the only one who loads."""
+    """Delete the rows of interrupted loads.
+
+    The caller holds the pipeline's lock, so none is running.
+    """
     with session.cursor() as cursor:
         cursor.execute(
             "DELETE FROM publication WHERE pipeline = %s AND state = 'loading'", (pipeline,)
@@ -122,10 +131,10 @@ def flip(
     reason: str,
     now: datetime,
 ) -> State:
-    """Make a version current for its date and, when its date is not before the served one, served.
+    """Make a version current for its date, and served unless a later date is served.
 
-    `model` is the digest and the version of what made it. Returns the state the version is in afterwards:
-    a withdrawn one stays withdrawn. Repeating it changes nothing.
+    `model` is the digest and version of the model behind it. Returns the new state: a withdrawn
+    version stays withdrawn. Repeating this changes nothing.
     """
     with session, session.cursor() as cursor:
         before = _served(cursor, pipeline, lock=True)
@@ -138,7 +147,8 @@ def flip(
         _set(cursor, pipeline, superseded, "superseded")
         _set(cursor, pipeline, {version}, "current")
         cursor.execute(
-            "UPDATE publication SET model_digest = %s, model_version = %s WHERE pipeline = %s AND version = %s",
+            "UPDATE publication SET model_digest = %s, model_version = %s"
+            " WHERE pipeline = %s AND version = %s",
             (*model, pipeline, version),
         )
         if before is None or day >= before.date:
@@ -153,7 +163,7 @@ def flip(
                     now,
                 )
         elif before.previous in superseded:
-            # A rollback must find the corrected tables of that date, not those they replaced.
+            # A rollback must restore the corrected tables of that date, not those they replaced.
             _point(cursor, pipeline, before, before.version, version, before.reason, now)
         return "current"
 
@@ -161,15 +171,16 @@ def flip(
 def go_back(
     cursor: cursor, pipeline: str, target: str, kept: set[str], reason: str, now: datetime
 ) -> list[str]:
-    """Serve `target`, and withdraw what is left: the current versions of its date and of every later one.
+    """Serve `target` and withdraw the other current versions of its date and of later dates.
 
-    `previous` becomes the newest current version before it that is `kept`. Returns what was withdrawn. Part
-    of the caller's transaction; repeating it changes nothing.
+    `previous` becomes the newest current version before it that is `kept`. Returns the withdrawn
+    versions. Runs in the caller's transaction; repeating this changes nothing.
     """
     before = _served(cursor, pipeline, lock=True)
     day, _ = _state(cursor, pipeline, target)
     cursor.execute(
-        "SELECT version FROM publication WHERE pipeline = %s AND state = 'current' AND date >= %s AND version <> %s",
+        "SELECT version FROM publication"
+        " WHERE pipeline = %s AND state = 'current' AND date >= %s AND version <> %s",
         (pipeline, day, target),
     )
     left = {row[0] for row in cursor.fetchall()}
@@ -181,9 +192,7 @@ def go_back(
 
 
 def _served(cursor: cursor, pipeline: str, lock: bool = False) -> Served | None:
-    if (
-        lock
-    ):  # two flips wait for each other, even if one has lost the lock on the pipeline unnoticed
+    if lock:  # serialises flips, even if one process has lost the pipeline's lock unnoticed
         cursor.execute("SELECT 1 FROM served WHERE pipeline = %s FOR UPDATE", (pipeline,))
     cursor.execute(
         "SELECT version, previous_version, reason, at, date FROM served"
@@ -239,11 +248,12 @@ def _point(
     reason: str,
     now: datetime,
 ) -> None:
-    """Move the pointer, and note when what it leaves stopped being served and left the pair."""
+    """Move the pointer; record when a version stopped being served and stopped being previous."""
     cursor.execute(
-        "INSERT INTO served (pipeline, version, previous_version, reason, at) VALUES (%s, %s, %s, %s, %s)"
-        " ON CONFLICT (pipeline) DO UPDATE SET version = excluded.version,"
-        " previous_version = excluded.previous_version, reason = excluded.reason, at = excluded.at",
+        "INSERT INTO served (pipeline, version, previous_version, reason, at)"
+        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (pipeline) DO UPDATE SET"
+        " version = excluded.version, previous_version = excluded.previous_version,"
+        " reason = excluded.reason, at = excluded.at",
         (pipeline, version, previous, reason, now),
     )
     if before and before.version != version:

@@ -1,7 +1,8 @@
-"""Publishing: a new version beside the old, verified in both stores, then the pointers flipped.
+"""Publish: load a new version next to the old one, verify both stores, flip the pointers.
 
-Failpoints: publish.loading (tables half loaded), publish.attached, publish.after_flip (PostgreSQL serves the
-new version, Redis the old one), publish.detach (between DETACH and DROP), and those of stores/redis.py.
+Failpoints: publish.loading (tables half loaded), publish.attached, publish.after_flip (PostgreSQL
+serves the new version, Redis the old one), publish.detach (between DETACH and DROP), and those of
+stores/redis.py.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from jobs.serving import partitions, publications, retention
 from jobs.serving.publications import Publication, State
 from jobs.serving.stores import Serving, bring_redis_to_postgres, prepare_redis
 
-Chapter = Callable[[Literal["stage", "check", "swap"]], None]
+OnPhase = Callable[[Literal["stage", "check", "swap"]], None]
 FAILPOINTS = (
     "publish.loading",
     "publish.attached",
@@ -38,10 +39,10 @@ FAILPOINTS = (
 
 @dataclass(frozen=True)
 class Edition:
-    """What is to be published: the tables of one date, by name, and the model that made them.
+    """The content to publish: the tables of one date and the model that predicted them.
 
-    `recorded` holds the digests that predict recorded: of a day that an earlier release predicted they cover that
-    release's columns, and publishing it again finds the version that is there.
+    `recorded` holds the digests that predict recorded. For a day predicted by an earlier release
+    they cover that release's columns, so that publishing it again finds the existing version.
     """
 
     date: date
@@ -67,7 +68,7 @@ class Edition:
 
 @dataclass(frozen=True)
 class Published:
-    """How it ended. `served` says whether readers get this version now; `withdrawn` why they never will."""
+    """The result of a publish; `served` says whether readers get this version now."""
 
     version: str
     state: State
@@ -92,7 +93,8 @@ class Published:
         return (
             facts
             if self.retention_complete
-            else facts | {"retention": "a reader was in the way: next time"}
+            else facts
+            | {"retention": "a query still reads an expired version; the next publish drops it"}
         )
 
 
@@ -101,14 +103,14 @@ def publish(
     edition: Edition,
     params: PublishParams,
     now: datetime,
-    at: Chapter = lambda chapter: None,
+    at: OnPhase = lambda phase: None,
 ) -> Published:
-    """Publish an edition and clear away what is expired; `at` hears which chapter begins.
+    """Publish an edition and drop expired versions; call `at` at the start of each phase.
 
-    Served moves only when the date is not before the served one. A version that a rollback withdrew is not
-    touched. A version that exists is only flipped again; what retention dropped of it, and what is not its
-    content any more, is loaded again.
-    The caller has reconciled before (`clean_up`, `bring_redis_to_postgres`).
+    The pointer moves only if the date is not before the served one. A withdrawn version is not
+    touched. An existing version is only flipped again; tables that retention dropped, and tables
+    with other content, are loaded again. The caller has reconciled before (`clean_up`,
+    `bring_redis_to_postgres`).
     """
     session, pipeline, version = serving.session, serving.pipeline, edition.version
     at("stage")
@@ -144,12 +146,12 @@ def publish(
 
 
 def _withdrawn(serving: Serving, version: str) -> bool:
-    known = publications.find(serving.session, serving.pipeline, version)
-    return known is not None and known.state == "withdrawn"
+    publication = publications.find(serving.session, serving.pipeline, version)
+    return publication is not None and publication.state == "withdrawn"
 
 
 def _load(serving: Serving, edition: Edition, now: datetime) -> list[Table]:
-    """Load the tables of the version that are not there; returns them."""
+    """Load the missing tables of the version; return them."""
     session, pipeline, version = serving.session, serving.pipeline, edition.version
     publications.begin(
         session, pipeline, version, edition.date, edition.row_counts, edition.digests, now
@@ -162,7 +164,7 @@ def _load(serving: Serving, edition: Edition, now: datetime) -> list[Table]:
     for table in missing:
         if version in partitions.half_detached(session, pipeline, table):
             raise StoreError(
-                f"{table.name} of {version} is being dropped, and a reader still holds it",
+                f"{table.name} of {version} is being dropped, but a query still reads it",
                 remedy="run publish again when that query has ended (pg_stat_activity names it)",
             )
         partitions.load(session, pipeline, table, version, edition.contents[table])
@@ -185,7 +187,7 @@ def _verify_and_attach(serving: Serving, edition: Edition, tables: list[Table]) 
     ]
     enforce(
         checks,
-        remedy="nothing was flipped; run publish again, which loads anew",
+        remedy="run publish again, which loads the version again; no pointer has moved",
         input=edition.version,
     )
     if tables:
@@ -194,7 +196,7 @@ def _verify_and_attach(serving: Serving, edition: Edition, tables: list[Table]) 
 
 
 def _mend(serving: Serving, edition: Edition, tables: list[Table]) -> list[Table]:
-    """Load again those of the attached `tables` whose content is not that of the version any more; returns them."""
+    """Reload the attached `tables` that no longer have the version's content; return them."""
     damaged = {
         table: edition.contents[table]
         for table in tables
@@ -205,7 +207,7 @@ def _mend(serving: Serving, edition: Edition, tables: list[Table]) -> list[Table
     if damaged:
         names = [table.name for table in damaged]
         logger(pipeline=serving.pipeline).warning(
-            "PostgreSQL does not hold what was published, loading it again",
+            "tables in PostgreSQL differ from what was published; loading them again",
             version=edition.version,
             tables=names,
         )
@@ -221,6 +223,6 @@ def _will_be_served(serving: Serving, edition: Edition) -> bool:
 
 
 def _published(serving: Serving, version: str) -> Publication:
-    known = publications.find(serving.session, serving.pipeline, version)
-    assert isinstance(known, Publication)
-    return known
+    publication = publications.find(serving.session, serving.pipeline, version)
+    assert isinstance(publication, Publication)
+    return publication

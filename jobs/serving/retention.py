@@ -1,4 +1,4 @@
-"""What goes, and how: DETACH CONCURRENTLY, then DROP, so that no lookup ever waits behind it."""
+"""Drop expired versions by DETACH CONCURRENTLY, then DROP, so that no lookup waits for it."""
 
 from __future__ import annotations
 
@@ -17,35 +17,39 @@ from jobs.serving import partitions, publications
 from jobs.serving.publications import Publication, Served
 from jobs.serving.schema import parent, partition
 
-GRACE = timedelta(
-    seconds=60
-)  # a statement that began while a version was in the pair may still read it
+# A statement that began while a version was served or previous may still read it.
+GRACE = timedelta(seconds=60)
 _LOCK_TIMEOUT = "5s"
 
 
 def expired(
     table: Table, kept: Sequence[Publication], served: Served, params: PublishParams, now: datetime
 ) -> list[Publication]:
-    """Which of the versions `kept` of one table go; `kept` is newest first.
+    """Return the versions of one table to drop, out of `kept`, which is newest first.
 
-    Entity tables keep the newest `keep_versions`. Event tables keep the current version of every date of
-    the last `keep_days` up to the served one, and the newest `keep_versions` of the others. Served and
-    previous never go, nor what left that pair less than GRACE before `now`.
+    Entity tables keep the newest `keep_versions`. Event tables keep the current version of every
+    date in the `keep_days` before the served one, and the newest `keep_versions` of the other
+    versions. The served and previous versions stay, and so does a version that was one of them less
+    than GRACE before `now`.
     """
     first = served.date - timedelta(days=params.keep_days)
     if table.kind == "event":
-        live = [each for each in kept if each.state in ("ready", "current") and each.date >= first]
-        rest = [each for each in kept if each not in live and each.date >= first]
+        recent = [version for version in kept if version.date >= first]
+        live = [version for version in recent if version.state in ("ready", "current")]
+        rest = [version for version in recent if version not in live]
         staying = [*live, *rest[: params.keep_versions]]
     else:
         staying = list(kept[: params.keep_versions])
-    return [each for each in kept if each not in staying and _free(each, served, now)]
+    return [version for version in kept if version not in staying and _free(version, served, now)]
 
 
 def half_done(session: connection, pipeline: str, tables: Sequence[Table]) -> list[str]:
-    """What `clean_up` would end: `publication@<version>` of half loads, `<table>@<version>` of half loads and half drops."""
-    known = publications.every(session, pipeline)
-    loading = [f"publication@{each.version}" for each in known if each.state == "loading"]
+    """Return what `clean_up` would finish.
+
+    `publication@<version>` is a half load, `<table>@<version>` a half load or half drop.
+    """
+    versions = publications.every(session, pipeline)
+    loading = [f"publication@{row.version}" for row in versions if row.state == "loading"]
     return loading + [
         f"{table.name}@{version}"
         for table in tables
@@ -63,18 +67,21 @@ def due(
     params: PublishParams,
     now: datetime,
 ) -> dict[Table, list[Publication]]:
-    """What `retain` would drop of each table; nothing while nothing is served."""
+    """Return what `retain` would drop of each table; {} while nothing is served."""
     served = publications.served(session, pipeline)
     if served is None:
         return {}
-    known = publications.every(session, pipeline)
+    versions = publications.every(session, pipeline)
     held = {table: partitions.attached(session, pipeline, table) for table in tables}
-    kept = {table: [each for each in known if each.version in held[table]] for table in tables}
+    kept = {table: [row for row in versions if row.version in held[table]] for table in tables}
     return {table: expired(table, kept[table], served, params, now) for table in tables}
 
 
 def clean_up(session: connection, pipeline: str, tables: Sequence[Table]) -> bool:
-    """Finish what a killed process left: half loads and half drops. False when a lock was in the way."""
+    """Finish the half loads and half drops of killed processes.
+
+    False if a query's lock prevents it.
+    """
     publications.forget_loading(session, pipeline)
     clean = True
     for table in tables:
@@ -92,7 +99,10 @@ def clean_up(session: connection, pipeline: str, tables: Sequence[Table]) -> boo
 
 
 def drop(session: connection, pipeline: str, table: Table, version: str) -> bool:
-    """Drop one version of a table. False when a reader was in the way: the next clean_up ends it."""
+    """Drop one version of a table.
+
+    False if a query still reads it, and the next clean_up finishes.
+    """
     detach = "ALTER TABLE {parent} DETACH PARTITION {name} CONCURRENTLY"
     if not _run(session, pipeline, table, version, detach):
         return False
@@ -107,17 +117,17 @@ def retain(
     params: PublishParams,
     now: datetime,
 ) -> tuple[list[str], bool]:
-    """Drop what is expired. Returns the names of what went, and whether nothing was in the way."""
+    """Drop expired versions; return their names, and whether all of them could be dropped."""
     served = publications.served(session, pipeline)
     if served is None or not clean_up(session, pipeline, tables):
         return [], served is None
     gone, clean = [], True
     for table, versions in due(session, pipeline, tables, params, now).items():
-        for each in versions:
-            if not drop(session, pipeline, table, each.version):
+        for version in versions:
+            if not drop(session, pipeline, table, version.version):
                 clean = False
                 break  # a table has one interrupted detach at most
-            gone.append(f"{table.name}@{each.version}")
+            gone.append(f"{table.name}@{version.version}")
     return gone, clean
 
 
@@ -128,7 +138,7 @@ def _free(publication: Publication, served: Served, now: datetime) -> bool:
 
 
 def _run(session: connection, pipeline: str, table: Table, version: str, statement: str) -> bool:
-    """Run one statement by itself under a lock timeout; False when it did not get its lock."""
+    """Run one statement with a lock timeout; False if it could not get its lock."""
     words = {"parent": parent(pipeline, table), "name": partition(pipeline, table, version)}
     with session.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, false)", (_LOCK_TIMEOUT,))
@@ -137,7 +147,7 @@ def _run(session: connection, pipeline: str, table: Table, version: str, stateme
             return True
         except LockNotAvailable as error:
             logger(pipeline=pipeline).warning(
-                "a reader is in the way of a drop; the next publish tries again",
+                "a query still reads an expired version; the next publish drops it",
                 table=table.name,
                 version=version,
                 error=str(error).strip(),

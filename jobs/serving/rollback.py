@@ -1,8 +1,8 @@
-"""Going back: tables, model, or both, in one transaction, so that both or neither are what they were.
+"""Roll back tables, model, or both, in one transaction.
 
-The version that is left is withdrawn, so that publishing its date again does not undo it. Running the same
-rollback again (same date, same reason, same target) changes nothing; a further step back takes a target or
-another reason. Failpoint: rollback.after_flip.
+The version that was served is withdrawn, so that publishing its date again does not undo the
+rollback. Running the same rollback again (same date, reason and target) changes nothing; another
+step back needs a target or another reason. Failpoint: rollback.after_flip.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ WHAT: tuple[What, ...] = ("tables", "model", "both")
 FAILPOINTS = ("rollback.after_flip",)
 
 _VERSION = re.compile(r"\d{8}-[0-9a-f]{12}")
-_PREFIX = 8  # digits of a digest that name a model
+_PREFIX = 8  # least digits of a digest that identify a model
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to take back. `to` is a version of the tables, or a model by digest or version; None: the previous.
+class RollbackRequest:
+    """What to roll back, and where to.
 
-    `both` takes the tables back and the model to the one that made them.
+    `to` is a version of the tables, or a model by digest or version; None means the previous one.
+    `both` rolls the tables back, and the model to the one that made those tables.
     """
 
     date: date
@@ -50,7 +51,8 @@ class Request:
             raise ConfigError("a rollback needs a reason", remedy='say why: --reason "..."')
         if self.to and self.what == "tables" and not _VERSION.fullmatch(self.to):
             raise ConfigError(
-                f"{self.to!r} is no version", remedy="`nightshift status` lists the versions"
+                f"{self.to!r} is not a version of tables",
+                remedy="choose a version that `nightshift status` lists",
             )
 
     @property
@@ -59,8 +61,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a rollback comes to: the targets, None where nothing moves, and where it starts from."""
+class RollbackPlan:
+    """What a rollback changes: its targets, None for what stays, and the state before it."""
 
     tables: Publication | None
     model: Champion | None
@@ -76,8 +78,8 @@ class Plan:
         }
 
 
-def plan(serving: Serving, dsn: str, request: Request) -> Plan:
-    """Find the targets; DataError, naming what there is, when there is nothing to go back to."""
+def plan(serving: Serving, dsn: str, request: RollbackRequest) -> RollbackPlan:
+    """Find the targets; DataError, which lists the choices, if there is nothing to go back to."""
     session, pipeline = serving.session, serving.pipeline
     served = publications.served(session, pipeline)
     rows = promotions.history(dsn, pipeline)
@@ -96,24 +98,29 @@ def plan(serving: Serving, dsn: str, request: Request) -> Plan:
         model = None
     if model and rows and request.date < rows[-1].date:
         raise DataError(
-            f"a model rollback dated {request.date} would change nothing: promotions go up to {rows[-1].date}",
-            remedy=f"date it {rows[-1].date} or later",
+            f"a model rollback dated {request.date} would change nothing: "
+            f"the newest promotion is dated {rows[-1].date}",
+            remedy=f"pass --date {rows[-1].date} or later",
         )
-    return Plan(tables, model, served, champion)
+    return RollbackPlan(tables, model, served, champion)
 
 
-def carry_out(serving: Serving, request: Request, plan: Plan, now: datetime) -> list[str]:
-    """Move the pointer and record the model's rollback, in one transaction; returns the versions withdrawn.
+def carry_out(
+    serving: Serving, request: RollbackRequest, plan: RollbackPlan, now: datetime
+) -> list[str]:
+    """Move the pointer and record the model's rollback in one transaction.
 
-    Both stores hold the version whole before anything moves: what Redis lacks of it is loaded. LostTables, and
-    no change, when PostgreSQL does not hold what was published.
+    Return withdrawn versions.
+
+    Both stores have the complete version before the pointer moves: rows that Redis lacks are loaded
+    first. LostTables, without a change, if PostgreSQL does not have what was published.
     """
     session, pipeline, withdrawn = serving.session, serving.pipeline, list[str]()
     if plan.tables and prepare_redis(serving, plan.tables):
         logger(pipeline=pipeline).info(
-            "loaded into Redis what it lacked", version=plan.tables.version
+            "loaded missing rows into Redis", version=plan.tables.version
         )
-    kept = {each.version for each in serving.kept()}
+    kept = {version.version for version in serving.kept()}
     with session, session.cursor() as cursor:
         if plan.tables:
             withdrawn = publications.go_back(
@@ -139,33 +146,33 @@ def carry_out(serving: Serving, request: Request, plan: Plan, now: datetime) -> 
 
 
 def _tables(
-    serving: Serving, served: Served | None, rows: Sequence[Promotion], request: Request
+    serving: Serving, served: Served | None, rows: Sequence[Promotion], request: RollbackRequest
 ) -> Publication | None:
     if served is None:
         raise DataError(f"{serving.pipeline} serves nothing yet", remedy="publish a day first")
-    kept = [each for each in serving.kept() if each.state != "loading"]
+    kept = [row for row in serving.kept() if row.state != "loading"]
     if request.to and _VERSION.fullmatch(request.to):
-        found = [each for each in kept if each.version == request.to]
+        targets = [row for row in kept if row.version == request.to]
     elif request.to:
         digest = _find_model(rows, request.to).digest
-        found = [each for each in kept if each.model_digest == digest and each.state == "current"]
+        targets = [row for row in kept if row.model_digest == digest and row.state == "current"]
     elif served.reason == request.mark:
-        return None  # this very rollback has been done
+        return None  # the same rollback has been done already
     else:
-        found = [each for each in kept if each.version == served.previous]
-    if not found:
-        known = ", ".join(f"{each.version} ({each.state})" for each in kept) or "none"
+        targets = [row for row in kept if row.version == served.previous]
+    if not targets:
+        choices = ", ".join(f"{row.version} ({row.state})" for row in kept) or "none"
         raise DataError(
             f"there is no version {request.to} to go back to"
             if request.to
             else f"there is no version before {served.version} to go back to",
-            remedy=f"choose one with --to; kept: {known}",
+            remedy=f"choose one with --to; kept: {choices}",
         )
-    return found[0]
+    return targets[0]
 
 
 def _model(
-    rows: Sequence[Promotion], models: Sequence[Champion], request: Request
+    rows: Sequence[Promotion], models: Sequence[Champion], request: RollbackRequest
 ) -> Champion | None:
     if request.to:
         return _find_model(rows, request.to)
@@ -176,7 +183,7 @@ def _model(
         and last.date == request.date
         and list(last.reasons) == [request.reason]
     ):
-        return None  # this very rollback has been done
+        return None  # the same rollback has been done already
     if len(models) < 2:
         raise DataError(
             "there is no earlier champion to go back to", remedy="choose a model with --to"
@@ -191,19 +198,19 @@ def _maker(tables: Publication) -> Champion | None:
 
 
 def _find_model(rows: Sequence[Promotion], name: str) -> Champion:
-    """A model that was champion, by its digest (or the first 8 digits or more of it) or its version in MLflow."""
-    found = {
+    """Return a former champion by its version in MLflow or at least 8 digits of its digest."""
+    matches = {
         row.to_digest: Champion(row.to_digest, row.to_version, row.date)
         for row in rows
         if row.to_digest
         and (row.to_version == name or (len(name) >= _PREFIX and row.to_digest.startswith(name)))
     }
-    if len(found) != 1:
-        known = sorted(
+    if len(matches) != 1:
+        choices = sorted(
             {f"{row.to_version} ({row.to_digest[:12]})" for row in rows if row.to_digest}
         )
         raise DataError(
-            f"{name!r} names {'no model' if not found else 'several models'} that was champion",
-            remedy=f"models: {', '.join(known) or 'none'}",
+            f"{name!r} matches {'several former champions' if matches else 'no former champion'}",
+            remedy=f"choose one of the former champions: {', '.join(choices) or 'none'}",
         )
-    return next(iter(found.values()))
+    return next(iter(matches.values()))

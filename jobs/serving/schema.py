@@ -1,4 +1,4 @@
-"""The tables and views of the serving database, made on first use."""
+"""The tables and views of the serving database, created on first use."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from jobs.core.tables import Table
 from jobs.stores import postgres, postgres_versions
 from jobs.stores.versions import require
 
-_DDL_LOCK = 7_203_559_114  # of all processes that make tables here
+_DDL_LOCK = 7_203_559_114  # serialises the processes that create tables here
 
 _ENTITY = """
 CREATE VIEW {current} AS SELECT {columns} FROM {parent} AS t
 WHERE t.version = (SELECT version FROM served WHERE pipeline = {pipeline})
 """
-# An array, not IN: a lookup then probes each partition once, whatever the planner thinks of `publication`.
+# An array, not IN: a lookup then probes every partition once, whatever the planner's estimates.
 _EVENT = """
 CREATE VIEW {current} AS SELECT {columns} FROM {parent} AS t
 WHERE t.version = ANY (ARRAY(
@@ -29,7 +29,8 @@ WHERE t.version = ANY (ARRAY(
         WHERE served.pipeline = {pipeline})))
 """
 _HISTORY = """
-CREATE VIEW {history} AS SELECT {first_columns}, p.model_digest, p.model_version, p.state{added_columns}
+CREATE VIEW {history} AS
+SELECT {first_columns}, p.model_digest, p.model_version, p.state{added_columns}
 FROM {parent} AS t JOIN publication AS p ON p.pipeline = {pipeline} AND p.version = t.version
 WHERE p.state <> 'loading'
 """
@@ -37,9 +38,9 @@ WHERE p.state <> 'loading'
 
 @contextmanager
 def connect(dsn: str, application: str = "nightshift") -> Iterator[connection]:
-    """A session on a database that has the bookkeeping tables; an empty database gets them first.
+    """Open a session on the serving database; create its bookkeeping tables if it is empty.
 
-    ConfigError when the schema is older or newer than this code's.
+    ConfigError if the schema is older or newer than this code's.
     """
     with postgres.connect(dsn, application) as session:
         if (number := version(session)) is None:
@@ -53,12 +54,15 @@ def connect(dsn: str, application: str = "nightshift") -> Iterator[connection]:
 
 
 def version(session: connection) -> int | None:
-    """The schema version of the serving database; None while it is empty."""
+    """Return the schema version of the serving database; None while it is empty."""
     return postgres_versions.version(session, "serving", "promotions")
 
 
 def ensure(session: connection, pipeline: str, tables: Sequence[Table]) -> None:
-    """Make the partitioned tables and their views; ConfigError when one exists with other columns."""
+    """Create the partitioned tables and their views.
+
+    ConfigError if one exists with other columns.
+    """
     with session, session.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_DDL_LOCK,))
         for table in tables:
@@ -90,8 +94,8 @@ def history(table: Table) -> Identifier:
 def _create(cursor: cursor, pipeline: str, table: Table) -> None:
     if _kind(cursor, current(table)) is not None:
         raise ConfigError(
-            f"the view {table.name}_current exists already, for another pipeline",
-            remedy=f"give the table {table.name} of {pipeline} a name of its own in tables.py",
+            f"another pipeline already has the view {table.name}_current",
+            remedy=f"rename the table {table.name} of {pipeline} in its tables.py",
         )
     words: dict[str, Composable] = {
         "parent": parent(pipeline, table),
@@ -102,7 +106,7 @@ def _create(cursor: cursor, pipeline: str, table: Table) -> None:
         "first_columns": _selected(
             "version", *(name for name in table.schema.names if name not in table.added)
         ),
-        # At the end, where a migration can put them: CREATE OR REPLACE VIEW keeps grants, and adds nowhere else.
+        # Last, since a migration's CREATE OR REPLACE VIEW, which keeps grants, can add only there.
         "added_columns": SQL("").join(
             SQL(", {}").format(Identifier("t", name)) for name in table.added
         ),
@@ -137,16 +141,20 @@ def _same_columns(cursor: cursor, pipeline: str, table: Table) -> None:
         " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
         (parent(pipeline, table).as_string(cursor),),
     )
-    found = [name for name, _ in cursor.fetchall()]
-    if found != (wanted := ["version", *table.schema.names]):
+    columns = [name for name, _ in cursor.fetchall()]
+    if columns != (declared := ["version", *table.schema.names]):
         raise ConfigError(
-            f"{pipeline}.{table.name} in PostgreSQL has the columns {found}, tables.py says {wanted}",
-            remedy="write a migration that brings it to what tables.py says (jobs/migrations/README.md)",
+            f"{pipeline}.{table.name} in PostgreSQL has the columns {columns}, "
+            f"but tables.py declares {declared}",
+            remedy="write a migration to the declared columns (jobs/migrations/README.md)",
         )
 
 
 def _kind(cursor: cursor, name: Identifier) -> str | None:
-    """The kind of a relation ('r', 'p', 'v'), or None when there is none of that name on the search path."""
+    """Return the kind of a relation ('r', 'p', 'v').
+
+    None if the search path has none of that name.
+    """
     cursor.execute(
         "SELECT relkind FROM pg_class WHERE oid = to_regclass(%s)", (name.as_string(cursor),)
     )

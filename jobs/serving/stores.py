@@ -1,4 +1,4 @@
-"""Both serving stores of a pipeline, and how they are kept alike: PostgreSQL is the truth, Redis follows."""
+"""Both serving stores of a pipeline in sync: PostgreSQL is authoritative, Redis follows."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from jobs.serving.publications import Publication, Served
 from jobs.stores import redis
 from jobs.stores.versions import needed, require
 
-# Clients cache the pointer for a second. The version that a publish pushes out of the pair was read last
-# before the publish before it, so it goes at once; what a rollback leaves was served a moment ago and waits
-# for the next publish or reconcile.
+# Clients cache the pointer for a second. A publish drops the version before the previous one at
+# once, since clients stopped reading it a publish ago. A version that a rollback leaves was served
+# just now, so it waits for the next publish or reconcile.
 CLIENT_GRACE = timedelta(seconds=5)
 
 
 class LostTables(StoreError):
-    """Somebody dropped or altered the tables of a version; publishing its date loads them again."""
+    """The tables of a version are gone or altered; publishing its date loads them again."""
 
 
 @dataclass(frozen=True)
 class Serving:
-    """Open sessions on both stores. Whoever writes through it holds the lock on the pipeline."""
+    """Open sessions on both stores; every writer holds the lock on the pipeline."""
 
     pipeline: str
     tables: tuple[Table, ...]
@@ -39,39 +39,43 @@ class Serving:
     redis: redis.Redis
 
     def kept(self) -> list[Publication]:
-        """The versions of which every table that they have is still there, newest date first."""
+        """Return the versions that still have all their tables, newest date first."""
         held = {t.name: partitions.attached(self.session, self.pipeline, t) for t in self.tables}
-        known = publications.every(self.session, self.pipeline)
         return [
-            each
-            for each in known
-            if all(each.version in held.get(name, ()) for name in each.row_counts)
+            publication
+            for publication in publications.every(self.session, self.pipeline)
+            if all(publication.version in held.get(name, ()) for name in publication.row_counts)
         ]
 
     def contents(self, publication: Publication) -> dict[Table, pa.Table]:
-        """The rows of every table that a version has, from PostgreSQL; LostTables when they are not what was published."""
-        found = {
+        """Return the rows of every table of a version, from PostgreSQL.
+
+        LostTables if they differ.
+        """
+        contents = {
             table: partitions.read(self.session, self.pipeline, table, publication.version)
             for table in self.tables
             if table.name in publication.row_counts
         }
-        for table, rows in found.items():
+        for table, rows in contents.items():
             if not table.matches(rows, publication.digests[table.name]):
                 raise LostTables(
-                    f"{table.name} of {publication.version} in PostgreSQL is not what was published: somebody altered it",
-                    remedy=f"publish {publication.date} again, which loads it again, or roll back to another version",
+                    f"{table.name} of {publication.version} in PostgreSQL is not what was "
+                    "published: somebody altered it",
+                    remedy=f"publish {publication.date} again, which reloads it, "
+                    "or roll back to another version",
                     input=f"{self.pipeline}.{schema.partition_name(table, publication.version)}",
                 )
-        return found
+        return contents
 
 
 @contextmanager
 def connect(
     dsn: str, redis_url: str, pipeline: str, tables: tuple[Table, ...]
 ) -> Iterator[Serving]:
-    """Both stores, with the tables and views of the pipeline made where they are missing.
+    """Open both stores, and create missing tables and views of the pipeline.
 
-    ConfigError when the schema of one is older or newer than this code's.
+    ConfigError if the schema of a store is older or newer than this code's.
     """
     with schema.connect(dsn) as session, redis.connect(redis_url, pipeline) as keys:
         schema.ensure(session, pipeline, tables)
@@ -85,28 +89,28 @@ def connect(
 def bring_redis_to_postgres(
     serving: Serving, now: datetime, batch: int = redis.BATCH, thorough: bool = False
 ) -> list[str]:
-    """Load into Redis what it lacks of the pair, point it to the served version, drop what has left the pair.
+    """Bring Redis in line with PostgreSQL; return the versions that were loaded.
 
-    `thorough` compares every document instead of trusting the mark of a complete version. Returns the
-    versions that were loaded. While PostgreSQL serves nothing Redis is left as it is. LostTables when
-    PostgreSQL has lost the served version itself; a previous version that it has lost is passed over.
+    Load the served and previous versions if they are incomplete, move the pointer, and drop old
+    versions. `thorough` compares every document instead of trusting the mark of a complete version.
+    While PostgreSQL serves nothing, Redis is not changed. LostTables if PostgreSQL has lost the
+    served version; a lost previous version is skipped.
     """
     served = publications.served(serving.session, serving.pipeline)
     if served is None:
         return []
     loaded = []
-    for each in _pair(serving, served):
+    load = prepare_redis if thorough else _load_incomplete
+    for publication in _pair(serving, served):
         try:
-            if (
-                prepare_redis(serving, each, batch)
-                if thorough
-                else _load_incomplete(serving, each, batch)
-            ):
-                loaded.append(each.version)
+            if load(serving, publication, batch):
+                loaded.append(publication.version)
         except LostTables as error:
-            if each.version == served.version:
+            if publication.version == served.version:
                 raise
-            logger(pipeline=serving.pipeline).warning("there is no going back", error=str(error))
+            logger(pipeline=serving.pipeline).warning(
+                "the previous version is lost, so a rollback cannot restore it", error=str(error)
+            )
     if serving.redis.served() != served.version:
         serving.redis.point(served.version)
     drop_left(serving, now)
@@ -114,15 +118,16 @@ def bring_redis_to_postgres(
 
 
 def left(serving: Serving, now: datetime) -> list[str]:
-    """The versions of which Redis has keys, and which nobody reads any more: they left the pair CLIENT_GRACE ago.
+    """Return the versions in Redis that no client reads any more.
 
-    None while PostgreSQL serves nothing. What Redis itself points to stays, whatever PostgreSQL says.
+    They stopped being served at least CLIENT_GRACE ago. [] while PostgreSQL serves nothing. The
+    version that Redis points to is never one of them.
     """
     served = publications.served(serving.session, serving.pipeline)
     if served is None:
         return []
-    known = publications.every(serving.session, serving.pipeline)
-    until = {each.version: each.served_until for each in known}
+    versions = publications.every(serving.session, serving.pipeline)
+    until = {publication.version: publication.served_until for publication in versions}
     read = {*served.pair, serving.redis.served()}
     return [
         version
@@ -132,15 +137,15 @@ def left(serving: Serving, now: datetime) -> list[str]:
 
 
 def drop_left(serving: Serving, now: datetime) -> None:
-    """Unlink from Redis the versions that are `left`."""
+    """Unlink from Redis the versions that `left` returns."""
     for version in left(serving, now):
         serving.redis.drop(version)
 
 
 def prepare_redis(serving: Serving, publication: Publication, batch: int = redis.BATCH) -> bool:
-    """Before a flip to a version: every document of it is in Redis; loads it again unless it is. Whether it did.
+    """Make sure that Redis has every document of a version; return whether it had to be loaded.
 
-    LostTables when PostgreSQL itself does not hold what was published.
+    LostTables if PostgreSQL does not have what was published.
     """
     contents = serving.contents(publication)
     serving.redis.refuse_eviction()
@@ -154,7 +159,7 @@ def prepare_redis(serving: Serving, publication: Publication, batch: int = redis
 
 
 def _load_incomplete(serving: Serving, publication: Publication, batch: int) -> bool:
-    """Load one version unless it is marked as complete; whether it was loaded."""
+    """Load one version unless it is marked as complete; return whether it was loaded."""
     if _marked(serving, publication):
         return False
     _load(serving, publication, serving.contents(publication), batch)
@@ -164,25 +169,26 @@ def _load_incomplete(serving: Serving, publication: Publication, batch: int) -> 
 def _load(
     serving: Serving, publication: Publication, contents: Mapping[Table, pa.Table], batch: int
 ) -> None:
-    """DataError when Redis does not give back what it was given."""
+    """Load a version into Redis; DataError if it does not read back equal."""
     checks = serving.redis.load(publication.version, contents, publication.digests, batch)
     enforce(
         checks,
-        remedy="see that Redis evicts nothing (maxmemory-policy noeviction), then run the step again",
+        remedy="set maxmemory-policy of Redis to noeviction, then run the step again",
     )
 
 
 def _pair(serving: Serving, served: Served) -> list[Publication]:
-    """The served version and the previous one, as far as they are there; StoreError without the served one."""
-    found = [each for each in serving.kept() if each.version in served.pair]
-    if served.version not in [each.version for each in found]:
+    """Return the served and the previous version, if kept; LostTables without the served one."""
+    pair = [publication for publication in serving.kept() if publication.version in served.pair]
+    if served.version not in [publication.version for publication in pair]:
         raise LostTables(
-            f"the tables of {served.version}, which {serving.pipeline} serves, are gone from PostgreSQL",
+            f"the tables of {served.version}, which {serving.pipeline} serves, "
+            "are gone from PostgreSQL",
             remedy=f"publish {served.date} again, or roll back to a version that is kept",
         )
-    return found
+    return pair
 
 
 def _marked(serving: Serving, publication: Publication) -> bool:
-    """Whether Redis was given the version to its end. Keys may have been lost since."""
+    """Whether the version was loaded completely into Redis; keys may have been lost since."""
     return serving.redis.complete(publication.version, publication.row_counts, publication.digests)

@@ -1,4 +1,4 @@
-"""Reading back what is served, as a client does, and holding it against the predictions."""
+"""Read served rows back as a client does, and compare them with the predictions."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ Sample = list[tuple[tuple[object, ...], client.Answer]]
 def verify(
     serving: Serving, day: date, version: str, predicted: Mapping[Table, pa.Table], sample: int
 ) -> list[Check]:
-    """Whether readers get what was predicted for `day`, published as `version`; `sample` rows a table are compared.
+    """Return checks that readers get the predictions of `day`, published as `version`.
 
-    The served version is read through the current views and Redis; the current version of an older day
-    through the history views, as far as retention keeps it; of a withdrawn one, that nobody gets it.
+    `sample` rows per table are compared. The served version is read through the current views and
+    Redis, the current version of an older day through the history views, if retention keeps it. A
+    withdrawn version must not be served.
     """
-    known = publications.find(serving.session, serving.pipeline, version)
+    publication = publications.find(serving.session, serving.pipeline, version)
     served = publications.served(serving.session, serving.pipeline)
-    if known is None or served is None:
-        return [equal(f"{version}.published", 0, 1, "PostgreSQL does not know this version")]
-    if known.state == "withdrawn":
+    if publication is None or served is None:
+        return [equal(f"{version}.published", 0, 1, "PostgreSQL does not have this version")]
+    state = publication.state
+    if state == "withdrawn":
         return [
             equal(
                 "withdrawn_not_served", float(version in served.pair), 0, f"{version} was withdrawn"
             )
         ]
     checks = [
-        equal("current", float(known.state == "current"), 1, f"{version} is {known.state}"),
+        equal("current", float(state == "current"), 1, f"{version} is {state}"),
         equal(
             "served",
             float(served.version == version or served.date > day),
@@ -54,16 +56,16 @@ def verify(
         ),
     ]
     for table, rows in predicted.items():
-        chosen = _sample(table, rows, version, sample)
+        lookups = _sample(table, rows, version, sample)
         if served.version == version:
-            checks += _served(serving, table, rows, chosen)
+            checks += _served(serving, table, rows, lookups)
         if version in partitions.attached(serving.session, serving.pipeline, table):
-            checks += _kept(serving, table, version, rows, chosen)
+            checks += _kept(serving, table, version, rows, lookups)
     return checks
 
 
-def _served(serving: Serving, table: Table, rows: pa.Table, chosen: Sample) -> list[Check]:
-    """What lookups in both stores answer, and whether they know every row."""
+def _served(serving: Serving, table: Table, rows: pa.Table, lookups: Sample) -> list[Check]:
+    """Return checks of the row counts and of sampled lookups in both stores."""
     view = SQL("SELECT count(*) FROM {} WHERE date = %s").format(schema.current(table))
     day = publications.served(serving.session, serving.pipeline)
     assert day is not None
@@ -74,26 +76,27 @@ def _served(serving: Serving, table: Table, rows: pa.Table, chosen: Sample) -> l
             f"{table.name}.postgres.differing",
             sum(
                 client.from_postgres(serving.session, table, key) != expected
-                for key, expected in chosen
+                for key, expected in lookups
             ),
             0,
-            f"of {len(chosen)} lookups",
+            f"of {len(lookups)} lookups",
         ),
         equal(
             f"{table.name}.redis.differing",
             sum(
-                client.from_redis(serving.redis, table, key) != expected for key, expected in chosen
+                client.from_redis(serving.redis, table, key) != expected
+                for key, expected in lookups
             ),
             0,
-            f"of {len(chosen)} lookups",
+            f"of {len(lookups)} lookups",
         ),
     ]
 
 
 def _kept(
-    serving: Serving, table: Table, version: str, rows: pa.Table, chosen: Sample
+    serving: Serving, table: Table, version: str, rows: pa.Table, lookups: Sample
 ) -> list[Check]:
-    """What the history view holds of the version."""
+    """Return checks of the version in the history view."""
     view = SQL("SELECT count(*) FROM {} WHERE version = %s").format(schema.history(table))
     query = SQL("SELECT {} FROM {} WHERE version = %s AND {} ORDER BY {}").format(
         SQL(", ").join(map(Identifier, ("version", *table.schema.names))),
@@ -103,23 +106,24 @@ def _kept(
     )
     with serving.session.cursor(cursor_factory=RealDictCursor) as cursor:
         differing = 0
-        for key, expected in chosen:
+        for key, expected in lookups:
             cursor.execute(query, (version, *key))
             differing += client.answers(table, cursor.fetchall()) != expected
     return [
         equal(f"{table.name}.history.rows", _count(serving, view, version), rows.num_rows),
-        equal(f"{table.name}.history.differing", differing, 0, f"of {len(chosen)} rows"),
+        equal(f"{table.name}.history.differing", differing, 0, f"of {len(lookups)} rows"),
     ]
 
 
 def _sample(table: Table, rows: pa.Table, version: str, size: int) -> Sample:
-    """Keys of rows at random, the same in each run, with the answer that a lookup must give."""
-    found = []
+    """Return random keys, the same in every run, with the answers that lookups must give."""
+    lookups = []
     for _, documents in entries(sampled(rows, table, version, size), table, size):
         for document in map(json.loads, documents.to_pylist()):
             row = document[0] if table.ranked else document
-            found.append((tuple(row[name] for name in table.lookup_key), answer(version, document)))
-    return found
+            key = tuple(row[name] for name in table.lookup_key)
+            lookups.append((key, answer(version, document)))
+    return lookups
 
 
 def _count(serving: Serving, query: Composable, parameter: object) -> int:

@@ -18,7 +18,7 @@ from jobs.usecases.discovery import find_usecase
 def run(step: Step) -> None:
     options, dsn, pipeline = dict(step.options), step.settings.postgres, step.run.pipeline
     dry_run = options.pop("dry_run", False)
-    request = rollback.Request(step.run.date, **{"reason": "", **options})
+    request = rollback.RollbackRequest(step.run.date, **{"reason": "", **options})
     step.at("window")
     with stores.connect(
         dsn, step.settings.redis, pipeline, find_usecase(pipeline).predictions

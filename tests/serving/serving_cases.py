@@ -186,6 +186,6 @@ if __name__ == "__main__":
             go_back(
                 opened,
                 asked["dsn"],
-                rollback.Request(date.fromisoformat(asked["day"]), "bad", "tables"),
+                rollback.RollbackRequest(date.fromisoformat(asked["day"]), "bad", "tables"),
                 moment,
             )

@@ -12,7 +12,7 @@ from serving_cases import HOUR, NOON, connect, day, edition, go_back, night, sho
 from jobs.core.checks import failed
 from jobs.core.errors import ConfigError, StoreError
 from jobs.serving import publications, stores
-from jobs.serving.rollback import Request
+from jobs.serving.rollback import RollbackRequest
 from jobs.serving.verify import verify
 
 ENTITY, EVENT = tables()
@@ -132,7 +132,7 @@ def test_a_rollback_first_loads_what_redis_lost_of_the_version(both, published, 
         flips.append(whole_in_redis(both, 0, version)),
         point(version),
     )
-    go_back(both, serving_db, Request(day(1), "bad", "tables"), NOON + 3 * HOUR)
+    go_back(both, serving_db, RollbackRequest(day(1), "bad", "tables"), NOON + 3 * HOUR)
     assert both.redis.served() == published[0] and flips == [True]
     assert wrong(both, 0, published[0]) == []
 
@@ -164,7 +164,7 @@ def test_no_rollback_to_what_postgres_does_not_hold_any_more(both, published, se
     with pytest.raises(
         stores.LostTables, match=f"of {published[0]} in PostgreSQL is not what was published"
     ) as error:
-        go_back(both, serving_db, Request(day(1), "bad", "tables"), NOON + 3 * HOUR)
+        go_back(both, serving_db, RollbackRequest(day(1), "bad", "tables"), NOON + 3 * HOUR)
     assert f"publish {day(0)} again" in str(error.value)
     assert shown(both) == before and states(both)[published[1]] == "current"
 
@@ -214,7 +214,7 @@ def test_a_redis_that_would_drop_served_rows_is_refused_before_the_flip(
         ):
             night(both, edition(day(2), 3), NOON + 3 * HOUR)
         with pytest.raises(ConfigError, match=policy):
-            go_back(both, serving_db, Request(day(1), "bad", "tables"), NOON + 3 * HOUR)
+            go_back(both, serving_db, RollbackRequest(day(1), "bad", "tables"), NOON + 3 * HOUR)
     after = shown(both)
     assert (after["served"], after["pointer"], after["redis"]) == (
         before["served"],

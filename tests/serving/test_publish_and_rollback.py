@@ -21,7 +21,7 @@ from serving_cases import (
 from jobs.core.errors import ConfigError, DataError
 from jobs.serving import lookup as client
 from jobs.serving import promotions, publications, rollback, schema, stores
-from jobs.serving.rollback import Request
+from jobs.serving.rollback import RollbackRequest
 
 ENTITY, EVENT = tables()
 
@@ -113,13 +113,15 @@ def test_correcting_the_previous_day_gives_a_rollback_the_corrected_tables(both,
     publish_days(both, 1, 2)
     mended = night(both, edition(day(0), 10), NOON + 3 * HOUR)
     assert pair(both)[1] == mended.version and both.redis.versions() >= set(pair(both))
-    go_back(both, serving_db, Request(day(1), "bad", "tables"), NOON + 4 * HOUR)
+    go_back(both, serving_db, RollbackRequest(day(1), "bad", "tables"), NOON + 4 * HOUR)
     assert current(both, "demo_risk") == [(mended.version, day(0), 10, size(10))]
 
 
 def test_a_rollback_serves_the_previous_version_and_withdraws_the_one_it_leaves(both, serving_db):
     first, second, third = publish_days(both, 1, 2, 3)
-    assert go_back(both, serving_db, Request(day(2), "bad", "tables"), NOON + 4 * HOUR) == [third]
+    assert go_back(both, serving_db, RollbackRequest(day(2), "bad", "tables"), NOON + 4 * HOUR) == [
+        third
+    ]
     assert states(both) == {first: "current", second: "current", third: "withdrawn"}
     assert pair(both) == (second, first) and both.redis.served() == second
     assert [row[2] for row in current(both, "demo_scores")] == [1, 2]
@@ -127,7 +129,7 @@ def test_a_rollback_serves_the_previous_version_and_withdraws_the_one_it_leaves(
 
 def test_publishing_again_does_not_undo_a_rollback(both, serving_db):
     _, second, third = publish_days(both, 1, 2, 3)
-    go_back(both, serving_db, Request(day(2), "bad", "tables"), NOON + 4 * HOUR)
+    go_back(both, serving_db, RollbackRequest(day(2), "bad", "tables"), NOON + 4 * HOUR)
     before = shown(both)
     again = night(both, edition(day(2), 3), NOON + 4 * HOUR)
     assert again.withdrawn and not again.served and again.loaded == []
@@ -138,23 +140,26 @@ def test_publishing_again_does_not_undo_a_rollback(both, serving_db):
 
 def test_the_same_rollback_twice_goes_back_once(both, serving_db):
     first, second, _ = publish_days(both, 1, 2, 3)
-    request = Request(day(2), "bad", "tables")
+    request = RollbackRequest(day(2), "bad", "tables")
     go_back(both, serving_db, request, NOON + 4 * HOUR)
     before = shown(both)
     assert go_back(both, serving_db, request, NOON + 5 * HOUR) == []
     assert shown(both) == before
     go_back(
-        both, serving_db, Request(day(2), "the one before is bad too", "tables"), NOON + 6 * HOUR
+        both,
+        serving_db,
+        RollbackRequest(day(2), "the one before is bad too", "tables"),
+        NOON + 6 * HOUR,
     )
     assert pair(both) == (first,) and states(both)[second] == "withdrawn"
     with pytest.raises(DataError, match="no version before"):
-        go_back(both, serving_db, Request(day(2), "further", "tables"), NOON + 7 * HOUR)
+        go_back(both, serving_db, RollbackRequest(day(2), "further", "tables"), NOON + 7 * HOUR)
 
 
 def test_a_rollback_to_a_chosen_version_withdraws_all_that_lies_between(both, serving_db):
     first, second, third = publish_days(both, 1, 2, 3)
     assert set(
-        go_back(both, serving_db, Request(day(2), "bad", "tables", first), NOON + 4 * HOUR)
+        go_back(both, serving_db, RollbackRequest(day(2), "bad", "tables", first), NOON + 4 * HOUR)
     ) == {
         second,
         third,
@@ -165,9 +170,14 @@ def test_a_rollback_to_a_chosen_version_withdraws_all_that_lies_between(both, se
 
 def test_a_rollback_to_a_withdrawn_version_by_name_takes_the_rollback_back(both, serving_db):
     _, second, third = publish_days(both, 1, 2, 3)
-    go_back(both, serving_db, Request(day(2), "bad", "tables"), NOON + 4 * HOUR)
+    go_back(both, serving_db, RollbackRequest(day(2), "bad", "tables"), NOON + 4 * HOUR)
     assert (
-        go_back(both, serving_db, Request(day(2), "it was fine", "tables", third), NOON + 5 * HOUR)
+        go_back(
+            both,
+            serving_db,
+            RollbackRequest(day(2), "it was fine", "tables", third),
+            NOON + 5 * HOUR,
+        )
         == []
     )
     assert pair(both) == (third, second) and states(both)[third] == "current"
@@ -175,25 +185,27 @@ def test_a_rollback_to_a_withdrawn_version_by_name_takes_the_rollback_back(both,
 
 def test_a_newer_date_after_a_rollback_is_served(both, serving_db):
     publish_days(both, 1, 2, 3)
-    go_back(both, serving_db, Request(day(2), "bad", "tables"), NOON + 4 * HOUR)
+    go_back(both, serving_db, RollbackRequest(day(2), "bad", "tables"), NOON + 4 * HOUR)
     fourth = night(both, edition(day(3), 4), NOON + 5 * HOUR)
     assert fourth.served and [row[2] for row in current(both, "demo_scores")] == [1, 2, 4]
 
 
 def test_a_rollback_to_what_is_not_there_names_what_is(both, serving_db):
     with pytest.raises(DataError, match="serves nothing"):
-        rollback.plan(both, serving_db, Request(FIRST, "bad", "tables"))
+        rollback.plan(both, serving_db, RollbackRequest(FIRST, "bad", "tables"))
     (only,) = publish_days(both, 1)
     with pytest.raises(DataError, match=f"(?s)no version 20200101-0123456789ab.*{only}"):
-        rollback.plan(both, serving_db, Request(FIRST, "bad", "tables", "20200101-0123456789ab"))
+        rollback.plan(
+            both, serving_db, RollbackRequest(FIRST, "bad", "tables", "20200101-0123456789ab")
+        )
     with pytest.raises(DataError, match="no version before"):
-        rollback.plan(both, serving_db, Request(FIRST, "bad", "tables"))
+        rollback.plan(both, serving_db, RollbackRequest(FIRST, "bad", "tables"))
 
 
 @pytest.mark.parametrize("wrong", [{"reason": " "}, {"what": "all"}, {"what": "tables", "to": "1"}])
 def test_a_request_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ConfigError):
-        Request(**{"date": FIRST, "reason": "bad", **wrong})
+        RollbackRequest(**{"date": FIRST, "reason": "bad", **wrong})
 
 
 def promote(dsn, n, digest, version):
@@ -218,7 +230,7 @@ def test_a_rollback_of_both_goes_to_the_model_that_made_the_tables(both, serving
     for n, model in enumerate((old, new)):
         promote(serving_db, n, model, str(n + 1))
         night(both, edition(day(n), n + 1, model=model), NOON + n * HOUR)
-    request = Request(day(1), "bad model")
+    request = RollbackRequest(day(1), "bad model")
     go_back(both, serving_db, request, NOON + 2 * HOUR)
     assert promotions.pair(serving_db, "demo") == (old, None)
     row = promotions.history(serving_db, "demo")[-1]
@@ -238,7 +250,7 @@ def test_a_rollback_of_both_to_a_model_serves_the_newest_tables_it_made(both, se
     for n, model in enumerate("aabb"):
         promote(serving_db, n, model * 64, model)
         night(both, edition(day(n), n, model=model * 64), NOON + n * HOUR)
-    go_back(both, serving_db, Request(day(3), "bad", "both", "a"), NOON + 5 * HOUR)
+    go_back(both, serving_db, RollbackRequest(day(3), "bad", "both", "a"), NOON + 5 * HOUR)
     assert (
         current(both, "demo_risk")[0][2] == 1 and promotions.pair(serving_db, "demo")[0] == "a" * 64
     )
@@ -249,15 +261,17 @@ def test_a_rollback_of_the_model_alone_leaves_the_tables(both, serving_db):
         promote(serving_db, n, model * 64, model)
     publish_days(both, 1, 2, 3)
     before = shown(both)
-    go_back(both, serving_db, Request(day(2), "bad", "model"), NOON + 5 * HOUR)
-    go_back(both, serving_db, Request(day(2), "bad", "model"), NOON + 5 * HOUR)
+    go_back(both, serving_db, RollbackRequest(day(2), "bad", "model"), NOON + 5 * HOUR)
+    go_back(both, serving_db, RollbackRequest(day(2), "bad", "model"), NOON + 5 * HOUR)
     assert shown(both) == before and promotions.pair(serving_db, "demo") == ("b" * 64, "a" * 64)
-    go_back(both, serving_db, Request(day(2), "still bad", "model", "aaaaaaaa"), NOON + 5 * HOUR)
+    go_back(
+        both, serving_db, RollbackRequest(day(2), "still bad", "model", "aaaaaaaa"), NOON + 5 * HOUR
+    )
     assert promotions.pair(serving_db, "demo") == ("a" * 64, None)
     with pytest.raises(DataError, match=r"names no model(?s:.*)b \(bbbb"):
-        rollback.plan(both, serving_db, Request(day(2), "bad", "model", "unknown-model"))
+        rollback.plan(both, serving_db, RollbackRequest(day(2), "bad", "model", "unknown-model"))
     with pytest.raises(DataError, match="would change nothing"):
-        rollback.plan(both, serving_db, Request(day(1), "bad", "model", "b"))
+        rollback.plan(both, serving_db, RollbackRequest(day(1), "bad", "model", "b"))
 
 
 def test_redis_comes_back_from_nothing(both):
@@ -305,7 +319,7 @@ def test_a_table_of_another_shape_is_refused_before_anything_is_written(both, se
             "demo",
             [type(ENTITY)("demo_risk", ("other",), EVENT.schema, "", "entity")],
         )
-    with pytest.raises(ConfigError, match="exists already, for another pipeline"):
+    with pytest.raises(ConfigError, match="another pipeline already has the view"):
         schema.ensure(both.session, "other", [ENTITY])
 
 

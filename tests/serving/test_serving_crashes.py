@@ -105,7 +105,7 @@ def test_a_publish_killed_at_each_point_and_run_again(calm, rough, serving_db, r
 
 
 def test_a_rollback_killed_and_run_again(calm, rough, serving_db, redis_url):
-    request, now = rollback.Request(day(BEFORE), "bad", "tables"), NOON + BEFORE * HOUR
+    request, now = rollback.RollbackRequest(day(BEFORE), "bad", "tables"), NOON + BEFORE * HOUR
     go_back(calm, serving_db, request, now)
     (failpoint,) = rollback.FAILPOINTS
     killed("rollback", failpoint, BEFORE, rough, serving_db, redis_url)

@@ -7,7 +7,7 @@ from serving_cases import HOUR, NOON, day, edition, go_back, night, tables
 
 from jobs.core.checks import failed
 from jobs.serving.freshness import Clients
-from jobs.serving.rollback import Request
+from jobs.serving.rollback import RollbackRequest
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_late_day_only_warns_where_that_is_asked_for(both, published):
 
 
 def test_a_withdrawn_day_is_said_to_be(both, published, serving_db):
-    go_back(both, serving_db, Request(day(2), "scores are off", "tables"), NOON + 3 * HOUR)
+    go_back(both, serving_db, RollbackRequest(day(2), "scores are off", "tables"), NOON + 3 * HOUR)
     assert (
         f"{published[2].version} was withdrawn: rollback 2018-07-03: scores are off"
         in wrong(both, 2)["days_behind"]

@@ -27,7 +27,7 @@ from jobs.core import locks
 from jobs.core.manifest import utc_now
 from jobs.core.params import PublishParams
 from jobs.serving import partitions, publications
-from jobs.serving.rollback import Request
+from jobs.serving.rollback import RollbackRequest
 
 ENTITY, EVENT = tables()
 NIGHTS = 22
@@ -121,7 +121,7 @@ def test_no_reader_sees_a_half_or_mixed_version(both, serving_db, redis_url, hou
             now = now + HOUR if hours_apart else utc_now()
             night(both, edition(day(n), 100 + n), now, params)
             if n % 4 == 0:
-                go_back(both, serving_db, Request(day(n), f"bad {n}", "tables"), now)
+                go_back(both, serving_db, RollbackRequest(day(n), f"bad {n}", "tables"), now)
             if n % 5 == 0:
                 night(both, edition(day(n), 200 + n), now, params)
     if hours_apart:

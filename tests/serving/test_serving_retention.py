@@ -7,7 +7,7 @@ from serving_cases import HOUR, NOON, connect, day, edition, go_back, night, orp
 
 from jobs.core.params import PublishParams
 from jobs.serving import partitions, publications, retention
-from jobs.serving.rollback import Request
+from jobs.serving.rollback import RollbackRequest
 
 ENTITY, EVENT = tables()
 KEEP = PublishParams(keep_versions=2, keep_days=3)
@@ -48,7 +48,7 @@ def test_served_and_previous_stay_however_old(both, serving_db):
     wide = PublishParams(keep_versions=10, keep_days=10)
     publish_days(both, 6, params=wide)
     second = publications.every(both.session, "demo")[-2].version
-    go_back(both, serving_db, Request(day(5), "bad", "tables", second), NOON + 6 * HOUR)
+    go_back(both, serving_db, RollbackRequest(day(5), "bad", "tables", second), NOON + 6 * HOUR)
     retention.retain(both.session, "demo", both.tables, KEEP, NOON + 9 * HOUR)
     assert held(both, ENTITY) == [5, 4, 1, 0]
     assert set(publications.served(both.session, "demo").pair) <= partitions.attached(
@@ -84,7 +84,7 @@ def test_redis_holds_the_served_and_the_previous_version_only(both):
 def test_what_a_rollback_left_stays_in_redis_while_clients_may_have_it_cached(both, serving_db):
     publish_days(both, 3)
     left = both.redis.served()
-    go_back(both, serving_db, Request(day(2), "bad", "tables"), NOON + 3 * HOUR)
+    go_back(both, serving_db, RollbackRequest(day(2), "bad", "tables"), NOON + 3 * HOUR)
     assert left in both.redis.versions()
     night(both, edition(day(3), 3), NOON + 4 * HOUR, KEEP)
     assert left not in both.redis.versions()

@@ -5,7 +5,7 @@ from serving_cases import HOUR, NOON, day, edition, go_back, night
 
 from jobs.core.checks import failed
 from jobs.core.params import PublishParams
-from jobs.serving.rollback import Request
+from jobs.serving.rollback import RollbackRequest
 from jobs.serving.verify import verify
 
 
@@ -34,7 +34,7 @@ def test_what_retention_dropped_is_not_asked_for(both, published):
 
 
 def test_a_withdrawn_version_must_not_be_served(both, published, serving_db):
-    go_back(both, serving_db, Request(day(2), "bad", "tables"), NOON + 3 * HOUR)
+    go_back(both, serving_db, RollbackRequest(day(2), "bad", "tables"), NOON + 3 * HOUR)
     assert wrong(both, 2, published[2].version) == ([], 1)
     assert wrong(both, 1, published[1].version)[0] == []
 
