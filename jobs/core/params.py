@@ -83,7 +83,7 @@ class TrainParams(Section):
         200,
         ge=1,
         description="boosting rounds between two checkpoints; raise it to write fewer, lower it to "
-        "lose less work when a training is killed; changing it changes the random draws, hence the "
+        "lose less work when a training is killed; changing it changes the random draws and so the "
         "model",
     )
 
@@ -215,8 +215,7 @@ class RetrainParams(Section):
         6,
         ge=0,
         le=6,
-        description="day of the week whose night trains under the policy `weekly`; Monday is 0, "
-        "Sunday is 6",
+        description="day of the week for which the policy `weekly` trains; Monday is 0, Sunday is 6",
     )
 
 

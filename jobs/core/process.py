@@ -1,4 +1,4 @@
-"""End a step with the process that started it, so that no orphan runs beside a cleared task."""
+"""End a step with the process that started it, so that no orphan runs next to a cleared task."""
 
 from __future__ import annotations
 

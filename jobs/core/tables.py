@@ -25,7 +25,7 @@ class Source:
     """An operational table and how one day of it is read and judged.
 
     `query` selects the columns of `schema` for [%(start)s, %(end)s) by the upstream column `time`. Without
-    one the table is read whole, and a re-extract of D keeps what D has, unless told to refresh it. `tables`
+    one the table is read whole, and a re-extract of D keeps what D has, unless asked to refresh it. `tables`
     are the upstream tables and the columns that it needs of them. `money` maps a column of the schema, in
     integer minor units, to the upstream column that holds major units. `rules` returns one reason, or null,
     for each row. `closes` are columns in which a date without a time means the end of that day: when something

@@ -25,6 +25,8 @@ COVERED = (
     "docs/decisions/*.md",
     "jobs/README.md",
     "jobs/cli/**/*.py",
+    "jobs/core/**/*.py",
+    "jobs/serving/**/*.py",
     "jobs/migrations/README.md",
     "plugins/README.md",
     "tests/README.md",
