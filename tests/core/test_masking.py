@@ -52,8 +52,15 @@ def shown(password: str, text: str) -> list[str]:
     return [name for name, form in forms.items() if form in text]
 
 
+# A password that is one of these is masked inside addresses only, which a test of its own says.
+NAMES = {"postgresql", "night", "host", "5432", "serving"}
+
+
 @limits(max_examples=100, deadline=None)
-@given(PASSWORDS.filter(lambda password: password.strip("*")), st.sampled_from(sorted(FORMS)))
+@given(
+    PASSWORDS.filter(lambda password: password.strip("*") and password not in NAMES),
+    st.sampled_from(sorted(FORMS)),
+)
 def test_a_learned_password_is_in_no_words(password, form):
     masking._learned.clear()
     masking.learn(f"postgresql://night:{quote(password, safe='')}@host:5432/serving")
