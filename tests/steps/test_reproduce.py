@@ -12,11 +12,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from jobs.core.usecase import PIPELINES
 
 from jobs.cli import manage
 from jobs.core import settings
 from jobs.core.digest import table_digest
+from jobs.core.pipelines import PIPELINES
 from nights import DAY, PARAMS
 
 
