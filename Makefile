@@ -6,7 +6,7 @@ SETUP := $(VENV)/.nightshift-setup
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	--use-pep517 --no-build-isolation
 # Three processes on two cores, each with stores of its own: tests under a scheduler mostly wait.
-PARALLEL := $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PARALLEL := $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 10
 # What `make test` leaves out: targets of their own run it.
 LATER := slow or drift or chaos or kubernetes or browser
 # As root, or where sudo asks for no password; elsewhere `setup` ends with the line that says what to install.
@@ -39,7 +39,7 @@ test: setup ## Run the unit tests, stores, steps, one scheduled night and on-cal
 	@$(PARALLEL) -m "not ($(LATER))"
 
 test-unit: setup ## Run the tests that start no service and no other process
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile -m unit
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --durations 10 -m unit
 
 test-services: setup ## Run what `make test` runs besides the unit tests
 	@$(PARALLEL) -m "not (unit or $(LATER))"

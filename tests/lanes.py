@@ -1,4 +1,4 @@
-"""The unit lane: its tests are marked from their fixtures, and none of them can start anything.
+"""Lanes: unit tests are marked from their fixtures and cannot start anything; each folder's seconds.
 
 A test is `unit` unless it uses one of the fixtures of STARTERS or has one of the markers of OTHERS. A unit
 test that starts a process, or loads chDB into this one, fails: name the fixture that does so in STARTERS,
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,17 @@ def _guarded(item: pytest.Item):
         return (yield)
     finally:
         GUARD.active = False
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    """With `--durations`, the seconds of each folder of tests: setup, call and teardown together."""
+    if config.option.durations is None:
+        return
+    seconds: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[str(Path(report.nodeid.partition("::")[0]).parent)] += report.duration
+    terminalreporter.section("seconds by folder")
+    for folder, spent in seconds.most_common():
+        terminalreporter.write_line(f"{spent:8.1f}  {folder}")
