@@ -16,8 +16,7 @@ from jobs.source.simulate.movies.simulation import MovieSimulation
 from jobs.source.simulate.write import Simulation, to_database
 from nights import BEFORE, DEFAULTS, FIRST, FIRST_MOVIES, Place, database_of, keep, resume
 
-# For tests that hold for every pipeline; `EACH` runs all but fraud among the slow ones.
-BOTH = pytest.mark.parametrize("pipeline", PIPELINES, indirect=True)
+# For tests that hold for every pipeline. All but fraud are slow: a prepared night takes a minute per process.
 _REST = [pytest.param(name, marks=pytest.mark.slow) for name in PIPELINES if name != "fraud"]
 EACH = pytest.mark.parametrize("pipeline", ["fraud", *_REST], indirect=True)
 MOVIES = MovieSimulation(FIRST_MOVIES, days=9, users=120, movies=80, seed=1)
@@ -55,7 +54,7 @@ def night(prepared):
 
 @pytest.fixture
 def pipeline(request):
-    """Fraud, where a test is not parametrised with others: see BOTH."""
+    """Fraud, where a test is not parametrised with others: see EACH."""
     return getattr(request, "param", "fraud")
 
 

@@ -16,7 +16,7 @@ from jobs.stores import clickhouse
 from jobs.usecases.discovery import find_usecase
 from jobs.usecases.fraud.model import load
 from nights import AFTER, BEFORE, DAY
-from prepared_night import BOTH
+from prepared_night import EACH
 
 STRICT = {"min_margin": 0.0, "floors": {"roc_auc": 0.5}}
 
@@ -86,7 +86,7 @@ def test_in_the_mode_warn_a_loser_is_promoted_and_the_mode_stands_beside_it(at):
     assert {row["mode"] for row in checks.values()} == {"warn"}
 
 
-@BOTH
+@EACH
 def test_what_predict_saw_and_what_the_snapshot_sees_agree(at):
     place = at("gate")
     place.run("snapshot", BEFORE)  # which the prepared night has not, and movies is compared with
@@ -97,7 +97,7 @@ def test_what_predict_saw_and_what_the_snapshot_sees_agree(at):
     assert differing == "0" and int(compared) > 50, skew["message"]
 
 
-@BOTH
+@EACH
 def test_what_predict_saw_otherwise_is_counted_and_rejects(at):
     place = at("gate")
     place.run("snapshot", BEFORE)

@@ -191,6 +191,7 @@ def test_late_rows_mark_what_was_made_without_them_and_change_it_alone(at):
     assert ("train", DAY) in place.stale() and ("snapshot", DAY) not in place.stale()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pipeline", ["movies"], indirect=True)
 def test_late_interactions_mark_what_was_made_without_them_and_change_it_alone(at):
     place = at("end", own_source=True)

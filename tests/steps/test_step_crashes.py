@@ -12,7 +12,7 @@ from jobs.serving import publish, rollback
 from jobs.steps.frame import POINTS
 from jobs.usecases.discovery import find_usecase
 from nights import BEFORE, DAY
-from prepared_night import BOTH, EACH
+from prepared_night import EACH
 
 CHEAP = ("train", "publish")
 SPARK = ("build_features", "snapshot", "check_drift", "predict")
@@ -108,7 +108,7 @@ def test_a_step_with_spark_killed_at_each_other_point(at, after, step):
     )
 
 
-@BOTH
+@EACH
 def test_publish_killed_within(at, after):
     """While it loads, attaches, flips, and clears Redis of what went out of the pair."""
     assert {*WITHIN_PUBLISH, "publish.detach"} == set(publish.FAILPOINTS)

@@ -8,7 +8,10 @@ import pytest
 
 from nights import BEFORE, DAY
 
-pytestmark = pytest.mark.parametrize("pipeline", ["movies"], indirect=True)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.parametrize("pipeline", ["movies"], indirect=True),
+]
 RENAME = "UPDATE movies SET title = title || ' (restored)', genres = 'Musical'"
 ARRIVE = "INSERT INTO movies VALUES ('arrived', 'Late Arrival', 2018, 'Drama')"
 

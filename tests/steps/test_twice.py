@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from jobs.core.steps import NIGHTLY
 from nights import BEFORE, DAY
-from prepared_night import BOTH
+from prepared_night import EACH
 
 
-@BOTH
+@EACH
 def test_each_step_again_and_the_day_before_again_change_nothing(at):
     """In the order of the night, so that what a step writes has met every later step once more."""
     place = at("end")
