@@ -1,4 +1,4 @@
-"""Writes docs/tables.md, docs/params.md, docs/dags.md and dvc.yaml from the code.
+"""Writes docs/{tables,params,dags}.md, docs/contracts/ and dvc.yaml from the code.
 
 `make docs` runs it; tests/docs checks that the files are up to date.
 """
@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -24,130 +25,66 @@ from jobs.core import params, pods
 from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT
 from jobs.core.steps import NIGHTLY, STEPS
-from jobs.core.tables import Source, Table
+from jobs.core.tables import DATE, TIME, Column, Source, Table
 from jobs.local import airflow
 from jobs.local.state import State
+from jobs.serving import schema
 from jobs.source import schema as operational
 from jobs.steps.records import RECORDS
 from jobs.stores import clickhouse, postgres, postgres_versions
-from jobs.stores.versions import Migration, migrations
+from jobs.stores.versions import Migration, migrations, needed
+from jobs.usecases.contract import UseCase
 from jobs.usecases.discovery import find_usecase
 from jobs.usecases.fraud.columns import DERIVED, FEATURES
 
 HERE = Path(__file__).parent
+CONTRACTS = HERE / "contracts"
+CONTRACT_NOTICE = "# Written by docs/generate.py (`make docs`) from the code. Do not edit.\n"
+# What the view `<table>_current` shows.
+REACH = {
+    "event": "the current versions of all kept dates up to the served one",
+    "entity": "the served version",
+}
+LOGICAL_TYPES = {
+    pa.string(): "string",
+    pa.int64(): "integer",
+    pa.float64(): "number",
+    pa.bool_(): "boolean",
+    pa.date32(): "date",
+    TIME: "timestamp",
+}
 NOTICE = "<!-- Written by docs/generate.py (`make docs`) from the code. Do not edit. -->"
 
-# What a column means, by its name, or by <table>.<name> where the name alone does not say it.
+# Meanings of the bookkeeping columns, by <table>.<column> or by name; migrations that made these
+# tables are frozen, and hold few comments.
 MEANINGS = {
-    "date": "the day D (UTC)",
-    "user_interactions.id": "the interaction",
-    "user_id": "the user",
-    "movie_id": "the movie",
-    "interaction_type": "`rating`, `view` or `like`",
-    "user_interactions.value": "the rating; null without one",
-    "timestamp": "when it happened",
-    "metadata": "of a view `watch_time_s`, in seconds",
-    "watch_time_s": "seconds of a view; null where nobody says",
-    "title": "its title, without the year",
-    "year": "year of release, where known",
-    "genres": "its genres, joined by `|`, where known",
-    "genre": "a genre of the movies, `unknown` where none is known",
-    "avg_rating": "mean rating; null without one",
-    "total_interactions": "ratings, views and likes",
-    "total_watch_time": "seconds of views",
-    "watch_time": "seconds of views",
-    "ratings": "how many of them are ratings",
-    "interactions": "ratings, views and likes",
-    "users": "by how many users",
-    "algorithm": "`hybrid`, `collaborative`, `content` or `popular`",
-    "rank": "from 1, the best",
-    "recommendations.score": "what the algorithm ranks by; of one algorithm and user comparable, else not",
-    "recommendations.reason": "why, in a few words",
-    "favourite_genre": "the genre of most interactions; null where none is known",
-    "transaction_id": "the transaction",
-    "event_time": "when it happened",
-    "customer_id": "the customer",
-    "merchant_id": "the merchant",
-    "amount": "in major units, as the operational system has it",
-    "amount_minor": "in minor units (cents)",
-    "currency": "code of the currency of the amount; null where the source does not name it",
-    "transaction_scores.currency": "code of the currency of `amount_minor`; null where the source does not name it, and for a "
-    "day before this column was added whose rows the lake no longer had",
     "store": "the store, `serving` or `source`",
-    "number": "of the migration; the largest is the schema version of the store",
-    "nightshift_migrations.name": "its file, without the ending",
-    "applied_at": "when it was applied",
-    "country": "code of the country",
-    "device_type": "how it was paid: at a till, on a phone, on the web",
-    "card_last_4": "last digits of the card",
-    "is_fraud": "what was reported",
-    "reported_at": "when the label became known",
-    "reason": "why the row is not good",
-    "transactions": "transactions of the day",
-    "amount_sum": "sum of their amounts, minor units",
-    "amount_sum_of_squares": "sum of the squares of their amounts",
-    "amount_max": "largest amount, minor units; 0 without a transaction",
-    "night_transactions": "transactions of the hours 0 to 6, UTC",
-    "last_event_time": "time of the last one; null without a transaction",
-    "reported_frauds": "frauds that were reported on this day, whenever they happened",
-    "reported_fraud_sum": "sum of the amounts of those",
-    "reported_fraud_sum_of_squares": "sum of the squares of the amounts of those",
-    "score": "probability of fraud that the champion gives",
-    "flagged": "whether the score reaches the model's threshold",
-    "mean_score": "mean score of those transactions; null without one",
-    "max_score": "largest score of those transactions; null without one",
-    "days_since_last": "whole days from the last transaction to D",
-    "customer_risk.transactions": "transactions scored in the last `predict.score_days` days",
-    "merchant_risk.transactions": "transactions scored in the last `predict.score_days` days",
-    "customer_risk.flagged": "of those, how many were flagged",
-    "merchant_risk.flagged": "of those, how many were flagged",
-    "gate_checks.name": "the check: `floor.<metric>`, `ceiling.<metric>`, `margin.<metric>`, `low.<metric>`, `slice.<name>`, "
-    "`null_growth`, `skew`, `size`, `latency`, `rolled_back`, `first_run` or `champion_unfit`",
-    "drift_metrics.name": "the feature; of other kinds what was checked",
-    "scope": "`day`, or `window`: the days up to D that params name",
-    "drift_metrics.kind": "`data`, `feature`, `prediction`, `label` or `target` (the champion's own performance)",
-    "method": "how far apart two samples are: an effect size, whose meaning does not change with the number of rows",
-    "drift_metrics.severity": "`fail` is drift, a reason to retrain; `warn` is only reported",
-    "rows": "rows that were compared",
-    "reference_rows": "with how many of the champion's reference",
-    "policy": "`daily`, `on_drift` or `weekly`",
-    "decision": "`train` or `keep`",
-    "retrain_decisions.reasons": "why, joined by `; `",
-    "champion_age_days": "days since it was promoted; null without one",
-    "measured_ms": "of `latency`: milliseconds for 1,000 examples; no part of the digest, for it differs with every run",
-    "mode": "`enforce`, or `warn`: what failed did not reject",
-    "passed": "whether it passed",
-    "value": "what was measured",
-    "threshold": "what it was held against",
-    "severity": "`fail` rejects the challenger, `warn` only says so",
-    "message": "what it means",
-    "verdict": "`promoted` or `rejected`",
-    "promotions.verdict": "`promoted`, `rejected` (by the gate), `declined` (by a person), `expired` (nobody answered)"
-    " or `rollback`",
-    "challenger": "digest of the model that was judged",
-    "champion": "digest of the model it met; null on the first run",
-    "drift_metrics.champion": "digest of the model whose reference it was held against; null without one",
-    "retrain_decisions.champion": "digest of the champion as of the day before; null without one",
+    "number": "number of the migration; the largest is the schema version of the store",
+    "nightshift_migrations.name": "file name of the migration, without its ending",
+    "applied_at": "time at which it was applied",
     "pipeline": "the use case",
+    "date": "day D, UTC",
     "version": "`{YYYYMMDD}-{12 hex of the content}`",
     "served.version": "the version that readers get",
-    "previous_version": "where a rollback goes",
+    "previous_version": "the version that a rollback returns to",
     "served.reason": "what moved the pointer last",
-    "at": "when that was",
+    "at": "time of the change",
     "state": "loading, ready, current, superseded or withdrawn",
     "model_digest": "sha256 of the model that made the tables",
-    "model_version": "its number in MLflow",
+    "model_version": "version number of the model in MLflow",
     "row_counts": "rows by table",
     "digests": "content digest by table",
-    "created_at": "when the load began",
+    "created_at": "time at which the load began",
     "id": "order of writing",
     "kind": "`promotion` or `rollback`",
     "from_digest": "the champion before",
     "to_digest": "the champion after; null when the challenger was rejected",
-    "from_version": "its number in MLflow",
-    "to_version": "its number in MLflow",
-    "metrics": "of the challenger, on the holdout",
-    "reasons": "the gate's checks and what who approved said, or why somebody rolled back",
+    "from_version": "version number of the champion before, in MLflow",
+    "to_version": "version number of the champion after, in MLflow",
+    "verdict": "`promoted`, `rejected` (by the gate), `declined` (by a person), `expired` (nobody "
+    "answered) or `rollback`",
+    "metrics": "metrics of the challenger on the holdout",
+    "reasons": "the checks of the gate and the comment of the approver, or the reason of a rollback",
     "approved_by": "`gate`, who answered (`nobody`: the request expired), or who rolled back",
 }
 
@@ -155,7 +92,7 @@ MEANINGS = {
 def pages() -> dict[Path, str]:
     """The text of every generated file."""
     written = {HERE / f"{name}.md": _page(lines()) for name, lines in WRITERS.items()}
-    return written | {PROJECT / "dvc.yaml": _dvc()}
+    return written | _contracts() | {PROJECT / "dvc.yaml": _dvc()}
 
 
 def _page(lines: Iterable[str]) -> str:
@@ -170,113 +107,117 @@ def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield ""
 
 
-def _meaning(table: str, column: str) -> str:
-    return MEANINGS.get(f"{table}.{column}") or MEANINGS[column]
+def _wrapped(text: str) -> Iterator[str]:
+    """A paragraph, at the width of the pages."""
+    yield textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 # --- tables.md
 
 
 def _tables() -> Iterator[str]:
-    yield "# Tables\n\nWords are explained in the [glossary](glossary.md).\n"
+    yield "# Tables\n\nWords are explained in the [glossary](glossary.md). Every published table has a"
+    yield "[data contract](contracts/).\n"
     yield "## The source: the operational PostgreSQL\n"
     for table in operational.TABLES:
-        yield f"### `{table.name}`\n\nGrain: one row a `{table.key}`. {_day_of(table.time)}.\n"
+        yield f"### `{table.name}`\n\nGrain: one row per `{table.key}`. {_day_of(table.time)}.\n"
         yield from _grid(
             ("column", "PostgreSQL", "null", "meaning"),
             (
                 (
-                    f"`{c.name}`",
-                    operational.SQL_TYPE[c.kind],
-                    "" if c.required else "yes",
-                    _meaning(table.name, c.name),
+                    f"`{column.name}`",
+                    operational.SQL_TYPE[column.kind],
+                    "" if column.required else "yes",
+                    column.meaning,
                 )
-                for c in table.columns
+                for column in table.columns
             ),
         )
     for pipeline in PIPELINES:
-        yield from _pipeline(pipeline)
+        yield from _pipeline(find_usecase(pipeline))
     yield from _bookkeeping()
 
 
-def _pipeline(pipeline: str) -> Iterator[str]:
-    yield f"## {pipeline}: the lake (parquet)\n\nOne partition a day, as extract and validate write it.\n"
-    for source in find_usecase(pipeline).sources:
+def _pipeline(usecase: UseCase) -> Iterator[str]:
+    yield f"## {usecase.name}: the lake (parquet)\n"
+    yield "One partition per day, as extract and validate write it.\n"
+    for source in usecase.sources:
         yield from _lake(source)
-    yield f"## {pipeline}: ClickHouse\n"
-    yield f"Database `{pipeline}`; every table is partitioned by `date`, ordered by its key.\n"
-    usecase = find_usecase(pipeline)
+    yield f"## {usecase.name}: ClickHouse\n"
+    yield f"Database `{usecase.name}`. Every table is partitioned by `date` and ordered by its key."
+    yield "Comments of tables and columns hold the grain and the meanings.\n"
     for table in (*usecase.aggregates, *RECORDS, *usecase.predictions):
         yield from _clickhouse(table)
-    yield f"## {pipeline}: what is served (PostgreSQL and Redis)\n"
+    yield f"## {usecase.name}: what is served (PostgreSQL and Redis)\n"
     yield "Both stores hold the prediction tables; PostgreSQL is the truth. See"
     yield "[decision 0010](decisions/0010-versions-are-partitions.md).\n"
-    for table in find_usecase(pipeline).predictions:
-        yield from _served(pipeline, table)
-    if pipeline == "fraud":
+    for table in usecase.predictions:
+        yield from _served(usecase.name, table)
+    if usecase.name == "fraud":
         yield from _features()
 
 
 def _lake(source: Source) -> Iterator[str]:
     key = ", ".join(source.key)
-    yield f"### `{source.name}` in the lake\n\nGrain: one row a `{key}`. {_day_of(source.time)}. After validate the"
-    yield "key is unique and no required column is null; the rows that are not good are in"
-    yield f"`quarantine-{source.name}`, with the column `reason`.\n"
+    yield f"### `{source.name}` in the lake\n\nGrain: one row per `{key}`. {_day_of(source.time)}."
+    yield "After validate the key is unique and no required column is null; the rows that are not"
+    yield f"good are in `quarantine-{source.name}`, with the column `reason`.\n"
     yield from _grid(
-        ("column", "type", "required", "meaning"),
+        ("column", "type", "required", "unit", "meaning"),
         (
             (
-                f"`{f.name}`",
-                str(f.type),
-                "yes" if f.name in source.required else "",
-                _meaning(source.name, f.name),
+                f"`{column.name}`",
+                str(column.type),
+                "" if column.nullable else "yes",
+                column.unit,
+                column.meaning,
             )
-            for f in source.schema
+            for column in source.columns
         ),
     )
 
 
 def _day_of(time: str | None) -> str:
-    return (
-        f"A day is selected by `{time}`"
-        if time
-        else "It is read whole: what there is when D is extracted"
-    )
+    return f"A day is selected by `{time}`" if time else "The extract of D reads the whole table"
 
 
 def _clickhouse(table: Table) -> Iterator[str]:
-    yield f"### `{table.name}`\n\nGrain: {table.grain}. Key: {_names(['date', *table.key])}.\n"
+    yield f"### `{table.name}`\n"
+    yield from _wrapped(f"Grain: {table.grain}. Key: {_names(['date', *table.key])}.")
     yield from _grid(
-        ("column", "ClickHouse", "meaning"),
-        ((f"`{f.name}`", clickhouse._type(f), _meaning(table.name, f.name)) for f in table.schema),
+        ("column", "ClickHouse", "unit", "meaning"),
+        (
+            (f"`{column.name}`", clickhouse.column_type(column), column.unit, column.meaning)
+            for column in table.columns
+        ),
     )
 
 
 def _served(pipeline: str, table: Table) -> Iterator[str]:
-    reach = {
-        "event": "the current versions of all kept dates up to the served one",
-        "entity": "the served version",
-    }[table.kind]
     ids = ":".join(f"<{name}>" for name in table.lookup_key)
     document = (
         f"the rows by `{table.key[-1]}`, as one JSON array" if table.ranked else "the row as JSON"
     )
-    yield f"### `{table.name}`, {table.kind} table\n\nGrain: {table.grain}, and version.\n"
-    yield f"- `{table.name}_current`: {reach}."
-    yield f"- `{table.name}_history`: every kept version, with `model_digest`, `model_version` and `state`."
-    yield f"- `{pipeline}.{table.name}`: the partitioned table under both; nothing but Nightshift reads it."
-    yield f"- Redis: `ns:{pipeline}:<version>:{table.name}:{ids}` → {document}, without `version`.\n"
-    columns = [pa.field("version", pa.string(), nullable=False), *table.schema]
+    yield f"### `{table.name}`, {table.kind} table\n"
+    yield from _wrapped(f"Grain: {table.grain}, and version.")
+    yield f"- `{table.name}_current`: {REACH[table.kind]}."
+    yield f"- `{table.name}_history`: every kept version, with `model_digest`, `model_version` and"
+    yield "  `state`."
+    yield f"- `{pipeline}.{table.name}`: the partitioned table under both; only Nightshift reads it."
+    yield f"- Redis: `ns:{pipeline}:<version>:{table.name}:{ids}` →"
+    yield f"  {document}, without `version`."
+    yield f"- [Data contract](contracts/{_contract_file(pipeline, table)}).\n"
     yield from _grid(
-        ("column", "PostgreSQL", "null", "meaning"),
+        ("column", "PostgreSQL", "null", "unit", "meaning"),
         (
             (
-                f"`{f.name}`",
-                postgres.column_type(f),
-                "yes" if f.nullable else "",
-                _meaning(table.name, f.name),
+                f"`{column.name}`",
+                postgres.column_type(column),
+                "yes" if column.nullable else "",
+                column.unit,
+                column.meaning,
             )
-            for f in columns
+            for column in schema.served_columns(table)
         ),
     )
 
@@ -314,7 +255,9 @@ def _bookkeeping() -> Iterator[str]:
                     f"`{column}`",
                     kind,
                     "" if re.search("NOT NULL|PRIMARY KEY", rest) else "yes",
-                    comments.get(f"{name}.{column}") or _meaning(name, column),
+                    comments.get(f"{name}.{column}")
+                    or MEANINGS.get(f"{name}.{column}")
+                    or MEANINGS[column],
                 )
                 for column, kind, rest in columns
             ),
@@ -327,6 +270,110 @@ def _is_sql(migration: Migration) -> bool:
 
 def _names(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
+
+
+# --- contracts
+
+
+def _contracts() -> dict[Path, str]:
+    """A data contract per published table, in the Open Data Contract Standard."""
+    return {
+        CONTRACTS / _contract_file(pipeline, table): CONTRACT_NOTICE
+        + yaml.safe_dump(
+            _contract(find_usecase(pipeline), table), sort_keys=False, width=80, allow_unicode=True
+        )
+        for pipeline in PIPELINES
+        for table in find_usecase(pipeline).predictions
+    }
+
+
+def _contract_file(pipeline: str, table: Table) -> str:
+    return f"{pipeline}.{table.name}.odcs.yaml"
+
+
+def _contract(usecase: UseCase, table: Table) -> dict[str, Any]:
+    # An entity table has one row per key in the view, an event table one per day and key.
+    key = (DATE.name, *table.key) if table.kind == "event" else table.key
+    return {
+        "apiVersion": "v3.1.0",
+        "kind": "DataContract",
+        "id": f"urn:nightshift:{usecase.name}:{table.name}",
+        "name": table.name,
+        # Every migration of the serving database is compatible: it adds columns at the end.
+        "version": f"1.{needed('serving')}.0",
+        "status": "active",
+        "domain": usecase.name,
+        "description": {
+            "purpose": f"{usecase.summary} {_sentence(table.grain)}",
+            "usage": f"Read the view `{table.name}_current` in PostgreSQL: it shows "
+            f"{REACH[table.kind]}. Redis answers lookups by {_names(table.lookup_key)}.",
+            "limitations": " ".join(usecase.limits),
+        },
+        "schema": [
+            {
+                "name": table.name,
+                "logicalType": "object",
+                "physicalName": f"{table.name}_current",
+                "physicalType": "view",
+                "description": _sentence(table.grain),
+                "dataGranularityDescription": table.grain,
+                "properties": [_property(column, key) for column in schema.served_columns(table)],
+                "quality": [
+                    {
+                        "type": "library",
+                        "metric": "duplicateValues",
+                        "mustBe": 0,
+                        "arguments": {"properties": list(key)},
+                        "description": "publish checks it before readers get a version",
+                    }
+                ],
+            }
+        ],
+        "slaProperties": list(_service_level(usecase.name, table)),
+    }
+
+
+def _property(column: Column, key: Sequence[str]) -> dict[str, Any]:
+    place = (
+        {"primaryKey": True, "primaryKeyPosition": key.index(column.name) + 1}
+        if column.name in key
+        else {}
+    )
+    unit = {"customProperties": [{"property": "unit", "value": column.unit}]} if column.unit else {}
+    return {
+        "name": column.name,
+        "logicalType": LOGICAL_TYPES[column.type],
+        "physicalType": postgres.column_type(column),
+        "required": not column.nullable,
+        **place,
+        "description": column.meaning,
+        **unit,
+    }
+
+
+def _service_level(pipeline: str, table: Table) -> Iterator[dict[str, Any]]:
+    file, element = PROJECT / "params.yaml", f"{table.name}.{DATE.name}"
+    hour = params.alerts(file).published_by_hour
+    yield {"property": "frequency", "value": 1, "unit": "d", "element": element}
+    yield {
+        "property": "timeOfAvailability",
+        "value": f"{hour:02}:00+00:00",
+        "element": element,
+        "description": "hour by which the day before is served (`alerts.published_by_hour`)",
+    }
+    if table.kind == "event":
+        section = params.section(file, pipeline, "publish", params.PublishParams)
+        yield {
+            "property": "retention",
+            "value": section.keep_days,
+            "unit": "d",
+            "element": element,
+            "description": "days that stay readable (`publish.keep_days`)",
+        }
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 # --- params.md
@@ -600,5 +647,9 @@ def _receipt(step: str) -> str:
 WRITERS = {"tables": _tables, "params": _params, "dags": _dags}
 
 if __name__ == "__main__":
-    for path, text in pages().items():
+    written = pages()
+    for path, text in written.items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text)
+    for stale in set(CONTRACTS.iterdir()) - set(written):
+        stale.unlink()

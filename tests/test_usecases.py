@@ -41,11 +41,13 @@ def test_an_unknown_prediction_is_an_error_that_names_the_tables() -> None:
     assert "customer_risk" in str(error.value)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_a_use_case_loads_no_model_library(pipeline: str) -> None:
     assert loaded_by(f"jobs.usecases.{pipeline}.usecase").isdisjoint(SLOW)
 
 
+@pytest.mark.process
 def test_the_names_of_the_pipelines_load_no_use_case() -> None:
     loaded = loaded_by("jobs.core.pipelines")
     assert loaded.isdisjoint({*SLOW, "pyarrow", "numpy", "pydantic"})

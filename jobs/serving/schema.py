@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from psycopg2.extensions import connection, cursor
 from psycopg2.sql import SQL, Composable, Identifier, Literal
 
 from jobs.core.errors import ConfigError
-from jobs.core.tables import Table
+from jobs.core.tables import VERSION, Column, Table
 from jobs.stores import postgres, postgres_versions
 from jobs.stores.versions import require
 
@@ -83,6 +83,11 @@ def partition_name(table: Table, version: str) -> str:
     return f"{table.name}_{version.replace('-', '_')}"
 
 
+def served_columns(table: Table) -> tuple[Column, ...]:
+    """The columns of a table as it is served: those of its rows, after their version."""
+    return (VERSION, *table.columns)
+
+
 def current(table: Table) -> Identifier:
     return Identifier(f"{table.name}_current")
 
@@ -114,21 +119,32 @@ def _create(cursor: cursor, pipeline: str, table: Table) -> None:
     }
     columns = SQL(", ").join(
         SQL("{} {}{}").format(
-            Identifier(field.name),
-            SQL(postgres.column_type(field)),
-            SQL("" if field.nullable else " NOT NULL"),
+            Identifier(column.name),
+            SQL(postgres.column_type(column)),
+            SQL("" if column.nullable else " NOT NULL"),
         )
-        for field in table.schema
+        for column in served_columns(table)
     )
     cursor.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(pipeline)))
     cursor.execute(
-        SQL("CREATE TABLE {} (version text NOT NULL, {}) PARTITION BY LIST (version)").format(
-            words["parent"], columns
-        )
+        SQL("CREATE TABLE {} ({}) PARTITION BY LIST (version)").format(words["parent"], columns)
     )
     cursor.execute(SQL("COMMENT ON TABLE {parent} IS {grain}").format(**words))
     cursor.execute(SQL(_EVENT if table.kind == "event" else _ENTITY).format(**words))
     cursor.execute(SQL(_HISTORY).format(**words))
+    for relation in ("parent", "current", "history"):
+        _comment(cursor, words[relation], served_columns(table))
+
+
+def _comment(cursor: cursor, relation: Composable, columns: Iterable[Column]) -> None:
+    """Keep the meaning of the columns with them, for people who read the database."""
+    statements = (
+        SQL("COMMENT ON COLUMN {}.{} IS {}").format(
+            relation, Identifier(column.name), Literal(column.comment)
+        )
+        for column in columns
+    )
+    cursor.execute(SQL("; ").join(statements))
 
 
 def _selected(*names: str) -> Composable:

@@ -45,6 +45,7 @@ class Column:
     also: tuple[str, ...] = ()
     within: Range | None = None
     cost: str = ""
+    meaning: str = ""  # of columns of operational tables
 
     def ddl(self) -> sql.Composable:
         null = sql.SQL(" NOT NULL" if self.required else "")
@@ -77,15 +78,24 @@ NO_GENRES = "users have no favourite genre, and movies are compared by their tit
 TRANSACTIONS = Table(
     "transactions",
     (
-        Column("transaction_id", "id", required=True),
-        Column("event_time", "time", required=True),
-        Column("customer_id", "id", cost=_QUARANTINED),
-        Column("merchant_id", "id", cost=_QUARANTINED),
-        Column("amount", "money", cost=_QUARANTINED),
-        Column("currency", cost=_NO_FEATURE),
-        Column("country", cost=_NO_FEATURE),
-        Column("device_type", cost=_NO_FEATURE),
-        Column("card_last_4", "id"),
+        Column("transaction_id", "id", required=True, meaning="id of the transaction"),
+        Column("event_time", "time", required=True, meaning="time of the transaction"),
+        Column("customer_id", "id", cost=_QUARANTINED, meaning="id of the customer"),
+        Column("merchant_id", "id", cost=_QUARANTINED, meaning="id of the merchant"),
+        Column(
+            "amount",
+            "money",
+            cost=_QUARANTINED,
+            meaning="amount of the transaction, in major units of the currency",
+        ),
+        Column("currency", cost=_NO_FEATURE, meaning="currency code of the amount"),
+        Column("country", cost=_NO_FEATURE, meaning="country code of the transaction"),
+        Column(
+            "device_type",
+            cost=_NO_FEATURE,
+            meaning="how it was paid: at a till, on a phone, on the web",
+        ),
+        Column("card_last_4", "id", meaning="last four digits of the card"),
     ),
     time="event_time",
 )
@@ -93,9 +103,16 @@ TRANSACTIONS = Table(
 FRAUD_LABELS = Table(
     "fraud_labels",
     (
-        Column("transaction_id", "id", required=True),
-        Column("is_fraud", "flag", required=True),
-        Column("reported_at", "report", required=True),
+        Column("transaction_id", "id", required=True, meaning="id of the transaction"),
+        Column(
+            "is_fraud",
+            "flag",
+            required=True,
+            meaning="whether the transaction was reported as fraud",
+        ),
+        Column(
+            "reported_at", "report", required=True, meaning="time at which the label became known"
+        ),
     ),
     time="reported_at",
 )
@@ -103,13 +120,23 @@ FRAUD_LABELS = Table(
 USER_INTERACTIONS = Table(
     "user_interactions",
     (
-        Column("id", "id", required=True),
-        Column("user_id", "id", required=True),
-        Column("movie_id", "id", required=True),
-        Column("interaction_type", required=True),
-        Column("value", "number", cost="validate quarantines ratings without it"),
-        Column("timestamp", "time", required=True),
-        Column("metadata", "json", cost="the watch time of views is unknown"),
+        Column("id", "id", required=True, meaning="id of the interaction"),
+        Column("user_id", "id", required=True, meaning="id of the user"),
+        Column("movie_id", "id", required=True, meaning="id of the movie"),
+        Column("interaction_type", required=True, meaning="`rating`, `view` or `like`"),
+        Column(
+            "value",
+            "number",
+            cost="validate quarantines ratings without it",
+            meaning="rating; null for other interactions",
+        ),
+        Column("timestamp", "time", required=True, meaning="time of the interaction"),
+        Column(
+            "metadata",
+            "json",
+            cost="the watch time of views is unknown",
+            meaning="of a view: `watch_time_s`, its duration in seconds",
+        ),
     ),
     time="timestamp",
 )
@@ -117,10 +144,15 @@ USER_INTERACTIONS = Table(
 MOVIES = Table(
     "movies",
     (
-        Column("movie_id", "id", required=True),
-        Column("title", required=True),
-        Column("year", "integer", cost="movies are not compared by decade"),
-        Column("genres", cost=NO_GENRES),
+        Column("movie_id", "id", required=True, meaning="id of the movie"),
+        Column("title", required=True, meaning="title, without the year"),
+        Column(
+            "year",
+            "integer",
+            cost="movies are not compared by decade",
+            meaning="year of release, where known",
+        ),
+        Column("genres", cost=NO_GENRES, meaning="genres joined by `|`, where known"),
     ),
 )
 

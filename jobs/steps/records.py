@@ -8,73 +8,115 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.core.manifest import Dataset
-from jobs.core.tables import Table
+from jobs.core.tables import DATE, Column, Table
 from jobs.steps.frame import Step
 from jobs.stores import clickhouse
 
-
-def _table(
-    name: str, key: tuple[str, ...], grain: str, nullable: tuple[str, ...], /, **columns: Any
-) -> Table:
-    text = tuple(column for column in columns if column in ("message", "reasons"))
-    fields = [pa.field(column, kind, column in nullable) for column, kind in columns.items()]
-    return Table(
-        name,
-        key,
-        pa.schema([pa.field("date", pa.date32(), nullable=False), *fields]),
-        grain=grain,
-        text=text,
-    )
-
-
-DRIFT_METRICS = _table(
+DRIFT_METRICS = Table(
     "drift_metrics",
     ("scope", "kind", "name"),
-    "one row a day, scope (the day, the window that ends with it, or the latest labelled days) and check: of the data, a "
-    "feature, the prediction, the label or the champion's own performance",
-    ("value", "threshold", "champion"),
-    scope=pa.string(),
-    kind=pa.string(),
-    name=pa.string(),
-    method=pa.string(),
-    value=pa.float64(),
-    threshold=pa.float64(),
-    severity=pa.string(),
-    passed=pa.bool_(),
-    rows=pa.int64(),
-    reference_rows=pa.int64(),
-    message=pa.string(),
-    champion=pa.string(),
+    (
+        DATE,
+        Column(
+            "scope",
+            pa.string(),
+            "`day`, `window` (the days up to D that params name) or `labelled` (the latest days "
+            "with labels)",
+        ),
+        Column(
+            "kind",
+            pa.string(),
+            "`data`, `feature`, `prediction`, `label` or `target` (the champion's own performance)",
+        ),
+        Column("name", pa.string(), "name of the feature, or of what else was checked"),
+        Column(
+            "method",
+            pa.string(),
+            "how the distance is measured: an effect size, which does not grow with the rows",
+        ),
+        Column("value", pa.float64(), "measured value; null if not judged", nullable=True),
+        Column("threshold", pa.float64(), "limit of the value", nullable=True),
+        Column(
+            "severity",
+            pa.string(),
+            "`fail` is drift, a reason to retrain; `warn` is only reported",
+        ),
+        Column("passed", pa.bool_(), "whether the check passed"),
+        Column("rows", pa.int64(), "rows that were compared"),
+        Column("reference_rows", pa.int64(), "rows of the champion's reference"),
+        Column("message", pa.string(), "what the check means", text=True),
+        Column(
+            "champion",
+            pa.string(),
+            "digest of the model whose reference was used; null without one",
+            nullable=True,
+        ),
+    ),
+    grain="one row per day, scope and check of the data, a feature, the prediction, the label or "
+    "the champion's own performance",
 )
 
-RETRAIN_DECISIONS = _table(
+RETRAIN_DECISIONS = Table(
     "retrain_decisions",
     ("policy",),
-    "one row a day: the policy, and what it decided",
-    ("champion", "champion_age_days"),
-    policy=pa.string(),
-    decision=pa.string(),
-    reasons=pa.string(),
-    champion=pa.string(),
-    champion_age_days=pa.int64(),
+    (
+        DATE,
+        Column("policy", pa.string(), "`daily`, `on_drift` or `weekly`"),
+        Column("decision", pa.string(), "`train` or `keep`"),
+        Column("reasons", pa.string(), "reasons of the decision, joined by `; `", text=True),
+        Column(
+            "champion",
+            pa.string(),
+            "digest of the champion as of the day before; null without one",
+            nullable=True,
+        ),
+        Column(
+            "champion_age_days",
+            pa.int64(),
+            "age of the champion; null without one",
+            nullable=True,
+            unit="days",
+        ),
+    ),
+    grain="one row per day: the policy and its decision",
 )
 
-GATE_CHECKS = _table(
+GATE_CHECKS = Table(
     "gate_checks",
     ("name",),
-    "one row a day and check of the gate",
-    ("value", "threshold", "measured_ms", "champion"),
-    name=pa.string(),
-    passed=pa.bool_(),
-    value=pa.float64(),
-    threshold=pa.float64(),
-    measured_ms=pa.float64(),
-    severity=pa.string(),
-    message=pa.string(),
-    verdict=pa.string(),
-    mode=pa.string(),
-    challenger=pa.string(),
-    champion=pa.string(),
+    (
+        DATE,
+        Column(
+            "name",
+            pa.string(),
+            "check: `floor.<metric>`, `ceiling.<metric>`, `margin.<metric>`, `low.<metric>`, "
+            "`slice.<name>`, `null_growth`, `skew`, `size`, `latency`, `rolled_back`, `first_run` "
+            "or `champion_unfit`",
+        ),
+        Column("passed", pa.bool_(), "whether the check passed"),
+        Column("value", pa.float64(), "measured value; null for `latency`", nullable=True),
+        Column("threshold", pa.float64(), "limit of the value", nullable=True),
+        Column(
+            "measured_ms",
+            pa.float64(),
+            "of `latency`: time to judge 1,000 examples; digests leave it out, since every run "
+            "measures another value",
+            nullable=True,
+            unit="milliseconds",
+        ),
+        Column("severity", pa.string(), "`fail` rejects the challenger; `warn` is only reported"),
+        Column("message", pa.string(), "what the check means", text=True),
+        Column("verdict", pa.string(), "`promoted` or `rejected`"),
+        Column("mode", pa.string(), "`enforce`, or `warn`: failed checks did not reject"),
+        Column("challenger", pa.string(), "digest of the model that was judged"),
+        Column(
+            "champion",
+            pa.string(),
+            "digest of the champion that it was compared with; null without one",
+            nullable=True,
+        ),
+    ),
+    grain="one row per day and check of the gate",
 )
 
 RECORDS = (DRIFT_METRICS, RETRAIN_DECISIONS, GATE_CHECKS)

@@ -26,7 +26,7 @@ from jobs.core.errors import ConfigError, StoreError
 from jobs.core.failures import explain
 from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import CLICKHOUSE, Settings
-from jobs.core.tables import Table
+from jobs.core.tables import Column, Table
 from jobs.stores.versions import Migration, migrations, require
 
 OPEN_SECONDS = 600.0
@@ -187,7 +187,10 @@ class ClickHouse:
         if self.schema_version() is None:  # before the first table, which needs no migration
             for migration in migrations("clickhouse"):
                 self.record(migration)
-        columns = [f"{quote_identifier(field.name)} {_type(field)}" for field in table.schema]
+        columns = [
+            f"{quote_identifier(column.name)} {column_type(column)} COMMENT {_text(column.comment)}"
+            for column in table.columns
+        ]
         order = ", ".join(map(quote_identifier, table.key))
         self.client.command(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(database)}")
         self.client.command(
@@ -280,9 +283,10 @@ def _columns(table: Table) -> str:
     return ", ".join(map(quote_identifier, table.schema.names))
 
 
-def _type(field: pa.Field) -> str:
-    name = _TYPES[field.type]
-    return f"Nullable({name})" if field.nullable else name
+def column_type(column: Column) -> str:
+    """The column's type in ClickHouse."""
+    name = _TYPES[column.type]
+    return f"Nullable({name})" if column.nullable else name
 
 
 def _text(value: str) -> str:

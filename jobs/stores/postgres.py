@@ -15,6 +15,7 @@ from pyarrow import csv
 from jobs.core import libpq
 from jobs.core.errors import ConfigError
 from jobs.core.failures import explain
+from jobs.core.tables import Column
 
 _SPOOL_BYTES = 64 * 1024 * 1024
 _TYPES = {
@@ -53,14 +54,14 @@ def connect(dsn: str, application: str = "nightshift") -> Iterator[connection]:
             raise explain(error, dsn) from error
 
 
-def column_type(field: pa.Field) -> str:
+def column_type(column: Column) -> str:
     """The column's type in PostgreSQL; ConfigError for a kind that is not served."""
-    if field.type not in _TYPES:
+    if column.type not in _TYPES:
         raise ConfigError(
-            f"column {field.name} is of type {field.type}, which is not served",
+            f"column {column.name} is of type {column.type}, which is not served",
             remedy=f"choose one of {', '.join(map(str, _TYPES))} in tables.py",
         )
-    return _TYPES[field.type]
+    return _TYPES[column.type]
 
 
 def copy_in(target: cursor, table: Composable, rows: pa.Table, *, created: bool = True) -> None:

@@ -35,6 +35,7 @@ class UseCase:
     """Everything that the platform knows about a use case."""
 
     name: str  # of its folder, its pipeline and its registered model
+    summary: str  # one sentence: what readers of its tables get
     sources: tuple[Source, ...]
     aggregates: tuple[Table, ...]
     predictions: tuple[Table, ...]

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from astray import LIBPQ
+from declared import columns_of
 from jobs.core import libpq, locks
 from jobs.core.pg_variables import restored, set_aside
 from jobs.core.tables import Table
@@ -92,7 +93,11 @@ def test_a_rollback_does_not_undo_the_settings(hostile_db):
 
 def test_text_under_a_role_with_another_encoding_is_stored_as_it_is(hostile_db):
     table = Table(
-        "names", ("id",), pa.schema([("date", pa.date32()), ("id", pa.string())]), "", "entity"
+        "names",
+        ("id",),
+        columns_of(pa.schema([("date", pa.date32()), ("id", pa.string())])),
+        "",
+        "entity",
     )
     rows = pa.table({"date": [date(2018, 7, 1)] * len(TEXTS), "id": TEXTS}, schema=table.schema)
     version = "20180701-0123456789ab"

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pyarrow as pa
 import pytest
 
 from jobs.core.digest import table_digest
-from jobs.core.tables import Table
+from jobs.core.tables import DATE, Column, Source, Table
 
-SCHEMA = pa.schema(
-    {"date": pa.date32(), "id": pa.string(), "message": pa.string(), "later": pa.string()}
+TABLE = Table(
+    "checks",
+    ("id",),
+    (
+        DATE,
+        Column("id", pa.string(), "id of the check"),
+        Column("message", pa.string(), "what it means", text=True),
+        Column("later", pa.float64(), "duration", nullable=True, unit="seconds", added=True),
+    ),
+    "one row per check",
 )
-TABLE = Table("checks", ("id",), SCHEMA, "one row per check", added=("later",), text=("message",))
 
 
-def rows(message: str = "fine", later: str = "x") -> pa.Table:
-    return pa.table([[None], ["a"], [message], [later]], schema=SCHEMA)
+def rows(message: str = "fine", later: float = 1.0) -> pa.Table:
+    return pa.table([[date(2018, 7, 10)], ["a"], [message], [later]], schema=TABLE.schema)
 
 
 def test_the_wording_of_text_columns_is_not_content() -> None:
-    assert TABLE.digest(rows("fine")) == TABLE.digest(rows("well")) != TABLE.digest(rows(later="y"))
+    assert TABLE.digest(rows("fine")) == TABLE.digest(rows("well")) != TABLE.digest(rows(later=2.0))
 
 
 def test_a_digest_matches_whatever_the_wording() -> None:
@@ -37,8 +46,27 @@ def test_a_digest_matches_whatever_the_wording() -> None:
 def test_digests_of_earlier_releases_match(columns: list[str]) -> None:
     digest = table_digest(rows().select(columns), TABLE.key)
     assert TABLE.matches(rows(), digest)
-    assert not TABLE.matches(rows(later="y") if "later" in columns else rows().slice(1), digest)
+    assert not TABLE.matches(rows(later=2.0) if "later" in columns else rows().slice(1), digest)
 
 
 def test_an_earlier_digest_with_text_still_notices_another_text() -> None:
     assert not TABLE.matches(rows("well"), table_digest(rows("fine"), TABLE.key))
+
+
+def test_the_schema_follows_the_columns() -> None:
+    assert TABLE.schema.names == ["date", "id", "message", "later"]
+    assert [field.nullable for field in TABLE.schema] == [False, False, False, True]
+    assert TABLE.added == ("later",)
+
+
+def test_a_comment_has_the_meaning_and_the_unit() -> None:
+    assert [column.comment for column in TABLE.columns][2:] == [
+        "what it means",
+        "duration (seconds)",
+    ]
+
+
+def test_an_extract_may_lack_what_a_good_row_must_have() -> None:
+    source = Source("checks", "", {}, TABLE.columns, ("id",), None, {}, lambda *_: None)
+    assert source.required == ("date", "id", "message")
+    assert all(field.nullable for field in source.schema)

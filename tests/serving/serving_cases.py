@@ -14,6 +14,7 @@ import pyarrow as pa
 from psycopg2.extras import RealDictCursor
 from psycopg2.sql import SQL, Identifier
 
+from declared import columns_of
 from jobs.core.failpoint import failpoint
 from jobs.core.params import PublishParams
 from jobs.core.tables import Table
@@ -33,22 +34,24 @@ def tables(pipeline="demo"):
     entity = Table(
         f"{pipeline}_risk",
         ("customer_id",),
-        pa.schema([day, ("customer_id", pa.string()), *fields]),
+        columns_of(pa.schema([day, ("customer_id", pa.string()), *fields])),
         "one row a customer",
         "entity",
     )
     event = Table(
         f"{pipeline}_scores",
         ("transaction_id", "part"),
-        pa.schema(
-            [
-                day,
-                ("transaction_id", pa.string()),
-                ("part", pa.int64()),
-                *fields,
-                ("at", pa.timestamp("us", "UTC")),
-                ("flagged", pa.bool_()),
-            ]
+        columns_of(
+            pa.schema(
+                [
+                    day,
+                    ("transaction_id", pa.string()),
+                    ("part", pa.int64()),
+                    *fields,
+                    ("at", pa.timestamp("us", "UTC")),
+                    ("flagged", pa.bool_()),
+                ]
+            )
         ),
         "one row a transaction and part",
         "event",

@@ -14,6 +14,7 @@ import pytest
 from psycopg2.extras import execute_values
 from serving_cases import NOON, night
 
+from declared import columns_of
 from jobs.core import settings
 from jobs.core.cast import typed
 from jobs.core.checks import failed
@@ -105,7 +106,7 @@ def columns(*texts, **others):
         pa.field("date", pa.date32(), nullable=False),
         *(pa.field(name, pa.string(), nullable=False) for name in texts),
     ]
-    return pa.schema([*fields, *others.items()])
+    return columns_of(pa.schema([*fields, *others.items()]))
 
 
 RISK = Table(

@@ -191,6 +191,19 @@ def test_the_first_tables_are_made_once_by_two_processes_at_once(serving_db, red
     assert not errors, errors[0]
 
 
+@pytest.mark.parametrize("relation", ["demo_risk_current", "demo_risk_history", "demo.demo_risk"])
+def test_the_meaning_is_documented_in_the_column(both, relation):
+    with both.session.cursor() as cursor:
+        cursor.execute(
+            "SELECT attname, col_description(attrelid, attnum) FROM pg_attribute"
+            " WHERE attrelid = to_regclass(%s) AND attnum > 0",
+            (relation,),
+        )
+        comments = dict(cursor.fetchall())
+    assert comments.items() >= {column.name: column.comment for column in ENTITY.columns}.items()
+    assert comments["version"]
+
+
 def test_settle_waits_for_who_reads_already(both, serving_db):
     night(both, edition(day(0), 1), utc_now())
     reader = psycopg2.connect(serving_db)

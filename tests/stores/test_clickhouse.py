@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pytest
 
+from declared import columns_of
 from jobs.core import settings
 from jobs.core.checks import failed
 from jobs.core.digest import table_digest
@@ -22,30 +23,34 @@ SCORES = Table(
     name="scores",
     key=("id",),
     grain="one row a day and transaction",
-    schema=pa.schema(
-        [
-            pa.field("date", pa.date32(), nullable=False),
-            pa.field("id", pa.string(), nullable=False),
-            pa.field("at", pa.timestamp("us", "UTC"), nullable=False),
-            pa.field("amount", pa.int64(), nullable=False),
-            pa.field("flagged", pa.bool_(), nullable=False),
-            pa.field("score", pa.float64()),
-            pa.field("note", pa.string()),
-        ]
+    columns=columns_of(
+        pa.schema(
+            [
+                pa.field("date", pa.date32(), nullable=False),
+                pa.field("id", pa.string(), nullable=False),
+                pa.field("at", pa.timestamp("us", "UTC"), nullable=False),
+                pa.field("amount", pa.int64(), nullable=False),
+                pa.field("flagged", pa.bool_(), nullable=False),
+                pa.field("score", pa.float64()),
+                pa.field("note", pa.string()),
+            ]
+        )
     ),
 )
 ODD = Table(
     name="select `from` where.x ü",
     key=("order by", "quo`te"),
     grain="it's a \\ grain, with {day:Date}",
-    schema=pa.schema(
-        [
-            pa.field("date", pa.date32(), nullable=False),
-            pa.field("order by", pa.string(), nullable=False),
-            pa.field("quo`te", pa.int64(), nullable=False),
-            pa.field("FORMAT CSV", pa.float64()),
-            pa.field("sch\\räg", pa.string()),
-        ]
+    columns=columns_of(
+        pa.schema(
+            [
+                pa.field("date", pa.date32(), nullable=False),
+                pa.field("order by", pa.string(), nullable=False),
+                pa.field("quo`te", pa.int64(), nullable=False),
+                pa.field("FORMAT CSV", pa.float64()),
+                pa.field("sch\\räg", pa.string()),
+            ]
+        )
     ),
 )
 TEXTS = [
@@ -238,7 +243,7 @@ def test_the_same_attempt_may_stage_again(store, database):
 
 
 def test_a_table_whose_name_begins_the_same_keeps_its_staging(store, database):
-    longer = Table(name="scores_daily", key=SCORES.key, schema=SCORES.schema, grain=SCORES.grain)
+    longer = Table(name="scores_daily", key=SCORES.key, columns=SCORES.columns, grain=SCORES.grain)
     kept = store.stage(database, longer, DAY, "a1", rows("a"))
     put(store, database, SCORES, DAY, rows("b"))
     assert kept in names(store, database)
@@ -285,6 +290,18 @@ def test_the_grain_is_documented_in_the_table(store, database):
     put(store, database, ODD, DAY, ODD.schema.empty_table())
     query = "SELECT comment FROM system.tables WHERE database = {d:String}"
     assert store.client.query(query, parameters={"d": database}).result_rows == [(ODD.grain,)]
+
+
+def test_the_meaning_is_documented_in_the_column(store, database):
+    put(store, database, ODD, DAY, ODD.schema.empty_table())
+    query = (
+        "SELECT name, comment FROM system.columns"
+        " WHERE database = {d:String} AND table = {t:String} ORDER BY position"
+    )
+    parameters = {"d": database, "t": ODD.name}
+    assert store.client.query(query, parameters=parameters).result_rows == [
+        (column.name, column.comment) for column in ODD.columns
+    ]
 
 
 def test_one_partition_a_day_in_a_merge_tree(store, database):

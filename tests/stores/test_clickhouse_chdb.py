@@ -12,6 +12,7 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
+from declared import columns_of
 from jobs.core import settings
 from jobs.core.errors import StoreError
 from jobs.core.tables import Table
@@ -25,12 +26,14 @@ TABLE = Table(
     name="scores",
     key=("id",),
     grain="one row a day and number",
-    schema=pa.schema(
-        [
-            pa.field("date", pa.date32(), nullable=False),
-            pa.field("id", pa.int64(), nullable=False),
-            pa.field("generation", pa.int64(), nullable=False),
-        ]
+    columns=columns_of(
+        pa.schema(
+            [
+                pa.field("date", pa.date32(), nullable=False),
+                pa.field("id", pa.int64(), nullable=False),
+                pa.field("generation", pa.int64(), nullable=False),
+            ]
+        )
     ),
 )
 

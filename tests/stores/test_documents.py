@@ -9,6 +9,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from declared import columns_of
 from jobs.core.tables import Table
 from jobs.stores.documents import (
     answer,
@@ -99,7 +100,7 @@ def test_slices_of_a_table_give_their_own_rows():
     )
 
 
-RANKED = Table("top", ("id", "part"), SCHEMA, "", "entity", ranked=True)
+RANKED = Table("top", ("id", "part"), columns_of(SCHEMA), "", "entity", ranked=True)
 
 
 def looked_up(table, of, size):

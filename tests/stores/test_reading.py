@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from declared import columns_of
 from jobs.core import settings
 from jobs.core.errors import DataError, NightshiftError, StoreError
 from jobs.core.tables import Table
@@ -19,12 +20,14 @@ SCORES = Table(
     name="scores",
     key=("id",),
     grain="one row per id",
-    schema=pa.schema(
-        [
-            pa.field("date", pa.date32(), nullable=False),
-            pa.field("id", pa.string(), nullable=False),
-            pa.field("score", pa.float64()),
-        ]
+    columns=columns_of(
+        pa.schema(
+            [
+                pa.field("date", pa.date32(), nullable=False),
+                pa.field("id", pa.string(), nullable=False),
+                pa.field("score", pa.float64()),
+            ]
+        )
     ),
 )
 ROWS = pa.table(

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 import redis as redis_client
 
+from declared import columns_of
 from jobs.core.errors import StoreError
 from jobs.core.tables import Table
 from jobs.serving import lookup as client
@@ -17,7 +18,9 @@ from jobs.stores.redis import connect
 RISK = Table(
     "risk",
     ("customer_id",),
-    pa.schema([("date", pa.date32()), ("customer_id", pa.string()), ("score", pa.float64())]),
+    columns_of(
+        pa.schema([("date", pa.date32()), ("customer_id", pa.string()), ("score", pa.float64())])
+    ),
     "",
     "entity",
 )
@@ -155,7 +158,7 @@ def test_a_server_that_is_down_or_full_is_a_store_error(redis_url):
 TOP = Table(
     "top",
     ("user_id", "rank"),
-    pa.schema([("date", pa.date32()), ("user_id", pa.string()), ("rank", pa.int64())]),
+    columns_of(pa.schema([("date", pa.date32()), ("user_id", pa.string()), ("rank", pa.int64())])),
     "",
     "entity",
     ranked=True,

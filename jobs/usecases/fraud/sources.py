@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from jobs.core.rules import first_of, garbled
-from jobs.core.tables import Source
+from jobs.core.tables import TIME, Column, Source
 from jobs.usecases.fraud.params import FraudValidateParams
 from jobs.usecases.typed import RulesOf
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_TIME = pa.timestamp("us", "UTC")
 
 
 def judge_transactions(rows: pd.DataFrame, day: date, params: FraudValidateParams) -> pd.Series:
@@ -67,22 +65,29 @@ SOURCES = (
                 "card_last_4",
             )
         },
-        schema=pa.schema(
-            {
-                "transaction_id": pa.string(),
-                "event_time": _TIME,
-                "customer_id": pa.string(),
-                "merchant_id": pa.string(),
-                "amount_minor": pa.int64(),
-                "currency": pa.string(),
-                "country": pa.string(),
-                "device_type": pa.string(),
-                "card_last_4": pa.string(),
-            }
+        columns=(
+            Column("transaction_id", pa.string(), "id of the transaction"),
+            Column("event_time", TIME, "time of the transaction"),
+            Column("customer_id", pa.string(), "id of the customer"),
+            Column("merchant_id", pa.string(), "id of the merchant"),
+            Column("amount_minor", pa.int64(), "amount of the transaction", unit="minor units"),
+            Column(
+                "currency",
+                pa.string(),
+                "currency code of the amount; null where the source names none",
+                nullable=True,
+            ),
+            Column("country", pa.string(), "country code of the transaction", nullable=True),
+            Column(
+                "device_type",
+                pa.string(),
+                "how it was paid: at a till, on a phone, on the web",
+                nullable=True,
+            ),
+            Column("card_last_4", pa.string(), "last four digits of the card", nullable=True),
         ),
         key=("transaction_id",),
         time="event_time",
-        required=("transaction_id", "event_time", "customer_id", "merchant_id", "amount_minor"),
         money={"amount_minor": "amount"},
         rules=RulesOf(FraudValidateParams, judge_transactions),
     ),
@@ -103,20 +108,23 @@ SOURCES = (
                 "amount",
             ),
         },
-        schema=pa.schema(
-            {
-                "transaction_id": pa.string(),
-                "is_fraud": pa.bool_(),
-                "reported_at": _TIME,
-                "event_time": _TIME,
-                "customer_id": pa.string(),
-                "merchant_id": pa.string(),
-                "amount_minor": pa.int64(),
-            }
+        columns=(
+            Column("transaction_id", pa.string(), "id of the transaction"),
+            Column("is_fraud", pa.bool_(), "whether the transaction was reported as fraud"),
+            Column("reported_at", TIME, "time at which the label became known"),
+            Column("event_time", TIME, "time of the transaction", nullable=True),
+            Column("customer_id", pa.string(), "customer of the transaction", nullable=True),
+            Column("merchant_id", pa.string(), "merchant of the transaction", nullable=True),
+            Column(
+                "amount_minor",
+                pa.int64(),
+                "amount of the transaction",
+                nullable=True,
+                unit="minor units",
+            ),
         ),
         key=("transaction_id",),
         time="reported_at",
-        required=("transaction_id", "is_fraud", "reported_at"),
         money={"amount_minor": "amount"},
         rules=RulesOf(FraudValidateParams, judge_labels),
         closes=("reported_at",),

@@ -72,6 +72,7 @@ def _report(model: Model, judged: Judged, folder: Path) -> None:
 
 USECASE = UseCase(
     name="fraud",
+    summary="Fraud scores of transactions, and the risk of customers and merchants.",
     sources=sources.SOURCES,
     aggregates=tables.AGGREGATES,
     predictions=tables.PREDICTIONS,

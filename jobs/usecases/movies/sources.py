@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from jobs.core.rules import first_of, garbled
-from jobs.core.tables import Source
+from jobs.core.tables import TIME, Column, Source
 from jobs.usecases.movies.params import MoviesValidateParams
 from jobs.usecases.typed import RulesOf
 
@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = ("rating", "view", "like")
-YEARS = (
-    1870,
-    2100,
-)  # of release; not by the day, since the table that a past day gets is that of today
+# Years of release. They do not depend on D: the catalogue that a past day gets is today's.
+YEARS = (1870, 2100)
 
 
 def judge_interactions(rows: pd.DataFrame, day: date, params: MoviesValidateParams) -> pd.Series:
@@ -65,20 +63,23 @@ SOURCES = (
                 "metadata",
             )
         },
-        schema=pa.schema(
-            {
-                "id": pa.string(),
-                "user_id": pa.string(),
-                "movie_id": pa.string(),
-                "interaction_type": pa.string(),
-                "value": pa.float64(),
-                "event_time": pa.timestamp("us", "UTC"),
-                "watch_time_s": pa.int64(),
-            }
+        columns=(
+            Column("id", pa.string(), "id of the interaction"),
+            Column("user_id", pa.string(), "id of the user"),
+            Column("movie_id", pa.string(), "id of the movie"),
+            Column("interaction_type", pa.string(), "`rating`, `view` or `like`"),
+            Column("value", pa.float64(), "rating; null for other interactions", nullable=True),
+            Column("event_time", TIME, "time of the interaction"),
+            Column(
+                "watch_time_s",
+                pa.int64(),
+                "duration of a view; null where the source names none",
+                nullable=True,
+                unit="seconds",
+            ),
         ),
         key=("id",),
         time="timestamp",
-        required=("id", "user_id", "movie_id", "interaction_type", "event_time"),
         money={},
         rules=RulesOf(MoviesValidateParams, judge_interactions),
     ),
@@ -86,17 +87,14 @@ SOURCES = (
         name="movies",
         query="SELECT movie_id, title, year, genres FROM movies",
         tables={"movies": ("movie_id", "title", "year", "genres")},
-        schema=pa.schema(
-            {
-                "movie_id": pa.string(),
-                "title": pa.string(),
-                "year": pa.int64(),
-                "genres": pa.string(),
-            }
+        columns=(
+            Column("movie_id", pa.string(), "id of the movie"),
+            Column("title", pa.string(), "title, without the year"),
+            Column("year", pa.int64(), "year of release, where known", nullable=True),
+            Column("genres", pa.string(), "genres joined by `|`, where known", nullable=True),
         ),
         key=("movie_id",),
         time=None,
-        required=("movie_id", "title"),
         money={},
         rules=RulesOf(MoviesValidateParams, judge_movies),
     ),

@@ -1,49 +1,50 @@
-"""The tables of movies: what is aggregated a day, and what is published."""
+"""The tables of movies: the daily aggregates, and what is published."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from jobs.core.tables import Table
+from jobs.core.tables import DATE, Column, Table
 
-_DATE = pa.field("date", pa.date32(), nullable=False)
-TOP = 20  # ranks of a user and algorithm
+TOP = 20  # ranks per user and algorithm
 
-
-def _schema(nullable: tuple[str, ...] = (), **columns: pa.DataType) -> pa.Schema:
-    return pa.schema(
-        [_DATE, *(pa.field(name, kind, name in nullable) for name, kind in columns.items())]
-    )
-
+_USER = Column("user_id", pa.string(), "id of the user")
+_MOVIE = Column("movie_id", pa.string(), "id of the movie")
+_RATINGS = Column("ratings", pa.int64(), "how many of those interactions are ratings")
+_AVG_RATING = Column(
+    "avg_rating", pa.float64(), "mean rating; null without a rating", nullable=True
+)
+_INTERACTIONS = Column("total_interactions", pa.int64(), "ratings, views and likes")
+_WATCH_TIME = Column("total_watch_time", pa.int64(), "time that the user watched", unit="seconds")
 
 AGGREGATES = (
     Table(
         name="user_preferences_daily",
         key=("user_id", "genre"),
-        grain="one row a day, user and genre of the movies that the user rated, liked or viewed on that day; "
-        "a movie of several genres counts for each, one without for `unknown`",
-        schema=_schema(
-            nullable=("avg_rating",),
-            user_id=pa.string(),
-            genre=pa.string(),
-            avg_rating=pa.float64(),
-            total_interactions=pa.int64(),
-            total_watch_time=pa.int64(),
-            ratings=pa.int64(),
+        grain="one row per day, user and genre of the movies that the user rated, liked or viewed "
+        "on that day; a movie counts for every genre that it has, or for `unknown`",
+        columns=(
+            DATE,
+            _USER,
+            Column("genre", pa.string(), "genre of the movies; `unknown` where a movie has none"),
+            _AVG_RATING,
+            _INTERACTIONS,
+            _WATCH_TIME,
+            _RATINGS,
         ),
     ),
     Table(
         name="movie_daily",
         key=("movie_id",),
-        grain="one row a day and movie with an interaction on that day",
-        schema=_schema(
-            nullable=("avg_rating",),
-            movie_id=pa.string(),
-            interactions=pa.int64(),
-            users=pa.int64(),
-            ratings=pa.int64(),
-            avg_rating=pa.float64(),
-            watch_time=pa.int64(),
+        grain="one row per day and movie with an interaction on that day",
+        columns=(
+            DATE,
+            _MOVIE,
+            Column("interactions", pa.int64(), "ratings, views and likes"),
+            Column("users", pa.int64(), "how many users interacted with the movie"),
+            _RATINGS,
+            _AVG_RATING,
+            Column("watch_time", pa.int64(), "time that the movie was watched", unit="seconds"),
         ),
     ),
 )
@@ -54,29 +55,41 @@ PREDICTIONS = (
         key=("user_id", "algorithm", "rank"),
         kind="entity",
         ranked=True,
-        grain=f"up to {TOP} rows a user seen in the window and algorithm, by rank; none that the user has seen",
-        schema=_schema(
-            user_id=pa.string(),
-            algorithm=pa.string(),
-            rank=pa.int64(),
-            movie_id=pa.string(),
-            title=pa.string(),
-            score=pa.float64(),
-            reason=pa.string(),
+        grain=f"up to {TOP} rows per algorithm and user with an interaction in the window, by "
+        "rank; never a movie that the user has seen",
+        columns=(
+            DATE,
+            _USER,
+            Column("algorithm", pa.string(), "`hybrid`, `collaborative`, `content` or `popular`"),
+            Column("rank", pa.int64(), "place of the movie in the list; 1 is the best"),
+            _MOVIE,
+            Column("title", pa.string(), "title of the movie, without the year"),
+            Column(
+                "score",
+                pa.float64(),
+                "what the algorithm ranks by; comparable only within one list",
+            ),
+            # Served content, unlike the text columns: readers show it, so digests cover it.
+            Column("reason", pa.string(), "why the movie is recommended, in a few words"),
         ),
     ),
     Table(
         name="user_features",
         key=("user_id",),
         kind="entity",
-        grain="one row a user seen in the window",
-        schema=_schema(
-            nullable=("avg_rating", "favourite_genre"),
-            user_id=pa.string(),
-            avg_rating=pa.float64(),
-            total_interactions=pa.int64(),
-            total_watch_time=pa.int64(),
-            favourite_genre=pa.string(),
+        grain="one row per user with an interaction in the window",
+        columns=(
+            DATE,
+            _USER,
+            _AVG_RATING,
+            _INTERACTIONS,
+            _WATCH_TIME,
+            Column(
+                "favourite_genre",
+                pa.string(),
+                "genre of most interactions; null where no genre is known",
+                nullable=True,
+            ),
         ),
     ),
 )

@@ -65,6 +65,7 @@ def _fit(
 
 USECASE = UseCase(
     name="movies",
+    summary="Movie recommendations by four algorithms, and the features of users.",
     sources=sources.SOURCES,
     aggregates=tables.AGGREGATES,
     predictions=tables.PREDICTIONS,
