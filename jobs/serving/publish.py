@@ -94,7 +94,7 @@ class Published:
             facts
             if self.retention_complete
             else facts
-            | {"retention": "a query still reads an expired version; the next publish drops it"}
+            | {"retention": "a query still reads an expired version; the next run drops it"}
         )
 
 

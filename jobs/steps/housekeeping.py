@@ -138,7 +138,7 @@ def _retain(
     _, complete = retention.retain(both.session, both.pipeline, both.tables, keep, now)
     stores.drop_left(both, now)
     if not (clean and complete):
-        step.facts["retention"] = "a reader was in the way: next time"
+        step.facts["retention"] = "a query still reads an expired version; the next run drops it"
     left = _in_serving(both, keep, now)
     return [
         each for each in found if each.kind in ("half load", "version", "keys") and each not in left

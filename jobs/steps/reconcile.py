@@ -27,7 +27,9 @@ def run(step: Step) -> None:
         reconcile(step, both, params.redis_batch, thorough=True)
         gone, complete = retention.retain(both.session, pipeline, both.tables, params, utc_now())
         step.facts |= {"dropped": gone} | (
-            {} if complete else {"retention": "a reader was in the way: next time"}
+            {}
+            if complete
+            else {"retention": "a query still reads an expired version; the next run drops it"}
         )
 
 

@@ -1,10 +1,12 @@
-"""ClickHouse: tables with one partition a day, each day replaced by one statement.
+"""ClickHouse: tables with one partition per day; one statement replaces a day.
 
-That statement holds against everything but the death of the engine itself inside it, which for chDB is the
-death of the step: a table named `…__swap_…` says what was being swapped in, and whoever opens next completes it.
+That statement is atomic unless the engine itself dies within it, which with chDB happens when the
+step dies. A table named `…__swap_…` then has the rows that were being swapped in, and the next
+process that opens the store completes the swap.
 
-The DSN decides where: `chdb:///folder` is the engine in this process, `clickhouse://…` a server. A database
-has the name of its pipeline. A chDB folder is open to one process at a time, so open late and close early.
+The DSN selects the engine: `chdb:///folder` runs in this process, `clickhouse://…` is a server. A
+database has the name of its pipeline. Only one process at a time can open a chDB folder, so open
+late and close early.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from jobs.stores.versions import Migration, migrations, require
 OPEN_SECONDS = 600.0
 _VERSIONS = ("nightshift", "migrations")
 _STAGE, _SWAP = "__stage_", "__swap_"
-# How chDB refuses a folder that another process has open; the reason itself it only writes to standard error.
+# chDB's error for a folder that another process has open; it writes the reason only to standard
+# error.
 _BUSY = "Error initializing EmbeddedServer: . "
 
 _TYPES = {
@@ -47,20 +50,26 @@ _TYPES = {
 
 
 class ClickHouse:
-    """An open client. `database` below is the pipeline."""
+    """An open client; the `database` of its methods is the pipeline."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
 
     def read(self, database: str, table: Table, days: Sequence[date]) -> pa.Table:
-        """The rows of `days`, sorted by date and key; no rows when the table does not exist yet."""
+        """Return the rows of `days`, sorted by date and key.
+
+        None if the table does not exist yet.
+        """
         if not self._exists(database, table.name):
             return table.schema.empty_table()
-        query = f"SELECT {_columns(table)} FROM {_name(database, table.name)} WHERE date IN {{days:Array(Date)}}"  # noqa: S608
-        found: pa.Table = self.client.query_arrow(
+        query = (
+            f"SELECT {_columns(table)} FROM {_name(database, table.name)}"  # noqa: S608
+            " WHERE date IN {days:Array(Date)}"
+        )
+        rows: pa.Table = self.client.query_arrow(
             query, parameters={"days": list(days)}, use_strings=True
         )
-        return found.cast(table.schema).sort_by(
+        return rows.cast(table.schema).sort_by(
             [("date", "ascending"), *((k, "ascending") for k in table.key)]
         )
 
@@ -68,16 +77,17 @@ class ClickHouse:
         return self.read(database, table, [day])
 
     def days(self, database: str, table: Table) -> list[date]:
-        """The days that have rows, oldest first."""
+        """Return the days that have rows, oldest first."""
         if not self._exists(database, table.name):
             return []
         query = f"SELECT DISTINCT date FROM {_name(database, table.name)} ORDER BY date"  # noqa: S608
         return [row[0] for row in self.client.query(query).result_rows]
 
     def stage(self, database: str, table: Table, day: date, attempt: str, rows: pa.Table) -> str:
-        """Put `rows` into a staging table made for this attempt; returns its name.
+        """Write `rows` to a new staging table of this attempt; return its name.
 
-        What dead attempts at the same day left is dropped: whoever stages holds the lock on the day.
+        Staging tables of dead attempts at the day are dropped; the caller holds the lock on the
+        day.
         """
         self._create(database, table)
         self._drop_stale(database, table, day)
@@ -87,14 +97,14 @@ class ClickHouse:
         )
         if rows.num_rows:
             fitted = rows.select(table.schema.names).cast(table.schema)
-            # Qualified here: the client takes a name with a dot in it for qualified, and quotes nothing.
+            # Qualified here, since the client does not quote a name that contains a dot.
             self.client.insert_arrow(_name(database, staging), fitted)
         return staging
 
     def check(
         self, database: str, staging: str, table: Table, day: date, expected: int
     ) -> list[Check]:
-        """Row count, key uniqueness, no empty key, dates equal the partition: all of severity `fail`."""
+        """Return checks of severity `fail`: row count, unique keys, empty keys, dates."""
         key = ", ".join(map(quote_identifier, table.key))
         empty = " OR ".join(f"empty(toString({quote_identifier(column)}))" for column in table.key)
         query = (
@@ -112,34 +122,38 @@ class ClickHouse:
         ]
 
     def swap(self, database: str, staging: str) -> None:
-        """Replace the day by what `stage` put into `staging`, and drop that table."""
+        """Replace the day with the rows of `staging`, and drop that table."""
         ready = staging.replace(_STAGE, _SWAP)
         self.client.command(f"RENAME TABLE {_name(database, staging)} TO {_name(database, ready)}")
         self._replace(database, ready)
 
     def finish_swaps(self) -> None:
-        """Complete the swaps inside which the engine died: their days may hold old rows beside new ones."""
+        """Complete the swaps in which the engine died.
+
+        Their days may have both old and new rows.
+        """
         query = "SELECT database, name FROM system.tables WHERE position(name, {mark:String}) > 0"
         for database, ready in self.client.query(query, parameters={"mark": _SWAP}).result_rows:
             self._replace(database, ready)
 
     def staging(self, database: str) -> dict[str, datetime]:
-        """The staging tables of attempts, dead or under way, by name: when each was made (UTC)."""
+        """Return the staging tables of dead and running attempts: name and creation time (UTC)."""
         query = (
             "SELECT name, toUnixTimestamp(metadata_modification_time) FROM system.tables"
-            " WHERE database = {database:String} AND (position(name, {stage:String}) > 0 OR position(name, {swap:String}) > 0)"
+            " WHERE database = {database:String}"
+            " AND (position(name, {stage:String}) > 0 OR position(name, {swap:String}) > 0)"
             " ORDER BY name"
         )
         marks = {"database": database, "stage": _STAGE, "swap": _SWAP}
-        found = self.client.query(query, parameters=marks).result_rows
-        return {name: datetime.fromtimestamp(made, UTC) for name, made in found}
+        rows = self.client.query(query, parameters=marks).result_rows
+        return {name: datetime.fromtimestamp(created, UTC) for name, created in rows}
 
     def drop(self, database: str, staging: str) -> None:
-        """Drop a staging table; nothing happens when it is gone."""
+        """Drop a staging table if it exists."""
         self.client.command(f"DROP TABLE IF EXISTS {_name(database, staging)} SYNC")
 
     def drop_day(self, database: str, table: Table, day: date) -> None:
-        """Remove a day, and what dead attempts at it left; nothing happens where it is gone."""
+        """Remove a day and its staging tables, if they exist."""
         self._drop_stale(database, table, day)
         if self._exists(database, table.name):
             statement = f"ALTER TABLE {_name(database, table.name)} DROP PARTITION {{day:Date}}"
@@ -155,15 +169,19 @@ class ClickHouse:
         source = _name(database, ready)
         (rows,) = self.client.query(f"SELECT count() FROM {source}").result_rows[0]  # noqa: S608
         # REPLACE PARTITION refuses an empty source, so an empty day is a dropped partition.
-        how = (
+        change = (
             f"REPLACE PARTITION {{day:Date}} FROM {source}" if rows else "DROP PARTITION {day:Date}"
         )
         day = datetime.strptime(rest.partition("_")[0], "%Y%m%d").date()
-        self.client.command(f"ALTER TABLE {_name(database, table)} {how}", parameters={"day": day})
+        statement = f"ALTER TABLE {_name(database, table)} {change}"
+        self.client.command(statement, parameters={"day": day})
         self.client.command(f"DROP TABLE {source} SYNC")
 
     def schema_version(self) -> int | None:
-        """The schema version; 0 for tables of a release without versions, None while there are none."""
+        """Return the schema version.
+
+        0 for tables of a release without versions, None without tables.
+        """
         if self._exists(*_VERSIONS):
             newest = f"SELECT max(number) FROM {_name(*_VERSIONS)}"  # noqa: S608
             return int(self.client.query(newest).result_rows[0][0])
@@ -174,11 +192,13 @@ class ClickHouse:
         return 0 if tables else None
 
     def record(self, migration: Migration) -> None:
-        """Note that the store has a migration, after its change: there are no transactions here."""
+        """Record a migration after its change; ClickHouse has no transaction around both."""
         self.client.command(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(_VERSIONS[0])}")
         self.client.command(
-            f"CREATE TABLE IF NOT EXISTS {_name(*_VERSIONS)} (number UInt32, name String, applied_at DateTime)"
-            " ENGINE = ReplacingMergeTree ORDER BY number COMMENT 'one row a migration that this store has'"
+            f"CREATE TABLE IF NOT EXISTS {_name(*_VERSIONS)}"
+            " (number UInt32, name String, applied_at DateTime)"
+            " ENGINE = ReplacingMergeTree ORDER BY number"
+            " COMMENT 'one row a migration that this store has'"
         )
         row = [migration.number, migration.name, datetime.now(UTC)]
         self.client.insert(_name(*_VERSIONS), [row], column_names=["number", "name", "applied_at"])
@@ -194,37 +214,40 @@ class ClickHouse:
         order = ", ".join(map(quote_identifier, table.key))
         self.client.command(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(database)}")
         self.client.command(
-            f"CREATE TABLE IF NOT EXISTS {_name(database, table.name)} ({', '.join(columns)}) ENGINE = MergeTree"
-            f" PARTITION BY date ORDER BY ({order}) COMMENT {_text(table.grain)}"
+            f"CREATE TABLE IF NOT EXISTS {_name(database, table.name)} ({', '.join(columns)})"
+            f" ENGINE = MergeTree PARTITION BY date ORDER BY ({order}) COMMENT {_text(table.grain)}"
         )
 
     def _exists(self, database: str, name: str) -> bool:
         return name in self._tables(database, name)
 
     def _tables(self, database: str, prefix: str) -> list[str]:
-        query = "SELECT name FROM system.tables WHERE database = {database:String} AND startsWith(name, {prefix:String})"
-        found = self.client.query(query, parameters={"database": database, "prefix": prefix})
-        return [row[0] for row in found.result_rows]
+        query = (
+            "SELECT name FROM system.tables"
+            " WHERE database = {database:String} AND startsWith(name, {prefix:String})"
+        )
+        answer = self.client.query(query, parameters={"database": database, "prefix": prefix})
+        return [row[0] for row in answer.result_rows]
 
 
 @contextmanager
 def connect(
     settings: Settings, wait: float = OPEN_SECONDS, *, check: bool = True
 ) -> Iterator[ClickHouse]:
-    """An open ClickHouse; for chDB, waits with back-off while another process has the folder open.
+    """Open ClickHouse.
 
-    StoreError when it cannot be had within `wait` seconds or a statement fails; DataError when a part is damaged;
-    ConfigError when it refuses the login, or its schema is older or newer than this code's, unless `check` is
-    false (for migrations).
+    With chDB, retry up to `wait` seconds while another process has the folder open.
+
+    StoreError if it cannot be opened in time or a statement fails; DataError if a part is damaged;
+    ConfigError if it refuses the login, or if its schema is older or newer than this code's (unless
+    `check` is false, for migrations).
     """
     client = _open(settings.clickhouse, wait)
     store = ClickHouse(client)
     try:
         if check and (number := store.schema_version()) is not None:
             require("clickhouse", number)
-        if _folder(
-            settings.clickhouse
-        ):  # which is open to nobody else: whoever was swapping is dead
+        if _folder(settings.clickhouse):  # open to this process alone, so no other swap is running
             store.finish_swaps()
         yield store
     except ClickHouseError as error:
@@ -237,7 +260,7 @@ def _open(dsn: str, wait: float) -> Any:
     if folder := _folder(dsn):
         if "?" in str(folder):
             raise ConfigError(
-                "chDB cannot keep data under a path with a question mark",
+                "chDB cannot store data under a path with a question mark",
                 input=str(folder),
                 remedy=f"set NIGHTSHIFT_HOME, or {CLICKHOUSE}, to a folder without one",
             )
@@ -245,7 +268,7 @@ def _open(dsn: str, wait: float) -> Any:
     deadline, pause = time.monotonic() + wait, 0.05
     while True:
         try:
-            if folder:  # as it is, not as part of an address, in which `%` and `#` mean something
+            if folder:  # passed as a path, since `%` and `#` are special in an address
                 return clickhouse_connect.get_client(interface="chdb", path=str(folder))
             return clickhouse_connect.get_client(dsn=dsn)
         except ClickHouseError as error:
@@ -253,8 +276,9 @@ def _open(dsn: str, wait: float) -> Any:
                 raise explain(error, dsn) from None
             if time.monotonic() >= deadline:
                 raise StoreError(
-                    f"ClickHouse cannot be opened: waited {wait:g} s for {_holder(folder)}, which has it open",
-                    remedy="let that process end or stop it, then run the step again",
+                    f"ClickHouse cannot be opened: waited {wait:g} s for {_holder(folder)}, "
+                    "which has it open",
+                    remedy="wait for that process or stop it, then run the step again",
                     input=dsn,
                     section="clickhouse-is-held-by-another-process",
                 ) from None
@@ -263,12 +287,12 @@ def _open(dsn: str, wait: float) -> Any:
 
 
 def _folder(dsn: str) -> Path | None:
-    """Where chDB keeps its data; None for a server."""
+    """Return the data folder of chDB; None for a server."""
     return Path(dsn.removeprefix("chdb://")) if dsn.startswith("chdb://") else None
 
 
 def _holder(folder: Path) -> str:
-    """Who has the folder open, by the file `status` that chDB writes (`PID: 12`, …)."""
+    """Return the process that has the folder open, from chDB's file `status` (`PID: 12`, …)."""
     try:
         return f"process {(folder / 'status').read_text().split()[1]}"
     except (OSError, IndexError):
@@ -290,5 +314,5 @@ def column_type(column: Column) -> str:
 
 
 def _text(value: str) -> str:
-    """A string literal: DDL takes no bound parameters, and the texts are our own."""
+    """Return a string literal, since DDL takes no bound parameters; the texts are our own."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,9 +1,9 @@
-"""Rows as the JSON documents that lookups answer with, column by column in Arrow.
+"""Convert rows to the JSON documents of lookups, column by column in Arrow.
 
-A document is one row, or, of a ranked table, the array of all rows that share the rest of the key.
+A document is one row; in a ranked table, it is the array of all rows with the same lookup key.
 
-Dates and times are ISO 8601 (UTC, microseconds, `Z`), money stays an integer of minor units, floats read
-back to the same bits. JSON has no NaN and no infinity: they are null.
+Dates and times are ISO 8601 (UTC, microseconds, `Z`), money is an integer in minor units, floats
+read back with the same bits. NaN and infinities, which JSON lacks, are null.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _TEXT = pa.large_string()
 
 
 def identifier(key: Sequence[Any]) -> str:
-    """The id of one row: its key columns, percent-encoded, joined by `:`."""
+    """Return the id of one row: its key columns, percent-encoded, joined by `:`."""
     return ":".join(quote(str(part), safe="") for part in key)
 
 
 def identifiers(rows: pa.Table, key: Sequence[str]) -> pa.Array:
-    """The id of each row, as `identifier` makes it."""
+    """Return the ids of the rows, in the format of `identifier`."""
     parts = [
         _special(_column(rows, name).cast(_TEXT), r"[^A-Za-z0-9_.~-]", _quoted) for name in key
     ]
@@ -41,7 +41,7 @@ def identifiers(rows: pa.Table, key: Sequence[str]) -> pa.Array:
 
 
 def entries(rows: pa.Table, table: Table, size: int) -> Iterator[tuple[pa.Array, pa.Array]]:
-    """(id, document) of everything that can be looked up in `rows`, in parts made of about `size` rows."""
+    """Yield (ids, documents) of `rows`, in batches of about `size` rows."""
     rows = rows.select(table.schema.names)
     if table.ranked:
         rows = rows.sort_by([(name, "ascending") for name in table.key])
@@ -51,25 +51,27 @@ def entries(rows: pa.Table, table: Table, size: int) -> Iterator[tuple[pa.Array,
 
 
 def sampled(rows: pa.Table, table: Table, seed: str, size: int) -> pa.Table:
-    """At most `size` of the rows, by a random choice that is the same in each run; of a ranked table, with all
-    rows that belong to the document of one that was chosen."""
-    chosen = random.Random(f"{seed} {table.name}").sample(
+    """Return at most `size` random rows; the same seed gives the same rows.
+
+    Of a ranked table, all rows with the lookup key of a drawn row are returned.
+    """
+    places = random.Random(f"{seed} {table.name}").sample(
         range(rows.num_rows), min(size, rows.num_rows)
     )
-    found = rows.take(pa.array(sorted(chosen), pa.int64()))
+    drawn = rows.take(pa.array(sorted(places), pa.int64()))
     if not table.ranked:
-        return found
-    wanted = identifiers(found, table.lookup_key)
+        return drawn
+    wanted = identifiers(drawn, table.lookup_key)
     return rows.filter(pc.is_in(identifiers(rows, table.lookup_key), value_set=wanted))
 
 
-def answer(version: str, found: Any) -> dict[str, Any]:
-    """What a lookup says: the version, and the row or, of a ranked table, the `rows`."""
-    return {"version": version, **(found if isinstance(found, dict) else {"rows": found})}
+def answer(version: str, content: Any) -> dict[str, Any]:
+    """Return the answer of a lookup: the version, and the row or, of a ranked table, `rows`."""
+    return {"version": version, **(content if isinstance(content, dict) else {"rows": content})}
 
 
 def documents(rows: pa.Table) -> pa.Array:
-    """A JSON object for each row, with its columns in their order."""
+    """Return one JSON object per row, with the columns in order."""
     pieces: list[Any] = []
     for at, name in enumerate(rows.column_names):
         pieces += [
@@ -81,17 +83,17 @@ def documents(rows: pa.Table) -> pa.Array:
     )
 
 
-def value(found: Any) -> Any:
-    """A value of a row as its document says it."""
-    if isinstance(found, datetime):
-        return found.astimezone(UTC).strftime(_TIME)
-    if isinstance(found, date):
-        return found.isoformat()
-    return None if isinstance(found, float) and not math.isfinite(found) else found
+def value(cell: Any) -> Any:
+    """Return a value of a row as it is in the row's document."""
+    if isinstance(cell, datetime):
+        return cell.astimezone(UTC).strftime(_TIME)
+    if isinstance(cell, date):
+        return cell.isoformat()
+    return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 
 def _parts(rows: pa.Table, table: Table, size: int) -> Iterator[pa.Table]:
-    """Slices of about `size` rows; the sorted rows of a ranked table are cut between ids only."""
+    """Yield slices of about `size` rows; a ranked table is cut only between ids."""
     starts = (
         _starts(identifiers(rows, table.lookup_key)) if table.ranked else np.arange(rows.num_rows)
     )
@@ -104,7 +106,7 @@ def _parts(rows: pa.Table, table: Table, size: int) -> Iterator[pa.Table]:
 
 
 def _arrays(ids: pa.Array, texts: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Neighbours with one id as one array."""
+    """Return unique ids, and the array of the documents of each id; equal ids are adjacent."""
     starts = _starts(ids)
     offsets = pa.array(np.append(starts, len(ids)), pa.int64())
     joined = pc.binary_join(pa.LargeListArray.from_arrays(offsets, texts), _scalar(", "))
@@ -113,26 +115,26 @@ def _arrays(ids: pa.Array, texts: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 
 def _starts(ids: pa.Array) -> npt.NDArray[np.int64]:
-    """Where an id begins that is not the one before it."""
+    """Return the positions at which the id changes."""
     changes = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
     return np.flatnonzero(np.append([len(ids) > 0], changes)[: len(ids)])
 
 
 def _json(column: pa.Array) -> pa.Array:
-    """The JSON text of each value; null stays null."""
+    """Return the JSON text of every value; null stays null."""
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         text = column.cast(_TEXT)
         plain = pc.binary_join_element_wise(_scalar('"'), text, _scalar('"'), _scalar(""))
         return _special(
-            text, r'["\\\x00-\x1f\x7f]', lambda found: json.dumps(found, ensure_ascii=False), plain
+            text, r'["\\\x00-\x1f\x7f]', lambda value: json.dumps(value, ensure_ascii=False), plain
         )
     if pa.types.is_floating(kind):
         text = pc.if_else(pc.is_finite(column), column, None).cast(_TEXT)
         whole = pc.binary_join_element_wise(text, _scalar(".0"), _scalar(""))
         return pc.if_else(pc.match_substring_regex(text, r"[.eE]"), text, whole)
     if pa.types.is_timestamp(kind):
-        # Without its zone, which is UTC, Arrow writes a time eight times as fast.
+        # Arrow writes times without a zone eight times as fast; the zone here is UTC.
         plain = column.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
         text = pc.replace_substring(plain.cast(_TEXT), " ", "T")
         return pc.binary_join_element_wise(_scalar('"'), text, _scalar('Z"'), _scalar(""))
@@ -146,7 +148,7 @@ def _json(column: pa.Array) -> pa.Array:
 def _special(
     text: pa.Array, pattern: str, rewrite: Callable[[str], str], plain: pa.Array | None = None
 ) -> pa.Array:
-    """`plain` (default `text`), with what `rewrite` makes of it wherever the text matches `pattern`."""
+    """Return `plain` (default `text`), with `rewrite(text)` where the text matches `pattern`."""
     plain = text if plain is None else plain
     special = pc.fill_null(pc.match_substring_regex(text, pattern), False)
     if not pc.any(special).as_py():

@@ -1,4 +1,4 @@
-"""Java for Spark: where it is, or what to install."""
+"""Find a Java for Spark, or name the command that installs one."""
 
 from __future__ import annotations
 
@@ -17,38 +17,36 @@ _FOLDERS = ("/usr/lib/jvm/*", "/opt/homebrew/opt/openjdk*", "/usr/local/opt/open
 
 
 def home() -> Path:
-    """The home of a Java 17 or newer: of JAVA_HOME, of `java` on the PATH, or among the usual folders.
+    """Return the home of a Java 17 or newer: JAVA_HOME, `java` on the PATH, or a usual folder.
 
     Raises ConfigError with the command that installs one.
     """
-    passed_over = []
+    unusable = []
     for candidate in _candidates():
         if (version := _version(candidate)) >= OLDEST:
             return candidate
-        passed_over.append(
-            f"{candidate} is {f'Java {version}' if version else 'no Java that starts'}"
-        )
+        unusable.append(f"{candidate} is {f'Java {version}' if version else 'no Java that starts'}")
     raise ConfigError(
         f"Spark needs Java {OLDEST} or newer, and there is none on this machine",
-        input="; ".join(passed_over),
+        input="; ".join(unusable),
         remedy=_how_to_install(),
         section="java-is-missing",
     )
 
 
 def _candidates() -> Iterator[Path]:
-    if told := os.environ.get("JAVA_HOME"):
-        yield Path(told).absolute()
-    if found := shutil.which("java"):
-        yield Path(found).resolve().parents[1]
+    if configured := os.environ.get("JAVA_HOME"):
+        yield Path(configured).absolute()
+    if program := shutil.which("java"):
+        yield Path(program).resolve().parents[1]
     for pattern in _FOLDERS:
         yield from sorted(Path("/").glob(pattern.lstrip("/")))
 
 
 def _version(candidate: Path) -> int:
-    """The major version of the Java at `candidate`, 0 when there is none that starts."""
+    """Return the major version of the Java at `candidate`, 0 if none starts there."""
     try:
-        ended = subprocess.run(
+        result = subprocess.run(
             [candidate / "bin" / "java", "-version"],
             env=environment.for_java(os.environ),
             timeout=60,
@@ -59,9 +57,9 @@ def _version(candidate: Path) -> int:
         )
     except (OSError, subprocess.TimeoutExpired):
         return 0
-    # Java 8 and older call themselves 1.8.
-    named = re.search(r'version "(?:1\.)?(\d+)', ended.stderr)
-    return int(named[1]) if named and not ended.returncode else 0
+    # Java 8 reports itself as 1.8, and older versions likewise.
+    number = re.search(r'version "(?:1\.)?(\d+)', result.stderr)
+    return int(number[1]) if number and not result.returncode else 0
 
 
 def _how_to_install() -> str:

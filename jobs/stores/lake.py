@@ -1,8 +1,8 @@
-"""The lake: parquet files named by their content, and the manifests that make them exist.
+"""The lake: parquet files named by their content, and the manifests that list them.
 
-Layout: `<pipeline>/<step>/<date>/<name>-<digest>.parquet` beside `manifest.json`. A reader follows the
-manifest's file list; files that no manifest names are invisible and are swept later. `schema.json` holds the
-schema version. Any file system that fsspec knows will do.
+Layout: `<pipeline>/<step>/<date>/<name>-<digest>.parquet` and `manifest.json`. Readers follow the
+manifest's file list; files that no manifest names are invisible and are swept later. `schema.json`
+has the schema version. Any file system that fsspec supports works.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{8}")
 
 @dataclass(frozen=True)
 class File:
-    """A file as the lake lists it: its path, its bytes, and when it was written last (UTC)."""
+    """A file of the lake: path, size in bytes, time of the last write (UTC)."""
 
     path: str
     size: int
@@ -42,7 +42,7 @@ class File:
 
     @property
     def half_written(self) -> bool:
-        """Whether it is what `write_bytes` leaves when it is killed."""
+        """Whether it is the partial file of a killed `write_bytes`."""
         return bool(_HALF_WRITTEN.fullmatch(PurePosixPath(self.path).name))
 
 
@@ -50,10 +50,10 @@ _DAMAGED = "a-file-of-the-lake-is-gone-or-damaged"  # of the runbook
 
 
 class Lake:
-    """One lake; every path below is relative to its root."""
+    """One lake; all paths are relative to its root."""
 
     def __init__(self, url: str) -> None:
-        # A path is taken as it is: fsspec would split it at `::`.
+        # Not parsed by fsspec, which would split a path at `::`.
         if url.startswith("/"):
             self._fs, self._root = fsspec.filesystem("file"), url.rstrip("/")
         else:
@@ -63,9 +63,9 @@ class Lake:
         )
 
     def uri(self, path: str) -> str:
-        """The address under which Spark reads `path`."""
+        """Return the address from which Spark reads `path`."""
         full = f"{self._root}/{path}"
-        # fsspec and Hadoop name the same S3 differently.
+        # Hadoop's scheme for S3 is s3a.
         return (
             full
             if self._local
@@ -73,7 +73,7 @@ class Lake:
         )
 
     def write_bytes(self, path: str, data: bytes) -> None:
-        """Write `path` whole or not at all; a reader sees the old bytes or the new, never a part."""
+        """Write `path` atomically: a reader sees either the old bytes or the new ones."""
         full = f"{self._root}/{path}"
         if not self._local:
             self._fs.pipe_file(full, data)
@@ -89,13 +89,13 @@ class Lake:
             partial.replace(target)
 
     def read_bytes(self, path: str) -> bytes:
-        """The bytes of `path`; DataError when it is not there."""
+        """Return the bytes of `path`; DataError if it does not exist."""
         try:
             return bytes(self._fs.cat_file(f"{self._root}/{path}"))
         except FileNotFoundError:
             raise DataError(
                 f"{path} is not in the lake",
-                remedy="re-run the step that writes it",
+                remedy="run the step that writes it again",
                 input=path,
                 section=_DAMAGED,
             ) from None
@@ -104,36 +104,45 @@ class Lake:
         return bool(self._fs.exists(f"{self._root}/{path}"))
 
     def files(self, folder: str) -> list[str]:
-        """The names of the files right in `folder`, sorted; none when there is no such folder."""
+        """Return the sorted names of the files directly in `folder`.
+
+        [] if there is no such folder.
+        """
         try:
-            found = self._fs.ls(f"{self._root}/{folder}", detail=True, refresh=True)
+            infos = self._fs.ls(f"{self._root}/{folder}", detail=True, refresh=True)
         except FileNotFoundError:
             return []
-        return sorted(PurePosixPath(each["name"]).name for each in found if each["type"] == "file")
+        return sorted(PurePosixPath(info["name"]).name for info in infos if info["type"] == "file")
 
     def listing(self, folder: str) -> list[File]:
-        """Every file below `folder`, those of half a write with them, sorted by path; none when there is no such folder."""
+        """Return every file below `folder`, also half-written ones, sorted by path.
+
+        [] if there is no such folder.
+        """
         self._fs.invalidate_cache()
-        found = []
+        files = []
         with suppress(FileNotFoundError):
-            # Else a folder that cannot be read is taken for an empty one; object stores have no folders.
+            # Otherwise fsspec returns nothing for an unreadable folder; object stores have none.
             strict = {"on_error": "raise"} if self._local else {}
             infos = self._fs.find(f"{self._root}/{folder}", detail=True, **strict)
             for full, info in sorted(infos.items()):
                 with suppress(FileNotFoundError):  # renamed or removed meanwhile
                     modified = self._fs.modified(full)
-                    found.append(
+                    files.append(
                         File(full.removeprefix(f"{self._root}/"), int(info["size"]), modified)
                     )
-        return found
+        return files
 
     def remove(self, path: str) -> None:
-        """Remove a file; nothing happens when it is gone. Its folder stays: somebody may be about to write there."""
+        """Remove a file if it exists.
+
+        Its folder stays, since another process may be writing there.
+        """
         with suppress(FileNotFoundError):
             self._fs.rm_file(f"{self._root}/{path}")
 
     def write_table(self, folder: str, name: str, table: pa.Table, key: Sequence[str]) -> Dataset:
-        """Write `table` as one file sorted by `key`, named by its content; the same rows give the same bytes."""
+        """Write `table` as one file sorted by `key`; the same rows give the same name and bytes."""
         digest = table_digest(table, key)
         path = f"{folder}/{name}-{digest[:16]}.parquet"
         ordered = table.sort_by([(column, "ascending") for column in key]).combine_chunks()
@@ -145,7 +154,10 @@ class Lake:
         return Dataset(name=name, path=path, rows=table.num_rows, digest=digest)
 
     def read_table(self, dataset: Dataset, columns: Sequence[str] | None = None) -> pa.Table:
-        """The table that a manifest names; DataError when the file is gone, damaged or of another length."""
+        """Return the table of a dataset.
+
+        DataError if it is gone, damaged or has another row count.
+        """
         data = io.BytesIO(self.read_bytes(dataset.path))
         wanted = list(columns) if columns else None
         with _readable(dataset):
@@ -154,26 +166,28 @@ class Lake:
         return table
 
     def require_readable(self, dataset: Dataset) -> None:
-        """DataError when the file is gone, cut off or of another length, by its footer alone.
+        """Raise DataError if the file is gone, cut off or has another row count, by its footer.
 
-        For engines that read the file themselves: Spark skips an empty file without a word.
+        For engines that read the file themselves: Spark silently skips an empty file.
         """
         if not self.exists(dataset.path):
-            self.read_bytes(dataset.path)  # which says what is gone
+            self.read_bytes(dataset.path)  # raises the error about the missing file
         with _readable(dataset), self._fs.open(f"{self._root}/{dataset.path}", "rb") as file:
             rows = pq.read_metadata(file).num_rows
         _require_rows(dataset, rows)
 
     def commit(self, manifest: Manifest) -> str:
-        """Make the manifest's outputs visible; returns its path."""
+        """Write the manifest, which makes its outputs visible; return its path."""
         path = f"{manifest.name}/manifest.json"
         self.write_bytes(path, manifest.to_bytes())
         return path
 
     def manifest(self, name: str) -> Manifest | None:
-        """The manifest called `<pipeline>/<step>/<date>`, or None when that day has not been done.
+        """Return the manifest `<pipeline>/<step>/<date>`.
 
-        DataError when it is there but cannot be read.
+        None if the step has not run for that day.
+
+        DataError if it exists but cannot be read.
         """
         path = f"{name}/manifest.json"
         try:
@@ -183,7 +197,7 @@ class Lake:
         except ValueError as error:
             raise DataError(
                 f"{path} is damaged: {error}",
-                remedy="re-run the step that wrote it",
+                remedy="run the step that wrote it again",
                 input=path,
                 section=_DAMAGED,
             ) from None
@@ -191,32 +205,34 @@ class Lake:
     def result(
         self, pipeline: str, step: str, day: date, params_digest: str, attempt: str = ""
     ) -> Manifest:
-        """What a step has left for a day; DataError when that is nothing, of another attempt than the one asked for,
-        or made by other parameters, or from something that has changed since.
+        """Return a step's manifest of a day, if it is valid now.
+
+        DataError if the step has not run, or not by `attempt`, if it ran with other parameters, or
+        if its inputs have changed since.
         """
         name = manifest_name(pipeline, step, day)
         remedy = f"run it again: nightshift {step} --pipeline {pipeline} --date {day}"
-        found = self.manifest(name)
-        if found is None or attempt not in ("", found.attempt):
+        manifest = self.manifest(name)
+        if manifest is None or attempt not in ("", manifest.attempt):
             by = f" by attempt {attempt}" if attempt else ""
             raise DataError(f"{step} has not been done for {day}{by}", remedy=remedy, input=name)
-        if found.params_digest != params_digest:
+        if manifest.params_digest != params_digest:
             raise DataError(
-                f"{step} of {day} was done with other parameters than those of now",
-                remedy=f"see that both read the same params.yaml, then {remedy}",
+                f"{step} of {day} ran with other parameters than the current ones",
+                remedy=f"check that both use the same params.yaml, then {remedy}",
                 input=name,
             )
-        for read, content in found.reads.items():
+        for read, content in manifest.reads.items():
             if (now := self.manifest(read)) and now.content != content:
                 raise DataError(
                     f"{step} of {day} read {read}, which has changed since",
                     remedy=remedy,
                     input=name,
                 )
-        return found
+        return manifest
 
     def schema_version(self) -> int | None:
-        """The version of the layout and of the manifests; 0 of a release without versions, None of an empty lake."""
+        """Return the schema version; 0 for a release without versions, None for an empty lake."""
         try:
             return int(json.loads(self._fs.cat_file(f"{self._root}/{_SCHEMA}"))["number"])
         except FileNotFoundError:
@@ -232,23 +248,26 @@ class Lake:
         self.write_bytes(_SCHEMA, json.dumps({"number": number}).encode())
 
     def require_schema_version(self) -> None:
-        """Mark an empty lake with this code's version; ConfigError for a lake of another version."""
+        """Give an empty lake this code's version; ConfigError for a lake of another version."""
         if (number := self.schema_version()) is None:
             self.set_schema_version(needed("lake"))
         else:
             require("lake", number)
 
     def days(self, pipeline: str, step: str) -> list[date]:
-        """The days of which `step` has a manifest, oldest first."""
-        found = self._manifests(f"{pipeline}/{step}", depth=2)
-        return sorted(date.fromisoformat(path.parent.name) for path in found)
+        """Return the days for which `step` has a manifest, oldest first."""
+        paths = self._manifests(f"{pipeline}/{step}", depth=2)
+        return sorted(date.fromisoformat(path.parent.name) for path in paths)
 
     def steps(self, pipeline: str) -> list[str]:
-        """The steps that have left a manifest."""
+        """Return the sorted steps that have a manifest."""
         return sorted({path.parents[1].name for path in self._manifests(pipeline, depth=3)})
 
     def _manifests(self, folder: str, depth: int) -> list[PurePosixPath]:
-        """Every manifest so many levels below `folder`. No pattern: the root may have any character in it."""
+        """Return the manifests `depth` levels below `folder`.
+
+        Found without a glob pattern, since the root may contain any character.
+        """
         top = f"{self._root}/{folder}".rstrip("/")
         paths = [PurePosixPath(path) for path in self._fs.find(top, maxdepth=depth)]
         return [
@@ -265,7 +284,7 @@ def _readable(dataset: Dataset) -> Iterator[None]:
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"{dataset.path} cannot be read: {error}",
-            remedy="re-run the step that wrote it; the file is named by content and is written again",
+            remedy="run the step that wrote it again, which writes the same file",
             input=dataset.path,
             section=_DAMAGED,
         ) from None
@@ -274,8 +293,8 @@ def _readable(dataset: Dataset) -> Iterator[None]:
 def _require_rows(dataset: Dataset, rows: int) -> None:
     if rows != dataset.rows:
         raise DataError(
-            f"{dataset.path} has {rows} rows, its manifest says {dataset.rows}",
-            remedy="re-run the step that wrote it",
+            f"{dataset.path} has {rows} rows, but its manifest says {dataset.rows}",
+            remedy="run the step that wrote it again",
             input=dataset.path,
             section=_DAMAGED,
         )
@@ -283,7 +302,7 @@ def _require_rows(dataset: Dataset, rows: int) -> None:
 
 @contextmanager
 def _gone_if_it_fails(partial: Path) -> Iterator[None]:
-    """Remove a file whose writing failed: on a full disk its bytes are what others lack."""
+    """Remove the partial file of a failed write, which frees its space on a full disk."""
     try:
         yield
     except OSError:

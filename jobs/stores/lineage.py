@@ -1,4 +1,4 @@
-"""What the manifests of a pipeline say of one another: days that are missing, and runs whose inputs have changed."""
+"""Find missing days and stale runs by comparing the manifests of a pipeline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobs.stores.lake import Lake
 
 @dataclass(frozen=True)
 class Stale:
-    """A run that would come out differently today, and why."""
+    """A run that would have another result today, and the reason."""
 
     step: str
     date: date
@@ -22,27 +22,27 @@ class Stale:
 
 
 def manifests(lake: Lake, pipeline: str) -> dict[str, Manifest]:
-    """Every manifest of the pipeline by its name (`<pipeline>/<step>/<date>`), sorted."""
+    """Return the pipeline's manifests by name (`<pipeline>/<step>/<date>`), sorted."""
     names = [
         f"{pipeline}/{step}/{day}"
         for step in lake.steps(pipeline)
         for day in lake.days(pipeline, step)
     ]
-    found = {name: lake.manifest(name) for name in sorted(names)}
-    return {name: manifest for name, manifest in found.items() if manifest}
+    read = {name: lake.manifest(name) for name in sorted(names)}
+    return {name: manifest for name, manifest in read.items() if manifest}
 
 
-def stale(known: Mapping[str, Manifest], params: Mapping[str, str]) -> Iterator[Stale]:
-    """The runs whose inputs, or whose section of the parameters, are not what they were.
+def stale(manifests: Mapping[str, Manifest], params: Mapping[str, str]) -> Iterator[Stale]:
+    """Yield the runs that read inputs or a params section that have changed since.
 
-    `params` maps a step to the digest of its section now. Only what a run read itself counts: what comes
-    after a stale run shows once that run has been done again and its content has changed.
+    `params` maps a step to the current digest of its section. Only a run's own inputs count: runs
+    after a stale run become stale once it has run again with another result.
     """
-    for manifest in known.values():
+    for manifest in manifests.values():
         changed = [
             name
             for name, content in manifest.reads.items()
-            if name in known and known[name].content != content
+            if name in manifests and manifests[name].content != content
         ]
         if manifest.premature:
             yield Stale(manifest.step, manifest.date, "it ran before that day was over")
@@ -57,12 +57,14 @@ def stale(known: Mapping[str, Manifest], params: Mapping[str, str]) -> Iterator[
             )
 
 
-def holes(known: Mapping[str, Manifest], step: str, first: date, last: date) -> list[date]:
-    """The days from `first` to `last`, both included, of which `step` has no manifest though it should.
+def holes(manifests: Mapping[str, Manifest], step: str, first: date, last: date) -> list[date]:
+    """Return the days from `first` to `last`, both included, that `step` has missed.
 
-    `known` are the manifests of one pipeline. Days that retrain left without a training are no holes of what follows it.
+    `manifests` are those of one pipeline. After a retrain that decided against training, the steps
+    of the training have not missed the day.
     """
-    done = {each.date for each in known.values() if each.step == step}
+    runs = manifests.values()
+    done = {run.date for run in runs if run.step == step}
     if step in AFTER_RETRAIN:
-        done |= {each.date for each in known.values() if each.facts.get("decision") == "keep"}
+        done |= {run.date for run in runs if run.facts.get("decision") == "keep"}
     return [day for day in days(first, last) if day not in done]

@@ -1,4 +1,4 @@
-"""PostgreSQL, for what is served: sessions, and Arrow tables in and out of it by COPY."""
+"""The serving PostgreSQL: sessions, and Arrow tables in and out by COPY."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _TYPES = {
     pa.timestamp("us", "UTC"): "timestamptz",
 }
 _SETTINGS = {
-    # Here are the bookkeeping tables and the views that clients read, whatever a role has as its path.
+    # The schema of the bookkeeping tables and the clients' views, whatever path the role has set.
     "search_path": "public",
-    # The server looks for its client while a statement runs: what a killed step left undone ends with it.
+    # The server notices within a second that a killed step is gone, and cancels its statement.
     "client_connection_check_interval": "1s",
 }
 
 
 @contextmanager
 def connect(dsn: str, application: str = "nightshift") -> Iterator[connection]:
-    """A session in UTF-8 and UTC; each statement commits by itself, `with session:` makes one transaction.
+    """Open a session in UTF-8 and UTC, in autocommit; `with session:` makes one transaction.
 
-    StoreError when the server does not answer or ends a statement; ConfigError when it refuses the login or the
-    role; DataError when it refuses a row.
+    StoreError if the server does not answer or ends a statement; ConfigError if it refuses the
+    login or the role; DataError if it refuses a row.
     """
     try:
         session = libpq.session(dsn, application, **_SETTINGS)
@@ -55,20 +55,23 @@ def connect(dsn: str, application: str = "nightshift") -> Iterator[connection]:
 
 
 def column_type(column: Column) -> str:
-    """The column's type in PostgreSQL; ConfigError for a kind that is not served."""
+    """Return the column's type in PostgreSQL; ConfigError for a type that cannot be served."""
     if column.type not in _TYPES:
         raise ConfigError(
-            f"column {column.name} is of type {column.type}, which is not served",
-            remedy=f"choose one of {', '.join(map(str, _TYPES))} in tables.py",
+            f"column {column.name} has the type {column.type}, which cannot be served",
+            remedy=f"change it in tables.py to one of {', '.join(map(str, _TYPES))}",
         )
     return _TYPES[column.type]
 
 
 def copy_in(target: cursor, table: Composable, rows: pa.Table, *, created: bool = True) -> None:
-    """Append `rows` to a table, which this transaction created unless told otherwise; columns go by name."""
-    # FREEZE leaves nothing for a later vacuum to do; it needs the table to be this transaction's own.
-    how = SQL("FORMAT csv, FREEZE" if created else "FORMAT csv")
-    command = SQL("COPY {} ({}) FROM STDIN ({})").format(table, names(rows.schema), how)
+    """Append `rows` to a table by column name.
+
+    `created`: this transaction created the table.
+    """
+    # FREEZE saves a later vacuum; PostgreSQL allows it only for a table of this transaction.
+    options = SQL("FORMAT csv, FREEZE" if created else "FORMAT csv")
+    command = SQL("COPY {} ({}) FROM STDIN ({})").format(table, names(rows.schema), options)
     with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
         csv.write_csv(rows, spool, csv.WriteOptions(include_header=False))
         spool.seek(0)
@@ -76,7 +79,7 @@ def copy_in(target: cursor, table: Composable, rows: pa.Table, *, created: bool 
 
 
 def copy_out(source: cursor, query: Composable, schema: pa.Schema) -> pa.Table:
-    """The rows of `query`, whose columns are those of `schema`, bit for bit as they were copied in."""
+    """Return the rows of `query` as `schema`, with the same bits as they were copied in."""
     with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
         source.copy_expert(SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(query), spool)
         if not spool.tell():

@@ -1,4 +1,4 @@
-"""The schema version of a PostgreSQL database: the table `nightshift_migrations`, one row a migration."""
+"""The schema version of a PostgreSQL database: `nightshift_migrations`, one row per migration."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ CREATE TABLE IF NOT EXISTS nightshift_migrations (
     applied_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (store, number)
 );
-COMMENT ON TABLE nightshift_migrations IS 'One row a migration that this database has; grain (store, number).';
+COMMENT ON TABLE nightshift_migrations IS 'One row per applied migration; grain (store, number).';
 """
 
 
 def version(session: connection, store: Store, first_table: str) -> int | None:
-    """The version of `store`: 0 for tables of a release without versions, None while `first_table` is missing."""
+    """Return the version of `store`.
+
+    0 for tables of a release without versions, None while `first_table` does not exist.
+    """
     with session.cursor() as cursor:
         cursor.execute(
-            "SELECT has_table_privilege(to_regclass('nightshift_migrations'), 'SELECT'), to_regclass(%s) IS NOT NULL",
+            "SELECT has_table_privilege(to_regclass('nightshift_migrations'), 'SELECT'),"
+            " to_regclass(%s) IS NOT NULL",
             (first_table,),
         )
-        versioned, made = cursor.fetchone() or (False, False)
+        versioned, created = cursor.fetchone() or (False, False)
         if versioned:
             cursor.execute(
                 "SELECT max(number) FROM nightshift_migrations WHERE store = %s", (store,)
@@ -33,21 +37,22 @@ def version(session: connection, store: Store, first_table: str) -> int | None:
             (number,) = cursor.fetchone() or (None,)
             if number is not None:
                 return int(number)
-    return 0 if made else None
+    return 0 if created else None
 
 
 def record(cursor: cursor, migration: Migration) -> None:
-    """Note that the database has a migration, in the transaction of `cursor`."""
-    cursor.execute("SET LOCAL client_min_messages = warning")  # the table is usually there
+    """Record a migration, in the transaction of `cursor`."""
+    cursor.execute("SET LOCAL client_min_messages = warning")  # no notice that the table exists
     cursor.execute(TABLE)
     cursor.execute(
-        "INSERT INTO nightshift_migrations (store, number, name) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+        "INSERT INTO nightshift_migrations (store, number, name) VALUES (%s, %s, %s)"
+        " ON CONFLICT DO NOTHING",
         (migration.store, migration.number, migration.name),
     )
 
 
 def make(cursor: cursor, store: Store) -> None:
-    """Give an empty database the newest schema of `store`, in the transaction of `cursor`."""
+    """Create the newest schema of `store` in an empty database, in the transaction of `cursor`."""
     for migration in migrations(store):
         if migration.file.suffix == ".sql":
             cursor.execute(migration.file.read_text())

@@ -1,10 +1,11 @@
-"""SQL that a person types, run on ClickHouse so that it can only read ClickHouse's own tables.
+"""Run SQL that a person typed on ClickHouse; it can only read ClickHouse's own tables.
 
-Two guards, because neither is enough alone. The engine runs the query with `readonly = 1`, which refuses writes,
-DDL, settings and most table functions; but it lets a SELECT write INTO OUTFILE, the scalar function `file` read any
-file, DESCRIBE read a URL, and KILL stop other queries. So the engine's own parser first writes the query in its
-canonical form: one statement, no comment, no heredoc, no quotes around names that need none. That form is checked
-word by word, and that form is what runs.
+Two guards, since neither is enough alone. The engine runs the query with `readonly = 1`, which
+refuses writes, DDL, settings and most table functions. But that still lets a SELECT write INTO
+OUTFILE, the scalar function `file` read any file, DESCRIBE read a URL, and KILL stop other queries.
+So the engine's own parser first rewrites the query in its canonical form: one statement, no
+comment, no heredoc, no unneeded quotes around names. That form is checked word by word, and only
+that form runs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from jobs.core.settings import Settings
 from jobs.stores import clickhouse
 
 _STATEMENTS = ("SELECT", "WITH", "(", "SHOW", "DESCRIBE", "EXISTS", "EXPLAIN")
-# Every other table function of the engine reads outside its tables, or runs text that nobody has checked.
+# All other table functions of the engine read outside its tables, or run unchecked text.
 _OWN_TABLE_FUNCTIONS = frozenset(
     {
         "format",
@@ -38,7 +39,7 @@ _OWN_TABLE_FUNCTIONS = frozenset(
         "zeros_mt",
     }
 )
-# Words that leave ClickHouse without being table functions.
+# Words that read or write outside ClickHouse but are no table functions.
 _LEAVE = frozenset(
     {
         "outfile",
@@ -61,9 +62,10 @@ _NOISE = re.compile(
 
 
 def read(settings: Settings, query: str, form: str) -> bytes:
-    """The answer to `query` in ClickHouse's output format `form` (`CSVWithNames`, `JSONEachRow`, …).
+    """Return the result of `query` in a format of ClickHouse (`CSVWithNames`, `JSONEachRow`, …).
 
-    DataError for a query that is wrong, or that does anything but read; StoreError when ClickHouse does not answer.
+    DataError for a wrong query, or one that does more than read; StoreError if ClickHouse does not
+    answer.
     """
     with clickhouse.connect(settings) as store:
         try:
@@ -76,7 +78,7 @@ def read(settings: Settings, query: str, form: str) -> bytes:
 
 
 def _checked(client: Any, query: str) -> str:
-    """The query in canonical form; DataError names what is in it that does not only read."""
+    """Return the query in canonical form; DataError names the part that does more than read."""
     rows = client.query(
         "SELECT formatQuerySingleLine({query:String})", parameters={"query": query}
     ).result_rows
@@ -85,7 +87,7 @@ def _checked(client: Any, query: str) -> str:
         raise _denied(query, f"{statement.split()[0]} does more than read ClickHouse's tables")
     if re.search(r"\bFORMAT \w+$", statement):
         raise DataError(
-            "the query names a format", input=query, remedy="leave FORMAT out and give --format"
+            "the query names a format", input=query, remedy="remove FORMAT and pass --format"
         )
     names = client.query("SELECT lower(name) FROM system.table_functions").result_rows
     outside = ({name for (name,) in names} | _LEAVE) - _OWN_TABLE_FUNCTIONS
@@ -96,7 +98,7 @@ def _checked(client: Any, query: str) -> str:
 
 
 def _words(statement: str) -> list[str]:
-    """Names and keywords of a canonical statement, without its texts."""
+    """Return the names and keywords of a canonical statement, without its string literals."""
     return [token.strip("`") for token in _TOKEN.findall(statement) if not token.startswith("'")]
 
 
@@ -104,7 +106,7 @@ def _run(client: Any, statement: str, form: str, embedded: bool) -> bytes:
     if not embedded:
         answer: bytes = client.raw_query(statement, settings={"readonly": "1"}, fmt=form)
         return answer
-    # chDB applies the settings of one query by SET and takes them back afterwards, which readonly refuses.
+    # chDB sets and resets the settings of a query, which readonly forbids, so it is set once here.
     client.command("SET readonly = 1")
     answer = client.raw_query(statement, fmt=form)
     return answer
@@ -114,18 +116,21 @@ def _denied(query: str, why: str) -> DataError:
     return DataError(
         "the query was not run",
         input=query,
-        why=f"{why}, and only queries that read those are run",
-        remedy="ask for the rows of a table with SELECT",
+        why=f"{why}, and only queries that read those tables are allowed",
+        remedy="read the rows of a table with SELECT",
     )
 
 
 def _refusal(error: ClickHouseError, query: str) -> DataError | StoreError:
-    """What the engine says of the query, without codes and versions, as our error."""
+    """Return the engine's error as one of ours, without codes and versions."""
     text = _NOISE.sub("", str(error)).strip()
-    if getattr(error, "code", None) is None:  # it did not come from the engine
+    if getattr(error, "code", None) is None:  # not from the engine
         return StoreError(
-            "ClickHouse did not answer", input=query, why=text, remedy="start it, then query again"
+            "ClickHouse did not answer",
+            input=query,
+            why=text,
+            remedy="start it, then run the query again",
         )
     return DataError(
-        "ClickHouse refuses the query", input=query, why=text, remedy="correct the query"
+        "ClickHouse refused the query", input=query, why=text, remedy="correct the query"
     )

@@ -1,12 +1,14 @@
 """Redis: the served version and the previous one, for lookups by key.
 
-    ns:<pipeline>:current                   the version that is served: the one key that a flip moves
+    ns:<pipeline>:current                   the served version: the only key that a flip changes
     ns:<pipeline>:<version>:<table>:<id>    a row, or the ranked rows, as JSON (see documents.py)
-    ns:<pipeline>:<version>                 hash table -> "<rows> <digest>", written last: the version is complete
-    ns:<pipeline>:versions                  set of all versions of which keys may exist
-    ns:<pipeline>:schema                    number of the newest migration: the layout that the documents have
+    ns:<pipeline>:<version>                 hash table -> "<rows> <digest>", written last, when the
+                                            version is complete
+    ns:<pipeline>:versions                  set of all versions that may have keys
+    ns:<pipeline>:schema                    number of the newest migration: layout of the documents
 
-Of an event table a version holds its own day. Failpoints: redis.loading, redis.loaded, redis.unlinking.
+A version has only its own day of an event table. Failpoints: redis.loading, redis.loaded,
+redis.unlinking.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from jobs.core.tables import Table
 from jobs.stores.documents import entries, sampled
 
 BATCH = 10_000
-_COMMAND_KEYS = 1_000  # keys a command: Redis serves nobody else while it runs one
+_COMMAND_KEYS = 1_000  # keys per command: Redis serves no other client while it runs one
 _SAMPLE = 200
 _TEXT = pa.large_string()
 
@@ -40,19 +42,22 @@ class Redis:
         self.client, self.pipeline = client, pipeline
 
     def served(self) -> str | None:
-        """The version that lookups read."""
+        """Return the version that lookups read; None before the first flip."""
         return cast("str | None", self.client.get(self._name("current")))
 
     def get(self, version: str, table: Table, identifier: str) -> str | None:
-        """The document with this id, of one version."""
+        """Return the document of this id in one version; None if there is none."""
         return cast("str | None", self.client.get(self._name(version, table.name, identifier)))
 
     def versions(self) -> set[str]:
-        """The versions of which there may be keys, complete or not."""
+        """Return the versions that may have keys, complete or not."""
         return cast("set[str]", self.client.smembers(self._name("versions")))
 
     def schema_version(self) -> int | None:
-        """The version of the layout; 0 where a release without versions loaded it, None while nothing is there."""
+        """Return the schema version.
+
+        0 if a release without versions loaded it, None without keys.
+        """
         if (number := self.client.get(self._name("schema"))) is not None:
             return int(cast(str, number))
         return 0 if self.versions() else None
@@ -61,11 +66,11 @@ class Redis:
         self.client.set(self._name("schema"), number)
 
     def reload_later(self, version: str) -> None:
-        """Take the mark of a complete version away, so that it is loaded again over what is there."""
+        """Mark a version as incomplete, so that it is loaded again over its keys."""
         self.client.delete(self._name(version))
 
     def complete(self, version: str, counts: Mapping[str, int], digests: Mapping[str, str]) -> bool:
-        """Whether this very content was loaded to its end and not dropped since."""
+        """Whether exactly this content was loaded completely and not dropped since."""
         return cast("dict[str, str]", self.client.hgetall(self._name(version))) == _meta(
             counts, digests
         )
@@ -77,10 +82,10 @@ class Redis:
         digests: Mapping[str, str],
         batch: int = BATCH,
     ) -> list[Check]:
-        """Write every row, read back what was written, and only then mark the version complete.
+        """Write every row, read it back, then mark the version as complete; return the checks.
 
-        Returns the checks; one that failed leaves the version incomplete. What a killed load left is
-        written over: a version has one content.
+        A failed check leaves the version incomplete. Keys of a killed load are overwritten, since a
+        version has only one content.
         """
         self.refuse_eviction()
         self.client.sadd(self._name("versions"), version)
@@ -99,39 +104,44 @@ class Redis:
         return checks
 
     def refuse_eviction(self) -> None:
-        """ConfigError when the server, once its memory is full, would drop keys that are served.
+        """Raise ConfigError if the server would evict served keys once its memory is full.
 
-        Ours never expire, so that the policies `volatile-*` leave them alone.
+        Our keys never expire, so the policies `volatile-*` do not evict them.
         """
         memory = self.client.info("memory")
         policy = str(memory.get("maxmemory_policy", ""))
         if memory.get("maxmemory") and policy.startswith("allkeys"):
             raise ConfigError(
-                f"Redis would drop served rows once its memory is full: its maxmemory-policy is {policy}",
-                remedy="set it to noeviction: redis-cli CONFIG SET maxmemory-policy noeviction, and in redis.conf",
+                "Redis would drop served rows once its memory is full: "
+                f"its maxmemory-policy is {policy}",
+                remedy="set it to noeviction: redis-cli CONFIG SET maxmemory-policy noeviction, "
+                "and in redis.conf",
             )
 
     def missing(self, version: str, table: Table, rows: pa.Table, batch: int = BATCH) -> int:
-        """How many of the documents that the rows make have no key."""
+        """Return how many documents of the rows have no key."""
         missing = 0
         for ids, _ in entries(rows, table, batch):
             missing += len(ids) - sum(self._send(b"EXISTS", [self._keys(version, table, ids)]))
         return missing
 
     def differing(self, version: str, table: Table, rows: pa.Table, batch: int = BATCH) -> int:
-        """How many of the documents that the rows make are others there, or none."""
+        """Return how many documents of the rows are missing or differ."""
         differing = 0
         for ids, documents in entries(rows, table, batch):
-            found = cast("list[Any]", self.client.mget(self._keys(version, table, ids).to_pylist()))
-            differing += sum(a != b for a, b in zip(found, documents.to_pylist(), strict=True))
+            held = cast("list[Any]", self.client.mget(self._keys(version, table, ids).to_pylist()))
+            differing += sum(a != b for a, b in zip(held, documents.to_pylist(), strict=True))
         return differing
 
     def point(self, version: str) -> None:
-        """The flip: lookups read `version` from now on."""
+        """Flip: lookups read `version` from now on."""
         self.client.set(self._name("current"), version)
 
     def drop(self, version: str) -> None:
-        """Unlink a version in batches. It ceases to be complete first, so that half of it is never taken for it."""
+        """Unlink a version in batches.
+
+        Mark it as incomplete first, so that no half version is used.
+        """
         self.client.delete(self._name(version))
         keys = self.client.scan_iter(match=self._name(version, "*"), count=BATCH)
         while part := list(islice(keys, _COMMAND_KEYS)):
@@ -155,8 +165,8 @@ class Redis:
         ]
 
     def _send(self, command: bytes, columns: Sequence[pa.Array]) -> list[Any]:
-        """One round trip: the command over its arguments, row by row, in commands of bounded size."""
-        # redis-py packs and parses each argument in Python: 5 µs a key against 0.5 here.
+        """Send `command` with the rows of `columns` in one round trip; return the replies."""
+        # redis-py packs and parses every argument in Python: 5 µs per key instead of 0.5.
         pool = self.client.connection_pool
         link: Any = pool.get_connection()
         try:
@@ -166,7 +176,7 @@ class Redis:
             )
             return [link.read_response() for _ in starts]
         except BaseException:
-            link.disconnect()  # replies that nobody read must not answer the next command
+            link.disconnect()  # unread replies must not answer the next command
             raise
         finally:
             pool.release(link)
@@ -181,7 +191,10 @@ class Redis:
 
 @contextmanager
 def connect(url: str, pipeline: str) -> Iterator[Redis]:
-    """The keys of a pipeline; StoreError when the server does not answer or is full, ConfigError when it refuses."""
+    """Open the keys of a pipeline.
+
+    StoreError if the server does not answer or is full, ConfigError if it refuses the login.
+    """
     with closing(redis.Redis.from_url(url, decode_responses=True, socket_timeout=60)) as client:
         try:
             yield Redis(client, pipeline)
@@ -190,7 +203,7 @@ def connect(url: str, pipeline: str) -> Iterator[Redis]:
 
 
 def _packed(command: bytes, columns: Sequence[pa.Array]) -> bytes:
-    """One command of the Redis protocol: `*<arguments>`, then `$<bytes>` and the bytes of each argument."""
+    """Return one command in Redis's protocol: `*<arguments>`, then `$<bytes>` and each argument."""
     pieces: list[Any] = []
     for column in columns:
         pieces += [

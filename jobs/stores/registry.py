@@ -1,6 +1,6 @@
-"""MLflow: runs of training, registered versions, and the aliases that mirror `promotions`.
+"""MLflow: training runs, registered versions, and the aliases that mirror `promotions`.
 
-A model's identity is its digest, a tag of its version; MLflow's number is only a name for it.
+A model's identity is its digest, which is a tag of its version; MLflow's number is only a name.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 DIGEST_TAG = "model_digest"
 SNAPSHOT_TAG = "snapshot_md5"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-TRAINING_SET = "training_set"  # folder of the snapshot's .dvc file among a run's artifacts
+TRAINING_SET = "training_set"  # folder of the snapshot's .dvc file in a run's artifacts
 
 
 @dataclass(frozen=True)
 class Training:
-    """What one training leaves in MLflow. Without a `booster` the model is its bytes, as a pyfunc of `loader`."""
+    """What a training logs in MLflow; without a `booster` the model is a pyfunc of `loader`."""
 
     booster: Any | None
     data: bytes
@@ -38,18 +38,18 @@ class Training:
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
-    artifacts: Path  # a folder, logged as it is
-    example: Any  # a frame of features, from which the signature is inferred
+    artifacts: Path  # a folder to log
+    example: Any  # a frame of features to infer the signature from
     requirements: Sequence[str] = field(default_factory=tuple)
 
 
 @contextmanager
 def connect(settings: Settings) -> Iterator[MlflowClient]:
-    """A client; StoreError when the server does not answer, quickly enough for a night to go on.
+    """Open a client; StoreError if the server does not answer within a short time limit.
 
-    ConfigError when it refuses, DataError when it lacks what was asked for.
+    ConfigError if it refuses the login, DataError if it lacks the requested run or version.
     """
-    # MLflow retries for minutes by default; a store that is down is the scheduler's to retry.
+    # MLflow retries for minutes by default; here the scheduler retries the step.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -60,20 +60,24 @@ def connect(settings: Settings) -> Iterator[MlflowClient]:
     mlflow.set_tracking_uri(settings.mlflow)
     try:
         yield mlflow.MlflowClient(settings.mlflow)
-    except (MlflowException, OSError) as error:  # the latter of requests, for artifacts
+    except (MlflowException, OSError) as error:  # OSError: from requests, for artifacts
         raise explain(error, settings.mlflow) from error
 
 
 def version_of(client: MlflowClient, model: str, digest: str) -> str | None:
-    """The number of the registered version that carries `digest`, the oldest if there are several."""
-    found = client.search_model_versions(f"name = '{model}' and tags.{DIGEST_TAG} = '{digest}'")
-    return str(min(int(version.version) for version in found)) if found else None
+    """Return the number of the oldest registered version with this digest.
+
+    None if there is none.
+    """
+    versions = client.search_model_versions(f"name = '{model}' and tags.{DIGEST_TAG} = '{digest}'")
+    return str(min(int(version.version) for version in versions)) if versions else None
 
 
 def register(client: MlflowClient, model: str, digest: str, training: Training) -> str:
-    """The version of the model with `digest`: the registered one where there is one, else a new run and version.
+    """Return the version of the model with `digest`; register it with a new run if necessary.
 
-    Killed half-way it leaves a run without a version, which nothing refers to; the next attempt makes its own.
+    If it is killed halfway, a run without a version remains, which nothing refers to; the next
+    attempt creates another run.
     """
     if version := version_of(client, model, digest):
         return version
@@ -90,7 +94,7 @@ def register(client: MlflowClient, model: str, digest: str, training: Training) 
         mlflow.log_artifacts(str(training.artifacts))
         logged = _log_model(training)
     _ensure_registered(client, model)
-    # Tags come with the version in one call: a version without its digest could never be found again.
+    # Tags are set in the same call: a version without its digest tag could never be found again.
     version = client.create_model_version(
         model,
         source=logged.model_uri,
@@ -108,9 +112,10 @@ def log_run(
     metrics: Mapping[str, float],
     artifacts: Mapping[str, Any],
 ) -> str:
-    """The id of a new run that belongs to no version; each of `artifacts` is a file's name and what it holds as JSON.
+    """Log a run that belongs to no version; return its id.
 
-    Metrics that are NaN are left out: MLflow keeps none.
+    `artifacts` maps a file name to its content, written as JSON. NaN metrics are left out, since
+    MLflow does not accept them.
     """
     with connect(settings) as client:
         import mlflow
@@ -131,17 +136,19 @@ def log_report(
     metrics: Mapping[str, float],
     files: Mapping[str, bytes],
 ) -> str:
-    """The address of the first of `files` (by name) as artifacts of the one run that `experiment` has of a day.
+    """Log `files` (name: content) to the experiment's only run of a day.
 
-    A run that is there already gets the new files. Raises StoreError.
+    Return the first one's URL.
+
+    An existing run gets the new files. Raises StoreError.
     """
     with connect(settings) as client, TemporaryDirectory() as folder:
-        found = _experiment(client, experiment)
-        runs = client.search_runs([found], f"tags.date = '{day}'", max_results=1)
+        number = _experiment(client, experiment)
+        runs = client.search_runs([number], f"tags.date = '{day}'", max_results=1)
         run = (
             runs[0]
             if runs
-            else client.create_run(found, tags={"date": day}, run_name=f"{experiment} {day}")
+            else client.create_run(number, tags={"date": day}, run_name=f"{experiment} {day}")
         )
         for name, data in files.items():
             (Path(folder) / name).write_bytes(data)
@@ -149,17 +156,19 @@ def log_report(
         for name, value in metrics.items():
             client.log_metric(run.info.run_id, name, value)
         client.set_terminated(run.info.run_id)
-    return f"{masking.public(settings.mlflow)}/#/experiments/{found}/runs/{run.info.run_id}/artifacts/{next(iter(files))}"
+    page = f"{masking.public(settings.mlflow)}/#/experiments/{number}/runs/{run.info.run_id}"
+    return f"{page}/artifacts/{next(iter(files))}"
 
 
 def snapshot_of(client: MlflowClient, model: str, version: str, folder: Path) -> Path:
-    """The `.dvc` file of the snapshot that a version was trained on, downloaded into `folder`."""
-    found = client.get_model_version(model, version)
-    client.download_artifacts(found.run_id, TRAINING_SET, str(folder))
+    """Download the `.dvc` file of a version's training set into `folder`; return its path."""
+    registered = client.get_model_version(model, version)
+    client.download_artifacts(registered.run_id, TRAINING_SET, str(folder))
     files = sorted((folder / TRAINING_SET).glob("*.dvc"))
     if not files:
         raise DataError(
-            f"the run of {model} version {version} has no .dvc file", remedy="pick another version"
+            f"the run of {model} version {version} has no .dvc file",
+            remedy="choose another version",
         )
     return files[0]
 
@@ -171,10 +180,10 @@ def project_aliases(
     previous: str | None,
     challenger: str | None = None,
 ) -> None:
-    """Set the aliases to the versions with these digests; an alias without a digest is removed.
+    """Set the aliases to the versions with these digests; remove an alias without a digest.
 
-    `challenger` None leaves that alias as it is. A digest that no version carries is a warning: `promotions`
-    is the truth, and the day's tables need no alias.
+    `challenger` None leaves that alias unchanged. A digest without a version only warns:
+    `promotions` is authoritative, and the day's tables need no alias.
     """
     wanted = {CHAMPION: champion, PREVIOUS: previous} | (
         {CHALLENGER: challenger} if challenger else {}
@@ -186,7 +195,7 @@ def project_aliases(
             version = version_of(client, model, digest) if digest else None
             if digest and not version:
                 logger(pipeline=model).warning(
-                    "no registered version carries this digest", alias=alias, digest=digest
+                    "no registered version has this digest", alias=alias, digest=digest
                 )
             if version and str(current.get(alias)) != version:
                 client.set_registered_model_alias(model, alias, version)
@@ -195,7 +204,7 @@ def project_aliases(
 
 
 def aliases_of(settings: Settings, model: str, digest: str) -> list[str]:
-    """The aliases that name the version with this digest, sorted; none where none carries it."""
+    """Return the sorted aliases of the version with this digest; [] if there is no such version."""
     with connect(settings) as client:
         if (version := version_of(client, model, digest)) is None:
             return []
@@ -204,20 +213,21 @@ def aliases_of(settings: Settings, model: str, digest: str) -> list[str]:
 
 
 def tag(settings: Settings, model: str, digest: str, name: str, value: str) -> None:
-    """Tag the version with this digest; nothing where none carries it."""
+    """Tag the version with this digest, if there is one."""
     with connect(settings) as client:
         if version := version_of(client, model, digest):
             client.set_model_version_tag(model, version, name, value)
 
 
-CARD = "model_card.md"  # among a run's artifacts
-DESCRIPTION = 5_000  # characters
+CARD = "model_card.md"  # artifact of a run
+DESCRIPTION = 5_000  # characters that MLflow accepts
 
 
 def describe(settings: Settings, model: str, digest: str, card: str) -> None:
-    """Make `card` the description of the version with this digest, and an artifact of its run; nothing where none has it.
+    """Make `card` the description of the version with this digest, and an artifact of its run.
 
-    A version that is described so already is left alone. MLflow cuts no description, it refuses a long one.
+    Nothing happens without such a version, or if it has this description already. A long card is
+    cut, since MLflow refuses long descriptions.
     """
     text = (
         card
@@ -226,31 +236,31 @@ def describe(settings: Settings, model: str, digest: str, card: str) -> None:
     )
     with connect(settings) as client:
         version = version_of(client, model, digest)
-        if version and (found := client.get_model_version(model, version)).description != text:
+        if version and (row := client.get_model_version(model, version)).description != text:
             client.update_model_version(model, version, description=text)
-            _ensure_run(client, found.run_id)
-            client.log_text(found.run_id, card, CARD)
+            _ensure_run(client, row.run_id)
+            client.log_text(row.run_id, card, CARD)
 
 
 def _experiment(client: MlflowClient, name: str) -> str:
-    """The id of the experiment that runs go to from now on; one that was deleted is restored, with its runs.
+    """Make the experiment active and return its id.
 
-    One that was deleted for good, or renamed, is made anew.
+    A deleted one is restored with its runs; a permanently deleted or renamed one is created again.
     """
     import mlflow
 
-    found = client.get_experiment_by_name(name)
-    if found is not None and found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-        logger(pipeline=name).warning("somebody deleted this experiment in MLflow: it was restored")
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None and experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+        logger(pipeline=name).warning("restored this experiment, which was deleted in MLflow")
     return str(mlflow.set_experiment(name).experiment_id)
 
 
 def _ensure_run(client: MlflowClient, run_id: str) -> None:
-    """Restore the run where somebody deleted it: a deleted one takes no files."""
+    """Restore the run if somebody deleted it, since a deleted run accepts no files."""
     if client.get_run(run_id).info.lifecycle_stage == "deleted":
         client.restore_run(run_id)
-        logger().warning("somebody deleted this run in MLflow: it was restored", run=run_id)
+        logger().warning("restored this run, which was deleted in MLflow", run=run_id)
 
 
 def _ensure_registered(client: MlflowClient, model: str) -> None:

@@ -1,4 +1,4 @@
-"""The operational PostgreSQL, read only: one day of one source, as text."""
+"""The operational PostgreSQL, read-only: rows of one day of one source, as text."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ _SPOOL_BYTES = 64 * 1024 * 1024
 
 @contextmanager
 def connect(dsn: str) -> Iterator[connection]:
-    """A read-only transaction in UTC that sees one state of the database; fails as `stores.postgres.connect` does.
+    """Open a read-only transaction in UTC with a consistent snapshot of the database.
 
-    ConfigError when `nightshift source` made its tables by another release. A database that others made has no version.
+    Errors are those of `stores.postgres.connect`. Also ConfigError if `nightshift source` of
+    another release created the tables; a foreign database has no version.
     """
     try:
         session = libpq.session(dsn, "nightshift extract")
@@ -49,10 +50,10 @@ def connect(dsn: str) -> Iterator[connection]:
 
 
 def read_day(session: connection, source: Source, start: datetime, end: datetime) -> pd.DataFrame:
-    """The rows of [start, end): every column as text (source_types.plain), null as null, in no order."""
+    """Return the rows of [start, end) as text (source_types.plain), null as null, unordered."""
     with session.cursor() as cursor, tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
         query = cursor.mogrify(source.query, {"start": start, "end": end}).decode()
-        # COPY takes no parameters of its own: mogrify binds them with the client's quoting.
+        # COPY takes no parameters, so mogrify quotes them into the statement.
         cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)", spool)
         spool.seek(0)
         header = spool.readline().decode().strip().split(",")
@@ -67,13 +68,12 @@ def read_day(session: connection, source: Source, start: datetime, end: datetime
                 quoted_strings_can_be_null=False,
             ),
         )
-    return plain(
-        table.to_pandas(), source, {each: _columns(session, each) for each in source.tables}
-    )
+    types = {name: _columns(session, name) for name in source.tables}
+    return plain(table.to_pandas(), source, types)
 
 
 def rows_before(session: connection, source: Source, start: datetime, days: int) -> int:
-    """How many rows the `days` days before `start` hold."""
+    """Return the number of rows in the `days` days before `start`."""
     with session.cursor() as cursor:
         window = {"start": pd.Timestamp(start) - pd.Timedelta(days=days), "end": start}
         cursor.execute(f"SELECT count(*) FROM ({source.query}) AS rows", window)  # noqa: S608 (the use case's own text)
@@ -82,9 +82,9 @@ def rows_before(session: connection, source: Source, start: datetime, days: int)
 
 
 def nearest_days(session: connection, source: Source, start: datetime, end: datetime) -> list[date]:
-    """The last day with rows before `end` and the first one from `start` on (UTC), those that there are.
+    """Return the last day with rows before `end` and the first from `start` on (UTC), if any.
 
-    ValueError for a source without time.
+    ValueError for a source without a time.
     """
     table = next((name for name, columns in source.tables.items() if source.time in columns), None)
     if source.time is None or table is None:
@@ -99,7 +99,10 @@ def nearest_days(session: connection, source: Source, start: datetime, end: date
 
 
 def extra_columns(session: connection, sources: Sequence[Source]) -> list[str]:
-    """Upstream columns that no source reads; DataError when one that is read is missing or cannot name a day."""
+    """Return upstream columns that no source reads.
+
+    DataError if a needed one is missing or unusable.
+    """
     read: dict[str, set[str]] = {}
     for source in sources:
         for table, wanted in source.tables.items():
@@ -118,7 +121,7 @@ def extra_columns(session: connection, sources: Sequence[Source]) -> list[str]:
 
 
 def _columns(session: connection, table: str) -> dict[str, str]:
-    """The columns of a table, a view or whatever else can be selected from, each with its type."""
+    """Return the columns of a table or view, with their types."""
     with session.cursor() as cursor:
         cursor.execute(COLUMNS, (table,))
         return dict(cursor.fetchall())
@@ -131,7 +134,8 @@ def _require(table: str, wanted: Sequence[str], present: Mapping[str, str]) -> N
             f"{table} has no column {', '.join(missing)}"
             if present
             else f"the source has no table {table}",
-            remedy="have the upstream owner restore it, or change the query in sources.py to what it is called now",
+            remedy="ask the upstream owner to restore it, or change the query in sources.py "
+            "to its new name",
             input=f"{table}({', '.join(present)})",
             section=_COLUMNS,
         )
@@ -140,8 +144,8 @@ def _require(table: str, wanted: Sequence[str], present: Mapping[str, str]) -> N
 def _require_time(table: str, column: str, kind: str) -> None:
     if kind not in TIMES:
         raise DataError(
-            f"{table}.{column} is of type {kind}; a day cannot be selected by it",
-            remedy=f"it must be one of: {', '.join(TIMES)}",
+            f"{table}.{column} has the type {kind}, by which no day can be selected",
+            remedy=f"ask the upstream owner for one of {', '.join(TIMES)}",
             input=table,
             section=_COLUMNS,
         )

@@ -1,4 +1,4 @@
-"""The types of the operational database's columns: which can be read as what, and how their text is made plain."""
+"""Column types of the operational database: what they can be read as, and their plain text."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ from jobs.core.tables import Source
 
 Types = Mapping[str, Mapping[str, str]]  # table -> column -> base type
 
-# Domains are followed to the type that they rest on; an enum is called so.
+# Domains are resolved to their base type; every enum type is reported as `enum`.
 COLUMNS = """
 WITH RECURSIVE columns AS (
     SELECT attnum, attname, atttypid AS type FROM pg_attribute
     WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
     UNION ALL
-    SELECT attnum, attname, typbasetype FROM columns JOIN pg_type ON pg_type.oid = type WHERE typtype = 'd'
+    SELECT attnum, attname, typbasetype FROM columns JOIN pg_type ON pg_type.oid = type
+    WHERE typtype = 'd'
 )
 SELECT attname, CASE typtype WHEN 'e' THEN 'enum' ELSE format_type(type, NULL) END
 FROM columns JOIN pg_type ON pg_type.oid = type WHERE typtype <> 'd' ORDER BY attnum
 """
 
-_PADDED = "character"  # PostgreSQL's name for char(n), which it fills with blanks that do not count
+_PADDED = "character"  # char(n), which PostgreSQL pads with insignificant blanks
 _TEXTS = ("text", "character varying", _PADDED, '"char"', "name", "enum")
 _WHOLE = ("smallint", "integer", "bigint")
 _NUMBERS = (*_WHOLE, "numeric", "real", "double precision")
 TIMES = ("timestamp with time zone", "timestamp without time zone", "date")
 _WHY = {
-    "real": "a float holds no exact id",
-    "double precision": "a float holds no exact id",
-    "money": "what it is worth depends on the server's locale",
-    "citext": "it takes ids for equal that differ in case, and nothing after it does",
+    "real": "a float cannot hold an exact id",
+    "double precision": "a float cannot hold an exact id",
+    "money": "its value depends on the server's locale",
+    "citext": "it ignores case when it compares ids, and later steps do not",
 }
 _END_OF_DAY = " 23:59:59.999999+00:00"
 
 
 def require(source: Source, types: Types) -> None:
-    """DataError that names the first column of a type that cannot be read as what the source makes of it."""
+    """Raise DataError for the first column with a type that cannot be read as the schema needs."""
     for field in source.schema:
         table, column = _origin(source, field.name)
         kind = types.get(table, {}).get(column)
@@ -47,16 +48,17 @@ def require(source: Source, types: Types) -> None:
         if kind is not None and kind not in allowed:
             why = _WHY.get(kind.rpartition(".")[2], "")
             raise DataError(
-                f"{table}.{column} is of type {kind}, which cannot be read as {_said(source, field)}",
+                f"{table}.{column} is of type {kind}, which cannot be read as "
+                f"{_meaning(source, field)}",
                 input=f"{table}.{column}",
                 why=why,
-                remedy=f"have the upstream owner offer it as one of {', '.join(dict.fromkeys(allowed))},"
-                " by a view of that name with a cast, if need be",
+                remedy="ask the upstream owner for one of "
+                f"{', '.join(dict.fromkeys(allowed))}, if necessary by a view with a cast",
             )
 
 
 def plain(rows: pd.DataFrame, source: Source, types: Types) -> pd.DataFrame:
-    """The rows as `read_day` got them, with texts that mean the same made equal, and dates in `source.closes` made times."""
+    """Return the rows with equal text for equal values, and a time for dates in `source.closes`."""
     for name in rows:
         table, column = _origin(source, str(name))
         kind = types.get(table, {}).get(column)
@@ -73,10 +75,10 @@ def plain(rows: pd.DataFrame, source: Source, types: Types) -> pd.DataFrame:
 
 
 def _origin(source: Source, name: str) -> tuple[str, str]:
-    """The upstream table and column of a column of the schema, or of the query; the first table that has it counts."""
+    """Return the upstream column of a column, and the first table that has it."""
     column = source.money.get(name, name)
-    found = next((table for table, columns in source.tables.items() if column in columns), "")
-    return found, column
+    table = next((table for table, columns in source.tables.items() if column in columns), "")
+    return table, column
 
 
 def _readable(kind: pa.DataType) -> tuple[str, ...]:
@@ -89,7 +91,7 @@ def _readable(kind: pa.DataType) -> tuple[str, ...]:
     return (*_TEXTS, "uuid", *_WHOLE, "numeric", "boolean")
 
 
-def _said(source: Source, field: pa.Field) -> str:
+def _meaning(source: Source, field: pa.Field) -> str:
     if field.name in source.money:
         return "an amount of money"
     if pa.types.is_timestamp(field.type):

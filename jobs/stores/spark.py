@@ -1,4 +1,4 @@
-"""Spark over the lake: one session a process, and frames that become Arrow tables."""
+"""Spark on the lake: one session per process, and frames that become Arrow tables."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from jobs.stores.lake import Lake
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-# A step's JVM lives for seconds to minutes: quick compilation and one collector thread beat peak speed.
+# A step's JVM runs for seconds to minutes: fast compilation and one collector thread pay off.
 _JVM = (
-    # As an address it has no character that Log4j, or who splits these options, takes for one of its own.
+    # As a URI, since it has no character that is special for Log4j or for the splitting of options.
     f"-Dlog4j2.configurationFile={Path(__file__).with_name('spark-log4j2.properties').as_uri()}",
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
@@ -34,9 +34,10 @@ _JVM = (
 
 
 def session(settings: Settings, jvm: Sequence[str] | None = None) -> SparkSession:
-    """The session of this process, made on first use. Times are UTC; it listens on loopback alone in local mode.
+    """Return this process's session, created on first use; times are UTC.
 
-    `jvm` are further options of the JVM; by default those that use the archive of Spark's classes.
+    In local mode it listens on the loopback only. `jvm` are extra options of the JVM; by default
+    those of the archive of Spark's classes.
     """
     from pyspark.sql import SparkSession
 
@@ -65,24 +66,23 @@ def session(settings: Settings, jvm: Sequence[str] | None = None) -> SparkSessio
         options |= {
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
-            "spark.local.dir": str(scratch)
-            if "," not in str(scratch)
-            else tempfile.gettempdir(),  # a list
-            # Planning again after every stage costs more than it saves on one machine's worth of rows.
+            # Spark reads this as a comma-separated list.
+            "spark.local.dir": str(scratch) if "," not in str(scratch) else tempfile.gettempdir(),
+            # Re-planning after every stage costs more than it saves with one machine's rows.
             "spark.sql.adaptive.enabled": "false",
         }
     for key, value in options.items():
         builder = builder.config(key, value)
     if SparkSession.getActiveSession() is not None:
         return builder.getOrCreate()
-    with traces.of_engine(scratch):  # what the JVM says of a failure is hundreds of lines long
+    with traces.of_engine(scratch):  # the JVM writes hundreds of lines about a failure
         return builder.getOrCreate()
 
 
 def _prepare_environment(cluster: bool) -> None:
-    """Have the JVM to come be our Java with our Spark, whatever else the machine is set up for.
+    """Set this process's environment so that the JVM uses our Java and our Spark.
 
-    Raises ConfigError where there is no such Java.
+    ConfigError if there is no Java. Settings for other Sparks on the machine are removed.
     """
     import pyspark
 
@@ -95,15 +95,17 @@ def _prepare_environment(cluster: bool) -> None:
         "PYSPARK_PYTHON": sys.executable,
     }
     if ignored := sorted(name for name in os.environ if os.environ[name] != wanted.get(name)):
-        logger().debug(f"Spark starts without this environment's {', '.join(ignored)}")
+        logger().debug(f"Spark ignores these environment variables: {', '.join(ignored)}")
     environment.replace(wanted)
 
 
 def _temporary(scratch: Path) -> tuple[str, ...]:
-    """The JVM's option for temporary files: it unpacks libraries there and runs them, which a mount may forbid."""
-    folder = next(
-        (each for each in (scratch, Path(tempfile.gettempdir())) if _may_execute(each)), scratch
-    )
+    """Return the JVM's option for temporary files, on a mount that allows execution.
+
+    The JVM unpacks native libraries there and runs them.
+    """
+    candidates = (scratch, Path(tempfile.gettempdir()))
+    folder = next((candidate for candidate in candidates if _may_execute(candidate)), scratch)
     return (f"-Djava.io.tmpdir={folder}",)
 
 
@@ -112,7 +114,7 @@ def _may_execute(folder: Path) -> bool:
 
 
 def _quoted(option: str) -> str:
-    """One word of the string that Spark's launcher splits into options."""
+    """Quote an option for the string that Spark's launcher splits into options."""
     escaped = option.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
@@ -120,9 +122,9 @@ def _quoted(option: str) -> str:
 def read(
     spark: SparkSession, lake: Lake, datasets: Sequence[Dataset], schema: pa.Schema
 ) -> DataFrame:
-    """The rows of the files that manifests name, all of this schema, so that Spark opens none to infer it.
+    """Return the rows of the datasets; with `schema`, Spark opens no file to infer it.
 
-    DataError when a file is gone, cut off or of another length than its manifest says.
+    DataError if a file is gone, cut off or has another row count than its manifest says.
     """
     for dataset in datasets:
         lake.require_readable(dataset)
@@ -130,13 +132,16 @@ def read(
 
 
 def frame(spark: SparkSession, table: pa.Table, scratch: Path) -> DataFrame:
-    """An Arrow table as a Spark frame, by way of a parquet file in `scratch`, which must outlive the frame."""
+    """Return an Arrow table as a Spark frame, over the parquet file `scratch`.
+
+    The file must exist as long as the frame.
+    """
     scratch.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, scratch, coerce_timestamps="us")
     return _parquet(spark, table.schema, str(scratch))
 
 
-# What Spark takes for a pattern in a path.
+# Characters that make Spark read a path as a glob pattern.
 _GLOB = re.compile(r"[\\{}\[\]*?]")
 
 
@@ -146,14 +151,17 @@ def _parquet(spark: SparkSession, schema: pa.Schema, *paths: str) -> DataFrame:
     rows = spark.read.schema(from_arrow_schema(schema, prefer_timestamp_ntz=True))
     if not any(map(_GLOB.search, paths)):
         return rows.parquet(*paths)
-    # `__globPaths__` makes a path a file and never a pattern, but Spark 4.3 then reads every path of a call once
-    # for each that has such a character in it, so a call has one path. Escaped patterns fail where a colon is.
+    # `__globPaths__` turns patterns off, but Spark 4.3 then reads all paths of a call once per path
+    # with such a character, so every call has one path. Escaping fails if the path has a colon.
     rows = rows.option("__globPaths__", "false")
     return _union([rows.parquet(path) for path in paths])
 
 
 def _union(frames: Sequence[DataFrame]) -> DataFrame:
-    """The rows of all frames, by a tree of unions: a chain of them would be analysed again at every link."""
+    """Return the rows of all frames as a tree of unions.
+
+    Spark analyses a chain again at every link.
+    """
     if len(frames) == 1:
         return frames[0]
     half = len(frames) // 2
@@ -161,6 +169,6 @@ def _union(frames: Sequence[DataFrame]) -> DataFrame:
 
 
 def collect(frame: DataFrame, table: Table) -> pa.Table:
-    """The frame's rows under the table's schema, sorted by its key."""
-    found = frame.select(*table.schema.names).toArrow()
-    return found.cast(table.schema).sort_by([(name, "ascending") for name in table.key])
+    """Return the frame's rows as the table's schema, sorted by its key."""
+    rows = frame.select(*table.schema.names).toArrow()
+    return rows.cast(table.schema).sort_by([(name, "ascending") for name in table.key])

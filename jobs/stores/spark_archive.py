@@ -1,7 +1,8 @@
-"""Spark's classes, dumped once by set-up, so that the JVM of a step maps them instead of loading each anew.
+"""An archive of Spark's classes, made once at set-up, which every step's JVM maps into memory.
 
-`python -m jobs.stores.spark_archive` makes the archive (Java's class data sharing) in the virtual environment.
-It takes a third off the start of every step that uses Spark. A JVM that it does not fit ignores it.
+`python -m jobs.stores.spark_archive` writes the archive (Java's class data sharing) into the
+virtual environment. It saves a third of the start time of every step that uses Spark. Another
+version of the JVM ignores it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 FILE = Path(sys.prefix) / "share" / "nightshift" / "spark.jsa"
-_QUIET = "-Xlog:disable"  # the JVM explains at length what it could not archive
+_QUIET = "-Xlog:disable"  # the JVM logs every class that it cannot archive
 
-# What the features do: windows by rows and by time, joins, conditional sums.
+# The operations of the features: windows by rows and by time, joins, conditional sums.
 _QUERY = """
     SELECT a.id, sum(a.amount) OVER (PARTITION BY a.id ORDER BY a.at
              RANGE BETWEEN INTERVAL 7 DAYS PRECEDING AND CURRENT ROW) AS recent,
@@ -27,18 +28,22 @@ _QUERY = """
            stddev_samp(a.amount) OVER (PARTITION BY a.id ORDER BY a.at
              ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS spread, b.total
     FROM events a LEFT JOIN (
-        SELECT id, day, sum(amount) AS total, max(at) AS last, count(DISTINCT name) AS names FROM events GROUP BY id, day
+        SELECT id, day, sum(amount) AS total, max(at) AS last, count(DISTINCT name) AS names
+        FROM events GROUP BY id, day
     ) b ON a.id = b.id AND b.day BETWEEN a.day - INTERVAL 7 DAYS AND a.day - INTERVAL 1 DAY
 """
 
 
 def options() -> tuple[str, ...]:
-    """The options with which a JVM uses the archive; none where there is no archive."""
+    """Return the JVM options that use the archive; () if there is no archive."""
     return (f"-XX:SharedArchiveFile={FILE}", "-Xshare:auto", _QUIET) if FILE.exists() else ()
 
 
 def make() -> None:
-    """Run queries like those of the steps and archive the classes that they load; keeps an archive that exists."""
+    """Run queries like those of the steps and archive the loaded classes.
+
+    Keep an existing archive.
+    """
     if FILE.exists():
         return
     from pyspark.sql import SparkSession
@@ -60,9 +65,9 @@ def make() -> None:
         gateway = SparkSession.getActiveSession()._sc._gateway
         session.stop()
         gateway.shutdown()
-        gateway.proc.stdin.close()  # the JVM ends, and writes the archive, when its parent closes the pipe
+        gateway.proc.stdin.close()  # makes the JVM exit and write the archive
         gateway.proc.wait()
-        with suppress(FileNotFoundError):  # a Java that cannot archive runs as well without
+        with suppress(FileNotFoundError):  # a Java that cannot write archives works without one
             fresh.replace(FILE)
 
 

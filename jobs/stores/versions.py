@@ -1,6 +1,7 @@
-"""Schema versions: the number of the newest migration that a store has, compared with what this code needs.
+"""Schema versions: the number of a store's newest migration, compared with what this code needs.
 
-A migration is a file of jobs/migrations/<store>/, `NNNN_what_changes.sql` or `.py`, without gaps from 0001 on.
+A migration is a file `NNNN_what_changes.sql` or `.py` in jobs/migrations/<store>/, numbered from
+0001 without gaps.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ FOLDER = Path(__file__).parents[1] / "migrations"
 
 @dataclass(frozen=True)
 class Migration:
-    """One numbered change of a store. `name` is that of its file, without the ending."""
+    """One numbered change of a store; `name` is its file name without the extension."""
 
     store: Store
     number: int
@@ -32,7 +33,7 @@ class Migration:
 
 @cache
 def migrations(store: Store) -> tuple[Migration, ...]:
-    """Every migration of a store, in the order of their numbers."""
+    """Return the migrations of a store in order of their numbers."""
     files = sorted((FOLDER / store).glob("[0-9][0-9][0-9][0-9]_*.*"))
     return tuple(
         Migration(store, int(file.name[:4]), file.stem, file) for file in files if file.is_file()
@@ -40,24 +41,25 @@ def migrations(store: Store) -> tuple[Migration, ...]:
 
 
 def needed(store: Store) -> int:
-    """The version that this code reads and writes."""
+    """Return the version that this code reads and writes."""
     return migrations(store)[-1].number
 
 
 def require(store: Store, number: int) -> None:
-    """ConfigError unless the store is at the version that this code needs."""
+    """Raise ConfigError unless the store has the version that this code needs."""
     if number < needed(store):
         raise ConfigError(
             f"{store} has schema version {number}, and this code needs version {needed(store)}",
-            remedy="run `nightshift migrate`; what is served stays served meanwhile",
+            remedy="run `nightshift migrate`; lookups keep working meanwhile",
         )
     require_not_newer(store, number)
 
 
 def require_not_newer(store: Store, number: int) -> None:
-    """ConfigError when a newer release has migrated the store."""
+    """Raise ConfigError if a newer release has migrated the store."""
     if number > needed(store):
         raise ConfigError(
-            f"{store} has schema version {number}, and this code knows only up to version {needed(store)}",
-            remedy="a newer release has run `nightshift migrate` here: install that release, or a later one",
+            f"{store} has schema version {number}, "
+            f"and this code supports only up to version {needed(store)}",
+            remedy="install the newer release that ran `nightshift migrate` here, or a later one",
         )

@@ -235,7 +235,7 @@ def test_a_store_of_another_release_is_refused(old):
         old.run("publish", SERVED)
     for store in reversed(STORES):
         set_version(old, store, needed(store) + 1)
-        message = f"{store} has schema version {needed(store) + 1}, and this code knows only up to version {needed(store)}"
+        message = f"{store} has schema version {needed(store) + 1}, and this code supports only up to version {needed(store)}"
         with old.settings() as found, pytest.raises(ConfigError, match=message):
             run.migrate(found, quietly)
         with pytest.raises(ConfigError, match=message):

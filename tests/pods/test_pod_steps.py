@@ -249,7 +249,7 @@ def test_a_result_made_with_other_parameters_does_not_count(pods, cluster):
     task.die_after_asking()
     cluster.await_pod().await_phase("Succeeded", limit_s=60)
     place.set_params(train={"max_depth": 3})
-    ends_with(task.attempt(), "done with other parameters than those of now", "run it again")
+    ends_with(task.attempt(), "ran with other parameters than the current ones", "run it again")
 
 
 @pytest.mark.kubernetes

@@ -253,7 +253,8 @@ def test_a_damaged_file_of_the_lake_is_named_and_mended_by_its_step(place, damag
     with pytest.raises(DataError, match="cannot be read") as raised:
         place.run("validate")
     assert (
-        raised.value.input in str(path) and "re-run the step that wrote it" in raised.value.remedy
+        raised.value.input in str(path)
+        and "run the step that wrote it again" in raised.value.remedy
     )
     place.run("extract")
     assert path.read_bytes() == whole

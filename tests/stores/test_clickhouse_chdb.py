@@ -141,7 +141,7 @@ def test_who_waits_too_long_is_told_why(start):
     assert (
         f"waited 0.5 s for process {holder.pid}" in text
         and "my data" in text
-        and "let that process end" in text
+        and "wait for that process" in text
     )
     assert caught.value.exit_code == 75
 

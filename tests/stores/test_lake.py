@@ -175,11 +175,11 @@ def test_bytes_are_replaced_whole(lake, files):
 
 def test_what_is_not_there_is_named_with_the_remedy(lake):
     assert not lake.exists("fraud/x")
-    with pytest.raises(DataError, match=r"fraud/x is not in the lake(.|\n)*re-run the step"):
+    with pytest.raises(DataError, match=r"fraud/x is not in the lake(.|\n)*run the step that"):
         lake.read_bytes("fraud/x")
     gone = Dataset(name="t", path=f"{FOLDER}/t-0.parquet", rows=1, digest="0")
     for read in (lake.read_table, lake.require_readable):
-        with pytest.raises(DataError, match=rf"{FOLDER}/t-0\.parquet(.|\n)*re-run the step"):
+        with pytest.raises(DataError, match=rf"{FOLDER}/t-0\.parquet(.|\n)*run the step that"):
             read(gone)
 
 
@@ -195,7 +195,7 @@ def test_a_file_cut_short_anywhere_is_refused(lake, read):
         lake.write_bytes(written.path, whole[:length])
         with pytest.raises(DataError) as caught:
             read(lake, written)
-        assert written.path in str(caught.value) and "re-run the step" in str(caught.value)
+        assert written.path in str(caught.value) and "run the step that" in str(caught.value)
 
 
 def test_a_file_with_a_flipped_byte_is_never_passed_off_as_whole(lake):
@@ -219,15 +219,15 @@ def test_a_file_of_another_length_than_its_manifest_says_is_refused(lake, rows, 
     text = str(caught.value)
     assert (
         written.path in text
-        and f"300 rows, its manifest says {rows}" in text
-        and "re-run the step" in text
+        and f"300 rows, but its manifest says {rows}" in text
+        and "run the step that" in text
     )
 
 
 @pytest.mark.parametrize("damage", [b"", b'{"pipeline": "fra', b"{}", b"\xff\xfe", b"[]"])
 def test_a_damaged_manifest_is_named_with_the_remedy(lake, damage):
     lake.write_bytes(f"{FOLDER}/manifest.json", damage)
-    with pytest.raises(DataError, match=rf"{FOLDER}/manifest\.json(.|\n)*re-run the step"):
+    with pytest.raises(DataError, match=rf"{FOLDER}/manifest\.json(.|\n)*run the step that"):
         lake.manifest(manifest_name("fraud", "extract", DAY))
 
 
