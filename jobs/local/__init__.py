@@ -1,4 +1,4 @@
-"""What a machine without any gets: PostgreSQL, Redis, MLflow and Airflow as processes under one home."""
+"""Embedded services: PostgreSQL, Redis, MLflow and Airflow as processes of one home."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def up(
     scheduler: bool = False,
     migrate: Callable[[], object] = lambda: None,
 ) -> dict[str, str]:
-    """Start what does not run, wait until all answer, and write and return the addresses by setting's name.
+    """Start the services that do not run and wait for them; write and return the addresses by name.
 
-    The stores always, Airflow where `scheduler` asks for it. `migrate` is called between the two: it finds
-    the stores' addresses in the settings, and a night may begin as soon as Airflow runs.
+    The stores start always, Airflow only with `scheduler`. `migrate` is called in between: the
+    settings have the stores' addresses by then, and a night may begin as soon as Airflow runs.
 
-    Idempotent, and safe to call from several processes at once: what runs is left alone, what died is
-    restarted on its data and, while it is free, on its port. `progress(service, doing)` hears each change.
-    Raises StoreError, with the end of the log, when a service does not come up.
+    Idempotent, and safe in several processes at once: running services are left alone, dead ones
+    restart with their data and, if it is free, on their port. `progress(service, doing)` is called
+    on every change. StoreError, with the end of the log, if a service does not start.
     """
     state = State(settings.home)
     state.prepare()
@@ -41,21 +41,23 @@ def up(
         _await(postgres.service(state), progress)
         postgres.make_databases(state)
         _launch(state, mlflow, progress)
-        write(settings.endpoints_file, found := _endpoints(state))
+        write(settings.endpoints_file, endpoints := _endpoints(state))
         _await_redis(state, progress)
         migrate()
         if restarted:
             refill(postgres.dsn(state, "serving"), redis.url(state), progress)
         if scheduler:
             start_airflow(state, progress)
-        _await(
-            mlflow.service(state), progress
-        )  # last: it takes longest, and no step but train needs it
-    return found
+        # Last, since it takes longest and only training needs it.
+        _await(mlflow.service(state), progress)
+    return endpoints
 
 
 def start_airflow(state: State, progress: Progress = lambda service, doing: None) -> None:
-    """Start what of Airflow does not run. After the stores: its database is one of them, and a night may begin."""
+    """Start the processes of Airflow that do not run.
+
+    Needs PostgreSQL, and a night may begin at once.
+    """
     wanted = [service for service in airflow.services(state) if not airflow.is_well(state, service)]
     if wanted:
         progress("airflow", "preparing")
@@ -65,7 +67,7 @@ def start_airflow(state: State, progress: Progress = lambda service, doing: None
         if service.name == "api-server":
             state.move("airflow")
     for service in airflow.services(state):
-        if not service.current:  # a new port is another environment, for all of them
+        if not service.current:  # a new port changes the environment of every process
             progress(service.name, "starting")
             stop(service)
             start(service)
@@ -76,7 +78,10 @@ def start_airflow(state: State, progress: Progress = lambda service, doing: None
 def down(
     settings: Settings, *, purge: bool = False, progress: Progress = lambda service, doing: None
 ) -> None:
-    """Stop all services; with `purge`, also delete their data, passwords and logs. The lake is kept."""
+    """Stop all services; with `purge`, also delete their data, passwords and logs.
+
+    The lake is kept.
+    """
     state = State(settings.home)
     if not state.run.exists():
         return
@@ -88,11 +93,11 @@ def down(
             progress(service.name, "stopped")
         if purge:
             _purge(state)
-            settings.schedule_file.unlink(missing_ok=True)  # the home is new again
+            settings.schedule_file.unlink(missing_ok=True)  # the schedule is as in a new home
 
 
 def running(settings: Settings) -> list[str]:
-    """The names of the services whose process runs."""
+    """Return the names of the running services."""
     state = State(settings.home)
     return (
         [service.name for service in _services(state) if service.leader]
@@ -111,7 +116,7 @@ def _services(state: State) -> list[Service]:
 
 
 def _launch(state: State, kind: ModuleType, progress: Progress) -> bool:
-    """Start it unless it runs; whether it was started."""
+    """Start the service unless it runs; return whether it was started."""
     service: Service = kind.service(state)
     if service.current:
         return False
@@ -124,7 +129,7 @@ def _launch(state: State, kind: ModuleType, progress: Progress) -> bool:
 
 
 def _await_redis(state: State, progress: Progress) -> None:
-    """As `_await`; once more without its file when that is damaged."""
+    """Wait for Redis; if its file is damaged, set the file aside and start without it."""
     service = redis.service(state)
     try:
         wait(service)
@@ -133,7 +138,7 @@ def _await_redis(state: State, progress: Progress) -> None:
             raise
         progress(
             "redis",
-            f"could not read its file, which is kept as {redis.set_aside(state)}; starting without",
+            f"could not read its file; starting without it, kept as {redis.set_aside(state)}",
         )
         start(service)
     _await(service, progress)

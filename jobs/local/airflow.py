@@ -1,7 +1,7 @@
-"""The embedded Airflow: api-server, scheduler, dag-processor and triggerer over the embedded PostgreSQL.
+"""The embedded Airflow: api-server, scheduler, dag-processor and triggerer, on embedded PostgreSQL.
 
-Airflow itself is never imported here; it is run, with the project's airflow.cfg and what that file takes
-from the environment. Its home is `<home>/airflow`.
+Airflow is never imported here but run as a process, with the project's airflow.cfg and the
+environment variables that this file uses. Its home is `<home>/airflow`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from jobs.local import postgres
 from jobs.local.services import Service, inherited
 from jobs.local.state import HOST, State, read, write
 
-# Component and the name that the health page has for it.
+# Component: its name on the health page.
 COMPONENTS = {
     "api-server": "metadatabase",
     "scheduler": "scheduler",
@@ -36,19 +36,20 @@ COMPONENTS = {
 }
 USERS = ("admin", "oncall", "analyst")  # their roles are in airflow.cfg
 POOLS = PROJECT / "plugins" / "nightshift" / "pools.json"
-_NO_LOG_SERVER = (
-    "scheduler",
-    "triggerer",
-)  # theirs listens on all interfaces; the api-server reads the files
+# Their log server would listen on all interfaces; the api-server reads the files instead.
+_NO_LOG_SERVER = ("scheduler", "triggerer")
 
 
 def services(state: State) -> list[Service]:
-    """Its processes, in the order in which they start."""
+    """Return Airflow's processes in start order."""
     return [_service(state, component) for component in COMPONENTS]
 
 
 def is_well(state: State, service: Service) -> bool:
-    """Whether it runs and will go on: all but the api-server end, soon, when their database was away."""
+    """Whether it runs and will keep running.
+
+    All but the api-server exit soon after their database was down.
+    """
     leader = service.leader
     if leader is None or not service.current:
         return False
@@ -56,19 +57,19 @@ def is_well(state: State, service: Service) -> bool:
 
 
 def url(state: State) -> str:
-    """The address of the UI and of the API."""
+    """Return the URL of the UI and the API."""
     return f"http://{HOST}:{state.port('airflow')}"
 
 
 def environment(state: State) -> dict[str, str]:
-    """What airflow.cfg and the steps take from the environment; it holds secrets."""
+    """Return the environment for airflow.cfg and the steps; it contains secrets."""
     return {
         "AIRFLOW_HOME": str(state.home / "airflow"),
         "AIRFLOW_CONFIG": str(PROJECT / "airflow.cfg"),
         "NIGHTSHIFT_PROJECT": str(PROJECT),
         "NIGHTSHIFT_HOME": str(state.home),
         "NIGHTSHIFT_AIRFLOW_PORT": str(state.port("airflow")),
-        # Without `sslmode`, which the other driver of Airflow, asyncpg, does not know.
+        # Without `sslmode`, which Airflow's other driver, asyncpg, does not support.
         "NIGHTSHIFT_AIRFLOW_DB": _database(state)
         .removesuffix(postgres.PLAIN)
         .replace("postgresql:", "postgresql+psycopg2:", 1),
@@ -80,9 +81,10 @@ def environment(state: State) -> dict[str, str]:
 
 
 def prepare(state: State) -> None:
-    """Make its folders and logins, bring its database to this version and make the pools; needs PostgreSQL.
+    """Create folders, logins and pools and migrate Airflow's database; needs PostgreSQL.
 
-    Raises StoreError, with what Airflow said, when it could not, and ConfigError for a path that Airflow would change.
+    StoreError with Airflow's output if that fails; ConfigError for a path that Airflow would
+    change.
     """
     _check_paths(PROJECT, state.home)
     for name in ("airflow", "logs/airflow", *(f"airflow/{component}" for component in COMPONENTS)):
@@ -103,27 +105,27 @@ def _check_paths(*paths: Path) -> None:
     for path in map(str, paths):
         if os.path.expandvars(path) != path:
             raise ConfigError(
-                "Airflow would take a part of this path for the name of a variable of the environment",
+                "Airflow would expand a part of this path as an environment variable",
                 input=path,
-                remedy="move it to a path without `$`; NIGHTSHIFT_HOME moves the home",
+                remedy="move it to a path without `$`; set NIGHTSHIFT_HOME for the home",
             )
 
 
 def logins(state: State) -> dict[str, str]:
-    """User and password of each login, made on first use, in the file that Airflow reads them from."""
-    if not (known := read(logins_file(state))):
-        known = {user: state.secret(f"airflow_{user}") for user in USERS}
-        write(logins_file(state), known)
-    return known
+    """Return the passwords by user, created on first use in the file that Airflow reads."""
+    if not (passwords := read(logins_file(state))):
+        passwords = {user: state.secret(f"airflow_{user}") for user in USERS}
+        write(logins_file(state), passwords)
+    return passwords
 
 
 def logins_file(state: State) -> Path:
-    """Where the logins are kept; Airflow reads them there."""
+    """Return the path of the logins, which Airflow reads too."""
     return state.home / "airflow" / "passwords.json"
 
 
 def command(*arguments: str) -> list[str]:
-    """Airflow's own command line."""
+    """Return a command of Airflow's own command line."""
     return [sys.executable, "-m", "airflow", *arguments]
 
 
@@ -132,12 +134,12 @@ def _database(state: State) -> str:
 
 
 def _is_empty(state: State) -> bool:
-    """Whether the database was made anew since it was last prepared."""
+    """Whether the database has no tables of Airflow."""
     return bool(_ask(state, "SELECT to_regclass('alembic_version') IS NULL"))
 
 
 def _database_since(state: State) -> float:
-    """When the database's server was started, in seconds since 1970."""
+    """Return the start time of the database server, in seconds since 1970."""
     return float(_ask(state, "SELECT extract(epoch FROM pg_postmaster_start_time())"))
 
 
@@ -149,8 +151,8 @@ def _ask(state: State, question: str) -> Any:
         session.cursor() as cursor,
     ):
         cursor.execute(question)
-        (found,) = cursor.fetchone() or (None,)
-    return found
+        (value,) = cursor.fetchone() or (None,)
+    return value
 
 
 def _service(state: State, component: str) -> Service:
@@ -169,25 +171,24 @@ def _service(state: State, component: str) -> Service:
 
 
 def _beats(state: State, component: str) -> bool:
-    """Whether the health page has a heartbeat of this process: an earlier one's may still be on it."""
-    found = _health(state).get(COMPONENTS[component], {})
-    beat = found.get(f"latest_{COMPONENTS[component]}_heartbeat")
+    """Whether the health page has a heartbeat of this process, not only of an earlier one."""
+    health = _health(state).get(COMPONENTS[component], {})
+    beat = health.get(f"latest_{COMPONENTS[component]}_heartbeat")
     if component == "api-server" or beat is None:
-        return component == "api-server" and found.get("status") == "healthy"
+        return component == "api-server" and health.get("status") == "healthy"
     started = (state.run / f"{component}.pid").stat().st_mtime
     return datetime.fromisoformat(beat).timestamp() >= started
 
 
 def _health(state: State) -> Mapping[str, Any]:
-    local = urllib.request.build_opener(
-        urllib.request.ProxyHandler({})
-    )  # a proxy cannot reach the loopback
+    # Without a proxy, which could not reach the loopback.
+    local = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with (
         suppress(OSError, urllib.error.URLError, ValueError),
         local.open(f"{url(state)}/api/v2/monitor/health", timeout=5) as response,
     ):
-        found: Mapping[str, Any] = json.load(response)
-        return found
+        page: Mapping[str, Any] = json.load(response)
+        return page
     return {}
 
 
@@ -204,5 +205,5 @@ def _call(state: State, *arguments: str) -> None:
     if done.returncode:
         raise StoreError(
             f"`airflow {' '.join(arguments)}` failed:\n{(done.stderr or done.stdout)[-2000:]}",
-            remedy="mend what it names, then `nightshift up` again",
+            remedy="correct the cause in its output, then run `nightshift up` again",
         )

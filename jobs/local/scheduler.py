@@ -1,4 +1,4 @@
-"""Airflow's REST API, as far as the demo, the bench and the tests use it: trigger, follow, clear."""
+"""A client of Airflow's REST API for demo, bench and tests: trigger, follow, clear."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OVER = ("success", "failed")
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a run: its state (None: not scheduled yet), its try, and from when to when it ran."""
+    """One task of a run: state (None: not scheduled yet), try number, start and end."""
 
     name: str
     state: str | None
@@ -28,37 +28,36 @@ class Task:
 
 
 class Scheduler:
-    """The API of one Airflow as one of its users. Every method raises StoreError when it does not answer."""
+    """The API of one Airflow for one user; methods raise StoreError if it does not answer."""
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
 
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
-        """The answer of `/api/v2/<path>` as parsed JSON."""
+        """Return the answer of `/api/v2/<path>` as parsed JSON."""
         try:
             response = self._http.request(method, f"/api/v2/{path}", json=body, params=query)
             response.raise_for_status()
         except httpx.HTTPError as error:
-            said = error.response.text[:500] if isinstance(error, httpx.HTTPStatusError) else ""
+            text = error.response.text[:500] if isinstance(error, httpx.HTTPStatusError) else ""
             raise StoreError(
-                f"Airflow: {method} {path}: {error} {said}".strip(),
-                remedy="see that it runs (`nightshift up`), then try again",
+                f"Airflow: {method} {path}: {error} {text}".strip(),
+                remedy="check that it runs (`nightshift up`), then try again",
             ) from error
         return response.json() if response.content else None
 
     def knows(self, dag: str) -> bool:
         """Whether the DAG has been parsed."""
-        return any(found["dag_id"] == dag for found in self.call("GET", "dags", limit=100)["dags"])
+        return any(row["dag_id"] == dag for row in self.call("GET", "dags", limit=100)["dags"])
 
     def runs(self, dag: str, day: date) -> list[str]:
-        """The runs of a day, oldest first."""
-        found = self.call("GET", f"dags/{dag}/dagRuns", limit=1000, order_by="run_after")[
-            "dag_runs"
-        ]
-        return [run["dag_run_id"] for run in found if run["partition_key"] == str(day)]
+        """Return the ids of the runs of a day, oldest first."""
+        answer = self.call("GET", f"dags/{dag}/dagRuns", limit=1000, order_by="run_after")
+        runs = answer["dag_runs"]
+        return [run["dag_run_id"] for run in runs if run["partition_key"] == str(day)]
 
     def trigger(self, dag: str, day: date, **form: Any) -> str:
-        """Start a run of the day and return its id."""
+        """Start a run of the day; return its id."""
         body = {"logical_date": None, "partition_key": str(day), "conf": form}
         return str(self.call("POST", f"dags/{dag}/dagRuns", body)["dag_run_id"])
 
@@ -66,14 +65,12 @@ class Scheduler:
         return str(self.call("GET", f"dags/{dag}/dagRuns/{run}")["state"])
 
     def tasks(self, dag: str, run: str) -> dict[str, Task]:
-        """The tasks of a run by name."""
-        found = self.call("GET", f"dags/{dag}/dagRuns/{run}/taskInstances", limit=100)[
-            "task_instances"
-        ]
-        return {each["task_id"]: _task(each) for each in found}
+        """Return the tasks of a run by name."""
+        answer = self.call("GET", f"dags/{dag}/dagRuns/{run}/taskInstances", limit=100)
+        return {row["task_id"]: _task(row) for row in answer["task_instances"]}
 
     def clear(self, dag: str, run: str, *tasks: str, downstream: bool = True) -> None:
-        """What the UI does on Clear: these tasks run again, and with `downstream` all after them."""
+        """Clear tasks as the UI does: they run again, and with `downstream` all later ones."""
         body = {
             "dry_run": False,
             "dag_run_id": run,
@@ -87,7 +84,7 @@ class Scheduler:
         self.call("POST", f"dags/{dag}/clearTaskInstances", body)
 
     def clear_run(self, dag: str, run: str, *, only_failed: bool = False) -> None:
-        """All tasks of a run again, or those that failed."""
+        """Clear all tasks of a run, or only the failed ones."""
         self.call(
             "POST",
             f"dags/{dag}/dagRuns/{run}/clear",
@@ -95,21 +92,21 @@ class Scheduler:
         )
 
     def mark(self, dag: str, run: str, state: str) -> None:
-        """Set the state of a run by hand; what runs is ended."""
+        """Set the state of a run manually; running tasks are stopped."""
         self.call("PATCH", f"dags/{dag}/dagRuns/{run}", {"state": state})
 
     def log(self, dag: str, run: str, task: str, attempt: int = 1) -> str:
-        """The log of one try of a task, one event a line."""
+        """Return the log of one try of a task, one line per event."""
         path = f"dags/{dag}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}"
         events = self.call("GET", path, full_content=True)["content"]
         return "\n".join(
-            str(each.get("event", each)) if isinstance(each, dict) else each for each in events
+            str(event.get("event", event)) if isinstance(event, dict) else event for event in events
         )
 
     def wait(
         self, dag: str, run: str, limit_s: float, watch: Callable[[], None] = lambda: None
     ) -> str:
-        """The state in which the run ended; StoreError when it has not within the limit."""
+        """Wait until the run has ended; return its state. StoreError after `limit_s` seconds."""
         deadline = time.monotonic() + limit_s
         while (state := self.state(dag, run)) not in OVER:
             if time.monotonic() > deadline:
@@ -123,22 +120,22 @@ class Scheduler:
 
 @contextmanager
 def connect(url: str, user: str, password: str) -> Iterator[Scheduler]:
-    """Log in. Raises StoreError when Airflow does not answer or does not know the login."""
+    """Log in to Airflow; StoreError if it does not answer or refuses the login."""
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
         try:
             answer = http.post("/auth/token", json={"username": user, "password": password})
             answer.raise_for_status()
         except httpx.HTTPError as error:
             raise StoreError(
-                f"Airflow at {url} let {user} not in: {error}",
+                f"Airflow at {url} refused the login of {user}: {error}",
                 remedy="start it (`make up`), then try again",
             ) from error
         http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         yield Scheduler(http)
 
 
-def _task(found: dict[str, Any]) -> Task:
+def _task(row: dict[str, Any]) -> Task:
     start, end = (
-        found[name] and datetime.fromisoformat(found[name]) for name in ("start_date", "end_date")
+        row[name] and datetime.fromisoformat(row[name]) for name in ("start_date", "end_date")
     )
-    return Task(found["task_id"], found["state"], found["try_number"], start, end)
+    return Task(row["task_id"], row["state"], row["try_number"], start, end)

@@ -1,8 +1,8 @@
-"""A server process that outlives the command that started it: start, stop, health.
+"""Start, stop and check server processes that outlive the command that started them.
 
-A process belongs to a service when it runs the service's program in the service's folder. The number in
-a pidfile may have gone to another process meanwhile; program and folder have not, so nothing else is
-ever signalled, and a worker that outlived its parent is still found.
+A process belongs to a service if it runs the service's program in the service's folder. The id in a
+pidfile may belong to another process by now, but program and folder identify the service. So no
+other process is ever signalled, and workers that outlived their parent are stopped too.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from jobs.core.environment import ours
 from jobs.core.errors import ConfigError, StoreError
 from jobs.core.pg_variables import set_aside
 
-# Of another Airflow, whose database ours would migrate. Ours is named by NIGHTSHIFT_AIRFLOW_DSN.
+# Settings of another Airflow: ours would migrate that database. Ours is in NIGHTSHIFT_AIRFLOW_DSN.
 _OTHER_DATABASE = ("AIRFLOW__DATABASE__SQL_ALCHEMY_", "AIRFLOW__CORE__SQL_ALCHEMY_")
 
 
 @dataclass(frozen=True)
 class Service:
-    """One server. `mark` is a word of its command lines.
+    """One server; `mark` is a word in its command lines.
 
-    `ready` says whether it answers; it raises StoreError when the service refuses us, for then waiting is useless.
+    `ready` returns whether it answers; it raises StoreError if the service refuses us, since
+    waiting would not help.
     """
 
     name: str
@@ -44,14 +45,14 @@ class Service:
     log: Path
     ready: Callable[[], bool]
     environment: Mapping[str, str] = field(default_factory=dict)
-    user: int | None = None  # None: whoever runs this
+    user: int | None = None  # None: the current user
     mark: str = ""
     stop_signal: signal.Signals = signal.SIGTERM
     patience_s: float = 60
 
     @property
     def leader(self) -> psutil.Process | None:
-        """The process that `start` started, None when it has ended."""
+        """The process that `start` started; None if it has ended."""
         try:
             process = psutil.Process(int(self.pidfile.read_text().split()[0]))
         except (FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):
@@ -60,17 +61,17 @@ class Service:
 
     @property
     def current(self) -> bool:
-        """Whether it runs, and was started in today's environment."""
+        """Whether it runs and was started with the current environment."""
         return self.leader is not None and self.pidfile.read_text().split()[1:] == [
             self._fingerprint()
         ]
 
     def started(self, pid: int) -> None:
-        """Remember the process that was started."""
+        """Record the process that was started."""
         self.pidfile.write_text(f"{pid} {self._fingerprint()}")
 
     def members(self) -> list[psutil.Process]:
-        """Every process of this service, workers and orphans included."""
+        """Return every process of this service, including workers and orphans."""
         return [process for process in psutil.process_iter() if self._owns(process)]
 
     def _fingerprint(self) -> str:
@@ -85,9 +86,7 @@ class Service:
                 and process.exe() == str(Path(self.command[0]).resolve())
                 and process.status() != psutil.STATUS_ZOMBIE
             )
-        except (
-            psutil.AccessDenied
-        ):  # root in a container without SYS_PTRACE, another user's process
+        except psutil.AccessDenied:  # another user's process, in a container without SYS_PTRACE
             return self._is_marked(process)
         except psutil.NoSuchProcess:
             return False
@@ -100,7 +99,7 @@ class Service:
 
 
 def start(service: Service) -> None:
-    """Start the server in a session of its own; it has the log for output and no input."""
+    """Start the server in a new session, with its output in the log and no input."""
     try:
         with service.log.open("ab") as log:
             process = subprocess.Popen(
@@ -122,20 +121,23 @@ def start(service: Service) -> None:
 
 
 def inherited() -> dict[str, str]:
-    """The environment of this process for a service: what would lead it to another database is not in it."""
-    given = ours(set_aside(os.environ))
-    return {name: value for name, value in given.items() if not name.startswith(_OTHER_DATABASE)}
+    """Return this process's environment for a service, without settings of other databases."""
+    kept = ours(set_aside(os.environ))
+    return {name: value for name, value in kept.items() if not name.startswith(_OTHER_DATABASE)}
 
 
 def as_user(user: int | None) -> dict[str, Any]:
-    """The arguments of Popen with which root gives its privileges up; none for None."""
+    """Return the arguments of Popen that make root run it as `user`; {} for None."""
     if user is None:
         return {}
     return {"user": user, "group": pwd.getpwuid(user).pw_gid, "extra_groups": []}
 
 
 def wait(service: Service) -> None:
-    """Return once it answers. Raises StoreError when it refuses us, or, with the end of its log, died or took too long."""
+    """Wait until the service answers.
+
+    StoreError if it refuses us, or, with the end of its log, if it died or took too long.
+    """
     deadline = time.monotonic() + service.patience_s
     while not service.ready():
         if service.leader is None:
@@ -146,9 +148,11 @@ def wait(service: Service) -> None:
 
 
 def stop(service: Service, patience_s: float = 30) -> None:
-    """End every process of the service: politely, then by force. Returns when none is left.
+    """Stop every process of the service: by its stop signal, then by SIGKILL.
 
-    A zombie counts as ended: in a container, nobody may be there to reap it.
+    Wait until none is left.
+
+    A zombie counts as stopped, since a container may have no process that reaps it.
     """
     if leader := service.leader:
         _signal(leader, service.stop_signal)
@@ -168,11 +172,12 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
 
 
 def failure(service: Service, what: str) -> StoreError:
-    """The error that shows the last lines of the service's log."""
+    """Return an error with the last lines of the service's log."""
     lines = (
         service.log.read_text(errors="replace").splitlines()[-10:] if service.log.exists() else []
     )
     return StoreError(
         "\n    ".join([f"{service.name} {what}; the end of {service.log}:", *lines]),
-        remedy=f"mend what the log names, then `nightshift up` again; its data stays in {service.folder}",
+        remedy="correct the cause in the log, then run `nightshift up` again; "
+        f"its data stays in {service.folder}",
     )

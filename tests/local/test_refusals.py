@@ -86,7 +86,7 @@ def test_the_printed_address_is_one_that_redis_cli_takes(awkward, served):
 def test_a_refusal_is_said_at_once_and_in_the_servers_words(state, served, services):
     before = time.monotonic()
     write(state.home / "secrets.json", {"redis": "another"})
-    with pytest.raises(StoreError, match=r"(?s)refuses the connection.*WRONGPASS|invalid username"):
+    with pytest.raises(StoreError, match=r"(?s)refused the connection.*WRONGPASS|invalid username"):
         wait(embedded_redis.service(state))
     write(state.home / "secrets.json", {postgres.ADMIN: "another"})
     write(state.home / "ports.json", {"postgres": str(State(services.home).port("postgres"))})

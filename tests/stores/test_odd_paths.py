@@ -159,7 +159,7 @@ def test_a_path_that_airflow_would_change_is_refused_before_anything_is_made(
     name, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("NIGHTSHIFT_HOME", "elsewhere")
-    with pytest.raises(ConfigError, match="name of a variable") as error:
+    with pytest.raises(ConfigError, match="environment variable") as error:
         airflow.prepare(State(tmp_path / name))
     assert error.value.input == str(tmp_path / name) and list(tmp_path.iterdir()) == []
 
