@@ -61,6 +61,13 @@ def test_parameters_of_another_use_case_are_refused() -> None:
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
+def test_the_command_line_and_the_demo_know_every_prediction(pipeline: str) -> None:
+    usecase = find_usecase(pipeline)
+    names = {table.name for table in usecase.predictions}
+    assert set(usecase.entities.values()) == names == set(usecase.demo.order)
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
 def test_the_names_that_an_estimator_gives_exist(pipeline: str) -> None:
     usecase = find_usecase(pipeline)
     estimator = usecase.estimator()

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from jobs.core.tables import Table
     from jobs.local.scheduler import Scheduler
 
-DAGS = {"fraud": "fraud_scores", "movies": "movie_recommendations"}
-DAYS, _NIGHTS = {"fraud": 36, "movies": 21}, 3
+_NIGHTS = 3
 _CUSTOMERS, _MERCHANTS = 1_000, 2_000
 _USERS, _MOVIES = 600, 500
 _HANDBOOK = {
@@ -30,20 +29,6 @@ _HANDBOOK = {
     "customer_id": "CUSTOMER_ID",
     "merchant_id": "TERMINAL_ID",
     "amount": "TX_AMOUNT",
-}
-_FOLDERS = {"fraud": "transactions", "movies": "ratings"}
-_LAST_REAL = {"fraud": date(2018, 7, 10), "movies": date(2013, 8, 25)}
-_METRICS = {
-    "fraud": ("roc_auc", "average_precision", "card_precision_at_100", "precision", "recall"),
-    "movies": ("ndcg_at_10", "map_at_10", "precision_at_10", "recall_at_20", "coverage"),
-}
-# Sort order that picks the example row of each table: the one with the most to show.
-_ORDER = {
-    "transaction_scores": "score DESC NULLS LAST",
-    "customer_risk": "max_score DESC NULLS LAST",
-    "merchant_risk": "max_score DESC NULLS LAST",
-    "user_features": "total_interactions DESC",
-    "recommendations": "algorithm = 'hybrid' DESC, score DESC",
 }
 
 
@@ -65,10 +50,15 @@ def demo(
     from jobs.cli.show import Screen
     from jobs.core import schedule, settings
     from jobs.stores.lake import Lake
+    from jobs.usecases.discovery import find_usecase
 
     chosen, screen = settings.load(), Screen()
     names = _pipelines(data)
-    nights = [Night(name, DAGS[name], day) for name in names for day in _days(chosen, name, data)]
+    nights = [
+        Night(name, find_usecase(name).dag, day)
+        for name in names
+        for day in _days(chosen, name, data)
+    ]
     lake = Lake(chosen.lake)
     done = [night for night in nights if lake.manifest(f"{night.pipeline}/verify/{night.day}")]
     if not done:
@@ -119,10 +109,13 @@ def _services(chosen: Settings, screen: Screen) -> Iterator[Future[Any]]:
 def _pipelines(data: Path | None) -> list[str]:
     """Return the pipelines that the folder has files for; ConfigError if there are none."""
     from jobs.core.errors import ConfigError
+    from jobs.core.pipelines import PIPELINES
+    from jobs.usecases.discovery import find_usecase
 
-    names = [name for name, folder in _FOLDERS.items() if data is None or (data / folder).is_dir()]
+    of_real = {name: find_usecase(name).demo.folder for name in PIPELINES}
+    names = [name for name, folder in of_real.items() if data is None or (data / folder).is_dir()]
     if not names:
-        folders = " nor ".join(_FOLDERS.values())
+        folders = " nor ".join(of_real.values())
         raise ConfigError(
             f"{data} has neither {folders}", remedy="pass --data a folder that has one of them"
         )
@@ -132,9 +125,10 @@ def _pipelines(data: Path | None) -> list[str]:
 def _days(chosen: Settings, pipeline: str, data: Path | None) -> list[date]:
     """Return the days of the demo's nights, oldest first."""
     from jobs.core import params
+    from jobs.usecases.discovery import find_usecase
 
-    first = params.first_date(chosen.params_file, pipeline)
-    last = _LAST_REAL[pipeline] if data else first + timedelta(days=DAYS[pipeline] - 1)
+    first, demo = params.first_date(chosen.params_file, pipeline), find_usecase(pipeline).demo
+    last = demo.last_real if data else first + timedelta(days=demo.days - 1)
     return [last - timedelta(days=n) for n in range(_NIGHTS - 1, -1, -1)]
 
 
@@ -188,16 +182,14 @@ def fill(chosen: Settings, pipeline: str, data: Path | None) -> None:
     """Fill the pipeline's source: simulate from its first date on, or load the folder's files."""
     from jobs.cli import source, source_movies
     from jobs.core import params
+    from jobs.usecases.discovery import find_usecase
 
+    days = find_usecase(pipeline).demo.days
     first = datetime.combine(params.first_date(chosen.params_file, pipeline), time())
     if data is None and pipeline == "fraud":
-        source.simulate(
-            days=DAYS[pipeline], customers=_CUSTOMERS, merchants=_MERCHANTS, start=first
-        )
+        source.simulate(days=days, customers=_CUSTOMERS, merchants=_MERCHANTS, start=first)
     elif data is None:
-        source_movies.simulate_ratings(
-            days=DAYS[pipeline], users=_USERS, movies=_MOVIES, start=first
-        )
+        source_movies.simulate_ratings(days=days, users=_USERS, movies=_MOVIES, start=first)
     elif pipeline == "fraud":
         source.transactions(
             files=[str(data / "transactions" / "*.parquet")],
@@ -240,8 +232,11 @@ def _metrics(screen: Screen, chosen: Settings, pipeline: str, day: date) -> None
 
 
 def _numbers(screen: Screen, pipeline: str, holdout: str, metrics: dict[str, float] | None) -> None:
+    from jobs.usecases.discovery import find_usecase
+
     if metrics:
-        shown = "  ".join(f"{name} {metrics[name]:.3f}" for name in _METRICS[pipeline])
+        names = find_usecase(pipeline).demo.metrics
+        shown = "  ".join(f"{name} {metrics[name]:.3f}" for name in names)
         screen.say(f"  {holdout}: {shown}")
 
 
@@ -251,9 +246,9 @@ def _answers(screen: Screen, chosen: Settings, pipeline: str) -> bool:
     from jobs.serving import lookup as client
     from jobs.usecases.discovery import find_usecase
 
-    agree = True
-    for table in find_usecase(pipeline).predictions:
-        if (key := _most(chosen, table)) is None:
+    agree, usecase = True, find_usecase(pipeline)
+    for table in usecase.predictions:
+        if (key := _most(chosen, table, usecase.demo.order[table.name])) is None:
             screen.say(f"{table.name} is empty")
             agree = False
             continue
@@ -269,8 +264,8 @@ def _answers(screen: Screen, chosen: Settings, pipeline: str) -> bool:
     return agree
 
 
-def _most(chosen: Settings, table: Table) -> tuple[str, ...] | None:
-    """Return the lookup key of the first row of the served date in the demo's order.
+def _most(chosen: Settings, table: Table, order: str) -> tuple[str, ...] | None:
+    """Return the lookup key of the first row of the served date in this order.
 
     None if empty.
     """
@@ -285,7 +280,7 @@ def _most(chosen: Settings, table: Table) -> tuple[str, ...] | None:
     ).format(
         key=SQL(", ").join(map(Identifier, table.lookup_key)),
         view=view,
-        order=SQL(_ORDER[table.name]),
+        order=SQL(order),
     )
     with (
         postgres.connect(chosen.postgres, "nightshift demo") as session,

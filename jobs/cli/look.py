@@ -25,17 +25,6 @@ class Address(StrEnum):
     source = "source"
 
 
-# Name of an entity on the command line: the table to look it up in.
-ENTITIES = {
-    "fraud": {
-        "customer": "customer_risk",
-        "merchant": "merchant_risk",
-        "transaction": "transaction_scores",
-    },
-    "movies": {"user": "recommendations", "features": "user_features"},
-}
-
-
 def lookup(
     pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")],
     entity: Annotated[
@@ -64,7 +53,7 @@ def lookup(
     from jobs.usecases.discovery import find_usecase
 
     usecase = find_usecase(pipeline)
-    if entity not in (entities := ENTITIES[pipeline]):
+    if entity not in (entities := usecase.entities):
         raise ConfigError(
             f"{pipeline} serves no such entity", input=entity, remedy=choice(entity, entities)
         )

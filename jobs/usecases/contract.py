@@ -31,6 +31,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Demo:
+    """What `nightshift demo` runs and shows of a use case.
+
+    days       days of data to simulate
+    folder     subfolder of `--data` that holds real data
+    last_real  last day of the real data's nights
+    metrics    metrics of a model to print
+    order      by table: the ORDER BY that picks the example row
+    """
+
+    days: int
+    folder: str
+    last_real: date
+    metrics: tuple[str, ...]
+    order: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class UseCase:
     """Everything that the platform knows about a use case."""
 
@@ -44,6 +62,9 @@ class UseCase:
     conflicts: Callable[[Mapping[str, Section]], Iterable[str]]
     features: Features
     limits: tuple[str, ...]  # what the model card warns of
+    dag: str  # its nightly DAG
+    entities: Mapping[str, str]  # name on the command line: the prediction to look it up in
+    demo: Demo
     estimator: Callable[[], Estimator]  # slow: imports XGBoost and all else that models need
 
     def source(self, name: str) -> Source:

@@ -22,6 +22,7 @@ from jobs.cli import demo
 from jobs.core.settings import PROJECT
 from jobs.source.simulate.movies.simulation import MovieSimulation
 from jobs.source.simulate.write import Simulation
+from jobs.usecases.discovery import find_usecase
 from nights import DAY, Place
 
 README = (PROJECT / "README.md").read_text()
@@ -164,7 +165,9 @@ def test_the_ids_are_those_of_the_demo():
     assert "20180506-0001317" in rows["transaction_id"].to_pylist()
     week = Simulation(date(2018, 4, 30), 7, demo._CUSTOMERS, demo._MERCHANTS)
     assert any("C0000596" in rows["customer_id"].to_pylist() for _, rows in week.tables())
-    ratings = MovieSimulation(date(2013, 2, 28), demo.DAYS["movies"], demo._USERS, demo._MOVIES)
+    ratings = MovieSimulation(
+        date(2013, 2, 28), find_usecase("movies").demo.days, demo._USERS, demo._MOVIES
+    )
     assert any(
         "U0000017" in rows.interactions["user_id"].to_pylist() for _, rows in ratings.tables()
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from jobs.usecases.contract import Estimator, Features, UseCase
+from jobs.usecases.contract import Demo, Estimator, Features, UseCase
 from jobs.usecases.fraud import columns, features, params, sources, tables
 from jobs.usecases.typed import DatasetOf, EstimatorOf, ModelFunctions
 
@@ -92,6 +93,29 @@ USECASE = UseCase(
         "A customer or merchant without history has no windows; their features are missing, and "
         "the score rests on the rest.",
         "Scores are calibrated on the holdout's share of frauds; where that moves, so do they.",
+    ),
+    dag="fraud_scores",
+    entities={
+        "customer": "customer_risk",
+        "merchant": "merchant_risk",
+        "transaction": "transaction_scores",
+    },
+    demo=Demo(
+        days=36,
+        folder="transactions",
+        last_real=date(2018, 7, 10),
+        metrics=(
+            "roc_auc",
+            "average_precision",
+            "card_precision_at_100",
+            "precision",
+            "recall",
+        ),
+        order={
+            "transaction_scores": "score DESC NULLS LAST",
+            "customer_risk": "max_score DESC NULLS LAST",
+            "merchant_risk": "max_score DESC NULLS LAST",
+        },
     ),
     estimator=_estimator,
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from jobs.usecases.contract import Estimator, Features, UseCase
+from jobs.usecases.contract import Demo, Estimator, Features, UseCase
 from jobs.usecases.movies import features, params, sources, tables
 from jobs.usecases.typed import DatasetOf, EstimatorOf, ModelFunctions
 
@@ -84,6 +85,24 @@ USECASE = UseCase(
         "figures favour the popular.",
         "A movie with few interactions is recommended by content and popularity alone.",
         "Whoever did nothing in the window gets no row.",
+    ),
+    dag="movie_recommendations",
+    entities={"user": "recommendations", "features": "user_features"},
+    demo=Demo(
+        days=21,
+        folder="ratings",
+        last_real=date(2013, 8, 25),
+        metrics=(
+            "ndcg_at_10",
+            "map_at_10",
+            "precision_at_10",
+            "recall_at_20",
+            "coverage",
+        ),
+        order={
+            "user_features": "total_interactions DESC",
+            "recommendations": "algorithm = 'hybrid' DESC, score DESC",
+        },
     ),
     estimator=_estimator,
 )
