@@ -18,7 +18,7 @@ from jobs.core.log import logger
 from jobs.core.manifest import Dataset
 from jobs.core.settings import Settings
 from jobs.core.tables import Table
-from jobs.stores import java, spark_archive
+from jobs.stores import java
 from jobs.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -31,6 +31,16 @@ _JVM = (
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
 )
+
+
+# The archive of Spark's classes, which spark_archive.py makes at set-up.
+ARCHIVE = Path(sys.prefix) / "share" / "nightshift" / "spark.jsa"
+QUIET = "-Xlog:disable"  # the JVM logs every class that an archive lacks
+
+
+def _archived() -> tuple[str, ...]:
+    """Return the JVM options that use the archive; () if there is no archive."""
+    return (f"-XX:SharedArchiveFile={ARCHIVE}", "-Xshare:auto", QUIET) if ARCHIVE.exists() else ()
 
 
 def session(settings: Settings, jvm: Sequence[str] | None = None) -> SparkSession:
@@ -53,7 +63,7 @@ def session(settings: Settings, jvm: Sequence[str] | None = None) -> SparkSessio
         "spark.driver.extraJavaOptions": " ".join(
             map(
                 _quoted,
-                (*_JVM, *_temporary(scratch), *(spark_archive.options() if jvm is None else jvm)),
+                (*_JVM, *_temporary(scratch), *(_archived() if jvm is None else jvm)),
             )
         ),
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),

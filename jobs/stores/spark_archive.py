@@ -7,7 +7,6 @@ version of the JVM ignores it.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from contextlib import suppress
 from datetime import date, datetime, timedelta
@@ -16,8 +15,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-FILE = Path(sys.prefix) / "share" / "nightshift" / "spark.jsa"
-_QUIET = "-Xlog:disable"  # the JVM logs every class that it cannot archive
+from jobs.core.settings import Settings
+from jobs.stores import spark
 
 # The operations of the features: windows by rows and by time, joins, conditional sums.
 _QUERY = """
@@ -34,28 +33,22 @@ _QUERY = """
 """
 
 
-def options() -> tuple[str, ...]:
-    """Return the JVM options that use the archive; () if there is no archive."""
-    return (f"-XX:SharedArchiveFile={FILE}", "-Xshare:auto", _QUIET) if FILE.exists() else ()
-
-
 def make() -> None:
     """Run queries like those of the steps and archive the loaded classes.
 
     Keep an existing archive.
     """
-    if FILE.exists():
+    if spark.ARCHIVE.exists():
         return
     from pyspark.sql import SparkSession
 
-    from jobs.core.settings import Settings
-    from jobs.stores import spark
-
-    FILE.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=FILE.parent) as folder:
+    spark.ARCHIVE.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=spark.ARCHIVE.parent) as folder:
         here = Path(folder)
-        fresh = here / FILE.name
-        session = spark.session(Settings(here, here), (f"-XX:ArchiveClassesAtExit={fresh}", _QUIET))
+        fresh = here / spark.ARCHIVE.name
+        session = spark.session(
+            Settings(here, here), (f"-XX:ArchiveClassesAtExit={fresh}", spark.QUIET)
+        )
         pq.write_table(_events(), here / "events.parquet")
         session.read.parquet(str(here / "events.parquet")).createOrReplaceTempView("events")
         session.sql(_QUERY).toArrow()
@@ -68,7 +61,7 @@ def make() -> None:
         gateway.proc.stdin.close()  # makes the JVM exit and write the archive
         gateway.proc.wait()
         with suppress(FileNotFoundError):  # a Java that cannot write archives works without one
-            fresh.replace(FILE)
+            fresh.replace(spark.ARCHIVE)
 
 
 def _events() -> pa.Table:
