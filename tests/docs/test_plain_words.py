@@ -26,6 +26,7 @@ COVERED = (
     "jobs/README.md",
     "jobs/cli/**/*.py",
     "jobs/core/**/*.py",
+    "jobs/local/**/*.py",
     "jobs/serving/**/*.py",
     "jobs/migrations/README.md",
     "plugins/README.md",
