@@ -1,4 +1,4 @@
-"""Operational data: simulated, or loaded from files, into the database that the pipelines extract from."""
+"""Simulate operational data, or load it from files, into the database that extract reads."""
 
 MAX_BAD_FRACTION = 0.001
-"""A load in which a larger share of the rows cannot be read loads nothing, unless told otherwise."""
+"""Default share of unreadable rows above which a load fails and loads nothing."""

@@ -1,4 +1,4 @@
-"""What a file to be loaded gives, whatever its format: batches of rows that know their numbers."""
+"""The interface of an input file of any format: batches of numbered rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class Rejected:
-    """A row that is not loaded, why, and the text that was wrong."""
+    """A row that is not loaded, the reason, and the wrong text."""
 
     row: int
     reason: str
@@ -23,10 +23,10 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Batch:
-    """`data`, the number of each of its rows in the file, and the share of the file read so far.
+    """Rows of a file (`data`), their numbers in it, and the share of the file read so far.
 
-    In a file of text a row has the number of its line, elsewhere its place; both from 1. `malformed` are the lines
-    met on the way that are no rows, `notes` counts what is odd, by what is to be said of it.
+    The number is the line in a text file, else the position, both from 1. `malformed` are lines
+    that are no rows; `notes` counts odd rows by message.
     """
 
     data: Any
@@ -43,5 +43,5 @@ class File(Protocol):
     schema: pa.Schema
 
     def batches(self, columns: list[str]) -> Iterator[Batch]:
-        """The rows, with these columns only. Raises DataError where the file turns out to be broken."""
+        """Yield the rows with only these columns; DataError if the file is broken."""
         ...

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, whatever its name: compressed, parquet, text, or nothing that is read."""
+"""Recognise a file by its first bytes, not its name: compressed, parquet, text or unsupported."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _NOT_READ = (
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether `path` is a parquet file: by its content, or by its name where the content is nothing else."""
+    """Whether `path` is a parquet file by content, or by name if it is not compressed text."""
     head = _head(path)
     named = path.suffix.lower() in PARQUET and not head.startswith(_COMPRESSED)
     return head.startswith(_PARQUET) or named
@@ -63,23 +63,24 @@ def is_parquet(path: Path) -> bool:
 
 @contextmanager
 def text_bytes(path: Path) -> Iterator[tuple[Any, Any]]:
-    """(the file, its content as a stream of bytes), the content decompressed as its first bytes say.
+    """Yield (the file, its content as a byte stream), decompressed according to its first bytes.
 
-    Raises DataError for content that is no text, by its name, and for a file that cannot be decompressed.
+    DataError, which names the format, if the content is not text; also if it cannot be
+    decompressed.
     """
     with path.open("rb") as raw, readable(path, "CSV"):
         yield raw, _decompressed(raw, path)
 
 
 def first_bytes(path: Path, size: int) -> bytes:
-    """The first bytes of the content of a file of text. See text_bytes."""
+    """Return the first bytes of a text file's content; see text_bytes."""
     with text_bytes(path) as (_, stream):
         return bytes(stream.read(size))
 
 
 @contextmanager
 def readable(path: Path, form: str) -> Iterator[None]:
-    """Raises DataError instead of what libraries raise for a file that is cut short or damaged."""
+    """Turn the libraries' errors for a truncated or damaged file into DataError."""
     try:
         yield
     except (
@@ -93,7 +94,7 @@ def readable(path: Path, form: str) -> Iterator[None]:
         raise DataError(
             f"it cannot be read as {form}: {(str(error) or type(error).__name__).splitlines()[0]}",
             input=str(path),
-            remedy="it may be cut short: copy it again and compare the sizes",
+            remedy="copy it again and compare the sizes: it may be truncated",
         ) from error
 
 
@@ -108,7 +109,7 @@ def _decompressed(raw: Any, path: Path) -> Any:
     if stream is raw:
         _refuse(path, head, "")
         return raw
-    # The decompressed content is looked at through a stream of its own: a stream cannot be turned back.
+    # A second stream looks at the decompressed content, since a stream cannot be rewound.
     with path.open("rb") as again:
         _refuse(path, bytes(_stream(again, path, head).read(_HEAD)), "compressed ")
     return stream
@@ -156,7 +157,8 @@ def _refuse(path: Path, head: bytes, compressed: str) -> None:
 
 def _not_read(path: Path, what: str, remedy: str) -> DataError:
     return DataError(
-        f"the file is {what}; CSV, parquet, and the text files of MovieLens and Netflix are read",
+        f"the file is {what}; only CSV, parquet, and the text files of MovieLens and Netflix are "
+        "read",
         input=str(path),
         remedy=remedy,
     )

@@ -1,4 +1,4 @@
-"""Columns of a file to columns of a table: every value is converted, or its row is told what is wrong with it."""
+"""Convert columns of a file to columns of a table; an unreadable value gets a reason."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _TRUE, _FALSE = ("1", "true", "t", "yes", "y"), ("0", "false", "f", "no", "n")
 _TIMES: tuple[Kind, ...] = ("time", "unix", "report")
 _TEXTS: tuple[Kind, ...] = ("text", "id")
 _EXACT = {16: 2.0**11, 32: 2.0**24, 64: 2.0**53}
-"""From here on a float of so many bits skips whole numbers."""
+"""Bits of a float: the number from which on it cannot hold every integer."""
 _SCIENTIFIC = r"^[+-]?\d(\.\d+)?[eE]\+\d+$"
 _ROUNDED = "is written like 1.23e+18, which may have lost digits: write integers or text"
 _LOST = "is a float, which cannot hold an id of this size: write integers or text"
 
 
 def convert(kind: Kind, values: Any, dialect: Dialect) -> Converted:
-    """An Arrow array as a column of `kind`, written as `dialect` says.
+    """Convert an Arrow array, written in `dialect`, to a column of `kind`.
 
-    Digits alone are a time to the kind `unix`, to other kinds of times only if the dialect counts.
+    Plain digits are a time for the kind `unix`; for other times only if the dialect has a unit.
     """
     exact = _exact(values.type)
     values = _without_nulls(plain(values), dialect)
@@ -40,18 +40,18 @@ def convert(kind: Kind, values: Any, dialect: Dialect) -> Converted:
     return _CONVERSIONS[kind](values, dialect)
 
 
-def readable(kind: Kind, given: Any, dialect: Dialect) -> bool:
-    """Whether a column of the Arrow type `given` can be read as `kind` at all."""
+def readable(kind: Kind, arrow: Any, dialect: Dialect) -> bool:
+    """Whether a column of the type `arrow` can be read as `kind` at all."""
     types = pa.types
-    if types.is_dictionary(given) or types.is_run_end_encoded(given):
-        given = given.value_type
-    if types.is_null(given) or is_text(given):
+    if types.is_dictionary(arrow) or types.is_run_end_encoded(arrow):
+        arrow = arrow.value_type
+    if types.is_null(arrow) or is_text(arrow):
         return True
-    if types.is_date(given) or types.is_timestamp(given):
+    if types.is_date(arrow) or types.is_timestamp(arrow):
         return kind in _TEXTS + _TIMES
-    if types.is_boolean(given):
+    if types.is_boolean(arrow):
         return kind in (*_TEXTS, "flag")
-    number = types.is_integer(given) or types.is_floating(given) or types.is_decimal(given)
+    number = types.is_integer(arrow) or types.is_floating(arrow) or types.is_decimal(arrow)
     return (
         bool(number)
         and (kind in ("unix", *_TEXTS, *_CONVERSIONS) or dialect.counts)
@@ -59,10 +59,10 @@ def readable(kind: Kind, given: Any, dialect: Dialect) -> bool:
     )
 
 
-def _exact(given: Any) -> float | None:
-    if pa.types.is_dictionary(given) or pa.types.is_run_end_encoded(given):
-        return _exact(given.value_type)
-    return _EXACT[given.bit_width] if pa.types.is_floating(given) else None
+def _exact(arrow: Any) -> float | None:
+    if pa.types.is_dictionary(arrow) or pa.types.is_run_end_encoded(arrow):
+        return _exact(arrow.value_type)
+    return _EXACT[arrow.bit_width] if pa.types.is_floating(arrow) else None
 
 
 def _without_nulls(values: Any, dialect: Dialect) -> Any:
@@ -107,7 +107,7 @@ def _json(values: Any, dialect: Dialect) -> Converted:
 
 
 def _is_json(text: str) -> bool:
-    """Whether PostgreSQL takes `text` as jsonb: no NaN, no infinite number, no NUL, no half of a surrogate pair."""
+    """Whether PostgreSQL accepts `text` as jsonb: no NaN, infinity, NUL or lone surrogate."""
     try:
         plain = json.dumps(json.loads(text), ensure_ascii=False, allow_nan=False)
         plain.encode()

@@ -1,4 +1,4 @@
-"""A converted column, and what every conversion needs."""
+"""A converted column, and helpers of all conversions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Converted:
-    """The values of a column, and, by reason, which rows hold none because theirs could not be read.
+    """The values of a column, and masks of the rows that could not be read, by reason.
 
-    Text and money are strings (money in the source's own digits, so that the database rounds exactly),
-    JSON as well, times are UTC microseconds, flags booleans, numbers floats and integers integers. A missing
-    value is null and no problem.
+    Text, JSON and money are strings (money in the source's digits, so that the database rounds
+    exactly), times are UTC microseconds, flags booleans, numbers floats, integers integers. A
+    missing value is null and no problem.
     """
 
     values: Any
@@ -28,27 +28,30 @@ class Converted:
 
 
 def plain(values: Any) -> Any:
-    """`values` without dictionary, run-end encoding or views: text as string, half floats as floats."""
-    types, given = pa.types, values.type
-    if types.is_dictionary(given) or types.is_run_end_encoded(given):
+    """Return `values` without dictionary, run-end encoding or views.
+
+    Text as string, half floats as floats.
+    """
+    types, arrow = pa.types, values.type
+    if types.is_dictionary(arrow) or types.is_run_end_encoded(arrow):
         return plain(
-            values.dictionary_decode() if types.is_dictionary(given) else pc.run_end_decode(values)
+            values.dictionary_decode() if types.is_dictionary(arrow) else pc.run_end_decode(values)
         )
-    if is_text(given):
+    if is_text(arrow):
         return values.cast(pa.string())
-    return values.cast(pa.float32()) if types.is_float16(given) else values
+    return values.cast(pa.float32()) if types.is_float16(arrow) else values
 
 
-def is_text(given: Any) -> bool:
-    """Whether `given` is an Arrow type of text."""
+def is_text(arrow: Any) -> bool:
+    """Whether `arrow` is a text type of Arrow."""
     types = pa.types
     return bool(
-        types.is_string(given) or types.is_large_string(given) or types.is_string_view(given)
+        types.is_string(arrow) or types.is_large_string(arrow) or types.is_string_view(arrow)
     )
 
 
 def as_text(values: Any) -> Any:
-    """Any scalar Arrow array as trimmed strings, empty ones and NaN null; 7.0 reads 7, as an id in pandas does."""
+    """Return any scalar Arrow array as trimmed strings; empty ones and NaN are null, 7.0 is 7."""
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), None, values)
         whole = pc.and_(pc.equal(values, pc.floor(values)), pc.less(pc.abs(values), 2.0**53))
@@ -61,26 +64,29 @@ def as_text(values: Any) -> Any:
 
 
 def may_hold(text: Any, *parts: bytes) -> bool:
-    """Whether a string array may hold one of `parts`: a quick look, before a regular expression says where."""
+    """Whether a string array may contain one of `parts`; a fast check before a regex."""
     buffer = text.buffers()[2]
     content = buffer.to_pybytes() if buffer else b""
     return any(part in content for part in parts)
 
 
 def mask(flags: Any) -> Mask:
-    """A boolean Arrow array as numpy; null is false."""
-    found: Mask = pc.fill_null(flags, False).to_numpy(zero_copy_only=False)
-    return found
+    """Return a boolean Arrow array as numpy; null is false."""
+    rows: Mask = pc.fill_null(flags, False).to_numpy(zero_copy_only=False)
+    return rows
 
 
 def floats(text: Any, number: Mask) -> Floats:
-    """The strings that `number` says are numbers, exactly as Python reads them; NaN for the others."""
+    """Return the strings marked in `number` as floats, exactly as Python reads them.
+
+    NaN for others.
+    """
     return np.array(pc.if_else(pa.array(number), text, None).to_pylist(), dtype=object).astype(
         float
     )
 
 
 def without(values: Any, problems: dict[str, Mask]) -> Converted:
-    """`values`, null where there is a problem."""
+    """Return `values` with null where there is a problem."""
     bad = np.logical_or.reduce(list(problems.values()))
     return Converted(pc.if_else(pa.array(bad), None, values) if bad.any() else values, problems)

@@ -1,4 +1,4 @@
-"""A CSV file, read block by block; every column comes as text."""
+"""Read a CSV file block by block; every column is text."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from jobs.source.records import Broken, Grammar, Split, carriage_returns, split
 from jobs.source.text import BLOCK, blocks, undecodable
 
 _IN_QUOTES = re.compile(rb'^(?:[^\n]*\t)?"[^"\t\n]+"(?:\t[^\n]*)?$', re.MULTILINE)
-_START, _SAMPLE = 1 << 16, 1000  # bytes and rows that are looked at before the file is read
+_START, _SAMPLE = 1 << 16, 1000  # bytes and rows to inspect before the file is read
 _TAB_NAMES = (".tsv", ".tab")
 
 
 @dataclass(frozen=True)
 class CsvFormat:
-    """How a CSV file is written. With `names`, the file has no header.
+    """The format of a CSV file; with `names`, the file has no header.
 
-    Without a delimiter it is the tab in files named .tsv and .tab, else the comma. Unless `quoted` says so, quotes
-    are part of a value where the tab separates, as the programs that write such files mean it. Raises ConfigError
-    for an encoding that Python does not know, and for delimiters and escapes that are no ASCII character.
+    The default delimiter is the tab for .tsv and .tab files, else the comma. By default, quotes in
+    tab-separated files are part of the value, as the programs that write such files mean them.
+    ConfigError for an unknown encoding, and for a delimiter or escape that is not one ASCII
+    character.
     """
 
     encoding: str = "utf-8"
@@ -46,29 +47,29 @@ class CsvFormat:
         except LookupError:
             raise ConfigError(
                 f"there is no encoding {self.encoding!r}",
-                remedy="use --encoding utf-8, latin-1, cp1252, utf-16 or another one that Python knows",
+                remedy="use --encoding utf-8, latin-1, cp1252, utf-16 or another of Python's",
             ) from None
         _check_character("delimiter", self.delimiter, r"use , ; | or \t")
         _check_character("escape", self.escape, "use \\")
 
     def separator(self, path: Path) -> str:
-        """The delimiter of the file `path`."""
+        """Return the delimiter of the file `path`."""
         tabs = any(suffix.lower() in _TAB_NAMES for suffix in path.suffixes)
         return self.delimiter or ("\t" if tabs else ",")
 
     def grammar(self, path: Path) -> Grammar:
-        """How the lines of `path` are taken apart."""
+        """Return the grammar of the lines of `path`."""
         separator = self.separator(path)
         quoted = separator != "\t" if self.quoted is None else self.quoted
         return Grammar(separator, quoted=quoted, escape=self.escape)
 
 
 class CsvFile:
-    """See batch.File. The first line is the header, if there is one; names are trimmed.
+    """A batch.File of CSV; column names are trimmed.
 
-    Rows are numbered by their lines, from 1, the header included. A line that has not as many columns as the header,
-    and one with a quote that is still open at its end, is malformed; the lines after it are read. Empty lines are
-    none. Raises DataError when the file is empty, or its bytes are no text of the given encoding.
+    A row has the number of its line, from 1, including the header. A line with another number of
+    columns than the header, or with an unclosed quote, is malformed; the lines after it are read.
+    Empty lines are skipped. DataError if the file is empty or cannot be decoded.
     """
 
     def __init__(self, path: Path, form: CsvFormat, block: int = BLOCK) -> None:
@@ -93,7 +94,7 @@ class CsvFile:
             yield from self._batches(parts, line, columns, wanted, share)
 
     def _start(self) -> bytes:
-        """The first lines of the file: the header and some rows after it."""
+        """Return the start of the file: the header and some rows."""
         start = b""
         with self._readable():
             for block in blocks(self.path, self._form.encoding, self._block):
@@ -108,7 +109,7 @@ class CsvFile:
         return start
 
     def _columns(self, start: bytes) -> tuple[list[str], bytes]:
-        """The names of the columns, and the bytes of the header."""
+        """Return the column names and the bytes of the header."""
         begin = len(start) - len(start.lstrip(b"\n"))
         names, end = list(self._form.names or ()), 0
         if not names:
@@ -124,7 +125,7 @@ class CsvFile:
         return names + self._trailing(start, end, len(names)), start[:end]
 
     def _trailing(self, start: bytes, end: int, count: int) -> list[str]:
-        """A column without a name where the first rows all end with a delimiter and the header does not."""
+        """Return a nameless column if all first rows, but not the header, end with a delimiter."""
         rows = [
             self._grammar.parse(line + b"\n", 0)
             for line in start[end:].split(b"\n")[:_SAMPLE]
@@ -137,7 +138,7 @@ class CsvFile:
     def _batches(
         self, parts: Split, line: int, columns: list[str], wanted: list[int], share: float
     ) -> Iterator[Batch]:
-        """The plain lines of a block as one batch, and the odd ones that are rows as another one."""
+        """Yield a batch of a block's plain lines, and one of its odd lines that are rows."""
         broken = [self._rejected(line + at, reason, text) for at, reason, text in parts.broken]
         rows = line + parts.lines
         if len(rows) or broken:
@@ -156,7 +157,7 @@ class CsvFile:
     def _read(
         self, plain: bytes, rows: npt.NDArray[np.int64], wanted: list[int]
     ) -> tuple[pa.Table, list[Rejected]]:
-        """The columns `wanted` of plain lines, whose numbers are `rows`, and those that are ragged."""
+        """Return the columns `wanted` of plain lines, numbered `rows`, and the ragged lines."""
         ragged: list[Rejected] = []
 
         def skip(row: Any) -> str:
@@ -169,7 +170,7 @@ class CsvFile:
             return pa.table({name: pa.array([], pa.string()) for name in names}), ragged
         table = pa_csv.read_csv(
             pa.BufferReader(plain),
-            # One thread: only then are ragged lines numbered.
+            # One thread, since only then Arrow numbers ragged lines.
             pa_csv.ReadOptions(
                 column_names=[str(index) for index in range(len(self._names))],
                 block_size=len(plain) + 1,
@@ -187,17 +188,20 @@ class CsvFile:
         return table, ragged
 
     def _notes(self, plain: bytes) -> dict[str, int]:
-        """Where nobody said whether values are quoted: the lines that look as if they were."""
+        """Return a note about lines that look quoted, unless an option decides about quotes."""
         if self._grammar.quoted or self._form.quoted is not None or b'"' not in plain:
             return {}
         count = len(_IN_QUOTES.findall(plain))
-        said = "lines hold a value in quotes, which are part of it: --quotes takes them off, --no-quotes ends this note"
-        return {said: count} if count else {}
+        note = (
+            "lines have a value in quotes, which are kept: --quotes removes them, "
+            "--no-quotes hides this note"
+        )
+        return {note: count} if count else {}
 
     def _rejected(self, row: int, reason: str, text: bytes) -> Rejected:
         if reason.endswith("columns"):
-            wanted = "there should be" if self._form.names else "the header has"
-            reason = f"{reason} where {wanted} {len(self._names)}"
+            expected = "there should be" if self._form.names else "the header has"
+            reason = f"{reason} where {expected} {len(self._names)}"
         return Rejected(row, reason, text.decode(errors="replace"))
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""One transaction on the operational database: all of it, or nothing."""
+"""Write to the operational database in one transaction."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from jobs.source.schema import TABLES, Table, create, index
 from jobs.stores import postgres_versions
 from jobs.stores.versions import require
 
-_WRITERS = 0x6E73_0001  # the advisory lock of those who write here
+_WRITERS = 0x6E73_0001  # advisory lock that every writer takes
 
 
 @contextmanager
 def writing(dsn: str) -> Iterator[Cursor]:
-    """A cursor in a transaction that commits at the end of the block, with the operational tables there.
+    """Open a cursor in a transaction that commits at the end of the block; create missing tables.
 
-    A table made here gets its key and index when the block is over; until then it has none and is empty.
-    Writers wait for each other, so that two loads cannot deadlock over the order of their rows.
-    Its failures come out as those of `stores.postgres`; ConfigError when its schema is of another release.
+    A new table is empty and gets its key and index at the end of the block. Writers wait for each
+    other, so that two loads cannot deadlock over the order of their rows. Errors are those of
+    `stores.postgres`; ConfigError if the schema is of another release.
     """
     try:
         with (
@@ -42,7 +42,7 @@ def writing(dsn: str) -> Iterator[Cursor]:
             new = [table for table in TABLES if create(cursor, table)]
             _index(cursor, set(TABLES) - set(new))
             yield cursor
-            # A key built afterwards: a million rows take 5 s instead of 17 s.
+            # With the key built afterwards, a million rows take 5 s instead of 17 s.
             _index(cursor, new)
     except psycopg2.Error as error:
         raise explain(error, f"the operational database, {dsn}") from error

@@ -1,4 +1,4 @@
-"""How the values of files are written, beyond what their types say."""
+"""How values are written in files, beyond their types."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class TimeUnit(StrEnum):
-    """What a number counts that stands for a time."""
+    """The unit of a number that is a time."""
 
     ns = "ns"
     us = "us"
@@ -37,12 +37,12 @@ NANOSECONDS = {
 
 @dataclass(frozen=True)
 class Dialect:
-    """How values are written.
+    """How values are written; ConfigError for an option that makes no sense.
 
-    `nulls` are texts that mean a missing value; `integer_ids` reads the id 596.0 as 596. Numbers lose the characters
-    `strip`, and their decimal point is `decimal`. A text that `time_format` describes is a time (strptime); one
-    without a zone of its own is of `timezone`. With `epoch` or `unit`, a number counts units since the epoch (default:
-    seconds since 1970) in any column of times. Raises ConfigError for an option that makes no sense.
+    `nulls` are texts that mean a missing value; `integer_ids` reads the id 596.0 as 596. The
+    characters `strip` are removed from numbers, and `decimal` is their decimal point. `time_format`
+    describes times (strptime); times without a zone are in `timezone`. With `epoch` or `unit`, a
+    number in a column of times counts units since the epoch (default: seconds since 1970).
     """
 
     timezone: str = "UTC"
@@ -64,12 +64,12 @@ class Dialect:
             ) from None
         if self.decimal not in (".", ","):
             raise ConfigError(
-                f"--decimal {self.decimal!r} is no decimal point", remedy="use . or ,"
+                f"--decimal {self.decimal!r} is not a decimal point", remedy="use . or ,"
             )
         if wrong := sorted(set(self.strip) & {*"0123456789+-", self.decimal}):
             raise ConfigError(
-                f"--strip {self.strip!r} would change numbers: it holds {' '.join(wrong)}",
-                remedy="name only what is not part of the number, for example --strip '$'",
+                f"--strip {self.strip!r} would change numbers: it contains {' '.join(wrong)}",
+                remedy="pass only characters that are no part of a number, for example --strip '$'",
             )
         _check_format(self.time_format)
 
@@ -80,7 +80,7 @@ class Dialect:
 
     @property
     def start(self) -> datetime:
-        """The time that the number 0 stands for."""
+        """The time of the number 0."""
         if self.epoch is None:
             return EPOCH
         zoned = (
@@ -100,5 +100,5 @@ def _check_format(text: str | None) -> None:
     if not good:
         raise ConfigError(
             f"--time-format {text!r} describes no time",
-            remedy="for example --time-format '%d/%m/%Y %H:%M'",
+            remedy="use a format of strptime, for example --time-format '%d/%m/%Y %H:%M'",
         )

@@ -1,4 +1,4 @@
-"""Files to be loaded: found by pattern, opened by their content."""
+"""Find input files by pattern, and open them by content."""
 
 from __future__ import annotations
 
@@ -14,38 +14,39 @@ from jobs.source.parquet_file import ParquetFile
 
 
 def expand(patterns: Iterable[str]) -> list[Path]:
-    """The files that the glob patterns name, each once, in the order of the patterns, then of the names.
+    """Return the files of the glob patterns without repeats, in order of pattern, then name.
 
-    Raises DataError for a pattern that matches no file.
+    DataError for a pattern that matches no file.
     """
-    found: dict[Path, None] = {}
+    unique: dict[Path, None] = {}
     for pattern in patterns:
         if not (files := [path for path in _matches(pattern) if path.is_file()]):
             folder = Path(pattern).is_dir()
             remedy = (
-                f"name the files in it: '{pattern}/*'"
+                f"pass the files in it: '{pattern}/*'"
                 if folder
                 else "check the path, and quote the pattern"
             )
             raise DataError("no file matches", input=pattern, remedy=remedy)
-        found |= dict.fromkeys(files)
-    return list(found)
+        unique |= dict.fromkeys(files)
+    return list(unique)
 
 
 def _matches(pattern: str) -> list[Path]:
-    """What the pattern names; a file or folder that is called like it, brackets and all, before what it matches."""
+    """Return the paths of a pattern; a path with exactly that name takes precedence."""
     path = Path(pattern)
     if path.is_file():
         return [path]
     if path.parent.is_dir():
         pattern = str(Path(glob.escape(str(path.parent)), path.name))
-    return [Path(each) for each in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - Path.glob takes no absolute pattern
+    # Path.glob takes no absolute pattern.
+    return [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
 
 
 def open_file(path: Path, form: CsvFormat, parquet: bool | None = None) -> File:
-    """`path` opened as parquet or as CSV; unless `parquet` says which, as its content does.
+    """Open `path` as parquet or CSV, by `parquet` or else by content.
 
-    Raises DataError when it is neither.
+    DataError if it is neither.
     """
     return (
         ParquetFile(path)

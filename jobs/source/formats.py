@@ -1,4 +1,4 @@
-"""How files of ratings and movies are written."""
+"""Formats of files with ratings and movies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Format(StrEnum):
-    """`auto` says by a file's content and its first line."""
+    """Names of the formats; `auto` decides by a file's content and first line."""
 
     auto = "auto"
     colons = "colons"

@@ -1,4 +1,4 @@
-"""Files without a header whose lines are told apart by more than one character, or by flags."""
+"""Files without a header that have longer separators than one character, or flags."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ LINE = "line"
 
 
 class Lines:
-    """See batch.File: the groups of `pattern` are the columns; a line that it does not match is malformed.
+    """A batch.File with the groups of `pattern` as columns.
 
-    `file` has the one column `line`.
+    A line that does not match is malformed.
+
+    `file` has the single column `line`. `reason` is that of malformed lines.
     """
 
-    def __init__(self, file: CsvFile, pattern: str, told: str) -> None:
+    def __init__(self, file: CsvFile, pattern: str, reason: str) -> None:
         self.path = file.path
         self.schema = pa.schema([(name, pa.string()) for name in re.compile(pattern).groupindex])
-        self._file, self._pattern, self._told = file, pattern, told
+        self._file, self._pattern, self._reason = file, pattern, reason
 
     def batches(self, columns: list[str]) -> Iterator[Batch]:
         for batch in self._file.batches([LINE]):
@@ -35,27 +37,27 @@ class Lines:
             broken = zip(
                 batch.rows[~whole].tolist(), line.filter(pa.array(~whole)).to_pylist(), strict=True
             )
-            malformed = [Rejected(row, self._told, text) for row, text in broken]
+            malformed = [Rejected(row, self._reason, text) for row, text in broken]
             good = data.filter(pa.array(whole))
             yield Batch(good, batch.rows[whole], batch.share, batch.malformed + malformed)
 
 
 class Headed:
-    """See batch.File: the lines of `file` that `header` matches give the column `name` of those after them."""
+    """A batch.File with lines that match `header` and give the column `name` of later lines."""
 
-    def __init__(self, file: CsvFile, header: str, pattern: str, name: str, told: str) -> None:
+    def __init__(self, file: CsvFile, header: str, pattern: str, name: str, reason: str) -> None:
         self.path = file.path
-        self._lines = Lines(file, f"{header}|{pattern}", told)
+        self._lines = Lines(file, f"{header}|{pattern}", reason)
         self.schema = self._lines.schema
         self._name = name
 
     def batches(self, columns: list[str]) -> Iterator[Batch]:
         last = pa.scalar(None, pa.string())
         for batch in self._lines.batches(self.schema.names):
-            given = batch.data[self._name].combine_chunks()
-            heads = mask(pc.not_equal(given, ""))
+            titles = batch.data[self._name].combine_chunks()
+            heads = mask(pc.not_equal(titles, ""))
             marked = pa.concat_arrays(
-                [pa.array([last.as_py()], pa.string()), pc.if_else(heads, given, None)]
+                [pa.array([last.as_py()], pa.string()), pc.if_else(heads, titles, None)]
             )
             filled = pc.fill_null_forward(marked)
             last, rows = filled[-1], pa.array(~heads)
@@ -69,7 +71,7 @@ class Headed:
 
 
 class Flagged:
-    """See batch.File: the columns `flags` of `file`, each "1" or not, become one that lists those set: `A|B`."""
+    """A batch.File that combines the columns `flags`, "1" or not, to one column: `A|B`."""
 
     def __init__(self, file: File, flags: tuple[str, ...], name: str) -> None:
         self.path = file.path

@@ -1,4 +1,4 @@
-"""Load files into the operational tables: the good rows, once each, or nothing."""
+"""Load files into the operational tables: all valid rows without repeats, or nothing."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from jobs.source.rows import read_rows
 from jobs.source.schema import Table
 from jobs.source.stage import Stage
 
-Progress = Callable[[str, float], None]  # what is being done, and the share of it done
+Progress = Callable[[str, float], None]  # the stage, and the share of it that is done
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a load did, in rows: read = loaded + duplicates + rejected.
+    """The result of a load in rows: read = loaded + duplicates + rejected.
 
-    `written` of the loaded ones were new or changed; the others were there already. `remarks` counts what is
-    worth a word about them; nothing is wrong with those rows. `unsupplied` are the columns that no file has, each
-    with what that costs.
+    `written` is the number of loaded rows that were new or changed; the others existed already.
+    `remarks` counts valid rows by remark. `unsupplied` maps columns that no file has to the
+    consequence.
     """
 
     files: int = 0
@@ -49,11 +49,12 @@ class Summary:
 
 
 def load(dsn: str, request: Request, rejects: Path, progress: Progress) -> Summary:
-    """Load the files in one transaction: of a row whose key is there already, the columns that the files have change.
+    """Load the files in one transaction; return the summary.
 
-    Rows that cannot be read go to the file `rejects`, and so do all rows that share a key but differ.
-    Raises DataError, with nothing loaded, for a file that cannot be read, for one that lacks a column which another
-    one has, and when more than `max_bad_fraction` of the rows are rejected; StoreError when the database fails.
+    For a row with an existing key, only the columns in the files change. Unreadable rows, and all
+    rows that share a key but differ, go to the file `rejects`. DataError, with nothing loaded, for
+    an unreadable file, for one that lacks a column of another file, and if more than
+    `max_bad_fraction` of the rows are rejected; StoreError if the database fails.
     """
     files = [request.open(path) for path in expand(request.patterns)]
     sources = [
@@ -91,7 +92,7 @@ def load(dsn: str, request: Request, rejects: Path, progress: Progress) -> Summa
 
 
 Columns = dict[tuple[str, ...], list[int]]
-"""The numbers of the files, by the columns of the table that they supply."""
+"""Table columns that files supply: the numbers of these files."""
 
 
 def _copy(
@@ -103,12 +104,15 @@ def _copy(
     remarks: Counter[str],
     progress: Progress,
 ) -> tuple[int, Columns]:
-    """Stage the good rows of all files: how many rows were read, good and bad, and what the files supply."""
+    """Stage the valid rows of all files.
+
+    Return the number of rows read and the supplied columns.
+    """
     sizes = [file.path.stat().st_size for file in files]
     read, supplied = 0, Columns()
     for number, (file, source) in enumerate(zip(files, sources, strict=True)):
         names: tuple[str, ...] = ()
-        # Where all values are constants or row numbers, a column says how many rows there are.
+        # If all values are constants or row numbers, any column gives the number of rows.
         for batch in file.batches(file_columns(source.values()) or file.schema.names[:1]):
             rows, rejected = _read(batch, file.path, request, source)
             names = tuple(rows.column_names)
@@ -132,7 +136,7 @@ def _read(
 
 
 def _drop_repeats(stage: Stage, table: Table, files: list[File], bad: Rejects) -> int:
-    """Reject the rows that contradict each other, drop those that repeat; how many repeated."""
+    """Reject contradicting rows and drop repeated ones; return how many were repeats."""
     if not stage.find_repeats(table.key):
         return 0
     reason = f"{table.key} occurs again with different content"
@@ -147,21 +151,25 @@ def _check(bad: Rejects, read: int, limit: float) -> None:
         return
     reasons = "; ".join(f"{count:,} × {reason}" for reason, count in bad.counts.most_common())
     raise DataError(
-        f"{rejected:,} of {read:,} rows cannot be loaded, more than --max-bad-fraction {limit:g} allows: {reasons}."
-        " Nothing was loaded",
+        f"{rejected:,} of {read:,} rows cannot be loaded, "
+        f"more than --max-bad-fraction {limit:g} allows: {reasons}. Nothing was loaded",
         input=str(bad.path),
-        remedy="that file names each row and what is wrong with it; mend them, or raise --max-bad-fraction",
+        remedy="correct the rows that this file lists with their reasons, "
+        "or raise --max-bad-fraction",
     )
 
 
 def _upsert(stage: Stage, request: Request, columns: Columns) -> tuple[int, int | None]:
-    """Merge the staged rows; how many rows were written, and how many labels if there were to be any."""
+    """Merge the staged rows.
+
+    Return the numbers of written rows and, with a label rule, of labels.
+    """
     written = sum(stage.upsert(request.table, names, files) for names, files in columns.items())
     return written, merge_labels(stage, genuine=request.label.genuine) if request.label else None
 
 
 def _check_alike(files: list[File], sources: list[dict[str, Source]]) -> None:
-    """Raises DataError where a file lacks a column that another one has: it may have been renamed in it."""
+    """Raise DataError if a file lacks a column of another file: it may have another name there."""
     for file, source in zip(files, sources, strict=True):
         for other, more in zip(files, sources, strict=True):
             if lacks := sorted(set(more) - set(source)):
@@ -170,7 +178,7 @@ def _check_alike(files: list[File], sources: list[dict[str, Source]]) -> None:
                     f"it has {', '.join(file.schema.names)}",
                     input=str(file.path),
                     remedy="rename the column, load the files one by one with a --map for each, "
-                    "or give --allow-missing-columns: what a file lacks stays as it is",
+                    "or pass --allow-missing-columns to keep the values of missing columns",
                 )
 
 

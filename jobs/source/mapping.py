@@ -1,4 +1,4 @@
-"""Which column of a file becomes which column of a table."""
+"""Map columns of a file to columns of a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobs.source.schema import Column
 from jobs.source.template import Template, template
 
 Source = str | Template
-"""Where a table column comes from: a column of the file, or several of them."""
+"""The source of a table column: one column of the file, or a template of several."""
 
 _PAIR = re.compile(
     r'\s*(?P<name>[^=,]*?)\s*=\s*(?:"(?P<quoted>(?:[^"]|"")*)"\s*(?=,|$)|(?P<value>.*?)\s*(?=,\s*\w+\s*=|,?\s*$))'
@@ -24,22 +24,21 @@ _PAIR = re.compile(
 
 @dataclass(frozen=True)
 class ColumnMap:
-    """`columns`: table column -> file column, or a template of several; `constants`: table column -> every value.
+    """Table columns by source: `columns` (file column or template) and `constants` (value).
 
-    A column that neither names is taken from the file's column of the same name, or of another one that
-    the column is known by, if there is one.
+    A column in neither comes from the file column of the same name, or of one of its other names.
     """
 
     columns: Mapping[str, str]
     constants: Mapping[str, str]
 
     def check(self, table: Iterable[Column]) -> None:
-        """Raises ConfigError for a column that the table lacks or that is given twice."""
-        known = [column.name for column in table]
+        """Raise ConfigError for a column that the table lacks, or with two sources."""
+        names = [column.name for column in table]
         for name in (*self.columns, *self.constants):
-            if name not in known:
+            if name not in names:
                 raise ConfigError(
-                    f"there is no column {name!r} to load", remedy=f"use {', '.join(known)}"
+                    f"there is no column {name!r} to load", remedy=f"use {', '.join(names)}"
                 )
         if both := sorted(set(self.columns) & set(self.constants)):
             raise ConfigError(
@@ -49,10 +48,10 @@ class ColumnMap:
     def resolve(
         self, table: Iterable[Column], schema: pa.Schema, file: str, dialect: Dialect
     ) -> dict[str, Source]:
-        """Table column -> its source in the file, of those that the file supplies.
+        """Return table column -> source, for the columns that the file supplies.
 
-        Raises DataError for a mapped or required column that is missing, twice there, or of a type that
-        cannot be read as its table column.
+        DataError if a mapped or required column is missing, occurs twice, or has a type that cannot
+        be read as its table column.
         """
         sources: dict[str, Source] = {}
         for column in table:
@@ -69,7 +68,7 @@ class ColumnMap:
 
 
 def file_columns(sources: Iterable[Source]) -> list[str]:
-    """The columns of the file that `sources` need."""
+    """Return the file columns that `sources` need, sorted."""
     names = [source.columns if isinstance(source, Template) else (source,) for source in sources]
     return sorted({name for group in names for name in group})
 
@@ -79,15 +78,15 @@ def _namesake(column: Column, schema: pa.Schema) -> str:
 
 
 def parse_pairs(options: Iterable[str], option: str) -> dict[str, str]:
-    """`["a=B,c=D", "e=F"]` as a dictionary; a value may hold commas, and in quotes anything.
+    """Parse `["a=B,c=D", "e=F"]` to a dictionary; values may have commas, and in quotes anything.
 
-    Raises ConfigError for an entry without `=` or given twice.
+    ConfigError for an entry without `=`, or for a name that occurs twice.
     """
     pairs: dict[str, str] = {}
     for text in options:
         for name, value in _pairs(text, option):
             if name in pairs:
-                raise ConfigError(f"{option} gives {name} twice", remedy="keep one of them")
+                raise ConfigError(f"{option} names {name} twice", remedy="keep one of them")
             pairs[name] = value
     return pairs
 
@@ -108,14 +107,14 @@ def _pairs(text: str, option: str) -> Iterable[tuple[str, str]]:
 
 
 def _missing(column: Column, source: str, schema: pa.Schema, file: str) -> DataError:
-    given = ", ".join(schema.names)
-    remedy = f"name the column that holds {column.name}: --map {column.name}=COLUMN"
-    if other := next((mark for mark in ";|\t" if mark in given), None):
-        remedy = f"name what separates the columns: --delimiter '{other}'".replace("\t", "\\t")
+    names = ", ".join(schema.names)
+    remedy = f"name the column with the {column.name}: --map {column.name}=COLUMN"
+    if other := next((mark for mark in ";|\t" if mark in names), None):
+        remedy = f"pass the separator of the columns: --delimiter '{other}'".replace("\t", "\\t")
     elif not any(name.isidentifier() for name in schema.names):
-        remedy = "where the file has no header, name its columns: --columns NAME,NAME,…"
+        remedy = "if the file has no header, name its columns: --columns NAME,NAME,…"
     return DataError(
-        f"there is no column {source!r} for {column.name}; the file has {given}",
+        f"there is no column {source!r} for {column.name}; the file has {names}",
         input=file,
         remedy=remedy,
     )
@@ -127,24 +126,25 @@ def _check(column: Column, schema: pa.Schema, source: Source, file: str, dialect
             raise _missing(column, name, schema, file)
         if schema.names.count(name) > 1:
             raise DataError(
-                f"the column {name!r} is there more than once",
+                f"the column {name!r} occurs more than once",
                 input=file,
                 remedy="rename one of them",
             )
-        given = schema.field(name).type
+        arrow = schema.field(name).type
         kind = column.kind if name == source else "text"
-        if not readable(kind, given, dialect):
+        if not readable(kind, arrow, dialect):
             raise DataError(
-                f"the column {name!r} is {given}, which cannot be read as {column.name} ({column.kind})",
+                f"the column {name!r} is {arrow}, "
+                f"which cannot be read as {column.name} ({column.kind})",
                 input=file,
-                remedy=_convert(column, given),
+                remedy=_convert(column, arrow),
             )
 
 
-def _convert(column: Column, given: pa.DataType) -> str:
+def _convert(column: Column, arrow: pa.DataType) -> str:
     numbers = (
-        pa.types.is_integer(given) or pa.types.is_floating(given) or pa.types.is_decimal(given)
+        pa.types.is_integer(arrow) or pa.types.is_floating(arrow) or pa.types.is_decimal(arrow)
     )
     if column.kind in ("time", "report") and numbers:
-        return "say what the numbers count, for example --time-unit s --epoch 2017-12-01"
+        return "pass the unit of the numbers, for example --time-unit s --epoch 2017-12-01"
     return f"map another column to {column.name}, or convert the file"

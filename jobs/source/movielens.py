@@ -1,4 +1,4 @@
-"""The files of MovieLens, MovieTweetings and Netflix: ratings and movies, with a header and without."""
+"""Files of MovieLens, MovieTweetings and Netflix: ratings and movies, with or without a header."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobs.source.files import open_file
 from jobs.source.formats import Format
 from jobs.source.lines import LINE, Flagged, Headed, Lines
 
-_NEVER = "\x1f"  # separates nothing in a text: the whole line is one column
+_NEVER = "\x1f"  # a delimiter that never occurs, so that the whole line is one column
 _START = 1 << 16
 
 GENRES = (
@@ -38,7 +38,7 @@ GENRES = (
     "War",
     "Western",
 )
-"""The flags of u.item, in their order, after a first one for "unknown"."""
+"""The flags of u.item in order, after a first one for "unknown"."""
 
 _RATING = ("user_id", "movie_id", "value", "timestamp")
 _ITEM = ("movie_id", "title", "released", "video", "url", "unknown", *GENRES)
@@ -46,10 +46,11 @@ _ITEM = ("movie_id", "title", "released", "video", "url", "unknown", *GENRES)
 
 @dataclass(frozen=True)
 class Layout:
-    """What the lines of one kind of file look like.
+    """The line formats of one kind of file.
 
-    `colons` takes a line with `::` apart, of the shape `shape`; `plain` is the format of MovieLens 100K, and
-    `known` the start of a line of it. `netflix` opens a file of Netflix, whose first line is like `netflix_known`.
+    `colons` matches a line with `::`, described by `shape`. `plain` is the format of MovieLens
+    100K, and `known` matches one of its lines. `netflix` opens a file of Netflix, which starts with
+    a line that matches `netflix_known`.
     """
 
     shape: str
@@ -70,7 +71,7 @@ def _netflix_ratings(file: CsvFile) -> File:
     return Headed(file, r"^(?P<movie_id>\d+):\s*$", pattern, "movie_id", "is not user,rating,date")
 
 
-# From both ends, since a title may hold `::`: the first one and the last one separate.
+# A title may contain `::`, so only the first and the last one separate columns.
 MOVIES = Layout(
     shape="movie::title::genres",
     colons=r"^(?P<movie_id>.*?)::(?P<title>.*)::(?P<genres>.*?)$",
@@ -91,9 +92,9 @@ RATINGS = Layout(
 
 @dataclass(frozen=True)
 class Opener:
-    """Opens files of `layout` as `form`; `item` is the encoding of u.item. See files.open_file.
+    """Opens files of `layout` in the format `form`; `item` is the encoding of u.item.
 
-    Raises ConfigError for a format that holds something else.
+    ConfigError for a format with another kind of rows. See files.open_file.
     """
 
     layout: Layout
@@ -104,12 +105,12 @@ class Opener:
         plain = {Format.u_data, Format.u_item}
         if self.form in plain - {self.layout.plain}:
             raise ConfigError(
-                f"--format {self.form} holds something else",
+                f"--format {self.form} is for another kind of rows",
                 remedy=f"use --format {self.layout.plain}, colons, netflix, csv, parquet or auto",
             )
 
     def __call__(self, path: Path, csv: CsvFormat) -> File:
-        form = _told(self.layout, path, csv) if self.form is Format.auto else self.form
+        form = _detect(self.layout, path, csv) if self.form is Format.auto else self.form
         bare = replace(csv, quoted=False)
         if form in (Format.colons, Format.netflix):
             lines = CsvFile(path, replace(bare, delimiter=_NEVER, names=(LINE,)))
@@ -124,7 +125,7 @@ class Opener:
         return open_file(path, csv, parquet=form is Format.parquet)
 
 
-def _told(layout: Layout, path: Path, csv: CsvFormat) -> Format:
+def _detect(layout: Layout, path: Path, csv: CsvFormat) -> Format:
     if is_parquet(path):
         return Format.parquet
     if csv.names:

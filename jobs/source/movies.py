@@ -1,4 +1,4 @@
-"""Ratings and movies in the words of the operational tables."""
+"""Convert ratings and movies to rows of the operational tables."""
 
 from __future__ import annotations
 
@@ -23,17 +23,21 @@ _DATED = r"^(?P<title>.*\S)\s*\((?P<year>\d{4})(?:[-–]\s*(?:\d{4})?)?\)(?:\s*\
 
 _PAIRS_AGAIN = """
 SELECT count(*) FROM (
-    SELECT FROM user_interactions JOIN (SELECT DISTINCT user_id, movie_id FROM stage) pair USING (user_id, movie_id)
+    SELECT FROM user_interactions
+    JOIN (SELECT DISTINCT user_id, movie_id FROM stage) pair USING (user_id, movie_id)
     WHERE interaction_type = 'rating' GROUP BY user_id, movie_id HAVING count(*) > 1
 ) again"""
-_UNKNOWN_MOVIES = "SELECT count(*) FROM stage WHERE NOT EXISTS (SELECT FROM movies WHERE movies.movie_id = stage.movie_id)"
+_UNKNOWN_MOVIES = (
+    "SELECT count(*) FROM stage"
+    " WHERE NOT EXISTS (SELECT FROM movies WHERE movies.movie_id = stage.movie_id)"
+)
 _OF_UNKNOWN_MOVIES = Remark(
-    "rows are of a movie that the table movies does not hold", _UNKNOWN_MOVIES
+    "rows are of a movie that the table movies does not have", _UNKNOWN_MOVIES
 )
 
 
 def parse_scale(text: str) -> tuple[float, float]:
-    """`"0.5..5"` as (0.5, 5.0). Raises ConfigError for anything else."""
+    """Parse `"0.5..5"` to (0.5, 5.0); ConfigError for anything else."""
     low, dots, high = text.partition("..")
     try:
         scale = float(low), float(high)
@@ -41,7 +45,7 @@ def parse_scale(text: str) -> tuple[float, float]:
         scale = 1.0, 0.0
     if not dots or not scale[0] < scale[1]:
         raise ConfigError(
-            f"--scale {text!r} is no scale", remedy="use MIN..MAX, for example --scale 0.5..5"
+            f"--scale {text!r} is not a scale", remedy="use MIN..MAX, for example --scale 0.5..5"
         )
     return scale
 
@@ -49,9 +53,10 @@ def parse_scale(text: str) -> tuple[float, float]:
 def ratings(
     opener: Opener | None = None, scale: tuple[float, float] = SCALE, since: datetime = SINCE
 ) -> Reading:
-    """Rows of user_interactions: a rating outside `scale`, before `since` or more than a day ahead is rejected.
+    """Return the reading of ratings into user_interactions.
 
-    The id is `user:movie:seconds`, so that a rating loaded again is the same row.
+    A rating outside `scale`, before `since` or more than a day in the future is rejected. The id is
+    `user:movie:seconds`, so that a rating loaded again is the same row.
     """
     low, high = scale
     until = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=2)
@@ -69,7 +74,7 @@ def ratings(
         open=opener or Opener(RATINGS),
         remarks=(
             Remark(
-                "pairs of user and movie are rated more than once: all are kept, the last one counts",
+                "pairs of user and movie have several ratings: all are kept, the last one counts",
                 _PAIRS_AGAIN,
             ),
             _OF_UNKNOWN_MOVIES,
@@ -78,12 +83,15 @@ def ratings(
 
 
 def interactions() -> Reading:
-    """Rows of user_interactions as the table has them."""
+    """Return the reading of files with the columns of user_interactions."""
     return Reading(USER_INTERACTIONS.columns, remarks=(_OF_UNKNOWN_MOVIES,))
 
 
 def movies(opener: Opener | None = None) -> Reading:
-    """Rows of movies: where files have no column year, it is taken out of the title, as in `Title (1999)`."""
+    """Return the reading of movies.
+
+    Without a column year, it comes from the title `Title (1999)`.
+    """
     title, year, genres = (
         Column("title", required=True),
         Column("year", "integer"),

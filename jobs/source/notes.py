@@ -1,4 +1,4 @@
-"""What is odd about texts that are loaded as they are, counted, with the option that reads them otherwise."""
+"""Count odd texts that are loaded unchanged, and name the option that reads them differently."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SCIENTIFIC = r"^[+-]?\d(\.\d+)?[eE]\+\d+$"
 
 
 def notes(rows: pa.Table, columns: Iterable[Column]) -> dict[str, int]:
-    """How many values of `rows` are odd, by what is to be said of them."""
+    """Return the number of odd values of `rows` by note."""
     counts: dict[str, int] = {}
     for column in columns:
         if column.kind in ("text", "id") and column.name in rows.column_names:
@@ -43,8 +43,8 @@ def notes(rows: pa.Table, columns: Iterable[Column]) -> dict[str, int]:
 
 def _nulls(name: str, texts: pa.ChunkedArray) -> dict[str, int]:
     words = pc.unique(texts.filter(pc.is_in(texts, pa.array(_NULLS)))).to_pylist()
-    said = "values of {name} are the text {word}: --null '{word}' makes them missing"
-    return {said.format(name=name, word=word): _count(pc.equal(texts, word)) for word in words}
+    note = "values of {name} are the text {word}: --null '{word}' makes them missing"
+    return {note.format(name=name, word=word): _count(pc.equal(texts, word)) for word in words}
 
 
 def _floats(name: str, texts: pa.ChunkedArray) -> dict[str, int]:
@@ -53,11 +53,13 @@ def _floats(name: str, texts: pa.ChunkedArray) -> dict[str, int]:
     whole, scientific = (
         _count(pc.match_substring_regex(texts, form)) for form in (_FLOAT, _SCIENTIFIC)
     )
-    said = {
-        f"values of {name} are written like 596.0, another id than 596: --integer-ids reads them as 596": whole,
-        f"values of {name} are written like 1.23e+18, which may have lost digits: export ids as text": scientific,
+    counts = {
+        f"values of {name} are written like 596.0, another id than 596: "
+        "--integer-ids reads them as 596": whole,
+        f"values of {name} are written like 1.23e+18, which may have lost digits: "
+        "export ids as text": scientific,
     }
-    return {text: count for text, count in said.items() if count}
+    return {note: count for note, count in counts.items() if count}
 
 
 def _count(flags: pa.ChunkedArray) -> int:

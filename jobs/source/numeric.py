@@ -1,4 +1,4 @@
-"""Numbers: money in its own digits, floats and integers."""
+"""Convert numbers: money in its own digits, floats and integers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def integer(values: Any, dialect: Dialect) -> Converted:
 
 
 def _bare(values: Any, dialect: Dialect) -> Any:
-    """`values` without what the dialect strips from numbers, and with a point where it has a comma."""
+    """Return `values` without the dialect's stripped characters, and with a decimal point."""
     if not is_text(values.type):
         return values
     if dialect.strip:
@@ -55,8 +55,8 @@ def _bare(values: Any, dialect: Dialect) -> Any:
 
 
 def _finite(values: Any) -> tuple[Any, Floats, dict[str, Mask]]:
-    """The numbers as trimmed text and as floats, NaN where there is none, and what is wrong with the others."""
-    # As text NaN is missing; as a number it is wrong.
+    """Return the numbers as trimmed text and as floats (NaN for none), and the problems."""
+    # NaN is missing as text, but wrong as a number.
     text = values.cast(pa.string()) if pa.types.is_floating(values.type) else as_text(values)
     not_finite = mask(pc.match_substring_regex(text, _NOT_FINITE))
     number = mask(pc.match_substring_regex(text, _NUMBER))

@@ -1,4 +1,4 @@
-"""A parquet file, read batch by batch."""
+"""Read a parquet file batch by batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROWS = 1 << 16
 
 
 class ParquetFile:
-    """See batch.File; names are trimmed. Raises DataError when the file is cut short or no parquet at all."""
+    """A batch.File of parquet with trimmed names; DataError if it is truncated or no parquet."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,7 +38,7 @@ class ParquetFile:
 
     @contextmanager
     def _open(self) -> Iterator[pq.ParquetFile]:
-        # Impala's and Hive's times: as nanoseconds those after 2262 would wrap around.
+        # For times of Impala and Hive: in nanoseconds, those after 2262 would overflow.
         with (
             readable(self.path, "a parquet file"),
             pq.ParquetFile(self.path, coerce_int96_timestamp_unit="us") as file,

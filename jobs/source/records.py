@@ -1,4 +1,7 @@
-"""Lines to records where quotes, escapes or carriage returns make that a question: a lone quote costs its own row only."""
+"""Split lines with quotes, escapes or carriage returns into records.
+
+A lone quote breaks one row.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,24 @@ OPEN = "has a quote that is still open at its end"
 CLOSER = "has a quote that may belong to the open one of an earlier line"
 AFTER = "has text after a closing quote"
 ESCAPED = "has a quote escaped by a backslash (--escape '\\' reads it)"
-_LONGEST = 1 << 20  # bytes of a record of several lines
+_LONGEST = 1 << 20  # bytes of a multi-line record
 
 _QUOTE, _LF, _CR = 34, 10, 13
 
 
 @dataclass(frozen=True)
 class Broken:
-    """Why a line is no record; `unfinished` where more data could still close its quote."""
+    """The reason why a line is no record; `unfinished` if more data could close its quote."""
 
     reason: str
     unfinished: bool = False
 
 
 class Grammar:
-    """Fields between `delimiter`, which may be quoted; `escape` makes the quote or delimiter after it an ordinary one."""
+    """Fields between `delimiter`, which may be quoted.
+
+    `escape` makes the next quote or delimiter plain.
+    """
 
     def __init__(self, delimiter: str, *, quoted: bool, escape: str | None) -> None:
         self.delimiter, self.quoted, self.escape = (
@@ -44,7 +50,7 @@ class Grammar:
         self._escaped = re.compile(escaping + rb'(["' + between + escaping + rb"])")
 
     def parse(self, data: bytes, start: int) -> tuple[list[bytes], int] | Broken:
-        """The fields of the record that begins at `start`, and where the next one begins."""
+        """Return the fields of the record that begins at `start`, and the start of the next one."""
         fields: list[bytes] = []
         limit = min(len(data), start + _LONGEST)
         while True:
@@ -71,9 +77,9 @@ class Grammar:
 
 @dataclass
 class Split:
-    """`data` without its odd lines, the number of each line that stays, the records of odd lines, and what is broken.
+    """Plain lines of `data` and their numbers, the records of odd lines, and broken lines.
 
-    Lines are counted from 0. `rest` is where a record begins that needs more data.
+    Lines are counted from 0. `rest` is the start of a record that needs more data.
     """
 
     plain: bytes
@@ -85,10 +91,10 @@ class Split:
 
 
 def split(data: bytes, grammar: Grammar, columns: int, *, final: bool) -> Split:
-    """Whole lines `data` as plain lines, which any CSV reader takes apart alike, and records of the others.
+    """Split complete lines into plain ones, which every CSV reader splits alike, and other records.
 
-    A quoted value may hold line ends where none of the lines that it runs over is a row by itself. Unless `final`,
-    more data may follow.
+    A quoted value may span lines if none of these lines is a row alone. Unless `final`, more data
+    may follow.
     """
     array = np.frombuffer(data, dtype=np.uint8)
     ends = np.flatnonzero(array == _LF)
@@ -100,7 +106,7 @@ def split(data: bytes, grammar: Grammar, columns: int, *, final: bool) -> Split:
 
 
 class _Walk:
-    """The odd lines of a block, one after the other."""
+    """Processes the odd lines of a block in order."""
 
     def __init__(
         self,
@@ -122,7 +128,7 @@ class _Walk:
             if line < next_line:
                 continue
             after = self._take(line)
-            if after is None:  # the record goes on in the next block
+            if after is None:  # the record continues in the next block
                 kept[line:] = False
                 result.rest, result.count = int(self._starts[line]), line
                 break
@@ -139,7 +145,7 @@ class _Walk:
         return result
 
     def _take(self, line: int) -> int | None:
-        """The line after the record of `line`; None where its end is not there yet."""
+        """Return the line after the record of `line`; None if its end is not in the block."""
         if line in self._closers:
             return self._break(line, CLOSER)
         parsed = self._grammar.parse(self._data, int(self._starts[line]))
@@ -176,7 +182,7 @@ class _Walk:
 def _odd(
     array: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64], grammar: Grammar
 ) -> npt.NDArray[np.bool_]:
-    """Whether a line needs a closer look: quotes that are not of RFC 4180, an escape, a carriage return."""
+    """Return which lines have quotes other than RFC 4180's, an escape or a carriage return."""
     odd = np.zeros(len(ends), dtype=bool)
     for character in (_CR, *grammar.escape):
         odd[np.searchsorted(ends, np.flatnonzero(array == character))] = True
@@ -185,19 +191,20 @@ def _odd(
         line = np.searchsorted(ends, quotes)
         counts = np.bincount(line, minlength=len(ends))
         rank = np.arange(len(quotes)) - (np.cumsum(counts) - counts)[line]
-        # An opening quote begins a field, a closing one ends it; or the two are one, escaped by doubling.
+        # An opening quote begins a field and a closing one ends it; doubled, they are one
+        # character.
         fits = (grammar.delimiter[0], _LF, _QUOTE)
         before, after = array[np.maximum(quotes - 1, 0)], array[quotes + 1]
         wrong = counts % 2 == 1
         wrong[line[~np.isin(np.where(rank % 2 == 0, before, after), fits)]] = True
-        # Where none begins a field, all are characters of their texts, as in 5" nails.
+        # If no quote begins a field, all are plain characters, as in 5" nails.
         begins = np.isin(before, fits[:2]) | (quotes == 0)
         odd |= wrong & (np.bincount(line[begins], minlength=len(ends)) > 0)
     return odd
 
 
 def carriage_returns(data: bytes, grammar: Grammar, columns: int) -> bytes:
-    """`data` with a line end for a carriage return where all that it separates are rows."""
+    """Return `data` with line ends for carriage returns that separate rows."""
     if b"\r" not in data:
         return data
     lines = data.split(b"\n")[:-1]

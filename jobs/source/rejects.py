@@ -1,4 +1,4 @@
-"""The file of the rows that were not loaded, with the reason of each."""
+"""The file of rejected rows with their reasons."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from jobs.source.batch import Rejected
 
 
 class Rejects:
-    """A CSV file (file, line, reason, value; of parquet the row for the line) that comes into being with the first rejected row.
+    """A CSV file of rejected rows, created with the first one: file, line, reason, value.
 
-    `counts` is the number of rows by reason.
+    For parquet, the line is the row number. `counts` has the number of rows by reason.
     """
 
     def __init__(self, path: Path) -> None:

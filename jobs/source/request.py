@@ -1,4 +1,4 @@
-"""What is to be loaded, from where, and how it is to be read."""
+"""What to load, from which files, and how to read them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from jobs.source.schema import Column, Table
 
 @dataclass(frozen=True)
 class LabelRule:
-    """Labels from a column of the transactions' own file, reported `delay` after the transaction.
+    """Labels in a column of the transactions' file, reported `delay` after the transaction.
 
-    Unless `genuine`, only frauds get a row: without one, an event older than the delay is genuine anyway. A
-    transaction that has a label already gets the new one in any case.
+    Unless `genuine`, only frauds get a row, since a transaction older than the delay without a
+    label is genuine. An existing label is always replaced.
     """
 
     column: str
@@ -34,7 +34,10 @@ class LabelRule:
 
 @dataclass(frozen=True)
 class Remark:
-    """Something to be told of the rows loaded: `query` counts it, from the table `stage` and the merged ones."""
+    """A remark about loaded rows.
+
+    `query` counts them in the table `stage` and the merged tables.
+    """
 
     text: str
     query: str
@@ -42,9 +45,9 @@ class Remark:
 
 @dataclass(frozen=True)
 class Reading:
-    """How files whose columns are not those of the table become its rows.
+    """How to turn files with other columns into rows of a table.
 
-    `columns` are what files may supply, `derive` adds the columns `derived` to rows of them, by name.
+    `columns` are those that files may supply; `derive` adds the columns `derived` to their rows.
     """
 
     columns: tuple[Column, ...]
@@ -56,9 +59,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Request:
-    """What to load: `table` from the files that `patterns` match, whose columns are its own unless `reading` says more.
+    """What to load: `table`, from the files that match `patterns`.
 
-    With `missing_columns`, a file may lack columns that another one has.
+    Without a `reading`, files have the columns of the table. With `missing_columns`, a file may
+    lack columns of another one.
     """
 
     table: Table
@@ -96,20 +100,21 @@ class Request:
         return (*self.supplied, *self._read.derived, *reported)
 
     def unsupplied(self, supplied: Collection[str]) -> tuple[Column, ...]:
-        """The columns that neither the files nor constants supply, where that costs something."""
-        given = {*supplied, *self.constants}
-        return tuple(column for column in self.supplied if column.cost and column.name not in given)
+        """Return the columns with a consequence that neither the files nor constants supply."""
+        present = {*supplied, *self.constants}
+        missing = (column for column in self.supplied if column.name not in present)
+        return tuple(column for column in missing if column.cost)
 
     @property
     def remarks(self) -> tuple[Remark, ...]:
         return self._read.remarks
 
     def open(self, path: Path) -> File:
-        """See files.open_file."""
+        """Open a file; see files.open_file."""
         return self._read.open(path, self.csv)
 
     def derive(self, rows: pa.Table) -> pa.Table:
-        """Rows of the supplied columns, with what follows from those: all that is staged."""
+        """Return the rows with the derived columns, ready to be staged."""
         if self.label:
             reported = pc.add(rows["event_time"], pa.scalar(self.label.delay, pa.duration("us")))
             rows = rows.append_column("reported_at", reported)

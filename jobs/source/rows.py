@@ -1,4 +1,4 @@
-"""A batch of a file to rows of a table: those that can be loaded, and those that cannot, with the reason."""
+"""Convert a batch of a file to rows of a table, and reject unreadable rows with a reason."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ def read_rows(
     constants: Mapping[str, str],
     dialect: Dialect,
 ) -> tuple[pa.Table, pa.Array, list[Rejected]]:
-    """The good rows of a `batch` of the file `path` as a table of those `columns` that it supplies, their row
-    numbers, and the bad ones.
+    """Return the valid rows of `batch` as a table, their row numbers, and the rejected rows.
 
-    `sources` is table column -> where it is in the file, `constants` table column -> text. A row with several faults
-    is rejected for the first, in the order of the columns. Good + rejected = rows of the batch.
+    The table has those `columns` that the file `path` supplies. `sources` maps a table column to
+    its source in the file, `constants` to a text. A row with several problems is rejected for the
+    first, in column order. Valid + rejected = rows of the batch.
     """
     bad = np.zeros(len(batch.data), dtype=bool)
     values: dict[str, pa.Array] = {}
     rejected: list[Rejected] = []
     for column in columns:
-        given = _given(batch, path, column.name, sources, constants)
-        if given is None:
+        cells = _cells(batch, path, column.name, sources, constants)
+        if cells is None:
             continue
-        converted = convert(column.kind, given, dialect)
+        converted = convert(column.kind, cells, dialect)
         values[column.name] = converted.values
         for reason, wrong in _problems(column, converted).items():
-            rejected += _reject(batch, given, wrong & ~bad, f"{column.name} {reason}")
+            rejected += _reject(batch, cells, wrong & ~bad, f"{column.name} {reason}")
             bad |= wrong
     good = pa.array(~bad)
     return pa.table(values).filter(good), pa.array(batch.rows).filter(good), rejected
 
 
-def _given(
+def _cells(
     batch: Batch, path: Path, name: str, sources: Mapping[str, Source], constants: Mapping[str, str]
 ) -> pa.Array | None:
     if name in constants:
@@ -56,8 +56,8 @@ def _given(
     source = sources.get(name)
     if source is None:
         return None
-    given = source.fill(batch, path) if isinstance(source, Template) else batch.data[source]
-    return given.combine_chunks() if isinstance(given, pa.ChunkedArray) else given
+    cells = source.fill(batch, path) if isinstance(source, Template) else batch.data[source]
+    return cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
 
 
 def _problems(column: Column, converted: Converted) -> dict[str, Mask]:
@@ -71,10 +71,10 @@ def _problems(column: Column, converted: Converted) -> dict[str, Mask]:
     return problems
 
 
-def _reject(batch: Batch, given: pa.Array, wrong: Mask, reason: str) -> list[Rejected]:
+def _reject(batch: Batch, cells: pa.Array, wrong: Mask, reason: str) -> list[Rejected]:
     if not wrong.any():
         return []
-    texts = plain(given).filter(pa.array(wrong)).cast(pa.string()).to_pylist()
+    texts = plain(cells).filter(pa.array(wrong)).cast(pa.string()).to_pylist()
     return [
         Rejected(row, reason, text or "")
         for row, text in zip(batch.rows[wrong].tolist(), texts, strict=True)

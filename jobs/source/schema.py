@@ -1,4 +1,4 @@
-"""The operational tables, as data: what the loader, the simulator and their SQL are made from."""
+"""The operational tables as data, which loader, simulator and their SQL derive from."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from psycopg2.extensions import cursor as Cursor
 Kind = Literal["text", "id", "time", "unix", "report", "money", "number", "integer", "flag", "json"]
 SQL_TYPE: dict[Kind, str] = {
     "text": "text",
-    "id": "text",  # a text that says who or what; --integer-ids and notes are about these
+    "id": "text",  # an identifier; --integer-ids and notes apply to these
     "time": "timestamptz",
-    "unix": "timestamptz",  # a time that files may give in seconds since 1970
-    "report": "timestamptz",  # a time by which something was reported: a date means the end of that day
+    "unix": "timestamptz",  # a time that files may have in seconds since 1970
+    "report": "timestamptz",  # the time of a report: a date means the end of that day
     "money": "numeric(14,2)",
     "number": "double precision",
     "integer": "integer",
@@ -25,7 +25,7 @@ SQL_TYPE: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class Range:
-    """From `low` to `high`, both included; `reason` is what a value outside is told."""
+    """From `low` to `high`, both included; `reason` rejects a value outside."""
 
     low: Any
     high: Any
@@ -34,9 +34,9 @@ class Range:
 
 @dataclass(frozen=True)
 class Column:
-    """A column, and how it is read: `also` are the names that it has in files, `within` what is loaded.
+    """A column and how it is read: `also` are other names of it in files, `within` the valid range.
 
-    `cost` is what is lost where no file supplies it.
+    `cost` is the consequence if no file supplies it.
     """
 
     name: str
@@ -56,7 +56,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """An operational table: its first column is the primary key, `time` the column that extract selects by, if any."""
+    """An operational table.
+
+    Its first column is the primary key, `time` the one extract selects by.
+    """
 
     name: str
     columns: tuple[Column, ...]
@@ -160,7 +163,7 @@ TABLES = (TRANSACTIONS, FRAUD_LABELS, USER_INTERACTIONS, MOVIES)
 
 
 def create(cursor: Cursor, table: Table) -> bool:
-    """Create `table` where it is missing, without key and index; whether it was missing."""
+    """Create `table` without key and index if it is missing; return whether it was missing."""
     cursor.execute("SELECT to_regclass(%s) IS NULL", (table.name,))
     missing = bool(cursor.fetchone() == (True,))
     if missing:
@@ -177,13 +180,13 @@ def has_key(cursor: Cursor, table: Table) -> bool:
 
 
 def index(cursor: Cursor, table: Table) -> None:
-    """Give `table` its primary key and the index of its time, if it has one, where they are missing."""
+    """Create the primary key of `table`, and the index of its time, if missing."""
     name, key = sql.Identifier(table.name), sql.Identifier(table.key)
     if not has_key(cursor, table):
         cursor.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(name, key))
     if table.time is None:
         return
-    # btree, not BRIN: a BRIN index knows nothing of new pages until a vacuum, and one day of a million
-    # freshly loaded rows then takes 180 ms instead of 3 ms.
+    # btree, not BRIN, which does not cover new pages until a vacuum: one day of a million freshly
+    # loaded rows then takes 180 ms instead of 3 ms.
     by_time, time = sql.Identifier(f"{table.name}_{table.time}"), sql.Identifier(table.time)
     cursor.execute(sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(by_time, name, time))

@@ -1,4 +1,4 @@
-"""A value that is composed of columns: `{Year}-{Month:02}-{Day:02} {Time}`."""
+"""Values combined from several columns: `{Year}-{Month:02}-{Day:02} {Time}`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ ROW, FILE = "@row", "@file"
 
 @dataclass(frozen=True)
 class Template:
-    """Literal texts, and columns as (name, least number of characters, filled up with zeros).
+    """Literal texts and columns; a column is (name, least width, padded with zeros).
 
-    The column `@row` is the number of the row in its file, `@file` the file's name up to its first dot.
+    The column `@row` is the number of the row in its file, `@file` the file's name up to its first
+    dot.
     """
 
     text: str
@@ -30,12 +31,12 @@ class Template:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the file that it needs."""
+        """The file columns that it needs."""
         names = [part[0] for part in self.parts if not isinstance(part, str)]
         return tuple(name for name in names if name not in (ROW, FILE))
 
     def fill(self, batch: Batch, path: Path) -> Any:
-        """The text of each row of `batch`; null where a column has none."""
+        """Return the text of every row of `batch`; null where a column is null."""
         pieces = [
             part if isinstance(part, str) else self._piece(part, batch, path) for part in self.parts
         ]
@@ -51,7 +52,7 @@ class Template:
 
 
 def template(text: str) -> Template | None:
-    """`text` as a template; None where it has no part in braces. Raises ConfigError for one that is wrong."""
+    """Parse `text` as a template; None if it has no braces, ConfigError if it is wrong."""
     try:
         pieces = list(Formatter().parse(text))
     except ValueError:
@@ -65,7 +66,7 @@ def template(text: str) -> Template | None:
             continue
         if not name or conversion or not re.fullmatch(r"(0?\d{1,2})?", form or ""):
             raise ConfigError(
-                f"--map {text!r} is no template",
+                f"--map {text!r} is not a template",
                 remedy="use {Column} or, padded with zeros, {Column:02}",
             )
         parts.append((name, int(form or 0)))

@@ -1,4 +1,4 @@
-"""A file of text as blocks of whole lines in UTF-8, whatever its encoding, compression and line ends."""
+"""Read a text file of any encoding, compression and line ends as blocks of lines in UTF-8."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _BOMS = (
 
 
 class Block(NamedTuple):
-    """Whole lines that end with a line feed, and the share of the file that was read when they were."""
+    """Complete lines that end with a line feed, and the share of the file read so far."""
 
     data: bytes
     share: float
 
 
 def blocks(path: Path, encoding: str, size: int = BLOCK) -> Iterator[Block]:
-    """The text of `path`; a byte order mark says the encoding, else `encoding` does.
+    """Yield the text of `path`; a byte order mark takes precedence over `encoding`.
 
-    Line ends become line feeds: CR LF always, CR alone in a file without line feeds. The last line may lack its
-    end. Raises DataError for bytes that are no text, and for a line that is longer than 64 MiB.
+    Line ends become line feeds: CR LF always, CR only in a file without line feeds. The last line
+    may lack its end. DataError for content that is not text, and for a line longer than 64 MiB.
     """
     total = path.stat().st_size
     with text_bytes(path) as (raw, stream):
@@ -54,7 +54,10 @@ def blocks(path: Path, encoding: str, size: int = BLOCK) -> Iterator[Block]:
 
 
 def undecodable(path: Path, encoding: str) -> DataError | None:
-    """The error that names the first bytes of `path` that are no text of `encoding`, if there are any."""
+    """Return the error for the first bytes of `path` that `encoding` cannot decode.
+
+    None without any.
+    """
     decoder, done = None, 0
     with text_bytes(path) as (_, stream):
         while True:
@@ -76,7 +79,10 @@ def _marked(start: bytes, encoding: str) -> str:
 
 
 class _Decoder:
-    """Bytes of `encoding` to bytes of UTF-8. UTF-8 itself is passed on: what reads a column checks it."""
+    """Converts bytes of `encoding` to UTF-8.
+
+    UTF-8 is passed through, since columns are checked later.
+    """
 
     def __init__(self, start: bytes, encoding: str) -> None:
         name = _marked(start, encoding)
@@ -94,7 +100,7 @@ class _Decoder:
 
 
 def _whole_lines(data: bytes, old_mac: bool) -> tuple[bytes, bytes]:
-    # A CR at the end of a block may be half of a CR LF: it waits for the next block.
+    # A CR at the end of a block may be half of a CR LF, so it stays for the next block.
     end = data.rfind(b"\r", 0, len(data) - 1) if old_mac else data.rfind(b"\n")
     return _line_feeds(data[: end + 1], old_mac), data[end + 1 :]
 
@@ -109,7 +115,7 @@ def _too_long(path: Path) -> DataError:
     return DataError(
         "a line is longer than 64 MiB",
         input=str(path),
-        remedy="see that it is CSV, with one row in a line",
+        remedy="check that it is CSV with one row per line",
     )
 
 
@@ -118,5 +124,5 @@ def _decode_error(path: Path, offset: int, error: UnicodeDecodeError, encoding: 
     return DataError(
         f"the bytes {wrong} at offset {offset} are no {encoding} text",
         input=str(path),
-        remedy="name the encoding of the file, for example --encoding latin-1, cp1252 or utf-16",
+        remedy="pass the encoding of the file, for example --encoding latin-1, cp1252 or utf-16",
     )

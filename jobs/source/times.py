@@ -1,4 +1,4 @@
-"""Times in the ways that files write them: to UTC microseconds."""
+"""Convert times in the formats of files to UTC microseconds."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _HOURS = re.compile(r"%[-HIcXsfp]")
 
 
 def instants(values: Any, dialect: Dialect, *, numbers: bool, day_ends: bool) -> Converted:
-    """Times of text or of Arrow's types; without a zone of their own they are local times of the dialect's.
+    """Convert times in text or in Arrow's types; without a zone they are in the dialect's zone.
 
-    With `numbers`, digits alone count the dialect's units since its epoch. With `day_ends`, a date without a clock
-    time is the last microsecond of that day, else its first.
+    With `numbers`, plain digits count the dialect's units since its epoch. With `day_ends`, a date
+    without a clock time is the last microsecond of that day, else its first.
     """
     if pa.types.is_temporal(values.type):
         return _from_times(values, dialect.timezone, day_ends=day_ends)
@@ -62,7 +62,10 @@ def _from_times(values: Any, zone: str, *, day_ends: bool) -> Converted:
 
 
 def _micros(counts: Any, per: int, times: int) -> tuple[dict[str, Mask], Any]:
-    """`counts` × `times` / `per` as integers, null and a problem where that is no year of four digits."""
+    """Return `counts` × `times` / `per` as integers.
+
+    Null and a problem outside the years 1 to 9999.
+    """
     bounds = np.array([_FIRST, _LAST + 1]) * (per / times * 10**6)
     low, high = np.clip(bounds, -(2.0**63), 2.0**63 - 1024).astype(np.int64).tolist()
     near = pc.and_(pc.greater_equal(counts, low), pc.less(counts, high))
@@ -89,7 +92,7 @@ def _from_text(text: Any, dialect: Dialect, *, day_ends: bool) -> Converted:
 
 
 def _iso(text: Any) -> tuple[pd.Series[Any], pd.Series[Any], Mask]:
-    """Times with a zone, times without one, and which of those are dates."""
+    """Return times with a zone, times without one, and a mask of plain dates."""
     dated = pc.if_else(pc.match_substring_regex(text, _DATE), text, None)
     zoned = pc.match_substring_regex(dated, r"^.{11,}" + _ZONE)
     absolute = _parse(pc.if_else(zoned, dated, None), "ISO8601", utc=True)
@@ -99,7 +102,7 @@ def _iso(text: Any) -> tuple[pd.Series[Any], pd.Series[Any], Mask]:
 
 
 def _add_far(dated: Any, absolute: pd.Series[Any], naive: pd.Series[Any]) -> None:
-    """Add the times that nanoseconds do not reach, before 1677 and after 2262, such as 9999-12-31."""
+    """Add times beyond the range of nanoseconds, 1677 to 2262, such as 9999-12-31."""
     unread = (
         mask(pc.match_substring_regex(dated, _DATE + "([T ]|$)"))
         & (absolute.isna() & naive.isna()).to_numpy()
@@ -130,7 +133,7 @@ def _from_numbers(text: Any, counted: Mask, dialect: Dialect) -> Converted:
     seconds = size * (nanos / 10**9) + start / 10**6
     near = counted & (seconds >= _FIRST) & (seconds <= _LAST)
     micros = np.rint(np.where(near, size, 0) * (nanos / 1000)).astype(np.int64)
-    # A float holds 15 digits, and nanoseconds have 19: whole numbers are counted as integers.
+    # A float has 15 digits and nanoseconds have 19, so whole numbers are counted as integers.
     digits = near & (np.abs(size) < 2.0**63) & mask(pc.match_substring_regex(text, _DIGITS))
     whole = pc.if_else(pa.array(digits), pc.replace_substring_regex(text, r"\.0*$", ""), "0")
     integers = pc.utf8_ltrim(whole, "+").cast(pa.int64()).to_numpy()
@@ -164,7 +167,7 @@ def _localize(times: pd.Series[Any], zone: str) -> pd.Series[Any]:
 
 
 def _day_ends(begins: pd.Series[Any], zone: str) -> pd.Series[Any]:
-    """The last microsecond of each day, also where clocks change at midnight."""
+    """Return the last microsecond of every day, also if clocks change at midnight."""
     first = np.ones(len(begins), dtype=bool)
     midnight = (begins + _DAY).dt.tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
     return pd.Series(midnight.dt.tz_convert("UTC") - pd.Timedelta(microseconds=1))

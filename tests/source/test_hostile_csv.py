@@ -196,7 +196,7 @@ def test_between_tabs_a_quote_is_a_character_unless_quotes_are_named(file):
     assert read(path)[0] == {2: ("1", '"Heat'), 3: ("2", '"It"'), 4: ("3", "b")}
     (batch,) = CsvFile(path, CsvFormat()).batches(["id"])
     assert [(text.partition(",")[0], count) for text, count in batch.notes.items()] == [
-        ("lines hold a value in quotes", 1)
+        ("lines have a value in quotes", 1)
     ]
     rows, malformed = read(path, form=CsvFormat(quoted=True))
     assert (rows, malformed) == ({3: ("2", "It"), 4: ("3", "b")}, {2: OPEN})

@@ -264,7 +264,7 @@ def test_a_mapped_column_that_is_missing_is_named_with_those_that_are_there(sour
 
 
 def test_a_column_that_is_there_twice_is_told(run, file):
-    with pytest.raises(DataError, match="'amount' is there more than once"):
+    with pytest.raises(DataError, match="'amount' occurs more than once"):
         run(file(T1 + ",3", header=f"{HEADER},amount"))
 
 

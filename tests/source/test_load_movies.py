@@ -184,9 +184,9 @@ def test_a_compressed_file_and_a_named_format(run_ratings, rows, tmp_path):
 
 
 def test_a_format_of_the_other_kind_is_told():
-    with pytest.raises(ConfigError, match=r"u\.item holds something else"):
+    with pytest.raises(ConfigError, match=r"u\.item is for another kind of rows"):
         Opener(RATINGS, Format.u_item)
-    with pytest.raises(ConfigError, match=r"u\.data holds something else"):
+    with pytest.raises(ConfigError, match=r"u\.data is for another kind of rows"):
         Opener(MOVIES, Format.u_data)
 
 
@@ -216,7 +216,7 @@ def test_the_scale_is_an_option(run_ratings, rows, file, rejects):
 
 @pytest.mark.parametrize("text", ["5", "5..1", "1..1", "a..b", "1-5", ".."])
 def test_no_scale(text):
-    with pytest.raises(ConfigError, match="is no scale"):
+    with pytest.raises(ConfigError, match="is not a scale"):
         parse_scale(text)
 
 
@@ -287,7 +287,7 @@ def test_too_many_bad_ratings_load_nothing(run_ratings, rows, file):
 def test_ratings_of_unknown_movies_are_loaded_and_counted(run_ratings, run_movies, rows, file):
     run_movies(file("movies.dat", "1::Heat (1995)::Crime"))
     summary = run_ratings(file("ratings.dat", f"1::1::5::{AT}", f"1::2::5::{AT}", f"2::2::5::{AT}"))
-    assert (summary.loaded, remarked(summary, "table movies does not hold")) == (3, 2)
+    assert (summary.loaded, remarked(summary, "table movies does not have")) == (3, 2)
     assert len(rows(RATED)) == 3
 
 

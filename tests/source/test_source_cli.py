@@ -124,7 +124,7 @@ def test_simulate_to_files_needs_no_database(tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         (("--map", "amount"), "--map 'amount' is not name=value"),
-        (("--map", "amount=A,amount=B"), "--map gives amount twice"),
+        (("--map", "amount=A,amount=B"), "--map names amount twice"),
         (("--const", "price=3"), "no column 'price' to load"),
         (("--encoding", "utf-99"), "no encoding 'utf-99'"),
         (("--delimiter", "::"), "'::' is not one character"),

@@ -58,10 +58,10 @@ def test_movies_and_ratings_with_a_report_of_every_row(call, source_db, tmp_path
     assert "read 5 rows of 1 file = 3 loaded + 1 duplicates + 1 rejected" in told
     assert "rejected: 1 × value is outside the scale 0..10" in told
     assert (
-        "note: 1 pairs of user and movie are rated more than once: all are kept, the last one counts"
+        "note: 1 pairs of user and movie have several ratings: all are kept, the last one counts"
         in told
     )
-    assert "note: 1 rows are of a movie that the table movies does not hold" in told
+    assert "note: 1 rows are of a movie that the table movies does not have" in told
     (rejects,) = (tmp_path / "home" / "rejects").glob("user_interactions-*.csv")
     assert str(rejects) in told
     assert query(source_db, "SELECT movie_id, title, year FROM movies ORDER BY 1")[0] == (
@@ -111,9 +111,9 @@ def test_latin_1_movies(call, source_db, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("ratings", "--scale", "ten"), "--scale 'ten' is no scale"),
-        (("ratings", "--format", "u.item"), "--format u.item holds something else"),
-        (("movies", "--format", "u.data"), "--format u.data holds something else"),
+        (("ratings", "--scale", "ten"), "--scale 'ten' is not a scale"),
+        (("ratings", "--format", "u.item"), "--format u.item is for another kind of rows"),
+        (("movies", "--format", "u.data"), "--format u.data is for another kind of rows"),
         (("ratings", "--map", "price=P"), "no column 'price' to load"),
         (("movies", "--encoding", "utf-99"), "no encoding 'utf-99'"),
     ],

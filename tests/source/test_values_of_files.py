@@ -393,7 +393,7 @@ def test_numbers_as_files_write_them(dialect, text, number):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"decimal": ";"}, "is no decimal point"),
+        ({"decimal": ";"}, "is not a decimal point"),
         ({"strip": "$."}, "would change numbers"),
         ({"time_format": "%Q"}, "describes no time"),
         ({"time_format": "d/m/Y"}, "describes no time"),
@@ -431,8 +431,8 @@ def test_files_without_a_header_and_with_another_delimiter(load, query, file):
     ("template", "message"),
     [
         ("{Nope}", "no column 'Nope'"),
-        ("{event_time!r}", "is no template"),
-        ("{event_time:>5}", "is no template"),
+        ("{event_time!r}", "is not a template"),
+        ("{event_time:>5}", "is not a template"),
     ],
 )
 def test_templates_that_are_wrong(load, file, template, message):
