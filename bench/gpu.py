@@ -301,14 +301,20 @@ def gpus() -> list[str]:
 def header(words: list[str], devices: list[str]) -> Iterator[str]:
     """What has to be known to read the table."""
     yield f"`{shlex.join(['python', Path(__file__).name, *words])}`"
-    yield f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}, XGBoost {xgb.__version__}"
+    yield (
+        f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}, "
+        f"XGBoost {xgb.__version__}"
+    )
     yield f"CPU: {processor()}, {len(os.sched_getaffinity(0))} cores, all used"
     if "cuda" in devices:
         library = gpu_library()
         yield f"GPU: {gpus()[0]}" + (
             f", {library.__name__} {library.__version__}" if library else ""
         )
-    yield f"medians of {REPEATS}; trees: {FEATURES} features, {ROUNDS} rounds, AUC and AP on other rows"
+    yield (
+        f"medians of {REPEATS}; trees: {FEATURES} features, {ROUNDS} rounds, "
+        "AUC and AP on other rows"
+    )
 
 
 def processor() -> str:

@@ -44,7 +44,8 @@ def main() -> None:
         os.environ["NIGHTSHIFT_HOME"] = home
         known, catalogue = world(given.users, given.movies)
         print(
-            f"{given.users:,} users x {given.movies:,} movies, {known.strengths.nnz:,} interactions, top {TOP}"
+            f"{given.users:,} users x {given.movies:,} movies, "
+            f"{known.strengths.nnz:,} interactions, top {TOP}"
         )
         compare([*ours(known, catalogue), *spark(known), *implicit(known)], given.users)
 

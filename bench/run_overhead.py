@@ -51,13 +51,15 @@ def compare(chosen: Settings) -> None:
             if number:  # the first warms both up: the first night writes what later ones find
                 rounds.append((*seconds, steps))
                 print(
-                    f"DAG run {seconds[0]:6.1f} s   nightshift run {steps:6.1f} s   ratio {seconds[0] / steps:.2f}",
+                    f"DAG run {seconds[0]:6.1f} s   nightshift run {steps:6.1f} s   "
+                    f"ratio {seconds[0] / steps:.2f}",
                     flush=True,
                 )
     run, inside, hops, alone = (median(column) for column in zip(*rounds, strict=True))
     print(f"median  {run:6.1f} s                  {alone:6.1f} s   ratio {run / alone:.2f}")
     print(
-        f"of the DAG run: {inside:.1f} s inside tasks, {hops:.1f} s between them; tasks - steps alone: {inside - alone:+.1f} s"
+        f"of the DAG run: {inside:.1f} s inside tasks, {hops:.1f} s between them; "
+        f"tasks - steps alone: {inside - alone:+.1f} s"
     )
 
 

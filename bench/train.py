@@ -64,7 +64,8 @@ def main() -> None:
     )
     rows = fraud_rows.rows(table, chosen)
     print(
-        f"{name}: {rows.fit.num_row():,} rows x {rows.fit.num_col()} features, {chosen.threads} threads\n"
+        f"{name}: {rows.fit.num_row():,} rows x {rows.fit.num_col()} features, "
+        f"{chosen.threads} threads\n"
     )
     print(f"| {' | '.join(COLUMNS)} |\n|---|{'---:|' * (len(COLUMNS) - 1)}")
     patient = Plan(chosen.n_estimators, chosen.checkpoint_rounds, chosen.early_stopping_rounds)
@@ -119,7 +120,10 @@ def report(rows: Rows, plan: Plan, boosters: dict[str, xgb.Booster], seconds: np
     ]
     for (name, booster), count, each in zip(boosters.items(), trained, seconds, strict=True):
         ratio, other = each / seconds[0]
-        cells = f"{count} | {each[0]:.1f} | {ratio:.2f} | {each[1]:.1f} | {other * trained[0] / count:.2f}"
+        cells = (
+            f"{count} | {each[0]:.1f} | {ratio:.2f} | {each[1]:.1f} | "
+            f"{other * trained[0] / count:.2f}"
+        )
         print(f"| {name} | {cells} | {rows.precision(booster):.4f} |", flush=True)
 
 

@@ -84,7 +84,9 @@ MEANINGS = {
     "verdict": "`promoted`, `rejected` (by the gate), `declined` (by a person), `expired` (nobody "
     "answered) or `rollback`",
     "metrics": "metrics of the challenger on the holdout",
-    "reasons": "the checks of the gate and the comment of the approver, or the reason of a rollback",
+    "reasons": (
+        "the checks of the gate and the comment of the approver, or the reason of a rollback"
+    ),
     "approved_by": "`gate`, who answered (`nobody`: the request expired), or who rolled back",
 }
 
@@ -116,7 +118,10 @@ def _wrapped(text: str) -> Iterator[str]:
 
 
 def _tables() -> Iterator[str]:
-    yield "# Tables\n\nWords are explained in the [glossary](glossary.md). Every published table has a"
+    yield (
+        "# Tables\n\nWords are explained in the [glossary](glossary.md). Every "
+        "published table has a"
+    )
     yield "[data contract](contracts/).\n"
     yield "## The source: the operational PostgreSQL\n"
     for table in operational.TABLES:
@@ -203,7 +208,9 @@ def _served(pipeline: str, table: Table) -> Iterator[str]:
     yield f"- `{table.name}_current`: {REACH[table.kind]}."
     yield f"- `{table.name}_history`: every kept version, with `model_digest`, `model_version` and"
     yield "  `state`."
-    yield f"- `{pipeline}.{table.name}`: the partitioned table under both; only Nightshift reads it."
+    yield (
+        f"- `{pipeline}.{table.name}`: the partitioned table under both; only Nightshift reads it."
+    )
     yield f"- Redis: `ns:{pipeline}:<version>:{table.name}:{ids}` →"
     yield f"  {document}, without `version`."
     yield f"- [Data contract](contracts/{_contract_file(pipeline, table)}).\n"
@@ -224,9 +231,18 @@ def _served(pipeline: str, table: Table) -> Iterator[str]:
 
 def _features() -> Iterator[str]:
     yield "## fraud: the features, in `training_set`\n"
-    yield "A column is made of counts and sums over windows (`<entity>_<measure>_<days>`: whole days, and the rows"
-    yield "of D before t) by the expression beside it; without one it is such a count or sum, or a column of the"
-    yield "transaction. `training_set` also has the transaction's own columns, `split` (train, holdout) and `is_fraud`.\n"
+    yield (
+        "A column is made of counts and sums over windows (`<entity>_<measure>_<days>`: "
+        "whole days, and the rows"
+    )
+    yield (
+        "of D before t) by the expression beside it; "
+        "without one it is such a count or sum, or a column of the"
+    )
+    yield (
+        "transaction. `training_set` also has the transaction's own columns, `split` (train, "
+        "holdout) and `is_fraud`.\n"
+    )
     yield from _grid(
         ("feature", "expression"),
         ((f"`{name}`", f"`{DERIVED[name]}`" if name in DERIVED else "") for name in FEATURES),
@@ -380,23 +396,41 @@ def _sentence(text: str) -> str:
 
 
 def _params() -> Iterator[str]:
-    yield "# Parameters\n\n`params.yaml` has one section a step, `<pipeline>.<step>`. A step reads its own section, whose"
-    yield "digest is in its manifest. A key that no step reads, or a value out of range, is an error that names it."
+    yield (
+        "# Parameters\n\n`params.yaml` has one section a step, "
+        "`<pipeline>.<step>`. A step reads its own section, whose"
+    )
+    yield (
+        "digest is in its manifest. A key that no step reads, or a value out of range, "
+        "is an error that names it."
+    )
     yield "`NIGHTSHIFT_PARAMS` names another file.\n"
     file = PROJECT / "params.yaml"
     for pipeline, day in params.load(file).get("reproduce", {}).items():
-        yield f"`reproduce.{pipeline}` is `{day}`: the day that `dvc repro` runs. Nothing else reads it.\n"
+        yield (
+            f"`reproduce.{pipeline}` is `{day}`: "
+            "the day that `dvc repro` runs. Nothing else reads it.\n"
+        )
     for pipeline in PIPELINES:
         given = params.load(file)[pipeline]
         first = params.first_date(file, pipeline)
-        yield f"## {pipeline}\n\n`{pipeline}.first_date` is `{first}`: the first day that the source has; days before it"
+        yield (
+            f"## {pipeline}\n\n`{pipeline}.first_date` is `{first}`: "
+            "the first day that the source has; days before it"
+        )
         yield "are not missing.\n"
         sizes = _value(pods.resources(file, pipeline))
-        yield f"`{pipeline}.resources` is {sizes}: the size of each step's pod, with `NIGHTSHIFT_RUNNER=kubernetes`.\n"
+        yield (
+            f"`{pipeline}.resources` is {sizes}: "
+            "the size of each step's pod, with `NIGHTSHIFT_RUNNER=kubernetes`.\n"
+        )
         for step, section in find_usecase(pipeline).params.items():
             yield f"### `{pipeline}.{step}`\n"
             yield from _section(section, given.get(step) or {})
-    yield "## alerts\n\nOf all pipelines: [where alerts go](deployment.md#alerts), and when the tables are late.\n"
+    yield (
+        "## alerts\n\nOf all pipelines: [where alerts go](deployment.md#alerts), "
+        "and when the tables are late.\n"
+    )
     yield from _section(params.AlertParams, params.load(file)["alerts"])
     yield "## kubernetes\n\nHow steps run as pods, with `NIGHTSHIFT_RUNNER=kubernetes`.\n"
     yield from _section(pods.KubernetesParams, params.load(file)[pods.KUBERNETES])
@@ -470,8 +504,14 @@ def _allowed(field: FieldInfo) -> str:
 
 
 def _dags() -> Iterator[str]:
-    yield "# DAGs\n\nA task is called like the step that it runs; what each step reads and writes is in"
-    yield "[architecture.md](architecture.md#step-by-step), what to do when one fails in the [runbook](runbook.md).\n"
+    yield (
+        "# DAGs\n\nA task is called like the step that it runs; "
+        "what each step reads and writes is in"
+    )
+    yield (
+        "[architecture.md](architecture.md#step-by-step), "
+        "what to do when one fails in the [runbook](runbook.md).\n"
+    )
     for name, dag in _facts().items():
         _title, _, rest = dag["doc"].partition("\n\n")
         yield f"## {name}\n\n{_first(rest)}\n"
@@ -581,7 +621,10 @@ def _first(text: str) -> str:
 
 def _steps() -> Iterator[str]:
     """The table of steps, as far as it is not among the tasks."""
-    yield "## Steps\n\nEvery step, in pipeline order, from [jobs/core/steps.py](../jobs/core/steps.py). A step of no"
+    yield (
+        "## Steps\n\nEvery step, in pipeline order, "
+        "from [jobs/core/steps.py](../jobs/core/steps.py). A step of no"
+    )
     yield "nightly DAG runs in a DAG of its own, by hand, or inside another step.\n"
     yield from _grid(
         ("step", "group", "nightly", "lock", "opens ClickHouse", "event"),
@@ -625,7 +668,9 @@ def _stage(step: str, before: str) -> dict[str, Any]:
     values = [params.load(PROJECT / "params.yaml")[pipeline] for pipeline in PIPELINES]
     sections = [step, *STEPS[step].other_sections]
     return {
-        "cmd": f"python -m jobs {step} --pipeline ${{key}} --date ${{item}} --receipt {_receipt(step)}",
+        "cmd": (
+            f"python -m jobs {step} --pipeline ${{key}} --date ${{item}} --receipt {_receipt(step)}"
+        ),
         "deps": [
             f"jobs/steps/{step}.py",
             "jobs/usecases/${key}",

@@ -125,7 +125,8 @@ class Platform:
         with self.api() as api:
             attempt = api.tasks(DAG, run)[task].tries
         heard = re.compile(
-            rf"Received executor event with state success .*task_id='{task}', run_id='{re.escape(run)}', "
+            rf"Received executor event with state success .*task_id='{task}', "
+            rf"run_id='{re.escape(run)}', "
             rf"try_number={attempt},"
         )
         deadline = time.monotonic() + limit_s

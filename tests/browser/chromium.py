@@ -8,7 +8,8 @@ import sys
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 MISSING = (
-    "error: no Chromium was found. Next: install one (Debian: apt-get install chromium; Fedora: dnf install chromium), "
+    "error: no Chromium was found. Next: install one (Debian: apt-get install chromium; "
+    "Fedora: dnf install chromium), "
     "or set NIGHTSHIFT_BROWSER to the path of a Chrome"
 )
 

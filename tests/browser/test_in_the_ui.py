@@ -110,7 +110,8 @@ def test_former_tables_and_model_are_served_again_while_clients_see_whole_versio
     flips = [seen.versions[-1][1] - click for seen in stores]
     with capsys.disabled():
         sys.stdout.write(
-            f"\nfrom the click to the pointer: PostgreSQL {flips[0]:.1f} s, Redis {flips[1]:.1f} s; "
+            "\nfrom the click to the pointer: "
+            f"PostgreSQL {flips[0]:.1f} s, Redis {flips[1]:.1f} s; "
             f"{stores[0].reads} and {stores[1].reads} reads of whole versions\n"
         )
     assert [[version for version, _ in seen.versions] for seen in stores] == [

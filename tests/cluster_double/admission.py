@@ -190,7 +190,10 @@ def _wrong_resources(resources: Object) -> Iterator[str]:
         return
     for key, value in requests.items():
         if value > limits.get(key, Decimal("Infinity")):
-            yield f'Invalid value: "{value}": must be less than or equal to {key} limit of {limits[key]}'
+            yield (
+                f'Invalid value: "{value}": must be less than or equal to {key} limit '
+                f"of {limits[key]}"
+            )
         elif "/" in key and value != limits.get(key):
             yield f"Invalid value: the limit of {key} must be set, and equal to its request"
 

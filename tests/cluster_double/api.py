@@ -81,7 +81,8 @@ class Api(Handler):
         if wanted != pod.uid:
             raise Refusal(
                 409,
-                f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {pod.uid}",
+                f"Precondition failed: UID in precondition: {wanted}, UID in object meta: "
+                f"{pod.uid}",
             )
         grace = self.query.get("gracePeriodSeconds", options.get("gracePeriodSeconds"))
         pod.delete(None if grace is None else float(grace))

@@ -39,7 +39,10 @@ def _violations(spec: Object) -> Iterator[str]:
             kinds := {key for key, value in volume.items() if key != "name" and value is not None}
             - VOLUMES
         ):
-            yield f'restricted volume types (volume "{volume["name"]}" uses {", ".join(sorted(kinds))})'
+            yield (
+                f'restricted volume types (volume "{volume["name"]}" uses '
+                f"{', '.join(sorted(kinds))})"
+            )
     for container in spec["containers"]:
         yield from _of_container(container, spec.get("securityContext") or {})
 
@@ -53,9 +56,14 @@ def _of_container(container: Object, of_pod: Object) -> Iterator[str]:
     if any(port.get("hostPort") for port in container.get("ports") or []):
         yield f"hostPort ({name} uses a hostPort)"
     if own.get("allowPrivilegeEscalation") is not False:
-        yield f"allowPrivilegeEscalation != false ({name} must set securityContext.allowPrivilegeEscalation=false)"
+        yield (
+            f"allowPrivilegeEscalation != false ({name} must set "
+            "securityContext.allowPrivilegeEscalation=false)"
+        )
     if "ALL" not in (capabilities.get("drop") or []):
-        yield f'unrestricted capabilities ({name} must set securityContext.capabilities.drop=["ALL"])'
+        yield (
+            f'unrestricted capabilities ({name} must set securityContext.capabilities.drop=["ALL"])'
+        )
     if set(capabilities.get("add") or []) - {"NET_BIND_SERVICE"}:
         yield f'unrestricted capabilities ({name} may add only "NET_BIND_SERVICE")'
     if _either(own, of_pod, "runAsNonRoot") is not True:
@@ -63,7 +71,10 @@ def _of_container(container: Object, of_pod: Object) -> Iterator[str]:
     if 0 in (own.get("runAsUser"), of_pod.get("runAsUser")):
         yield f"runAsUser=0 (pod or {name} must not set runAsUser=0)"
     if (_either(own, of_pod, "seccompProfile") or {}).get("type") not in SECCOMP:
-        yield f"seccompProfile (pod or {name} must set securityContext.seccompProfile.type to one of {SECCOMP})"
+        yield (
+            f"seccompProfile (pod or {name} must set securityContext.seccompProfile.type to "
+            f"one of {SECCOMP})"
+        )
 
 
 def _either(own: Object, of_pod: Object, field: str) -> Any:

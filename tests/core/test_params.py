@@ -38,7 +38,8 @@ def refusal(path: Path, step: str, model: type[Section]) -> str:
 
 def test_a_section_is_typed(write):
     path = write(
-        "fraud: {validate: {max_bad_fraction: 0.02, volume_severity: warn, quiet_days: [2018-12-25]}}"
+        "fraud: {validate: {max_bad_fraction: 0.02, volume_severity: warn, "
+        "quiet_days: [2018-12-25]}}"
     )
     section = params.section(path, "fraud", "validate", ValidateParams)
     assert (section.max_bad_fraction, section.volume_severity) == (0.02, "warn")

@@ -141,7 +141,8 @@ def files(tmp_path):
     with (tmp_path / "ratings" / "movies.dat").open("w") as file:
         for row in rows.movies.to_pylist():
             file.write(
-                f"{row['movie_id'][1:]}::{row['title']} ({row['year'] or 1999})::{row['genres'] or ''}\n"
+                f"{row['movie_id'][1:]}::{row['title']} "
+                f"({row['year'] or 1999})::{row['genres'] or ''}\n"
             )
     return tmp_path
 

@@ -11,8 +11,14 @@ from jobs.local.services import Service, start, stop, wait
 pytestmark = pytest.mark.process
 
 SLEEP = "import time; time.sleep(600)"
-WITH_WORKER = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); time.sleep(600)"
-STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); {SLEEP}"
+WITH_WORKER = (
+    f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); "
+    "time.sleep(600)"
+)
+STUBBORN = (
+    "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); "
+    f"{SLEEP}"
+)
 
 
 @pytest.fixture

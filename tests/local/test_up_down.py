@@ -33,7 +33,10 @@ from jobs.local.state import HOST, State
 pytestmark = pytest.mark.process
 
 UP = "from jobs.core import settings; from jobs import local; local.up(settings.load())"
-DOWN = "from jobs.core import settings; from jobs import local; local.down(settings.load(), purge=True)"
+DOWN = (
+    "from jobs.core import settings; from jobs import local; "
+    "local.down(settings.load(), purge=True)"
+)
 NOBODY = 65534
 is_root = os.geteuid() == 0
 
@@ -318,7 +321,8 @@ def test_root_that_may_not_inspect_others_still_knows_its_postgres(own, state):
     code = (
         "from jobs.core import settings; from jobs.local import postgres, services, state;"
         "server = postgres.service(state.State(settings.load().home));"
-        "assert server.leader and server.current and len(server.members()) > 5; services.stop(server)"
+        "assert server.leader and server.current and len(server.members()) > 5; "
+        "services.stop(server)"
     )
     run(code, own.home, "setpriv", "--bounding-set=-sys_ptrace")
     assert not server.members()

@@ -18,7 +18,10 @@ pytestmark = [
             ["git", "-C", PROJECT, "cat-file", "-e", RELEASE], capture_output=True
         ).returncode
         != 0,
-        reason=f"this clone lacks commit {RELEASE[:7]}: git fetch --unshallow; the default lane has that release's data",
+        reason=(
+            f"this clone lacks commit {RELEASE[:7]}: git fetch --unshallow; "
+            "the default lane has that release's data"
+        ),
     ),
 ]
 
@@ -46,7 +49,10 @@ def test_a_home_of_the_last_release_runs_the_next_night(tmp_path):
         )
         assert f"{NIGHTS[-1]}" in new.nightshift("served", "fraud")
         new.nightshift("verify", "--pipeline", "fraud", "--date", str(NIGHTS[-1]))
-        query = "SELECT date, countIf(currency IS NULL) AS unknown FROM fraud.transaction_scores GROUP BY date"
+        query = (
+            "SELECT date, countIf(currency IS NULL) AS unknown FROM fraud.transaction_scores "
+            "GROUP BY date"
+        )
         rows = new.nightshift("sql", "--format", "json", query)
         unknown = {row["date"]: row["unknown"] for row in map(json.loads, rows.splitlines())}
         assert unknown == {str(day): 0 for day in (*NIGHTS, NEXT)}

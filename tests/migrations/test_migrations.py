@@ -56,8 +56,10 @@ def set_version(place, store, number):
     with place.settings() as found:
         if store in ("source", "serving"):
             change = (
-                f"DELETE FROM nightshift_migrations WHERE number > {number}; INSERT INTO nightshift_migrations"
-                f" (store, number, name) VALUES ('{store}', {number}, 'later') ON CONFLICT DO NOTHING"
+                f"DELETE FROM nightshift_migrations WHERE number > {number}; "
+                "INSERT INTO nightshift_migrations"
+                f" (store, number, name) VALUES ('{store}', {number}, 'later') "
+                "ON CONFLICT DO NOTHING"
             )
             place.query(change, found.source if store == "source" else found.postgres)
         elif store == "clickhouse":
@@ -131,7 +133,8 @@ def test_the_old_version_is_served_and_verified_after_the_migration(old, databas
     assert len([line for line in said if f"the lake has no rows of {HOLE}" in line]) == 2
     for view in ("current", "history"):
         shown = old.query(
-            f"SELECT transaction_id, currency FROM transaction_scores_{view} WHERE date = '{SERVED}'"
+            f"SELECT transaction_id, currency FROM transaction_scores_{view} "
+            f"WHERE date = '{SERVED}'"
         )
         assert dict(shown) == wanted
         assert old.query(
@@ -235,7 +238,10 @@ def test_a_store_of_another_release_is_refused(old):
         old.run("publish", SERVED)
     for store in reversed(STORES):
         set_version(old, store, needed(store) + 1)
-        message = f"{store} has schema version {needed(store) + 1}, and this code supports only up to version {needed(store)}"
+        message = (
+            f"{store} has schema version {needed(store) + 1}, "
+            f"and this code supports only up to version {needed(store)}"
+        )
         with old.settings() as found, pytest.raises(ConfigError, match=message):
             run.migrate(found, quietly)
         with pytest.raises(ConfigError, match=message):

@@ -223,7 +223,8 @@ def test_the_process_of_an_alert_gets_its_addresses_and_proxies_and_nothing_else
     ("error", "section"),
     [
         (
-            "fraud.train = 3: wrong\n  Next: mend it\n  Runbook: docs/runbook.md#a-setting-is-wrong",
+            "fraud.train = 3: wrong\n  Next: mend it\n"
+            "  Runbook: docs/runbook.md#a-setting-is-wrong",
             "a-setting-is-wrong",
         ),
         ("fraud/train 2018-07-10: no disk\n  Next: make room", "training-failed"),

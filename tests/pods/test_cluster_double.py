@@ -24,7 +24,10 @@ SECURITY = {
     "runAsNonRoot": True,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
-HANDLER = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (print('told', flush=True), sys.exit(7)))"
+HANDLER = (
+    "import signal, sys, time; "
+    "signal.signal(signal.SIGTERM, lambda *_: (print('told', flush=True), sys.exit(7)))"
+)
 
 
 WAIT = "until [ -e go ]; do sleep 0.02; done"

@@ -100,7 +100,8 @@ def events(platform):
     """(event, partition key, extra) of all that was said of fraud, in order."""
     found = metadata(
         platform,
-        "SELECT asset.name, partition_key, asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_id"
+        "SELECT asset.name, partition_key, asset_event.extra FROM asset_event JOIN asset "
+        "ON asset.id = asset_id"
         " WHERE asset.name LIKE 'fraud.%' ORDER BY asset_event.id",
     )
     return [(name.removeprefix("fraud."), key, extra) for name, key, extra in found]

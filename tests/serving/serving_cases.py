@@ -157,7 +157,8 @@ def orphans(both):
     """Tables of the pipeline's schema that are no partition: none once a run has ended well."""
     with both.session.cursor() as cursor:
         cursor.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind = 'r'"
+            "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) "
+            "AND relkind = 'r'"
             " AND NOT relispartition",
             (both.pipeline,),
         )
@@ -167,9 +168,11 @@ def orphans(both):
 def postgres_shows(cursor, pipeline="demo"):
     """Of both current views in one statement: (rows, least and greatest stamp) of each, at the served date."""
     cursor.execute(
-        f"SELECT (SELECT count(*) FROM {pipeline}_risk_current), (SELECT min(stamp) FROM {pipeline}_risk_current),"
+        f"SELECT (SELECT count(*) FROM {pipeline}_risk_current), "
+        f"(SELECT min(stamp) FROM {pipeline}_risk_current),"
         f" (SELECT max(stamp) FROM {pipeline}_risk_current), count(*), min(stamp), max(stamp)"
-        f" FROM {pipeline}_scores_current WHERE date = (SELECT min(date) FROM {pipeline}_risk_current)"
+        f" FROM {pipeline}_scores_current WHERE date = "
+        f"(SELECT min(date) FROM {pipeline}_risk_current)"
     )
     return cursor.fetchone()
 

@@ -127,7 +127,10 @@ PAIRS = Table(
 
 def insert(dsn, rows):
     with writing(dsn) as cursor:
-        query = "INSERT INTO transactions (transaction_id, event_time, customer_id, merchant_id, amount) VALUES %s"
+        query = (
+            "INSERT INTO transactions (transaction_id, event_time, customer_id, merchant_id, "
+            "amount) VALUES %s"
+        )
         execute_values(cursor, query, rows)
 
 
@@ -215,7 +218,8 @@ def source_zone(databases):
         def at_home_in(zone):
             with closing(psycopg2.connect(dsn)) as session, session, session.cursor() as cursor:
                 cursor.execute(
-                    f"ALTER ROLE CURRENT_USER IN DATABASE \"{session.info.dbname}\" SET timezone = '{zone}'"
+                    f'ALTER ROLE CURRENT_USER IN DATABASE "{session.info.dbname}" '
+                    f"SET timezone = '{zone}'"
                 )
 
         yield dsn, at_home_in

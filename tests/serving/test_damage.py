@@ -22,8 +22,10 @@ IN_POSTGRES = {
     "null": "UPDATE demo.demo_scores SET flagged = NULL",
     "a row gone": "DELETE FROM demo.demo_risk WHERE customer_id = 'c1'",
     "every row gone": "DELETE FROM demo.demo_scores",
-    "a row more": "INSERT INTO demo.demo_risk SELECT version, date, 'stranger', stamp, score, note FROM demo.demo_risk"
-    " WHERE customer_id = 'c1'",
+    "a row more": (
+        "INSERT INTO demo.demo_risk SELECT version, date, 'stranger', stamp, score, note"
+        " FROM demo.demo_risk WHERE customer_id = 'c1'"
+    ),
     "both tables": "DELETE FROM demo.demo_risk; UPDATE demo.demo_scores SET note = 'x'",
 }
 
@@ -110,12 +112,14 @@ def test_a_reader_with_an_open_transaction_neither_stops_the_mending_nor_is_dist
 def test_a_mending_that_does_not_read_back_changes_nothing(both, published):
     with both.session.cursor() as cursor:
         cursor.execute(
-            "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.score = 7; RETURN NEW; END$$"
+            "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.score = 7; "
+            "RETURN NEW; END$$"
         )
         suffix = published[1].replace("-", "_")
         cursor.execute(f"UPDATE demo.demo_risk_{suffix} SET note = 'x'")
         cursor.execute(
-            f"CREATE TRIGGER spoil BEFORE INSERT ON demo.demo_risk_{suffix} FOR EACH ROW EXECUTE FUNCTION spoil()"
+            f"CREATE TRIGGER spoil BEFORE INSERT ON demo.demo_risk_{suffix} "
+            "FOR EACH ROW EXECUTE FUNCTION spoil()"
         )
     before = shown(both)
     with pytest.raises(Exception, match="content read back equals the predictions"):

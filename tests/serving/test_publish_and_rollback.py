@@ -41,7 +41,8 @@ def pair(both):
 def current(both, table):
     with both.session.cursor() as cursor:
         cursor.execute(
-            f"SELECT version, date, stamp, count(*) FROM {table}_current GROUP BY 1, 2, 3 ORDER BY 2"
+            f"SELECT version, date, stamp, count(*) FROM {table}_current GROUP BY 1, 2, 3 "
+            "ORDER BY 2"
         )
         return cursor.fetchall()
 

@@ -314,7 +314,10 @@ def test_equal_ratings_are_dropped_and_later_ones_of_the_same_movie_are_kept_and
         2,
         1,
     )
-    last = "SELECT DISTINCT ON (user_id) user_id, value FROM user_interactions ORDER BY user_id, timestamp DESC"
+    last = (
+        "SELECT DISTINCT ON (user_id) user_id, value FROM user_interactions "
+        "ORDER BY user_id, timestamp DESC"
+    )
     assert rows(last) == [("1", 8.0), ("2", 3.0)]
 
 
@@ -338,7 +341,10 @@ def test_a_corrected_rating_replaces_the_one_of_the_same_second(run_ratings, row
 def test_a_user_with_thousands_of_ratings(run_ratings, rows, file):
     lines = [f"1::{movie:07}::{movie % 11}::{AT + movie}" for movie in range(5000)]
     assert run_ratings(file("ratings.dat", *lines)).written == 5000
-    count = "SELECT count(*), count(DISTINCT movie_id), sum(value) FROM user_interactions WHERE user_id = '1'"
+    count = (
+        "SELECT count(*), count(DISTINCT movie_id), sum(value) FROM user_interactions "
+        "WHERE user_id = '1'"
+    )
     assert rows(count) == [(5000, 5000, sum(movie % 11 for movie in range(5000)))]
 
 

@@ -45,7 +45,8 @@ def test_movietweetings_loads_whole_and_a_second_time_writes_nothing(source_db, 
     assert [(summary.loaded, summary.written) for summary in both()] == [(10_506, 0), (100_000, 0)]
     with closing(psycopg2.connect(source_db)) as connection, connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(DISTINCT user_id), count(DISTINCT movie_id), sum(value), min(timestamp)::date::text"
+            "SELECT count(DISTINCT user_id), count(DISTINCT movie_id), sum(value), "
+            "min(timestamp)::date::text"
             " FROM user_interactions"
         )
         assert cursor.fetchone() == (16_554, 10_506, 732482, "2013-02-28")

@@ -82,7 +82,10 @@ def test_files_that_the_shell_expanded_and_a_report_of_every_row(call, source_db
         rejects.read_text().splitlines()[1] == f"{one},4,event_time is not an ISO 8601 time,never"
     )
     assert query(source_db, "SELECT count(*), min(currency) FROM transactions") == [(3, "EUR")]
-    reported = "SELECT reported_at::date - event_time::date, is_fraud FROM fraud_labels JOIN transactions USING (transaction_id)"
+    reported = (
+        "SELECT reported_at::date - event_time::date, is_fraud FROM fraud_labels JOIN transactions "
+        "USING (transaction_id)"
+    )
     assert sorted(query(source_db, reported)) == [(2, False), (2, False), (2, True)]
 
 

@@ -146,8 +146,8 @@ def test_simulate_ratings_fills_the_tables_and_its_files_load_to_the_same(
     )
     ((films,),) = query(source_db, "SELECT count(*) FROM movies")
     assert (
-        f"{counts['view']:,} views, {counts['rating']:,} ratings and {counts['like']:,} likes of {films} movies"
-        in told
+        f"{counts['view']:,} views, {counts['rating']:,} ratings and {counts['like']:,} likes "
+        f"of {films} movies" in told
     )
     days = "SELECT min(timestamp)::date::text, max(timestamp)::date::text FROM user_interactions"
     assert query(source_db, days) == [("2018-05-01", "2018-05-05")]

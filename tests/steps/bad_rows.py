@@ -23,7 +23,10 @@ MOVIE = "movie_id = (SELECT min(movie_id) FROM movies)"
 
 
 def _one(kind):
-    return f"id = (SELECT min(id) FROM user_interactions WHERE interaction_type = '{kind}' AND {ACTED})"
+    return (
+        "id = (SELECT min(id) FROM user_interactions "
+        f"WHERE interaction_type = '{kind}' AND {ACTED})"
+    )
 
 
 RATING, VIEW = _one("rating"), _one("view")
@@ -44,7 +47,10 @@ def again(values):
         ]
     ]
     columns = ", ".join(str(values.get(name, name)) for name in ("transaction_id", *names))
-    return f"INSERT INTO transactions (transaction_id, {', '.join(names)}) SELECT {columns} FROM transactions WHERE {ONE}"
+    return (
+        f"INSERT INTO transactions (transaction_id, {', '.join(names)}) SELECT {columns} "
+        f"FROM transactions WHERE {ONE}"
+    )
 
 
 def changed(values, rows=RATING):
@@ -85,12 +91,14 @@ TRANSACTIONS = {
         1,
     ),
     "third decimal": (
-        f"ALTER TABLE transactions ALTER amount TYPE numeric; UPDATE transactions SET amount = 1.005 WHERE {ONE}",
+        "ALTER TABLE transactions ALTER amount TYPE numeric; "
+        f"UPDATE transactions SET amount = 1.005 WHERE {ONE}",
         "amount is not a number",
         1,
     ),
     "amount as text": (
-        f"ALTER TABLE transactions ALTER amount TYPE text; UPDATE transactions SET amount = 'twelve' WHERE {ONE}",
+        "ALTER TABLE transactions ALTER amount TYPE text; "
+        f"UPDATE transactions SET amount = 'twelve' WHERE {ONE}",
         "amount is not a number",
         1,
     ),
@@ -102,7 +110,8 @@ LABELS = {
         1,
     ),
     "too early": (
-        f"INSERT INTO fraud_labels SELECT min(transaction_id), true, '{DAY} 12:00Z' FROM transactions"
+        f"INSERT INTO fraud_labels SELECT min(transaction_id), true, '{DAY} 12:00Z' "
+        "FROM transactions"
         f" WHERE event_time >= '{AFTER}'",
         "reported before its transaction",
         1,
@@ -113,12 +122,14 @@ LABELS = {
         1,
     ),
     "two contents": (
-        f"INSERT INTO fraud_labels SELECT transaction_id, NOT is_fraud, reported_at FROM fraud_labels WHERE {LABEL}",
+        "INSERT INTO fraud_labels SELECT transaction_id, NOT is_fraud, reported_at "
+        f"FROM fraud_labels WHERE {LABEL}",
         "duplicate key, different content",
         2,
     ),
     "neither true nor false": (
-        f"ALTER TABLE fraud_labels ALTER is_fraud TYPE text; UPDATE fraud_labels SET is_fraud = 'perhaps' WHERE {LABEL}",
+        "ALTER TABLE fraud_labels ALTER is_fraud TYPE text; "
+        f"UPDATE fraud_labels SET is_fraud = 'perhaps' WHERE {LABEL}",
         "is_fraud is not true or false",
         1,
     ),
@@ -155,7 +166,8 @@ INTERACTIONS = {
     ),
     "two contents": (
         "INSERT INTO user_interactions (id, user_id, movie_id, interaction_type, value, timestamp)"
-        f" SELECT id, user_id, movie_id, interaction_type, 10 - value, timestamp FROM user_interactions WHERE {RATING}",
+        " SELECT id, user_id, movie_id, interaction_type, 10 - value, timestamp "
+        f"FROM user_interactions WHERE {RATING}",
         "duplicate key, different content",
         2,
     ),
@@ -181,7 +193,8 @@ MOVIES = {
         1,
     ),
     "two contents": (
-        f"INSERT INTO movies SELECT movie_id, title || ' II', year, genres FROM movies WHERE {MOVIE}",
+        "INSERT INTO movies SELECT movie_id, title || ' II', year, genres FROM movies "
+        f"WHERE {MOVIE}",
         "duplicate key, different content",
         2,
     ),

@@ -94,7 +94,8 @@ def test_ratings_of_times_far_outside_belong_to_no_day_of_the_night(place):
     extract = place.run("extract")
     for moment in ("1900-01-01", "9999-12-31 23:59:59.999999Z", "infinity", "-infinity"):
         place.upstream(
-            "INSERT INTO user_interactions SELECT 'far-' || id, user_id, movie_id, interaction_type, value,"
+            "INSERT INTO user_interactions SELECT 'far-' || id, user_id, movie_id, "
+            "interaction_type, value,"
             f" timestamptz '{moment}' FROM user_interactions WHERE {RATING}"
         )
         place.upstream("UPDATE user_interactions SET id = id || random() WHERE id LIKE 'far-%'")
@@ -116,7 +117,8 @@ def test_other_types_that_say_the_same_change_nothing(place):
     )
     place.upstream("UPDATE transactions SET card_last_4 = 1")
     place.upstream(
-        "ALTER TABLE transactions ALTER event_time TYPE timestamp USING event_time AT TIME ZONE 'UTC'"
+        "ALTER TABLE transactions ALTER event_time TYPE timestamp "
+        "USING event_time AT TIME ZONE 'UTC'"
     )
     other_extract, other = validated(place)
     assert other.facts["quarantine-transactions"] == validate.facts["quarantine-transactions"] == {}
@@ -191,7 +193,8 @@ def test_rows_of_another_day_are_quarantined(place):
 def test_a_label_is_not_seen_before_the_day_of_its_report(place):
     extract = place.run("extract")
     place.upstream(
-        f"INSERT INTO fraud_labels SELECT min(transaction_id), true, '{AFTER} 00:00Z' FROM transactions WHERE {TODAY}"
+        f"INSERT INTO fraud_labels SELECT min(transaction_id), true, '{AFTER} 00:00Z' "
+        f"FROM transactions WHERE {TODAY}"
     )
     assert place.run("extract").content == extract.content
     later = place.run("extract", AFTER)
@@ -235,7 +238,8 @@ def test_the_volume_is_held_against_the_days_that_the_source_has(place):
     """The first day of all has nothing before it to be held against."""
     extract = place.run("extract", BEFORE)
     counted = place.upstream(
-        f"SELECT count(*) / 3.0 FROM transactions WHERE event_time >= date '{BEFORE}' - 3 AND event_time < '{BEFORE}'"
+        "SELECT count(*) / 3.0 FROM transactions "
+        f"WHERE event_time >= date '{BEFORE}' - 3 AND event_time < '{BEFORE}'"
     )
     assert extract.facts["trailing_mean"]["transactions"] == pytest.approx(float(counted[0][0]))
     first = BEFORE.replace(day=1)

@@ -33,7 +33,8 @@ def place(serving_db, source_db, redis_url, tmp_path):
 
 def one_transaction(place, day=KNOWN):
     place.upstream(
-        f"INSERT INTO transactions VALUES ('T{day}', '{day} 23:59:59', 'C', 'M', 1.0, 'EUR', 'DE', 'pos', NULL)"
+        f"INSERT INTO transactions VALUES ('T{day}', '{day} 23:59:59', 'C', 'M', 1.0, 'EUR', 'DE', "
+        "'pos', NULL)"
     )
 
 

@@ -52,7 +52,8 @@ def test_a_full_lake_is_said_and_leaves_what_was_there(at):
 @pytest.mark.process
 def test_a_write_that_fails_leaves_no_bytes_and_names_the_file(tmp_path):
     script = (
-        "import resource, sys; from jobs.core.failures import explain; from jobs.stores.lake import Lake\n"
+        "import resource, sys; from jobs.core.failures import explain; "
+        "from jobs.stores.lake import Lake\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))\n"
         "try: Lake(sys.argv[1]).write_bytes('a/b/x.parquet', bytes(5000))\n"
         "except OSError as error: print(explain(error))"

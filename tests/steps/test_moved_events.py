@@ -21,8 +21,10 @@ def move(place, start, to):
     """An event of `start` is moved to `to`, at the same time of day; returns its key."""
     table, key, moment = SOURCE[place.pipeline]
     (found,) = place.upstream(
-        f"UPDATE {table} SET {moment} = {moment} + interval '{(to - start).days} days' WHERE {key} = (SELECT min({key})"
-        f" FROM {table} WHERE {moment} >= '{start} 00:00Z' AND {moment} < '{start + timedelta(days=1)} 00:00Z') RETURNING {key}"
+        f"UPDATE {table} SET {moment} = {moment} + interval '{(to - start).days} days' "
+        f"WHERE {key} = (SELECT min({key})"
+        f" FROM {table} WHERE {moment} >= '{start} 00:00Z' "
+        f"AND {moment} < '{start + timedelta(days=1)} 00:00Z') RETURNING {key}"
     )
     return found[0]
 

@@ -20,12 +20,16 @@ pytestmark = pytest.mark.slow
 MANY = 3000  # movies that the heavy user rates, of MANY + 40
 RATE = "INSERT INTO user_interactions (id, user_id, movie_id, interaction_type, value, timestamp)"
 STATEMENTS = (
-    f"INSERT INTO movies SELECT 'many-' || n, 'Film ' || n, 1950 + n % 60, 'Drama' FROM generate_series(1, {MANY} + 40) n",
-    f"{RATE} SELECT 'heavy-' || n, 'heavy', 'many-' || n, 'rating', 1 + n % 10, '{DAY} 10:00Z'::timestamptz"
+    "INSERT INTO movies SELECT 'many-' || n, 'Film ' || n, 1950 + n % 60, 'Drama' "
+    f"FROM generate_series(1, {MANY} + 40) n",
+    f"{RATE} SELECT 'heavy-' || n, 'heavy', 'many-' || n, 'rating', 1 + n % 10, "
+    f"'{DAY} 10:00Z'::timestamptz"
     f" + n * interval '1 second' FROM generate_series(1, {MANY}) n",
     # Everybody rates a movie that the catalogue lacks: were it in the catalogue, it would be the most popular.
-    f"{RATE} SELECT 'lacks-' || n, 'fan-' || n, 'nowhere', 'rating', 9, '{DAY} 11:00Z' FROM generate_series(1, 300) n",
-    f"{RATE} SELECT 'early-' || n, 'fan-' || n, 'nowhere', 'rating', 9, '{DAY} 11:00Z'::timestamptz - interval '3 days'"
+    f"{RATE} SELECT 'lacks-' || n, 'fan-' || n, 'nowhere', 'rating', 9, '{DAY} 11:00Z' "
+    "FROM generate_series(1, 300) n",
+    f"{RATE} SELECT 'early-' || n, 'fan-' || n, 'nowhere', 'rating', 9, "
+    f"'{DAY} 11:00Z'::timestamptz - interval '3 days'"
     " FROM generate_series(301, 600) n",
     f"{RATE} SELECT 'twice-1', 'twice', min(movie_id), 'rating', 2, '{DAY} 09:00Z' FROM movies",
     f"{RATE} SELECT 'twice-2', 'twice', min(movie_id), 'rating', 8, '{DAY} 12:00Z' FROM movies",

@@ -27,11 +27,13 @@ PARTITIONS = ("customer_daily", "merchant_daily")
 def poison(place, moment):
     """From `moment` on everybody spends absurd amounts, and everything old enough turns out to be fraud."""
     place.upstream(
-        f"INSERT INTO transactions SELECT 'late-' || transaction_id, timestamptz '{moment}' + interval '1 hour',"
+        "INSERT INTO transactions SELECT 'late-' || transaction_id, "
+        f"timestamptz '{moment}' + interval '1 hour',"
         f" {REST.format(amount=ABSURD)} FROM transactions WHERE {TODAY}"
     )
     place.upstream(
-        f"INSERT INTO fraud_labels SELECT transaction_id, true, timestamptz '{moment}' + interval '1 hour'"
+        "INSERT INTO fraud_labels SELECT transaction_id, true, "
+        f"timestamptz '{moment}' + interval '1 hour'"
         f" FROM transactions WHERE event_time < '{DAY}' ON CONFLICT DO NOTHING"
     )
 
@@ -40,11 +42,14 @@ def poison_movies(place, moment):
     """From `moment` on everybody loves one movie, which is new, and has watched it for days."""
     place.upstream("INSERT INTO movies VALUES ('craze', 'Craze', 2018, 'Craze')")
     place.upstream(
-        "INSERT INTO user_interactions SELECT DISTINCT ON (user_id) 'late-' || id, user_id, 'craze', 'rating', 10,"
-        f" timestamptz '{moment}' + interval '1 hour', '{{\"watch_time_s\": 999999}}'::jsonb FROM user_interactions"
+        "INSERT INTO user_interactions SELECT DISTINCT "
+        "ON (user_id) 'late-' || id, user_id, 'craze', 'rating', 10,"
+        f" timestamptz '{moment}' + interval '1 hour', '{{\"watch_time_s\": 999999}}'::jsonb "
+        "FROM user_interactions"
     )
     place.upstream(
-        "UPDATE movies SET title = 'another', genres = 'Craze', year = 1900 WHERE movie_id <> 'craze'"
+        "UPDATE movies SET title = 'another', genres = 'Craze', year = 1900 "
+        "WHERE movie_id <> 'craze'"
     )
 
 
@@ -165,11 +170,13 @@ def test_late_rows_mark_what_was_made_without_them_and_change_it_alone(at):
     place.run("extract", day)
     assert place.stale() == set()
     place.upstream(
-        f"INSERT INTO transactions SELECT 'late-' || transaction_id, event_time, {REST.format(amount=12.5)}"
+        "INSERT INTO transactions SELECT 'late-' || transaction_id, event_time, "
+        f"{REST.format(amount=12.5)}"
         f" FROM transactions WHERE {ONE_OF.format(day=day)}"
     )
     place.upstream(
-        f"INSERT INTO fraud_labels SELECT transaction_id, true, timestamptz '{day} 23:00Z' FROM transactions"
+        f"INSERT INTO fraud_labels SELECT transaction_id, true, timestamptz '{day} 23:00Z' "
+        "FROM transactions"
         f" WHERE transaction_id LIKE 'late-%'"
     )
     place.run("extract", day)
@@ -197,7 +204,8 @@ def test_late_interactions_mark_what_was_made_without_them_and_change_it_alone(a
     place = at("end", own_source=True)
     before = place.clickhouse_digests()
     place.upstream(
-        "INSERT INTO user_interactions SELECT 'late-' || id, user_id, movie_id, interaction_type, value, timestamp"
+        "INSERT INTO user_interactions SELECT 'late-' || id, user_id, movie_id, interaction_type, "
+        "value, timestamp"
         f" FROM user_interactions WHERE timestamp >= '{BEFORE}' AND timestamp < '{DAY}' LIMIT 20"
     )
     rows = place.manifest("extract", BEFORE).output("user_interactions").rows

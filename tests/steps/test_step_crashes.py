@@ -72,7 +72,8 @@ def readers_see_one_version(place):
         assert table.kind == "event" or [each for each, _ in found] == [version]
         key = ", ".join(table.lookup_key)
         [(ids,)] = place.query(
-            f"SELECT count(DISTINCT ({key})) FROM {place.pipeline}.{table.name} WHERE version = '{pointer}'"
+            f"SELECT count(DISTINCT ({key})) FROM {place.pipeline}.{table.name} "
+            f"WHERE version = '{pointer}'"
         )
         asked += ids
     assert len(documents) == asked

@@ -119,8 +119,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if self.headers.get("Authorization") != self.server.authorization:
                 raise RuntimeError(
-                    "Code: 516. DB::Exception: default: Authentication failed: password is incorrect, or there is"
-                    " no user with such name. (AUTHENTICATION_FAILED)"
+                    "Code: 516. DB::Exception: default: Authentication failed: "
+                    "password is incorrect, or there is no user with such name. (AUTHENTICATION_FAILED)"
                 )
             params = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
             if self.headers.get_content_type() == "multipart/form-data":

@@ -82,7 +82,8 @@ def test_what_a_document_looks_like():
     }
     table = pa.Table.from_pylist([row], schema=SCHEMA)
     assert documents(table).to_pylist() == [
-        '{"date": "2018-07-10", "id": "a:b/\\"ä\\"", "part": 12345678901234567, "score": 2.0, "flagged": true, '
+        '{"date": "2018-07-10", "id": "a:b/\\"ä\\"", "part": 12345678901234567, '
+        '"score": 2.0, "flagged": true, '
         '"at": "2018-07-10T01:02:03.000000Z"}'
     ]
     assert identifiers(table, ("id", "part")).to_pylist() == [

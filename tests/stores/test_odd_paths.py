@@ -172,9 +172,12 @@ def test_our_java_and_spark_win_whatever_is_set_for_another(tmp_path):
     code = (
         "from jobs.core.environment import settle; settle()\n"
         "import json; from jobs.core import settings; from jobs.stores import spark\n"
-        "session = spark.session(settings.load()); java = session._jvm.java.lang.System.getProperty\n"
-        "rows = session.range(100000).repartition(3).selectExpr('upper(\"title\") AS t').distinct().toArrow()\n"
-        "print(json.dumps([java('java.home'), java('java.io.tmpdir'), java('sun.jnu.encoding'), session.version,"
+        "session = spark.session(settings.load()); "
+        "java = session._jvm.java.lang.System.getProperty\n"
+        "rows = session.range(100000).repartition(3)"
+        ".selectExpr('upper(\"title\") AS t').distinct().toArrow()\n"
+        "print(json.dumps([java('java.home'), java('java.io.tmpdir'), java('sun.jnu.encoding'), "
+        "session.version,"
         " session.conf.get('spark.sql.session.timeZone'), rows['t'].to_pylist()]))\n"
     )
     done = subprocess.run(

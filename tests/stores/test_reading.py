@@ -44,7 +44,8 @@ WRITES = [
     "CREATE TABLE fraud.other (n Int64) ENGINE = Memory",
     "CREATE TEMPORARY TABLE other (n Int64)",
     "CREATE FUNCTION other AS (x) -> file(x)",
-    "CREATE DICTIONARY fraud.other (n Int64) PRIMARY KEY n SOURCE(FILE(path '/etc/passwd' format 'CSV')) LAYOUT(FLAT())",
+    "CREATE DICTIONARY fraud.other (n Int64) PRIMARY KEY n "
+    "SOURCE(FILE(path '/etc/passwd' format 'CSV')) LAYOUT(FLAT())",
     "CREATE DATABASE other",
     "CREATE USER other",
     "GRANT ALL ON *.* TO default",
@@ -103,7 +104,10 @@ def chosen(store):
 
 def state(store):
     """Every table of every database that is not the engine's own, and the rows of the one with rows."""
-    tables = "SELECT database, name FROM system.tables WHERE database NOT IN ('system', 'INFORMATION_SCHEMA')"
+    tables = (
+        "SELECT database, name FROM system.tables "
+        "WHERE database NOT IN ('system', 'INFORMATION_SCHEMA')"
+    )
     databases = "SELECT name FROM system.databases"
     names = [sorted(store.client.query(query).result_rows) for query in (tables, databases)]
     return names, store.read("fraud", SCORES, [DAY]).to_pylist()

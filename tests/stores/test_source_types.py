@@ -166,7 +166,8 @@ def schemas(databases):
             name = f"case_{next(numbers)}"
             with session, session.cursor() as cursor:
                 cursor.execute(
-                    f"SET timezone = 'UTC'; CREATE SCHEMA {name}; SET search_path = {name}; {statements}"
+                    f"SET timezone = 'UTC'; CREATE SCHEMA {name}; SET search_path = {name}; "
+                    f"{statements}"
                 )
             return f"{dsn}&options={quote(f'-csearch_path={name}', safe='')}"
 
@@ -220,18 +221,31 @@ def test_citext_is_refused_too():
 
 
 RELATIONS = {
-    "view": "ALTER TABLE transactions RENAME TO kept; CREATE VIEW transactions AS SELECT * FROM kept",
-    "materialised view": "ALTER TABLE transactions RENAME TO kept; CREATE MATERIALIZED VIEW transactions AS SELECT * FROM kept",
-    "view with a cast": "ALTER TABLE transactions RENAME TO kept; ALTER TABLE kept ALTER amount TYPE money;"
-    " CREATE VIEW transactions AS SELECT transaction_id, event_time, customer_id, merchant_id, amount::numeric, currency,"
-    " country, device_type, card_last_4 FROM kept",
+    "view": (
+        "ALTER TABLE transactions RENAME TO kept; CREATE VIEW transactions AS SELECT * FROM kept"
+    ),
+    "materialised view": (
+        "ALTER TABLE transactions RENAME TO kept; "
+        "CREATE MATERIALIZED VIEW transactions AS SELECT * FROM kept"
+    ),
+    "view with a cast": (
+        "ALTER TABLE transactions RENAME TO kept; ALTER TABLE kept ALTER amount TYPE money;"
+        " CREATE VIEW transactions AS SELECT transaction_id, event_time, customer_id, merchant_id,"
+        " amount::numeric, currency, country, device_type, card_last_4 FROM kept"
+    ),
     "partitioned table": "ALTER TABLE transactions RENAME TO kept;"
     " CREATE TABLE transactions (LIKE kept) PARTITION BY RANGE (event_time);"
-    " CREATE TABLE july PARTITION OF transactions FOR VALUES FROM ('2018-07-01Z') TO ('2018-08-01Z');"
+    " CREATE TABLE july PARTITION OF transactions FOR VALUES "
+    "FROM ('2018-07-01Z') TO ('2018-08-01Z');"
     " INSERT INTO transactions SELECT * FROM kept",
-    "inherited table": "CREATE TABLE older () INHERITS (transactions); INSERT INTO older SELECT * FROM transactions;"
-    " DELETE FROM ONLY transactions",
-    "column dropped and added again": "ALTER TABLE transactions ADD COLUMN gone int; ALTER TABLE transactions DROP COLUMN gone",
+    "inherited table": (
+        "CREATE TABLE older () INHERITS (transactions); "
+        "INSERT INTO older SELECT * FROM transactions;"
+        " DELETE FROM ONLY transactions"
+    ),
+    "column dropped and added again": (
+        "ALTER TABLE transactions ADD COLUMN gone int; ALTER TABLE transactions DROP COLUMN gone"
+    ),
 }
 
 
