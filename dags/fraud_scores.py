@@ -4,22 +4,22 @@ Runs every night at 02:00 UTC for the day D that has just ended: extracts transa
 aggregates them, trains a challenger, promotes it to champion if it is no worse, scores the day, and
 publishes `transaction_scores`, `customer_risk` and `merchant_risk` to PostgreSQL and Redis.
 
-**Re-triggering is safe.** Every step replaces what it wrote for D and publishes the same tables from
-the same inputs. Readers see a version only when it is complete. *Clear* a failed task with its
+**Re-triggering is safe.** Every step replaces what it wrote for D and publishes the same tables
+from the same inputs. Readers see a version only when it is complete. *Clear* a failed task with its
 downstream tasks, or the whole run.
 
 **Triage**
 
 - Red `extract`, `validate` or `build_features`: nothing of D is published; readers have the day
-  before. The end of the log says what is wrong. Data errors are not retried: correct the data or the
-  parameter, then clear the task.
+  before. The end of the log says what is wrong. Data errors are not retried: correct the data or
+  the parameter, then clear the task.
 - Red `snapshot`, `check_drift`, `retrain`, `train`, `gate` or `promote`: the tables of D are still
   published, scored by the previous champion. `watcher` is red so that somebody looks; its log says
   what is served.
-- Red `predict`, `publish` or `verify`: readers have the last complete version; `nightshift status`
-  says which one.
-- `train` is skipped: the log of `retrain` says why no challenger was needed. A rejected challenger is
-  green: the log of `gate` has the reasons.
+- Red `predict`, `publish` or `verify`: readers have the last complete version, which
+  `nightshift status` names.
+- `train` is skipped: the log of `retrain` says why no challenger was needed. A rejected challenger
+  is green: the log of `gate` has the reasons.
 - `approve` waits: a person must answer under *Required Actions*. Meanwhile the tables of D are
   published, scored by the current champion.
 - Nights are missing: `nightshift status` lists them; a backfill runs them.

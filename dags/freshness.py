@@ -1,27 +1,24 @@
 """# Freshness
 
-Every day at the hour by which the tables are to be served (`alerts.published_by_hour` of params.yaml, UTC), for the day D that
-has ended: read the served tables as clients do, in PostgreSQL and in Redis, and fail where they are not of D, not whole, or not
-alike. It also finds nights that never started.
+Runs every day at the hour by which the tables must be served (`alerts.published_by_hour` of
+params.yaml, UTC), for the day D that has ended. It reads the served tables as clients do, in
+PostgreSQL and in Redis, and fails if they are not of D, not complete, or not equal. It also detects
+nights that never started.
 
-**It changes nothing**, and waits for no night under way. A task may be run again at any time.
+**It changes nothing**, and does not wait for a night in progress. You can rerun a task at any time.
 
 **Triage**
 
-- Red: readers have what the alert and the end of the log name. Mend the night of D as they say; then *Clear* the task, and it
-  turns green.
-- Green, though a night is red: what was red came after publishing, or a later day is served.
+- Red: readers have what the alert and the end of the log name. Fix the night of D as they say. Then
+  *Clear* the task, and it turns green.
+- Green although a night is red: the night failed after it published, or a later day is served.
 
-Trigger by hand with `date` in the form, or with the partition key.
+To run it by hand, enter `date` in the form, or trigger it with a partition key.
 """
 
-from airflow.sdk import DAG, TaskGroup
+from airflow.sdk import DAG
 
 from nightshift.freshness import every_day, freshness
 
 with DAG("freshness", doc_md=__doc__, **every_day()):
-    with TaskGroup("fraud"):
-        freshness("fraud")
-
-    with TaskGroup("movies"):
-        freshness("movies")
+    freshness()

@@ -1,31 +1,26 @@
 """# Housekeeping
 
-Every morning at 05:30 UTC, when the nights are over: remove files that no manifest names, checkpoints of trainings that nobody
-goes on with, staging tables of dead attempts, half loads, and versions past retention; for each pipeline. Where steps
-run as pods, also the pods that no task waits for.
+Runs every morning at 05:30 UTC, when the nights are over. For each pipeline it removes files that
+no manifest names, checkpoints of abandoned trainings, staging tables of dead attempts, partial
+loads, and versions past retention. If steps run as pods, it also deletes the pods without a task.
 
-**Nothing that is served or named goes.** A task may be run again, or killed, at any time. Its log has a table of what went, its
-manifest the counts.
+**It removes nothing that is served or that a manifest names.** You can rerun or kill a task at any
+time. Its log has a table of what it removed; its manifest has the counts.
 
 **Triage**
 
-- Red: readers notice nothing, and nothing is half removed. The end of the log says what is wrong; *Clear* it, or leave it
-  to the next morning.
-- The log says `a step is under way there` or `a reader was in the way`: what was left goes the next time.
-- The disk fills all the same: `docs/runbook.md#disk` has what housekeeping never touches.
+- Red: readers notice nothing, and nothing is half removed. The end of the log says what is wrong.
+  *Clear* the task, or leave it to the next morning.
+- The log says `a step is under way there` or `a reader was in the way`: the next run removes it.
+- The disk still fills up: `docs/runbook.md#disk` lists what housekeeping never removes.
 
-Trigger by hand with `date` in the form: that is a dry run, which lists what would go, until `dry_run` is off.
+To run it by hand, enter `date` in the form. A manual run is a dry run, which only lists, until you
+switch `dry_run` off.
 """
 
-from airflow.sdk import DAG, TaskGroup
+from airflow.sdk import DAG
 
-from nightshift.housekeeping import every_morning, housekeeping, orphan_pods
+from nightshift.housekeeping import every_morning, housekeeping
 
-with DAG("housekeeping", doc_md=__doc__, **every_morning("fraud", "movies")):
-    with TaskGroup("fraud"):
-        housekeeping("fraud")
-
-    with TaskGroup("movies"):
-        housekeeping("movies")
-
-    orphan_pods()
+with DAG("housekeeping", doc_md=__doc__, **every_morning()):
+    housekeeping()

@@ -1,4 +1,4 @@
-"""What Airflow loads of this folder: listeners, the reference of the deadline, the timetable of a schedule that is off."""
+"""The plugin that Airflow loads: listeners, the deadline reference, and a timetable."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from nightshift.timetable import ByHand
 
 
 class DieTogether:
-    """From its start on, what a component forks dies with it, and what that forks with that.
+    """From a component's start on, every process that it forks dies with it, at any depth.
 
-    A killed scheduler would otherwise leave workers and tasks running beside those that a new one starts.
+    Otherwise a killed scheduler would leave workers and tasks running next to those of a new one.
     """
 
     @hookimpl
@@ -30,12 +30,12 @@ class DieTogether:
 
 @cache
 def _register() -> None:
-    """Once a process: a task runs in a fork of a fork, each of which calls the hook again."""
+    """Once per process: a task runs in a fork of a fork, and each fork calls the hook again."""
     os.register_at_fork(after_in_child=lambda: die_with_parent(None))
 
 
 class NightshiftPlugin(AirflowPlugin):
-    """The plugin's entry."""
+    """What Airflow registers."""
 
     name = "nightshift"
     listeners = [ClearableRuns(), DayIsKey(), DieTogether()]  # noqa: RUF012

@@ -1,5 +1,6 @@
-"""What is said when a task has failed for good, and when the day's tables are late: in the log, and to the connection
-`alerts.connection` of params.yaml, where there is one.
+"""Alerts: a task has failed for good, or the day's tables are late.
+
+An alert goes to the log, and to the connection `alerts.connection` of params.yaml if it exists.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from jobs.core.params import AlertParams, alerts
 from jobs.core.settings import load
 from jobs.core.text import printable
 from nightshift.notifier import LIMIT_S, send
-from nightshift.steps import StepFailed, asked
+from nightshift.steps import StepFailed, call_json
 from nightshift.triage import advice
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ _LINES, _CHARACTERS = 5, 1_000
 
 
 def report_failure(context: Context) -> None:
-    """For whoever is on call: what failed, on which try, why, what is served meanwhile, and where to read on."""
+    """Alert on-call: what failed, on which try, why, what is served, and where to read more."""
     ti, pipeline, error = context["ti"], _pipeline(context), context.get("exception")
     day = context["dag_run"].partition_key or context["params"].get("date") or ""
-    _say(
+    _alert(
         f"{pipeline or ti.dag_id} {day}".rstrip()
         + f": {ti.task_id.rpartition('.')[2]} failed on try {ti.try_number}",
         _served(pipeline, served(pipeline)) if pipeline else "",
@@ -46,10 +47,11 @@ def report_failure(context: Context) -> None:
 
 
 async def report_late(pipeline: str, context: dict[str, Any]) -> None:
-    """The callback of the deadline: silent when the run has ended, which its tasks' alerts and `freshness` speak of, when
-    the day, or a later one, is served, or when it was only to be ingested.
+    """The callback of the deadline.
 
-    For the triggerer: Airflow 3.3.2 gives a callback on the executor no connection (403, its token is no task's).
+    It is silent if the run has ended (its tasks' alerts and `freshness` cover that), if the day or
+    a later one is served, or if the run only ingests. It runs in the triggerer, because Airflow
+    3.3.2 gives a callback on the executor no connection (403: its token is not a task's).
     """
     await asyncio.to_thread(_report_late, pipeline, context)
 
@@ -58,13 +60,13 @@ def _report_late(pipeline: str, context: dict[str, Any]) -> None:
     run = context["dag_run"]
     form = run["conf"] or {}
     day, now = run["partition_key"] or form.get("date"), served(pipeline)
-    done = run["state"] in ENDED or form.get("steps") == "ingest"
-    if done or not day or (now and (now["date"] or "") >= day):
-        log.info("nothing is late: %s, %s, %s", day, form, now)
+    ended = run["state"] in ENDED or form.get("steps") == "ingest"
+    if ended or not day or (now and (now["date"] or "") >= day):
+        log.info("nothing is late: day %s, form %s, served %s", day, form, now)
         return
-    base = conf.get("api", "base_url", fallback="http://localhost:8080/")  # as Airflow's own links
+    base = conf.get("api", "base_url", fallback="http://localhost:8080/")  # like Airflow's links
     link = f"{base.rstrip('/')}/dags/{run['dag_id']}/runs/{quote(run['dag_run_id'])}"
-    _say(
+    _alert(
         f"{pipeline} {day}: its tables are not served",
         f"They were due at {context['deadline']['deadline_time']}; the run is {run['state']}.",
         _served(pipeline, now),
@@ -74,51 +76,59 @@ def _report_late(pipeline: str, context: dict[str, Any]) -> None:
 
 
 def served(pipeline: str) -> dict[str, Any] | None:
-    """What `nightshift served` says: version, date, age and model, null where nothing is; None when it says nothing."""
+    """The output of `nightshift served`: version, date, age and model, each null if nothing is
+    served.
+
+    Returns None if the command does not answer.
+    """
     try:
-        found: dict[str, Any] = asked(pipeline, "served", pipeline, limit_s=LIMIT_S)
+        version: dict[str, Any] = call_json(pipeline, "served", pipeline, limit_s=LIMIT_S)
     except (StepFailed, subprocess.TimeoutExpired, ValueError):
         return None
-    return found
+    return version
 
 
-def known() -> AlertParams:
-    """The section `alerts`; its defaults where it is wrong, for a night must run and an alert must leave all the same."""
+def parameters() -> AlertParams:
+    """The section `alerts`; its defaults if it is wrong, so that nights run and alerts still go
+    out.
+    """
     with suppress(ConfigError):
         return alerts(load().params_file)
     return AlertParams.model_validate({})
 
 
-def _say(title: str, *lines: str, error: str = "") -> None:
-    """To the log and to the connection; the error to the latter alone, for the log has it already."""
-    said, text = (
-        printable(mask("\n".join(filter(None, each))), keep="\n")
-        for each in (lines, (error, *lines))
+def _alert(title: str, *lines: str, error: str = "") -> None:
+    """Log the alert and send it. The log leaves out the error, because it has it already."""
+    logged, sent = (
+        printable(mask("\n".join(filter(None, parts))), keep="\n")
+        for parts in (lines, (error, *lines))
     )
-    log.error("%s. %s", printable(title), " ".join(said.split()))
-    send(known().connection, printable(title), text)
+    log.error("%s. %s", printable(title), " ".join(logged.split()))
+    send(parameters().connection, printable(title), sent)
 
 
 def _brief(error: Any) -> str:
-    """The first lines of what went wrong, without the link that ends the alert."""
-    lines = str(getattr(error, "text", error) or "no reason is known").splitlines()
+    """The first lines of the error, without its link to the runbook, which ends the alert."""
+    lines = str(getattr(error, "text", error) or "the reason is unknown").splitlines()
     return "\n".join([line for line in lines if "Runbook: " not in line][:_LINES])[:_CHARACTERS]
 
 
 def _served(pipeline: str, now: dict[str, Any] | None) -> str:
     if now is None:
-        return f"Served now: not known, `nightshift served {pipeline}` did not answer."
+        return f"Served now: unknown, because `nightshift served {pipeline}` did not answer."
     if not now["version"]:
         return "Served now: nothing."
-    told = f"{now['version']} of {now['date']}, published {now['age']} ago, by model {now['model']}"
-    return f"Served now: {told}."
+    return (
+        f"Served now: {now['version']} of {now['date']}, published {now['age']} ago, "
+        f"by model {now['model']}."
+    )
 
 
 def _pipeline(context: Context) -> str | None:
-    """Whose task it is: the task's own, the form's, or the one that all steps of the DAG belong to."""
+    """The pipeline of the task: its own, the form's, or the one of all steps of the DAG."""
     task = context["ti"].task
-    for found in (getattr(task, "pipeline", None), context["params"].get("pipeline")):
-        if found and found != "all":
-            return str(found)
-    every = {found for each in task.dag.tasks if (found := getattr(each, "pipeline", None))}
-    return every.pop() if len(every) == 1 else None
+    for pipeline in (getattr(task, "pipeline", None), context["params"].get("pipeline")):
+        if pipeline and pipeline != "all":
+            return str(pipeline)
+    pipelines = {getattr(other, "pipeline", None) for other in task.dag.tasks} - {None}
+    return pipelines.pop() if len(pipelines) == 1 else None

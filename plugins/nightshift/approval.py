@@ -1,4 +1,4 @@
-"""A person's word between gate and promote: the question, and the answer."""
+"""The approval of a challenger by a person, between gate and promote: question and answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ from jobs.core.params import PromoteParams
 from jobs.core.steps import STEPS
 from jobs.core.text import markdown, printable
 from nightshift.dates import day_of
-from nightshift.steps import RETRY_POLICY, MendFirst, arguments, asked, call, spoken
+from nightshift.steps import (
+    RETRY_POLICY,
+    PermanentFailure,
+    arguments,
+    call,
+    call_json,
+    logged_failure,
+)
 from nightshift.triage import runbook
 
 if TYPE_CHECKING:
@@ -30,14 +37,15 @@ ANSWERS = {APPROVE: "approved", REJECT: "declined"}
 
 
 class Approval(HITLOperator):
-    """Ask a person whether the challenger that passed the gate becomes champion; nobody is asked about a rejected one.
+    """Ask a person whether the challenger that passed the gate becomes champion.
 
-    Until somebody answers, or the time is over, no slot is taken; the day is published meanwhile, by the champion there is.
-    Airflow hands the answer and its author to this task alone. It records both in the lake, where promote reads them: an
-    XCom, or a task that was marked as success, approves nothing.
+    Nobody is asked about a rejected challenger. While the question is open, the task takes no slot,
+    and the day is published with the current champion. Airflow gives the answer and its author to
+    this task only. The task records both in the lake, where promote reads them; an XCom, or a task
+    that was marked as success, approves nothing.
     """
 
-    template_fields = ()  # what checks say is text, not a template
+    template_fields = ()  # the messages of checks are text, not templates
     ui_color = "#fef7e0"
 
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
@@ -45,82 +53,88 @@ class Approval(HITLOperator):
         self.pipeline = pipeline
 
     def execute(self, context: Context) -> None:
-        """Asks, and ends the process; returns where there is nothing to ask. Raises StepFailed or MendFirst."""
-        with spoken(self.log):
-            self._execute(context)
+        """Ask and end the process; return if there is nothing to ask.
 
-    def _execute(self, context: Context) -> None:
+        Raises StepFailed or PermanentFailure.
+        """
+        with logged_failure(self.log):
+            self._prepare_and_ask(context)
+
+    def _prepare_and_ask(self, context: Context) -> None:
         day = day_of(context)
         gate = _manifest(self.pipeline, "gate", day)
         if gate["facts"]["verdict"] == "rejected":
-            self.log.info("the gate rejected the challenger: nobody is asked, promote records it")
+            self.log.info("the gate rejected the challenger: promote records it, nobody is asked")
             return
         report = ""
-        with suppress(
-            MendFirst
-        ):  # check_drift failed, or has judged something else than this night
+        with suppress(PermanentFailure):  # check_drift failed, or its result is of other data
             report = _manifest(self.pipeline, "check_drift", day)["facts"].get("report_url", "")
         self.subject = f"Promote the challenger of {self.pipeline}, {day}?"
         self.body = question(gate, report)
-        self._record(context, "asked")  # an earlier answer counts no more
+        self._record(context, "asked")  # an earlier answer no longer counts
         self._ask(context, gate["model_digest"])
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, str]:
-        """Records the answer (approved, declined; expired without one), by whom, and the comment; returns them for people
-        to see. Raises StepFailed or MendFirst."""
+        """Record the answer (approved, declined, or expired), who gave it, and the comment.
+
+        Returns them, for people to see in the XCom. Raises StepFailed or PermanentFailure.
+        """
         response = super().execute_complete(context, event)
-        who = response["responded_by_user"]
+        user = response["responded_by_user"]
         answer = {
-            "answer": ANSWERS[response["chosen_options"][0]] if who else "expired",
-            "by": who["name"] if who else "nobody",
+            "answer": ANSWERS[response["chosen_options"][0]] if user else "expired",
+            "by": user["name"] if user else "nobody",
             "comment": str(response["params_input"].get("comment") or ""),
         }
-        with spoken(self.log):
-            self._allow(who)
+        with logged_failure(self.log):
+            self._check_approver(user)
             self._record(context, **answer)
         return answer
 
     def _ask(self, context: Context, model: str) -> None:
-        """Raises TaskAwaitingInput; MendFirst where Airflow shows another question than this one.
+        """Raise TaskAwaitingInput, or PermanentFailure if Airflow shows an older question.
 
-        Airflow 3.3 keeps the first question of a task through every clear, and only forgets its answer.
+        Airflow 3.3 keeps the first question of a task when the task is cleared, and drops only the
+        answer.
         """
         shown = show(self, context)
-        asked = {each["id"] for each in self.assigned_users or ()}
+        approvers = {user["id"] for user in self.assigned_users or ()}
         if (
             model in (shown.body or "")
-            and {each.id for each in shown.assigned_users or ()} == asked
+            and {user.id for user in shown.assigned_users or ()} == approvers
         ):
             raise TaskAwaitingInput(method_name="execute_complete", timeout=self.response_timeout)
         run, day = context["dag_run"].run_id, day_of(context)
-        raise MendFirst(
-            f"{self.pipeline}/approve {day}: nobody can be asked about the challenger {model[:12]} in the run {run}.\n"
-            "  Input: the question that this run asked before, about another challenger or other approvers.\n"
-            "  Why: Airflow goes on showing a task's first question after the task was cleared.\n"
-            f"  Next: trigger a new run of {day}, which asks afresh; or answer in a shell: nightshift approve --pipeline "
-            f"{self.pipeline} --date {day} --answer approved --by NAME (or declined), then clear promote"
+        raise PermanentFailure(
+            f"{self.pipeline}/approve {day}: the run {run} cannot ask about the challenger "
+            f"{model[:12]}\n"
+            "  Input: an earlier question of this run, with another challenger or other approvers\n"
+            "  Why: Airflow keeps showing the first question of a task after the task is cleared\n"
+            f"  Next: trigger a new run of {day}, which asks a new question. Or answer in a shell:"
+            f" nightshift approve --pipeline {self.pipeline} --date {day} --answer approved "
+            "--by NAME (or declined), then clear promote"
         )
 
-    def _allow(self, who: HITLUser | None) -> None:
-        """Raises MendFirst for a person who is not among the approvers; silence is nobody's answer."""
-        allowed = {each["id"] for each in self.assigned_users or ()}
-        if who and allowed and who["id"] not in allowed:
-            raise MendFirst(
-                f"{self.pipeline}/approve: the answer of {printable(who['name'])} does not count.\n"
-                f"  Input: the user id {printable(who['id'])}.\n"
-                "  Why: promote.approvers in params.yaml does not name it.\n"
-                "  Next: clear approve, and have one of the approvers answer"
+    def _check_approver(self, user: HITLUser | None) -> None:
+        """Raise PermanentFailure if the user is not an approver. None: nobody answered."""
+        approvers = {approver["id"] for approver in self.assigned_users or ()}
+        if user and approvers and user["id"] not in approvers:
+            raise PermanentFailure(
+                f"{self.pipeline}/approve: the answer of {printable(user['name'])} is not valid\n"
+                f"  Input: the user id {printable(user['id'])}\n"
+                "  Why: promote.approvers in params.yaml does not name it\n"
+                "  Next: clear approve, and ask one of the approvers to answer"
             )
 
     def _record(self, context: Context, answer: str, by: str = "", comment: str = "") -> None:
         day, run = day_of(context), context["dag_run"].run_id
-        # Behind an equals sign a comment is a value, whatever it begins with.
+        # After an equals sign, a comment that starts with a dash is still a value.
         options = (f"--answer={answer}", f"--dag-run={run}", f"--by={by}", f"--comment={comment}")
         call(f"{self.pipeline}/approve {day}", *arguments(self.pipeline, "approve", day), *options)
 
 
 def show(task: HITLOperator, context: Context) -> HITLDetailRequestResult:
-    """Ask Airflow to show the question of the task; returns the question that it shows."""
+    """Ask Airflow to show the task's question; returns the question that it shows."""
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
     question = CreateHITLDetailPayload(
@@ -131,20 +145,20 @@ def show(task: HITLOperator, context: Context) -> HITLDetailRequestResult:
         defaults=task.defaults,
         multiple=task.multiple,
         params=task.serialized_params,
-        assigned_users=[APIHITLUser(**each) for each in task.assigned_users or ()],
+        assigned_users=[APIHITLUser(**user) for user in task.assigned_users or ()],
     )
     return cast("HITLDetailRequestResult", SUPERVISOR_COMMS.send(msg=question))
 
 
 def approve_task(pipeline: str, params: PromoteParams) -> Approval:
-    """The task; tried again, it asks again."""
+    """The task; a retry asks again."""
     comment = Param(
         None,
         type=["null", "string"],
         format="multiline",
         maxLength=500,
         title="Comment",
-        description="Why; stored with the promotion.",
+        description="The reason; it is stored with the promotion.",
     )
     return Approval(
         pipeline=pipeline,
@@ -153,7 +167,7 @@ def approve_task(pipeline: str, params: PromoteParams) -> Approval:
         options=[APPROVE, REJECT],
         defaults=params.default,
         params={"comment": comment},
-        assigned_users=[HITLUser(id=each, name=each) for each in params.approvers] or None,
+        assigned_users=[HITLUser(id=user, name=user) for user in params.approvers] or None,
         response_timeout=timedelta(hours=params.timeout_hours),
         execution_timeout=STEPS["approve"].timeout,
         retry_policy=RETRY_POLICY,
@@ -162,7 +176,9 @@ def approve_task(pipeline: str, params: PromoteParams) -> Approval:
 
 
 def question(gate: Mapping[str, Any], report: str) -> str:
-    """What is asked, in Markdown: the verdict, both models' metrics, every check, and where the drift report is."""
+    """The question in Markdown: verdict, metrics of both models, every check, link to the drift
+    report.
+    """
     facts = gate["facts"]
     champion = facts["champion_metrics"] or {}
     metrics = (
@@ -171,33 +187,33 @@ def question(gate: Mapping[str, Any], report: str) -> str:
     )
     checks = (
         (
-            markdown(each["name"]),
-            _outcome(each),
-            _number(each["value"]),
-            _number(each["threshold"]),
-            markdown(each["message"]),
+            markdown(check["name"]),
+            _outcome(check),
+            _number(check["value"]),
+            _number(check["threshold"]),
+            markdown(check["message"]),
         )
-        for each in gate["checks"]
-        if not each["name"].startswith("gate_checks.")  # of the table that they are stored in
+        for check in gate["checks"]
+        if not check["name"].startswith("gate_checks.")  # checks of the table that stores them
     )
     return "\n".join(
         [
-            f"The gate says **{facts['verdict']}** (mode `{facts['mode']}`) of model version {facts['model_version']} "
-            f"(digest `{gate['model_digest']}`); "
-            f"the champion is version {facts['champion_version'] or 'none'}. "
+            f"The verdict of the gate is **{facts['verdict']}** (mode `{facts['mode']}`) for model "
+            f"version {facts['model_version']} (digest `{gate['model_digest']}`). "
+            f"The champion is version {facts['champion_version'] or 'none'}. "
             + (f"[Drift report]({report})" if report else "There is no drift report."),
             "",
             *_grid(("metric", "challenger", "champion"), metrics),
             "",
-            *_grid(("check", "outcome", "value", "threshold", "says"), checks),
+            *_grid(("check", "outcome", "value", "threshold", "message"), checks),
         ]
     )
 
 
 def _manifest(pipeline: str, step: str, day: date) -> dict[str, Any]:
     words = ("manifest", step, "--pipeline", pipeline, "--date", str(day))
-    found: dict[str, Any] = asked(f"{pipeline}/{step} {day}", *words)
-    return found
+    manifest: dict[str, Any] = call_json(f"{pipeline}/{step} {day}", *words)
+    return manifest
 
 
 def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:

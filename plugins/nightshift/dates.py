@@ -1,4 +1,4 @@
-"""Which day a run is for: resolved here, once, for every task, and shown as the partition key of every run."""
+"""The day of a run: read here for every task, and shown as the run's partition key."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_HOW = "Trigger again with the form's `date`, or with the partition key, as YYYY-MM-DD."
+_REMEDY = "Trigger again with `date` in the form, or with the partition key, as YYYY-MM-DD."
 
 
 class NoDay(AirflowFailException):
-    """The run names no day that is over; no retry follows."""
+    """The run names no day that has ended. There is no retry."""
 
     section = "a-run-names-no-day-or-a-day-that-is-not-over"  # of the runbook
 
 
 def day_of(context: Context) -> date:
-    """The UTC day D of this run: its partition key, else the `date` of the trigger form.
+    """The UTC day D of this run: its partition key, or the `date` of the trigger form.
 
-    Raises NoDay, which no retry follows, when there is neither, both disagree, it is no date,
-    or the day is not over yet.
+    Raises NoDay if both are missing, if they differ, if the text is not a date, or if the day is
+    not over yet.
     """
-    key, asked = context["dag_run"].partition_key, context["params"].get("date")
-    if key and asked and key != asked:
-        raise _no_day(f"The partition key says {key}, the form says {asked}")
-    if not (text := key or asked):
+    key, form = context["dag_run"].partition_key, context["params"].get("date")
+    if key and form and key != form:
+        raise _no_day(f"The partition key says {key}, the form says {form}")
+    if not (text := key or form):
         raise _no_day("This run names no day")
     if (day := _parsed(text)) is None:
-        raise _no_day(f"{text!r} is no day")
+        raise _no_day(f"{text!r} is not a day")
     try:
         return whole(day)
     except ConfigError as error:
@@ -49,18 +49,22 @@ def day_of(context: Context) -> date:
 
 
 def _no_day(why: str) -> NoDay:
-    """The error; Airflow folds an exception away in the log, so that it is a line of its own there, too."""
-    text = printable(f"{why}. {_HOW}")
+    """The error, which is also logged, because Airflow folds exceptions away in the log."""
+    text = printable(f"{why}. {_REMEDY}")
     log.error("%s", text)
     return NoDay(text)
 
 
 class DayIsKey:
-    """A run by the form's `date` gets that day as its partition key when it starts, as a run of the schedule has it."""
+    """Makes the form's `date` the partition key of a run when the run starts, as for scheduled
+    runs.
+    """
 
     @hookimpl
     def on_dag_run_running(self, dag_run: DagRun, msg: str) -> None:
-        """In the scheduler, whose session stores it. A key that the run has stays: `day_of` compares the two."""
+        """Runs in the scheduler, whose session stores the key. An existing key stays; `day_of`
+        compares it with the form.
+        """
         del msg
         day, timetable = (dag_run.conf or {}).get("date"), dag_run.get_dag().timetable
         if day and timetable.partitioned and not dag_run.partition_key:
@@ -71,7 +75,7 @@ class DayIsKey:
 
 
 def _parsed(text: str) -> date | None:
-    """The day that is written like this; another way to write it would be another partition key for the same day."""
+    """The day, if the text is YYYY-MM-DD; another format would be another key for the same day."""
     with suppress(ValueError):
         if str(day := date.fromisoformat(text)) == text:
             return day

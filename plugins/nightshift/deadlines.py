@@ -1,7 +1,8 @@
-"""The moment from which a deadline counts: the creation of the run.
+"""The reference of a deadline: the time at which the run was created.
 
-Airflow's own `DAGRUN_QUEUED_AT` must not be used: while such a deadline is pending, every Clear of its run answers
-HTTP 500 (apache/airflow#70368; a strict xfail of tests/scheduler/test_buttons.py ends once that is fixed).
+Do not use Airflow's `DAGRUN_QUEUED_AT`: while such a deadline is pending, every Clear of its run
+answers HTTP 500 (apache/airflow#70368; a strict xfail in tests/scheduler/test_buttons.py fails once
+that is fixed).
 """
 
 from __future__ import annotations
@@ -20,20 +21,25 @@ log = logging.getLogger(__name__)
 
 
 class RunCreated(BaseDeadlineReference):
-    """The creation of the run. A Clear does not move it: the day is promised for the same hour."""
+    """The time at which the run was created. A Clear does not change when the day is due."""
 
     def _evaluate_with(self, *, session: Session, **_: Any) -> datetime:
-        """Now, since Airflow asks once, when it creates the run."""
+        """Now: Airflow calls this once, when it creates the run."""
         del session
         return datetime.now(UTC)
 
 
 class ClearableRuns:
-    """Runs that an earlier release created can be cleared: their deadlines get this reference when Airflow starts."""
+    """When Airflow starts, gives `RunCreated` to deadlines of runs that an earlier release created.
+
+    Without it, those runs could not be cleared.
+    """
 
     @hookimpl
     def on_starting(self, component: Any) -> None:
-        """Of the scheduler, the triggerer and the dag-processor; a task, which calls this too, may not use the database."""
+        """Only for the scheduler, the triggerer and the dag-processor; a task may not use the
+        database.
+        """
         if type(component).__name__ != "Job":
             return
         from airflow.utils.session import create_session
@@ -45,17 +51,20 @@ class ClearableRuns:
                 rename_callbacks(session)
         except SQLAlchemyError:  # other listeners are called after this one
             log.exception(
-                "The deadlines of an earlier release were not changed. The next start tries again."
+                "the deadlines of an earlier release were not changed; the next start tries again"
             )
         else:
             log.info(
-                "%d deadlines of an earlier release count from the creation of their run now",
+                "%d deadlines of an earlier release now count from the creation of their run",
                 changed,
             )
 
 
 def replace_queued_at(session: Session) -> int:
-    """The number of our alerts whose reference was `DAGRUN_QUEUED_AT` and is `RunCreated` now; other DAGs' are left alone."""
+    """Give our alerts with the reference `DAGRUN_QUEUED_AT` the reference `RunCreated`.
+
+    Returns how many changed. Alerts of other DAGs stay as they are.
+    """
     from airflow.models.deadline_alert import DeadlineAlert
     from airflow.serialization.encoders import encode_deadline_reference
     from sqlalchemy import select
@@ -72,7 +81,7 @@ def replace_queued_at(session: Session) -> int:
 
 
 def rename_callbacks(session: Session) -> int:
-    """The number of pending callbacks that named a module of an earlier release and name ours now."""
+    """Rename our module in pending callbacks of an earlier release. Returns how many changed."""
     from airflow.models.callback import Callback
     from sqlalchemy import select
 

@@ -1,6 +1,7 @@
-"""The pages of docs/ in Airflow's own web server, so that a link to the runbook opens there and fits the code that runs.
+"""Serves the pages of docs/ in Airflow's web server, so that the runbook fits the code that runs.
 
-They are open to whoever reaches the server, as the project's documentation is; nothing of an installation is in them.
+They need no login: they are the project's documentation and have nothing of an installation in
+them.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from jobs.core.settings import PROJECT
 
 PREFIX = "/nightshift"
 RUNBOOK = "docs/runbook.md"
-# What of the project is documentation; anything else, an installation under the project included, is not served.
+# Only these pages are served, and no other file, such as those of an installation in the project.
 _PAGES = re.compile(r"(README|CHANGELOG|(jobs|plugins)/README|docs/([\w-]+/)*[\w-]+)\.md")
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>
- body {{ max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; }}
+ body {{ max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+ body {{ font: 16px/1.5 system-ui, sans-serif; }}
  :target {{ background: #fef7e0; }} table {{ border-collapse: collapse; }}
- td, th {{ border: 1px solid #ccc; padding: .2rem .5rem; }} pre {{ overflow: auto; background: #f4f4f4; padding: .5rem; }}
+ td, th {{ border: 1px solid #ccc; padding: .2rem .5rem; }}
+ pre {{ overflow: auto; background: #f4f4f4; padding: .5rem; }}
 </style>
 <body>{body}</body></html>
 """
@@ -34,7 +37,7 @@ Message = MutableMapping[str, Any]
 
 
 def link(section: str, *, absolute: bool = False) -> str:
-    """The address of a section of the runbook: on the same server, or `absolute` for a reader outside of it."""
+    """The address of a section of the runbook: relative to the server, or absolute."""
     base = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
     root = base if absolute else urlsplit(base).path
     return f"{root}{PREFIX}/{RUNBOOK}#{section}"
@@ -45,7 +48,7 @@ async def app(
     receive: Callable[[], Awaitable[Message]],
     send: Callable[[Message], Awaitable[None]],
 ) -> None:
-    """The ASGI application under PREFIX: one page of documentation, or 404."""
+    """The ASGI application under PREFIX: a page of documentation, or 404."""
     from starlette.responses import HTMLResponse
 
     if scope["type"] != "http":
@@ -53,7 +56,7 @@ async def app(
     path = scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/")
     body = page(path)
     response = (
-        HTMLResponse("no such page", HTTPStatus.NOT_FOUND)
+        HTMLResponse("This page does not exist.", HTTPStatus.NOT_FOUND)
         if body is None
         else HTMLResponse(
             body,
@@ -64,7 +67,7 @@ async def app(
 
 
 def page(path: str) -> str | None:
-    """A page of the project's documentation as HTML, its headings with the anchors of GitHub; None where it is none."""
+    """A page of the documentation as HTML, with GitHub's anchors; None if there is no such page."""
     file = PROJECT / path
     if not _PAGES.fullmatch(path) or not file.is_file():
         return None
@@ -79,5 +82,5 @@ def page(path: str) -> str | None:
 
 
 def anchor(title: str) -> str:
-    """What GitHub makes of a heading."""
+    """The anchor that GitHub gives to a heading."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")

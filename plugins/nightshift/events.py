@@ -1,7 +1,8 @@
-"""What other DAGs may schedule on: an asset for each event of a pipeline, with the day as its partition key.
+"""Assets that other DAGs can schedule on: one per event of a pipeline, with the day as partition
+key.
 
-An event says that something has happened for a day. A re-run says so again: who listens does the same day twice
-without harm, as the steps do.
+An event says that something has happened for a day. A rerun emits it again, so a DAG that listens
+must be able to run the same day twice, like the steps.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def outlets(pipeline: str, step: str) -> list[Asset]:
-    """The assets of a step's task: that of its event, if it has one."""
+    """The assets of a step's task: the one of its event, if it has an event."""
     event = STEPS[step].event
     return [asset(pipeline, event)] if event else []
 
@@ -30,34 +31,35 @@ def asset(pipeline: str, event: str) -> Asset:
     )
 
 
-def emit(pipeline: str, step: str, context: Context, left: dict[str, Any]) -> None:
-    """Say what the step did, as its XCom `left` tells; say nothing where the thing did not happen.
+def emit(pipeline: str, step: str, context: Context, result: dict[str, Any]) -> None:
+    """Emit the step's event, unless its `result` (the XCom) says that it did not happen.
 
-    The extra is `pipeline`, `date`, `version` (the served one, or a model's digest, or null) and `rows` by output.
+    The event's extra has `pipeline`, `date`, `version` (the served version, the digest of a model,
+    or null) and `rows` by output.
     """
     event = STEPS[step].event
     if not event:
         return
-    if not _happened(step, left):
-        # An outlet speaks whenever its task succeeds. This is the copy of the task that runs this try.
+    if not _happened(step, result):
+        # Airflow emits an event for every outlet of a task that succeeds. This removes them from
+        # the copy of the task that runs this try.
         context["ti"].task.outlets = []
         return
     day = str(day_of(context))
     version = (
-        left.get("served_version")
+        result.get("served_version")
         if step == "publish"
-        else left["model"]
+        else result["model"]
         if event.startswith("model.")
         else None
     )
     outlet = context["outlet_events"][asset(pipeline, event)]
-    outlet.extra = {"pipeline": pipeline, "date": day, "version": version, "rows": left["rows"]}
+    outlet.extra = {"pipeline": pipeline, "date": day, "version": version, "rows": result["rows"]}
     outlet.add_partitions(day)
 
 
-def _happened(step: str, left: dict[str, Any]) -> bool:
-    """A rejected challenger is not promoted, and tables of an older day, or withdrawn ones, are not served."""
+def _happened(step: str, result: dict[str, Any]) -> bool:
+    """False if the challenger was rejected, or if another version than this one is served."""
     if step == "promote":
-        return bool(left.get("promoted"))
-    # A publish also says what is served where that is another version than its own.
-    return step != "publish" or left.get("served_version") == left["version"]
+        return bool(result.get("promoted"))
+    return step != "publish" or result.get("served_version") == result["version"]

@@ -1,25 +1,28 @@
-"""Freshness as a DAG: when the served tables are to be there, and a task for each pipeline."""
+"""The DAG `freshness`: its schedule, and one task per pipeline."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import TaskGroup
 
-from nightshift.alerts import known
+from jobs.core.pipelines import PIPELINES
+from nightshift.alerts import parameters
 from nightshift.nights import daily, date_field
 from nightshift.steps import step_task
 
 
 def every_day() -> dict[str, Any]:
-    """The arguments of the DAG: at `alerts.published_by_hour`, for the day that has ended, one run at a time."""
-    return daily(f"0 {known().published_by_hour} * * *") | {
+    """The arguments of the DAG: a daily run at `alerts.published_by_hour`, for the day before."""
+    return daily(f"0 {parameters().published_by_hour} * * *") | {
         "max_active_runs": 1,
         "tags": ["freshness"],
         "params": {"date": date_field()},
     }
 
 
-def freshness(pipeline: str) -> BaseOperator:
-    """The task of a pipeline."""
-    return step_task(pipeline, "freshness")
+def freshness() -> None:
+    """Add the task of every pipeline, in a group with the pipeline's name."""
+    for pipeline in PIPELINES:
+        with TaskGroup(pipeline):
+            step_task(pipeline, "freshness")

@@ -1,4 +1,4 @@
-"""Housekeeping as a DAG: its schedule, its form, and a task for each pipeline."""
+"""The DAG `housekeeping`: its schedule, its form, and one task per pipeline."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from datetime import timedelta
 from inspect import getdoc
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, Param
+from airflow.sdk import BaseOperator, Param, TaskGroup
 from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.exceptions import AirflowSkipException
 
+from jobs.core.pipelines import PIPELINES
 from jobs.core.pods import kubernetes
 from jobs.core.settings import load
 from nightshift.nights import daily, date_field
@@ -22,33 +23,34 @@ if TYPE_CHECKING:
 ALL = "all"
 
 
-def every_morning(*pipelines: str) -> dict[str, Any]:
+def every_morning() -> dict[str, Any]:
     """The arguments of the DAG: at 05:30 UTC, when the nights are over, one run at a time."""
     return daily("30 5 * * *") | {
         "max_active_runs": 1,
         "tags": ["housekeeping"],
         "params": {
             "pipeline": Param(
-                ALL, enum=[ALL, *pipelines], title="Pipeline", description="Whose leftovers go."
+                ALL, enum=[ALL, *PIPELINES], title="Pipeline", description="Pipeline to clean up."
             ),
             "date": date_field(),
             "dry_run": Param(
                 True,
                 type="boolean",
                 title="Dry run",
-                description="Say what would go and remove nothing. Runs of the schedule remove, whatever this says.",
+                description="List what would be removed, without removing it. Scheduled runs "
+                "always remove.",
             ),
         },
     }
 
 
 class HousekeepingOperator(StepOperator):
-    """Run housekeeping for one pipeline; skipped where the form asks for another."""
+    """Run housekeeping for one pipeline; skipped if the form asks for another pipeline."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        asked = context["params"]["pipeline"]
-        if asked not in (ALL, self.pipeline):
-            raise AirflowSkipException(f"this run was asked for {asked} only")
+        pipeline = context["params"]["pipeline"]
+        if pipeline not in (ALL, self.pipeline):
+            raise AirflowSkipException(f"this run cleans up {pipeline} only")
         return super().execute(context)
 
     def options(self, context: Context) -> tuple[str, ...]:
@@ -56,26 +58,33 @@ class HousekeepingOperator(StepOperator):
 
 
 def is_dry(context: Context) -> bool:
-    """A run of the schedule removes: nobody is there to read first what would go."""
+    """Whether this run only lists. Scheduled runs remove, since nobody would read the list."""
     return (
         bool(context["params"]["dry_run"]) and context["dag_run"].run_type != DagRunType.SCHEDULED
     )
 
 
-def housekeeping(pipeline: str) -> BaseOperator:
-    """The task of a pipeline."""
+def housekeeping() -> None:
+    """Add the task of every pipeline, in a group with the pipeline's name, and the one for pods."""
+    for pipeline in PIPELINES:
+        with TaskGroup(pipeline):
+            housekeeping_task(pipeline)
+    orphan_pods()
+
+
+def housekeeping_task(pipeline: str) -> BaseOperator:
     return step_task(pipeline, "housekeeping", HousekeepingOperator)
 
 
 def orphan_pods() -> None:
-    """The task for pods that nobody waits for; only where steps run as pods."""
-    chosen = load()
-    if chosen.runner == "kubernetes":
-        from nightshift.orphans import OrphanPods  # seconds, which who runs no pods need not spend
+    """Add the task that deletes pods without a task, if steps run as pods."""
+    settings = load()
+    if settings.runner == "kubernetes":
+        from nightshift.orphans import OrphanPods  # a slow import, only for pods
 
         OrphanPods(
             task_id="orphan_pods",
-            known=kubernetes(chosen.params_file),
+            cluster=kubernetes(settings.params_file),
             execution_timeout=timedelta(minutes=10),
             doc_md=f"{getdoc(OrphanPods)}\n\n{runbook('orphan_pods')}",
         )

@@ -1,4 +1,4 @@
-"""What every nightly DAG has: its schedule, its form, its defaults, and the tasks that are no steps."""
+"""What nightly DAGs share: schedule, form, defaults, and the tasks that are not steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
 from jobs.core import schedule
 from jobs.core.settings import load
-from nightshift.alerts import known, report_failure, report_late
+from nightshift.alerts import parameters, report_failure, report_late
 from nightshift.dates import day_of
 from nightshift.deadlines import RunCreated
 from nightshift.steps import nights
@@ -27,60 +27,65 @@ if TYPE_CHECKING:
 
 BAD = ("failed", "upstream_failed")
 OVER = ("success", "skipped", *BAD)
-UNDER_WAY = (DagRunState.QUEUED.value, DagRunState.RUNNING.value)
+IN_PROGRESS = (DagRunState.QUEUED.value, DagRunState.RUNNING.value)
 START_HOUR = 2
 
 
 def nightly(pipeline: str) -> dict[str, Any]:
-    """The arguments of a pipeline's DAG: at 02:00 UTC the day that has just ended, which is the partition key."""
+    """The arguments of a pipeline's DAG: it runs at 02:00 UTC for the day that has just ended."""
     return daily(f"0 {START_HOUR} * * *") | {
-        # Ingest of several days at once is safe; from there on a day waits for the day before.
+        # Several days may ingest at once; after that, each day waits for the day before.
         "max_active_runs": 3,
         "tags": ["nightly", pipeline],
-        "deadline": deadline(pipeline, timedelta(hours=known().published_by_hour - START_HOUR)),
+        "deadline": deadline(
+            pipeline, timedelta(hours=parameters().published_by_hour - START_HOUR)
+        ),
         "params": {
             "date": date_field(),
             "steps": Param(
                 "night",
                 enum=["night", "ingest"],
                 title="Steps",
-                description="`ingest` stops after build_features: for days that later nights look back on.",
+                description="`ingest` stops after build_features, for days that later nights only "
+                "look back on.",
             ),
             "force": Param(
                 False,
                 type="boolean",
                 title="Force",
-                description="Run a date that is far from every day of the source and the lake.",
+                description="Run a date that is far from every day in the source and the lake.",
             ),
         },
     }
 
 
 def daily(at: str) -> dict[str, Any]:
-    """What every DAG has: runs at this time (cron, UTC), each with the day that has just ended as its partition key."""
+    """The arguments of a scheduled DAG: it runs at `at` (cron, UTC), for the day before."""
     return {
         "schedule": timetable(at),
-        # No start date: the first night is the next 02:00, not the one before the platform was set up.
-        # Nights that were slept through are a decision, not a reflex: docs/runbook.md#nights-are-missing.
+        # No start date: the first night is the next one, not one before the platform was set up.
+        # On-call decides about missed nights: docs/runbook.md#nights-are-missing.
         "catchup": False,
         "default_args": {
             "owner": "nightshift",
-            "weight_rule": "upstream",  # a night that has come further goes first: it ends sooner, and no other later
+            # The night that is further ahead goes first: it ends sooner, and no other ends later.
+            "weight_rule": "upstream",
             "retries": 3,
-            "retry_exponential_backoff": 2.0,  # on core.default_task_retry_delay, up to core.max_task_retry_delay
+            # Starts at core.default_task_retry_delay, and grows up to core.max_task_retry_delay.
+            "retry_exponential_backoff": 2.0,
             "on_failure_callback": report_failure,
         },
     }
 
 
 def timetable(at: str) -> CronPartitionTimetable | ByHand:
-    """A partition for each day that has ended, run at this time; by hand alone where the schedule of this home is off."""
+    """One partition per day that has ended. Airflow starts no run if the schedule is off."""
     kind = ByHand if schedule.off(load()) else CronPartitionTimetable
     return kind(at, timezone="UTC", run_offset=-1, key_format="%Y-%m-%d")
 
 
 def deadline(pipeline: str, interval: timedelta) -> DeadlineAlert:
-    """An alert when a run is still under way after this interval and its day is not served."""
+    """An alert if a run is still in progress after the interval and its day is not served."""
     return DeadlineAlert(
         name="published",
         reference=RunCreated(),
@@ -90,18 +95,18 @@ def deadline(pipeline: str, interval: timedelta) -> DeadlineAlert:
 
 
 def date_field(
-    description: str = "The UTC day to run, YYYY-MM-DD. Leave it empty when the run has a partition key.",
+    description: str = "UTC day to run, YYYY-MM-DD. Leave it empty if the run has a partition key.",
 ) -> Param:
-    """The day of a run by hand, in its form."""
+    """The field of the form for the day of a manual run."""
     return Param(
         None, type=["null", "string"], format="date", title="Date", description=description
     )
 
 
 class DayBefore(BaseSensorOperator):
-    """Wait until the run of D-1 that is under way has ended a task, however it ended.
+    """Wait until a task of the run of D-1 has ended, in any state.
 
-    A day before that is not under way is not waited for; the steps name what they miss.
+    It does not wait if no run of D-1 is in progress; the steps report what they miss.
     """
 
     def __init__(self, *, pipeline: str, until: str, **kwargs: Any) -> None:
@@ -111,8 +116,8 @@ class DayBefore(BaseSensorOperator):
     def poke(self, context: Context) -> bool:
         day = day_of(context) - timedelta(days=1)
         run_id = str(context["asset_state_store"][nights(self.pipeline)].get(str(day), ""))
-        state = _state(context, run_id) if run_id else "not known"
-        if state not in UNDER_WAY:
+        state = _state(context, run_id) if run_id else "unknown"
+        if state not in IN_PROGRESS:
             self.log.info("the run of %s is %s", day, state)
             return True
         ti = context["ti"]
@@ -122,7 +127,7 @@ class DayBefore(BaseSensorOperator):
 
 
 class Watcher(BaseOperator):
-    """The last leaf: without it, a run whose training failed and whose tables were published would end green."""
+    """Fails the run if any task failed. Without it, a run with a failed training would be green."""
 
     def execute(self, context: Context) -> None:
         ti = context["ti"]
@@ -137,7 +142,7 @@ class Watcher(BaseOperator):
 
 
 def day_before(pipeline: str, task_id: str, until: str) -> DayBefore:
-    """In reschedule mode: who waits takes no slot from whom it waits for."""
+    """A wait in reschedule mode, so that it takes no slot from the run that it waits for."""
     return DayBefore(
         task_id=task_id,
         pipeline=pipeline,
@@ -146,7 +151,7 @@ def day_before(pipeline: str, task_id: str, until: str) -> DayBefore:
         poke_interval=10,
         timeout=timedelta(hours=6).total_seconds(),
         execution_timeout=timedelta(minutes=5),
-        doc_md=f"{getdoc(DayBefore)} Here: `{until}`.\n\n{runbook(task_id)}",
+        doc_md=f"{getdoc(DayBefore)} The task is `{until}`.\n\n{runbook(task_id)}",
     )
 
 
@@ -161,19 +166,17 @@ def watcher() -> Watcher:
 
 
 def _served(context: Context, states: dict[str, Any]) -> str:
-    """What readers see now, as far as this run decides it."""
+    """What this run's result means for readers."""
     day = day_of(context)
     if states.get("publish") != "success":
-        return f"The tables of {day} were not published; readers still have the version before."
+        return f"The tables of {day} were not published. Readers still have the previous version."
     ti = context["ti"]
     model = (ti.xcom_pull(task_ids="publish") or {}).get("model") or ""
     trained = (ti.xcom_pull(task_ids="train") or {}).get("model")
     scorer = (
-        "the challenger of this night" if model and model == trained else "the champion there was"
+        "the challenger of this night" if model and model == trained else "the previous champion"
     )
-    return (
-        f"The tables of {day} are published all the same, scored by {scorer} (model {model[:12]})."
-    )
+    return f"The tables of {day} are still published, scored by {scorer} (model {model[:12]})."
 
 
 def _state(context: Context, run_id: str) -> str:

@@ -1,6 +1,7 @@
-"""How an alert leaves the platform: by Apprise, to the addresses of one Airflow connection.
+"""Sends an alert with Apprise, to the addresses of one Airflow connection.
 
-An address is a URL of Apprise's: Slack, PagerDuty, e-mail, a plain webhook and some hundred others.
+An address is one of Apprise's URLs: Slack, PagerDuty, e-mail, a webhook, or one of a hundred
+others.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ from airflow.sdk.log import mask_secret
 
 from jobs.core.environment import proxies
 
-# A task is not over before its callbacks are, and Airflow ends these after 60 s (`task_success_overtime`): so long for
-# asking what is served, so long for sending.
+# A task ends after its callbacks, which Airflow kills after 60 s (`task_success_overtime`). This is
+# the limit for asking what is served, and again for sending.
 LIMIT_S = 20
 
 log = logging.getLogger(__name__)
 
 
 def send(connection: str, title: str, text: str) -> None:
-    """Send to every address of the connection; nothing without one. Never raises, and is over within LIMIT_S."""
+    """Send to every address of the connection, if it exists, within LIMIT_S. Never raises."""
     try:
         if addresses := _addresses(connection):
             _apprise(addresses, title, text)
     except subprocess.TimeoutExpired:
         log.error("the alert was not sent within %s s", LIMIT_S)
     except Exception as error:
-        # Its words may have an address in them, and an address is a secret.
+        # The error's text may contain an address, which is a secret.
         log.error(
             "the alert was not sent: %s (docs/runbook.md#alerts-do-not-arrive)",
             type(error).__name__,
@@ -38,27 +39,27 @@ def send(connection: str, title: str, text: str) -> None:
 
 
 def _addresses(connection: str) -> list[str]:
-    """The addresses of the connection, from now on masked in the log; none when there is no such connection."""
-    # The parsing of DAGs need not import it.
+    """The addresses of the connection, which the log masks from now on; [] if it does not exist."""
+    # A slow import, which the parsing of DAGs does not need.
     from airflow.providers.apprise.hooks.apprise import AppriseHook
 
     hook = AppriseHook(connection)
     try:
-        found = hook.get_config_from_conn(hook.get_connection(connection))
+        config = hook.get_config_from_conn(hook.get_connection(connection))
     except AirflowNotFoundException:
-        log.info("there is no connection %s: alerts are only logged", connection)
+        log.info("the connection %s does not exist: alerts are only logged", connection)
         return []
-    addresses = [each["path"] for each in (found if isinstance(found, list) else [found])]
+    addresses = [entry["path"] for entry in (config if isinstance(config, list) else [config])]
     for address in addresses:
         mask_secret(address)
     return addresses
 
 
 def _apprise(addresses: list[str], title: str, text: str) -> None:
-    """In a process, which can be ended whatever it waits for.
+    """Send from a process, which can be killed whatever it waits for.
 
-    Of the environment it gets PATH and the proxies, with all other addresses and all secrets left out; its own
-    addresses are not among its arguments.
+    Its environment has PATH, the proxies and its addresses, and no other secrets. The addresses are
+    not arguments, which other users of the machine could read.
     """
     ended = subprocess.run(
         [
@@ -79,7 +80,7 @@ def _apprise(addresses: list[str], title: str, text: str) -> None:
     )
     if ended.returncode:
         log.error(
-            "an address of the alert refused it or did not answer (docs/runbook.md#alerts-do-not-arrive)"
+            "an address refused the alert or did not answer (docs/runbook.md#alerts-do-not-arrive)"
         )
 
 

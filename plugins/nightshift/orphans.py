@@ -1,4 +1,4 @@
-"""Pods that nobody waits for any more: of tasks that were marked, deleted or given up while their worker was dead."""
+"""Pods without a task: it was marked, deleted or given up while its worker was dead."""
 
 from __future__ import annotations
 
@@ -18,48 +18,46 @@ if TYPE_CHECKING:
     from kubernetes import client as k8s
 
 _SELECTOR = "app.kubernetes.io/name=nightshift"
-# States in which no try will take a pod up.
-_NO_MORE = ("success", "failed", "skipped", "upstream_failed", "removed")
+# States after which no try resumes a pod.
+_ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 
 
 class OrphanPods(BaseOperator):
-    """Delete the pods of tasks that are over, and pods that have been over for `keep_failed_days`; say which and why."""
+    """Delete pods whose task has ended, and pods that ended `keep_failed_days` ago. Logs the
+    reasons.
+    """
 
-    def __init__(self, *, known: KubernetesParams, **kwargs: Any) -> None:
+    def __init__(self, *, cluster: KubernetesParams, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.known = known
+        self.cluster = cluster
 
     def execute(self, context: Context) -> dict[str, int]:
-        """How many pods there were, and how many of them went (or would have gone)."""
+        """Returns how many pods exist, and how many were (or, in a dry run, would be) deleted."""
         client = KubernetesHook(conn_id=KubernetesHook.default_conn_name).core_v1_client
-        pods = client.list_namespaced_pod(self.known.namespace, label_selector=_SELECTOR).items
-        gone = [(pod, why) for pod in pods if (why := self._why(context, pod))]
-        for pod, why in gone:
-            self.log.info(
-                "%s %s: %s",
-                "would delete" if is_dry(context) else "deletes",
-                pod.metadata.name,
-                why,
-            )
+        pods = client.list_namespaced_pod(self.cluster.namespace, label_selector=_SELECTOR).items
+        doomed = [(pod, reason) for pod in pods if (reason := self._reason(context, pod))]
+        action = "would delete" if is_dry(context) else "deletes"
+        for pod, reason in doomed:
+            self.log.info("%s %s: %s", action, pod.metadata.name, reason)
             if not is_dry(context):
                 PodManager(kube_client=client).delete_pod(pod)
-        return {"pods": len(pods), "gone": len(gone)}
+        return {"pods": len(pods), "gone": len(doomed)}
 
-    def _why(self, context: Context, pod: k8s.V1Pod) -> str:
-        """Why a pod goes; nothing when it stays."""
+    def _reason(self, context: Context, pod: k8s.V1Pod) -> str:
+        """Why a pod is deleted; empty if it stays."""
         if pod.status.phase in OVER:
             age = datetime.now(UTC) - ended_at(pod)
             return (
-                f"over for {age.days} days"
-                if age > timedelta(days=self.known.keep_failed_days)
+                f"it ended {age.days} days ago"
+                if age > timedelta(days=self.cluster.keep_failed_days)
                 else ""
             )
-        told = pod.metadata.annotations or {}
-        if not (run := told.get("nightshift/run")):
+        annotations = pod.metadata.annotations or {}
+        if not (run := annotations.get("nightshift/run")):
             return ""
-        dag, task = told["nightshift/dag"], told["nightshift/task"]
+        dag, task = annotations["nightshift/dag"], annotations["nightshift/task"]
         states = context["ti"].get_task_states(dag_id=dag, run_ids=[run]).get(run, {})
         if not states:
-            return f"the run {run} of {dag} is gone"
+            return f"the run {run} of {dag} no longer exists"
         state = states.get(task)
-        return f"{dag}.{task} of {run} is {state}" if state in _NO_MORE else ""
+        return f"{dag}.{task} of {run} is {state}" if state in _ENDED else ""

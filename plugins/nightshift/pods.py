@@ -1,8 +1,9 @@
-"""A step as a pod: the same command line as of its process, and a result that counts only by its manifest.
+"""A step as a pod: the same command as in a process; its manifest is the result.
 
-The pod has no XCom and no rights in the cluster. Its attempt is in its name, a label of it, and goes into its manifest:
-success is a manifest of that attempt, whatever became of the pod. A pod that goes on when its task's worker died is taken
-up again by the next try of the task, never joined by a second one (docs/decisions/0017-pods-are-taken-up-again.md).
+The pod has no XCom and no rights in the cluster. Its attempt is in its name, in a label and in its
+manifest: the task succeeds if the manifest of that attempt exists, whatever happened to the pod. If
+the worker of the task dies, the next try resumes watching the pod and never starts a second one
+next to it (docs/decisions/0017-pods-are-taken-up-again.md).
 """
 
 from __future__ import annotations
@@ -29,45 +30,46 @@ from jobs.core.pods import KubernetesParams, Size
 from nightshift import pod_ends as ends
 from nightshift.dates import day_of
 from nightshift.events import emit
-from nightshift.steps import StepFailed, arguments, begin, forced, left_by
+from nightshift.steps import StepFailed, arguments, force_option, result_of, start
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-USER = 10001  # of the images
+USER = 10001  # the user of the images
 GPU = "nvidia.com/gpu"
 ATTEMPT = "nightshift/attempt"
 CONFIG = "/etc/nightshift"
-# Where a pod may write, its root being read-only, and all of which goes with the pod; and what it reads.
+# Where a pod writes, because its root is read-only, and where it reads params.yaml. All of it is
+# deleted with the pod.
 PLACES = {
     "HOME": "/tmp",
     "NIGHTSHIFT_HOME": "/tmp/nightshift",
     "MPLCONFIGDIR": "/tmp/matplotlib",
     "NIGHTSHIFT_PARAMS": f"{CONFIG}/params.yaml",
 }
-REFUSED = (400, 401, 403, 404, 422)  # answers to who asks for a pod
+REFUSED = (400, 401, 403, 404, 422)  # answers to the creation of a pod
 API_AWAY = (HTTPError, OSError, ApiException, KubernetesApiException)
 
 
 class PodStepOperator(KubernetesPodOperator):
-    """Run one step of a pipeline for the day of the run in a pod; skipped where the form asks for ingest alone."""
+    """Run one step for the day of the run in a pod; skipped if the form asks for ingest only."""
 
     ui_color = "#e6f4ea"
-    template_fields = ()  # nothing comes from a template
+    template_fields = ()  # no field is a template
 
     def __init__(
-        self, *, pipeline: str, step: str, size: Size, known: KubernetesParams, **kwargs: Any
+        self, *, pipeline: str, step: str, size: Size, cluster: KubernetesParams, **kwargs: Any
     ) -> None:
-        # Kubernetes ends a pod that hangs, and says why; Airflow ends the task only after that.
+        # Kubernetes ends a pod that hangs, with a reason; Airflow ends the task only after that.
         limit: timedelta = kwargs.pop("execution_timeout")
-        wait = timedelta(seconds=known.schedule_timeout_s + known.startup_timeout_s)
+        wait = timedelta(seconds=cluster.schedule_timeout_s + cluster.startup_timeout_s)
         limits = {
             "active_deadline_seconds": int(limit.total_seconds()),
             "execution_timeout": limit + wait,
         }
-        super().__init__(**(settings(size, known) | limits | kwargs))
-        self.pipeline, self.step, self.grace_s = pipeline, step, known.grace_s
-        self._over = False
+        super().__init__(**(settings(size, cluster) | limits | kwargs))
+        self.pipeline, self.step, self.grace_s = pipeline, step, cluster.grace_s
+        self._done = False
         self.labels = {
             "app.kubernetes.io/name": "nightshift",
             "nightshift/pipeline": pipeline,
@@ -75,25 +77,29 @@ class PodStepOperator(KubernetesPodOperator):
         }
 
     def execute(self, context: Context) -> None:
-        """Pushes the name of the manifest and the rows of each output. Raises StepFailed or MendFirst."""
-        day = begin(self.pipeline, self.step, context)
+        """Push the name of the manifest and the rows of each output.
+
+        Raises StepFailed or PermanentFailure.
+        """
+        day = start(self.pipeline, self.step, context)
         self.name = f"{self.pipeline}-{self.step}-{day}-{uuid.uuid4().hex[:12]}"
-        self.arguments = [*arguments(self.pipeline, self.step, day), *forced(self.step, context)]
+        self.arguments = [
+            *arguments(self.pipeline, self.step, day),
+            *force_option(self.step, context),
+        ]
         self.log.info("%s", " ".join(["nightshift", *self.arguments]))
-        self._to_its_end(context, lambda: super(PodStepOperator, self).execute(context))
+        self._watch(context, lambda: super(PodStepOperator, self).execute(context))
 
     def trigger_reentry(self, context: Context, event: dict[str, Any]) -> None:
-        """Where a deferred task goes on: the pod is over, or lost, or did not start in time."""
-        named = k8s.V1ObjectMeta(name=event["name"], namespace=event["namespace"])
-        self.pod_request_obj = k8s.V1Pod(metadata=named)
-        self._to_its_end(
-            context, lambda: super(PodStepOperator, self).trigger_reentry(context, event)
-        )
+        """Resume a deferred task: the pod has ended, is lost, or did not start in time."""
+        metadata = k8s.V1ObjectMeta(name=event["name"], namespace=event["namespace"])
+        self.pod_request_obj = k8s.V1Pod(metadata=metadata)
+        self._watch(context, lambda: super(PodStepOperator, self).trigger_reentry(context, event))
 
     def build_pod_request_obj(
         self, context: Context | None = None, *, dry_run: bool = False
     ) -> k8s.V1Pod:
-        """The pod, with its attempt, which ends its name, as a label and in its environment."""
+        """The pod, with its attempt (the end of its name) as a label and in its environment."""
         pod = super().build_pod_request_obj(context, dry_run=dry_run)
         attempt = _attempt(pod)
         pod.spec.containers[0].env.append(k8s.V1EnvVar("NIGHTSHIFT_ATTEMPT", attempt))
@@ -101,7 +107,7 @@ class PodStepOperator(KubernetesPodOperator):
         if context:
             ti = context["ti"]
             pod.metadata.labels["nightshift/date"] = str(day_of(context))
-            # A label cannot hold every name.
+            # Annotations, because a label cannot hold every name.
             names = {
                 "nightshift/dag": ti.dag_id,
                 "nightshift/task": ti.task_id,
@@ -111,30 +117,34 @@ class PodStepOperator(KubernetesPodOperator):
         return pod
 
     def get_or_create_pod(self, pod_request_obj: k8s.V1Pod, context: Context) -> k8s.V1Pod:
-        """The pod of an earlier try that goes on, or whose end nobody has seen; else a new one.
+        """The pod of an earlier try that still runs, or whose end no try has seen; else a new one.
 
-        One that was told to end is waited for: a new one would train beside it.
+        If a pod of an earlier try is being stopped, wait for that first: a new pod would train next
+        to it.
         """
         selector = self._build_find_pod_label_selector(context, exclude_checked=False)
         deadline = time.monotonic() + self.grace_s + 60
-        while ending := self._told_to_end(selector):
+        while ending := self._stopping(selector):
             if time.monotonic() > deadline:
-                remedy = f"Next: kubectl delete pod -n {self.namespace} --force {ending}, then clear the task"
-                raise StepFailed(f"{ending} of an earlier try does not end. {remedy}")
+                raise StepFailed(
+                    f"the pod {ending} of an earlier try does not end\n"
+                    f"  Next: kubectl delete pod -n {self.namespace} --force {ending}, "
+                    "then clear the task"
+                )
             if self._killed:
-                raise StepFailed("the task was ended before it had a pod")
+                raise StepFailed("the task was ended before its pod was created")
             self.log.info("waiting for %s of an earlier try to end", ending)
             time.sleep(1)
         self.pod = super().get_or_create_pod(pod_request_obj, context)
-        if self._killed:  # meanwhile, when there was no pod yet to be told
+        if self._killed:  # in the meantime, when there was no pod to stop
             self.on_kill()
         return self.pod
 
     def cleanup(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: `_to_its_end` decides what becomes of the pod, once it knows about the manifest."""
+        """Do nothing: `_watch` decides about the pod, once it knows about the manifest."""
 
-    def _to_its_end(self, context: Context, wait: Callable[[], Any]) -> None:
-        """Push the result after `wait`, which ends when the pod has, or when nothing can be seen of it."""
+    def _watch(self, context: Context, wait: Callable[[], Any]) -> None:
+        """Push the result after `wait`, which returns when the pod has ended or is out of sight."""
         run = f"{self.pipeline}/{self.step} {day_of(context)}"
         error = None
         try:
@@ -148,61 +158,64 @@ class PodStepOperator(KubernetesPodOperator):
             self.log.info("the wait for the pod ended: %s: %s", type(caught).__name__, caught)
             error = caught
         if self._killed:
-            raise StepFailed(f"{run}: the task was ended, and its pod was told to end")
-        if (
-            not self._over
-        ):  # else a pod that was over before it could be waited for: `wait` came by here
+            raise StepFailed(f"{run}: the task was ended, and its pod is being stopped")
+        if not self._done:  # a pod that ended before the wait has been handled by `wait` itself
             self._end(context, run, error)
 
     def _end(self, context: Context, run: str, error: Exception | None) -> None:
-        """The result where there is one, whatever became of the pod; else what happened."""
-        asked = self.pod or self.pod_request_obj
-        if not asked or (
+        """Push the result, whatever happened to the pod; raise StepFailed if there is no result."""
+        requested = self.pod or self.pod_request_obj
+        if not requested or (
             self.pod is None and isinstance(error, ApiException) and error.status in REFUSED
         ):
-            raise self._said(ends.refused(run, error))
-        pod = self._seen(run, asked)
+            raise self._logged(ends.refused(run, error))
+        pod = self._current(run, requested)
         if pod is not None and pod.status.phase == "Failed":
             self._read_pod_container_states(pod, reraise=False)
             self._read_pod_events(pod, reraise=False)
-        found, words = left_by(self.pipeline, self.step, day_of(context), _attempt(asked))
-        if not found:
-            raise self._said(self._failure(run, asked, pod, words, error))
-        context["ti"].xcom_push(key="return_value", value=found)
-        emit(self.pipeline, self.step, context, found)
-        self._over = True
+        result, reason = result_of(self.pipeline, self.step, day_of(context), _attempt(requested))
+        if not result:
+            raise self._logged(self._failure(run, requested, pod, reason, error))
+        context["ti"].xcom_push(key="return_value", value=result)
+        emit(self.pipeline, self.step, context, result)
+        self._done = True
         if pod:
-            self.patch_already_checked(pod, reraise=False)  # should it outlive the next line
+            self.patch_already_checked(pod, reraise=False)  # in case the deletion fails
             self._delete(pod)
 
-    def _said(self, failed: StepFailed) -> StepFailed:
-        """In the log as a line of its own: as an exception it is folded away there."""
-        self.log.error("%s", failed.text)
-        return failed
+    def _logged(self, failure: StepFailed) -> StepFailed:
+        """Log the failure as a line, because Airflow folds exceptions away in the log."""
+        self.log.error("%s", failure.text)
+        return failure
 
     def _failure(
-        self, run: str, asked: k8s.V1Pod, pod: k8s.V1Pod | None, words: str, error: Exception | None
+        self,
+        run: str,
+        requested: k8s.V1Pod,
+        pod: k8s.V1Pod | None,
+        reason: str,
+        error: Exception | None,
     ) -> StepFailed:
-        """What happened, when there is no manifest; a pod that is over is not taken up again."""
+        """The error for a missing manifest. Marks a pod that has ended, so no try resumes it."""
         if pod is None:
-            return ends.gone(run, asked, error)
+            return ends.gone(run, requested, error)
         if pod.status.phase in ends.OVER:
             self.patch_already_checked(pod, reraise=False)
-            return ends.explained(run, pod, self._tail(pod), words)
+            return ends.explained(run, pod, self._tail(pod), reason)
         if pod.status.phase != "Pending" or isinstance(error, API_AWAY):
             return ends.lost(run, pod, error)
         self._read_pod_events(pod, reraise=False)
-        self._delete(pod)  # it did nothing, and might begin beside the next one
+        self._delete(pod)  # it did nothing, and might start next to the next one
         return ends.not_started(run, pod, error)
 
     @generic_api_retry  # type: ignore[untyped-decorator]
-    def _told_to_end(self, selector: str) -> str:
+    def _stopping(self, selector: str) -> str:
         """The names of the pods of this task that are being deleted."""
-        found = self.client.list_namespaced_pod(self.namespace, label_selector=selector).items
-        return " ".join(pod.metadata.name for pod in found if pod.metadata.deletion_timestamp)
+        pods = self.client.list_namespaced_pod(self.namespace, label_selector=selector).items
+        return " ".join(pod.metadata.name for pod in pods if pod.metadata.deletion_timestamp)
 
-    def _seen(self, run: str, pod: k8s.V1Pod) -> k8s.V1Pod | None:
-        """The pod as it is now; None when it is gone."""
+    def _current(self, run: str, pod: k8s.V1Pod) -> k8s.V1Pod | None:
+        """The pod as it is now; None if it no longer exists."""
         try:
             return self.pod_manager.read_pod(pod)
         except Exception as error:
@@ -213,52 +226,52 @@ class PodStepOperator(KubernetesPodOperator):
     def _tail(self, pod: k8s.V1Pod) -> str:
         """The end of its log, as far as the API still has it."""
         with suppress(Exception):
-            found = self.client.read_namespaced_pod_log(
+            log = self.client.read_namespaced_pod_log(
                 pod.metadata.name,
                 pod.metadata.namespace,
                 container=self.base_container_name,
                 tail_lines=50,
-                _preload_content=False,  # else the client gives the text of Python's bytes
+                _preload_content=False,  # otherwise the client returns str() of Python's bytes
             )
-            return str(found.data.decode(errors="replace"))
+            return str(log.data.decode(errors="replace"))
         return ""
 
     def _delete(self, pod: k8s.V1Pod) -> None:
-        """Best effort: housekeeping removes what stays."""
+        """Delete the pod if possible; otherwise housekeeping deletes it."""
         try:
             self.pod_manager.delete_pod(pod)
         except Exception as error:
-            self.log.warning("a pod stays that should go: %s", error)
+            self.log.warning("could not delete the pod: %s", error)
 
 
 def settings(size: Size, params: KubernetesParams) -> dict[str, Any]:
-    """The arguments of KubernetesPodOperator that are not its defaults, each with its reason."""
+    """The arguments of KubernetesPodOperator that differ from its defaults, with the reasons."""
     return {
         "namespace": params.namespace,
         "image": params.images[size.image],
         "cmds": ["python", "-m", "jobs"],
-        # Requests are limits: such a pod is the last to be evicted, and cannot starve its neighbours.
+        # Requests equal limits: such a pod is evicted last, and cannot starve its neighbours.
         "container_resources": _resources(size),
         "node_selector": params.gpu_nodes if size.gpu else {},
         "tolerations": [k8s.V1Toleration(key=GPU, operator="Exists", effect="NoSchedule")]
         if size.gpu
         else [],
-        "schedule_timeout_seconds": params.schedule_timeout_s,  # a GPU node may have to be started first
+        "schedule_timeout_seconds": params.schedule_timeout_s,  # a GPU node may have to start first
         "startup_timeout_seconds": params.startup_timeout_s,  # a CUDA image is large
         "startup_check_interval_seconds": params.poll_s,
         "poll_interval": params.poll_s,
-        "termination_grace_period": params.grace_s,  # for the checkpoint of the segment under way
+        "termination_grace_period": params.grace_s,  # for the checkpoint of the current segment
         "termination_message_policy": "FallbackToLogsOnError",  # the error outlives the log
-        "log_events_on_failure": True,  # out of memory, evicted, unschedulable: only events say so
+        "log_events_on_failure": True,  # only events say: out of memory, evicted, unschedulable
         "log_pod_spec_on_failure": False,  # it prints the values of variables
         "container_name_log_prefix_enabled": False,  # there is one container
-        "on_finish_action": "keep_pod",  # a failed pod is evidence; one that left a manifest is deleted here
-        "durable": True,  # a worker that died does not cost the hours of its pod
+        "on_finish_action": "keep_pod",  # a failed pod is evidence; `_end` deletes the others
+        "durable": True,  # if a worker dies, the hours of its pod are not lost
         "deferrable": params.deferrable,
-        "do_xcom_push": False,  # no container beside the step's: the result is in the manifest
-        "random_name_suffix": False,  # the attempt is one
+        "do_xcom_push": False,  # needs a second container; the result is in the manifest
+        "random_name_suffix": False,  # the attempt is the suffix
         "service_account_name": params.service_account,
-        "automount_service_account_token": False,  # a step asks nothing of the cluster
+        "automount_service_account_token": False,  # a step does not use the API
         "security_context": k8s.V1PodSecurityContext(
             run_as_non_root=True,
             run_as_user=USER,
@@ -289,10 +302,10 @@ def settings(size: Size, params: KubernetesParams) -> dict[str, Any]:
 
 
 def _resources(size: Size) -> k8s.V1ResourceRequirements:
-    wanted = {"cpu": size.cpu, "memory": size.memory} | ({GPU: str(size.gpu)} if size.gpu else {})
-    return k8s.V1ResourceRequirements(requests=wanted, limits=dict(wanted))
+    amounts = {"cpu": size.cpu, "memory": size.memory} | ({GPU: str(size.gpu)} if size.gpu else {})
+    return k8s.V1ResourceRequirements(requests=amounts, limits=dict(amounts))
 
 
 def _attempt(pod: k8s.V1Pod) -> str:
-    """The attempt ends the name, so that the name of a pod that is gone still tells it."""
+    """The attempt, which is the end of the pod's name, so that it is known when the pod is gone."""
     return str(pod.metadata.name).rpartition("-")[2]

@@ -1,4 +1,4 @@
-"""Promotion in the DAG: `promote`, and before it `approve` where the parameters ask for a person's word."""
+"""Promotion in the DAG: `promote`, and `approve` before it if the parameters ask for a person."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ if TYPE_CHECKING:
 
 
 class PromoteOperator(StepOperator):
-    """Run promote, which reads what `approve` recorded; only an answer that was given in this run counts."""
+    """Run promote, which reads what `approve` recorded; only an answer given in this run counts."""
 
     def options(self, context: Context) -> tuple[str, ...]:
         return (f"--dag-run={context['dag_run'].run_id}",)
 
 
 def promote_after(gate: BaseOperator, pipeline: str) -> BaseOperator:
-    """Put `promote` after `gate`, and `approve` between them where a person is asked. Returns what the day's scores
-    wait for: promote; but only gate where a person is asked, who may be asleep.
+    """Add `promote` after `gate`, and `approve` between them if a person is asked.
+
+    Returns the task that the day's scores wait for: promote, or gate if a person is asked, because
+    that person may be asleep.
     """
-    known = _params(pipeline)
-    if known.approval != "manual":
+    params = _params(pipeline)
+    if params.approval != "manual":
         promote = step_task(pipeline, "promote")
         gate >> promote
         return promote
-    from nightshift.approval import (
-        approve_task,  # and a dozen modules, which who asks nobody need not load
-    )
+    from nightshift.approval import approve_task  # a slow import, only for approvals
 
-    gate >> approve_task(pipeline, known) >> step_task(pipeline, "promote", PromoteOperator)
+    gate >> approve_task(pipeline, params) >> step_task(pipeline, "promote", PromoteOperator)
     return gate
 
 
 def _params(pipeline: str) -> PromoteParams:
-    """The defaults where the section is wrong: promote says what is wrong with it, which a DAG without tasks could not."""
+    """The section of promote; its defaults if it is wrong, since the step reports that, and a DAG
+    that cannot be parsed would not.
+    """
     with suppress(ConfigError):
         return section(load().params_file, pipeline, "promote", PromoteParams)
     return PromoteParams.model_validate({})

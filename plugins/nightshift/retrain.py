@@ -1,4 +1,4 @@
-"""Whether the night trains, as a branch of its DAG: `retrain` decides, `champion` is where its two ways meet again."""
+"""The branch of the night: `retrain` decides whether it trains, and `champion` joins both paths."""
 
 from __future__ import annotations
 
@@ -20,30 +20,32 @@ TRAIN, CHAMPION = "train", "champion"
 
 
 class RetrainOperator(StepOperator, BranchMixIn):
-    """Run retrain, then go on with `train`, or pass it by, as the step decided."""
+    """Run retrain, then continue with `train` or skip it, as the step decided."""
 
-    inherits_from_skipmixin = (
-        True  # so that a cleared task downstream asks again whether it was passed by
-    )
+    inherits_from_skipmixin = True  # so that a cleared downstream task is skipped again
 
     def execute(self, context: Context) -> dict[str, Any]:
         done = super().execute(context)
-        # Passing tasks by ends this one before Airflow pushes what it returns.
+        # Skipping tasks raises an exception, so Airflow would not push the return value.
         context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=done)
         self.do_branch(context, TRAIN if done["decision"] == "train" else CHAMPION)
         return done
 
 
 class Champion(EmptyOperator):
-    """The model that scores the day: the challenger of this night if it was promoted, else the champion there was.
+    """The model that scores the day: this night's challenger if promoted, else the previous
+    champion.
 
-    Green once the challenger was judged, or where nothing asked for one; upstream_failed where something before it failed:
-    then the champion there was scores the day. It waits for no person's approval.
+    Green when the challenger has been judged, or when no retrain was needed. If an earlier task
+    failed, it is upstream_failed, and the previous champion scores the day. It does not wait for a
+    person's approval.
     """
 
 
 def retrain_task(pipeline: str) -> BaseOperator:
-    """Runs once check_drift is over, however it ended, if snapshot succeeded: without a word on drift it trains."""
+    """Runs when check_drift has ended in any state, if snapshot succeeded; without a drift result
+    it decides to train.
+    """
     return step_task(
         pipeline, "retrain", RetrainOperator, trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS
     )
@@ -59,5 +61,7 @@ def champion_task() -> Champion:
 
 
 def predict_task(pipeline: str) -> BaseOperator:
-    """Runs once `champion` is over, however it ended, if build_features succeeded: a failed training costs no tables."""
+    """Runs when `champion` has ended in any state, if build_features succeeded, so that a failed
+    training does not stop the day's tables.
+    """
     return step_task(pipeline, "predict", trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)

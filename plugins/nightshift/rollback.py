@@ -1,4 +1,4 @@
-"""Rollback as a DAG: its form, and its one task."""
+"""The DAG `rollback`: its form and its task."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
 
+from jobs.core.pipelines import PIPELINES
 from jobs.core.steps import STEPS
 from nightshift.alerts import report_failure
 from nightshift.dates import day_of
@@ -18,103 +19,107 @@ from nightshift.triage import runbook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# A version of tables; the beginning of a model's digest; its number in MLflow.
+# A version of the tables, the beginning of a model's digest, or a model's number in MLflow.
 TARGET = r"^(\d{8}-[0-9a-f]{12}|[0-9a-f]{8,64}|\d{1,7})$"
 
 
-def on_demand(*pipelines: str) -> dict[str, Any]:
-    """The arguments of the DAG: only by hand, one run at a time, and at once where others wait for a slot."""
+def on_demand() -> dict[str, Any]:
+    """The arguments of the DAG: manual runs only, one at a time, ahead of tasks that wait for a
+    slot.
+    """
     return {
         "schedule": None,
         "catchup": False,
         "max_active_runs": 1,
         "tags": ["rollback"],
-        "params": form(*pipelines),
+        "params": form(),
         "default_args": {
             "owner": "nightshift",
             "weight_rule": "absolute",
             "priority_weight": 1000,
             "retries": 3,
-            "retry_delay": timedelta(seconds=5),  # somebody waits for it
+            "retry_delay": timedelta(seconds=5),  # a person waits for it
             "on_failure_callback": report_failure,
         },
     }
 
 
-def form(*pipelines: str) -> dict[str, Param]:
-    """What is asked of who rolls back."""
+def form() -> dict[str, Param]:
+    """The fields of the form."""
     return {
         "pipeline": Param(
-            pipelines[0],
+            PIPELINES[0],
             type="string",
-            enum=[*pipelines],
+            enum=[*PIPELINES],
             title="Pipeline",
-            description="The use case.",
+            description="The use case to roll back.",
         ),
         "what": Param(
             "both",
             type="string",
             enum=["tables", "model", "both"],
             title="What",
-            description="Tables: the model stays. Model: changes only what the next predict uses. Both: the tables, and "
-            "the model to the one that made them.",
+            description="`tables` keeps the model. `model` only changes what the next predict "
+            "uses. `both` rolls back the tables, and the model to the one that made them.",
         ),
         "to": Param(
             None,
             type=["null", "string"],
             pattern=TARGET,
             title="To",
-            description="A version of the tables, as 20180710-0123456789ab; a model by 8 digits or more of its digest, "
-            "or by its number in MLflow. Empty: the previous.",
+            description="A version of the tables, such as 20180710-0123456789ab, or a model: at "
+            "least 8 digits of its digest, or its number in MLflow. Empty for the previous one.",
         ),
         "reason": Param(
             type="string",
             minLength=3,
             maxLength=500,
             title="Reason",
-            description="Why; stored with it.",
+            description="Why you roll back. It is stored with the rollback.",
         ),
         "date": date_field(
-            "The UTC day from which it counts, YYYY-MM-DD. Empty: that of the newest night."
+            "UTC day from which the rollback counts, YYYY-MM-DD. Empty for the newest night."
         ),
         "dry_run": Param(
             True,
             type="boolean",
             title="Dry run",
-            description="Say what would be done, and change nothing.",
+            description="Show what would change, without changing it.",
         ),
     }
 
 
 class RollbackOperator(CommandOperator):
-    """Take back the served tables, the model, or both, as the form says, in the name of who triggered it.
+    """Roll back the served tables, the model, or both, in the name of the person who triggered the
+    run.
 
-    The log ends with what was done, or would be, and what is served. The same form twice changes nothing more.
+    The log ends with what changed, or would change, and with what is served. The same form twice
+    changes nothing more.
     """
 
     ui_color = "#fce8e6"
 
     def execute(self, context: Context) -> None:
-        """Raises StepFailed or MendFirst."""
-        asked, run = context["params"], context["dag_run"]
-        day = str(day_of(context)) if run.partition_key or asked["date"] else ""
-        to = [f"--to={asked['to']}"] if asked["to"] else []
-        # The name and the reason are the user's: behind an equals sign they are a value, whatever they begin with.
+        """Raises StepFailed or PermanentFailure."""
+        form, run = context["params"], context["dag_run"]
+        day = str(day_of(context)) if run.partition_key or form["date"] else ""
+        to = [f"--to={form['to']}"] if form["to"] else []
+        # After an equals sign, a name or a reason that starts with a dash is still a value.
         self.command(
-            f"{asked['pipeline']}/rollback {day}".rstrip(),
+            f"{form['pipeline']}/rollback {day}".rstrip(),
             [
                 "rollback",
-                asked["pipeline"],
+                form["pipeline"],
                 *(["--date", day] if day else []),
                 "--what",
-                asked["what"],
+                form["what"],
                 *to,
-                f"--reason={asked['reason']}",
+                f"--reason={form['reason']}",
                 f"--by={run.triggering_user_name or 'airflow'}",
-                "--dry-run" if asked["dry_run"] else "--no-dry-run",
+                "--dry-run" if form["dry_run"] else "--no-dry-run",
             ],
         )
-        self.command(f"{asked['pipeline']} served", ["served", asked["pipeline"]])
+        self.command(f"{form['pipeline']} served", ["served", form["pipeline"]])
 
 
 def rollback() -> RollbackOperator:

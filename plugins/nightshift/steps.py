@@ -1,7 +1,8 @@
-"""A step as a task: the process `python -m jobs STEP --pipeline P --date D`, which dies with its task; or a pod of it.
+"""A step as a task: a process that runs `python -m jobs STEP --pipeline P --date D`, or a pod.
 
-The process keeps Spark, XGBoost and the stores' clients out of Airflow, and is the command that a shell, DVC
-and a pod run too. Its log is the task's log; its XCom is the name of its manifest and the rows it wrote.
+The process dies with its task. It keeps Spark, XGBoost and the stores' clients out of Airflow, and
+it runs the same command as a shell, DVC and a pod. Its output is the task's log; its XCom has the
+name of its manifest and the rows that it wrote.
 """
 
 from __future__ import annotations
@@ -42,16 +43,16 @@ if TYPE_CHECKING:
 
 
 class Logger(Protocol):
-    """What an operator logs with."""
+    """The logger of an operator."""
 
     def error(self, event: str, *args: Any) -> Any: ...
 
 
 class StepFailed(AirflowException):
-    """The step's process failed; trying again may help: a store was away, memory was short, it was killed.
+    """The step's process failed, and a retry may help: a store was down, or the process was killed.
 
-    As an exception, which Airflow folds away in the log, it is its first line; `text` has all parts of the error, and
-    sections of the runbook as links.
+    `text` has all parts of the error, with links to sections of the runbook. `str()` is the first
+    line only, because Airflow folds exceptions away in the log.
     """
 
     def __init__(self, text: str) -> None:
@@ -60,23 +61,29 @@ class StepFailed(AirflowException):
 
     @property
     def section(self) -> str:
-        """The section of the runbook that the error names; empty where it names none."""
-        named = _SECTION.search(self.text)
-        return named[1] if named else ""
+        """The section of the runbook that the error names; empty if it names none."""
+        match = _SECTION.search(self.text)
+        return match[1] if match else ""
 
 
-class MendFirst(StepFailed):
-    """Its input or a parameter is wrong; trying again cannot help before that is mended."""
+class PermanentFailure(StepFailed):
+    """The step's input or a parameter is wrong: a retry cannot help until somebody corrects it."""
 
 
 _SECTION = re.compile(r"docs/runbook\.md#([\w-]+)")
-_PATH = re.compile(rf"(?<![\w/]){_SECTION.pattern}")  # which is no link yet
-_HELD = 20  # lines, at most, that an error has
+_PATH = re.compile(rf"(?<![\w/]){_SECTION.pattern}")  # a section that is not yet a link
+_MAX_ERROR_LINES = 20
 
-# The step says by its exit code which of the two it was (jobs/core/errors.py).
-FINAL = (DataError.exit_code, ConfigError.exit_code)
+# Exit codes of errors that a retry cannot help (jobs/core/errors.py).
+PERMANENT = (DataError.exit_code, ConfigError.exit_code)
 RETRY_POLICY = ExceptionRetryPolicy(
-    [RetryRule(MendFirst, RetryAction.FAIL, reason="the input or a parameter must be mended first")]
+    [
+        RetryRule(
+            PermanentFailure,
+            RetryAction.FAIL,
+            reason="the input or a parameter must be corrected first",
+        )
+    ]
 )
 
 
@@ -85,15 +92,16 @@ class CommandOperator(BaseOperator):
 
     _process: subprocess.Popen[str] | None = None
 
-    def command(self, run: str, words: Sequence[str], unsaid: Sequence[str] = ()) -> None:
-        """Run `nightshift` with these words, and others that the log need not say; its output is the task's log.
+    def command(self, run: str, words: Sequence[str], unlogged: Sequence[str] = ()) -> None:
+        """Run `nightshift` with these words; its output becomes the task's log.
 
-        Raises StepFailed or MendFirst, which name `run` where the command had no words of its own. The error with which
-        the command ends is logged once, last, at the level ERROR.
+        `unlogged` are further words that the log does not show. Raises StepFailed or
+        PermanentFailure, which name `run` if the command printed no error. The command's last error
+        is logged once, at the end, at level ERROR.
         """
         self.log.info("%s", shlex.join(["nightshift", *words]))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "jobs", *words, *unsaid],
+            [sys.executable, "-m", "jobs", *words, *unlogged],
             cwd=PROJECT,
             env=environment(os.environ),
             text=True,
@@ -106,18 +114,21 @@ class CommandOperator(BaseOperator):
         assert self._process.stdout is not None
         tail, held = self._follow(self._process.stdout)
         if code := self._process.wait():
-            with spoken(self.log):
+            with logged_failure(self.log):
                 raise failure(run, code, tail)
         self._pass_on(held)
 
     def _follow(self, output: Iterable[str]) -> tuple[deque[str], list[str]]:
-        """(the last lines, those of them that are not logged yet: an error that may be the last)"""
+        """Log the output. Returns the last lines, and those of them that are not logged yet.
+
+        An error that may be the last one is held back, so that it is logged once, as an error.
+        """
         tail: deque[str] = deque(maxlen=50)
         held: list[str] = []
         for line in output:
-            text = printable(mask(line.rstrip()))  # native code writes past the step's own masking
+            text = printable(mask(line.rstrip()))  # native code bypasses the step's own masking
             tail.append(text)
-            if text.startswith("error:") or len(held) > _HELD:
+            if text.startswith("error:") or len(held) > _MAX_ERROR_LINES:
                 self._pass_on(held)
                 held = []
             if held or text.startswith("error:"):
@@ -131,14 +142,14 @@ class CommandOperator(BaseOperator):
             self.log.info("%s", line)
 
     def on_kill(self) -> None:
-        """End the process and what it started; a step may be killed at any instant."""
+        """Kill the process and its children; a step tolerates a kill at any point."""
         if self._process:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
 
 class StepOperator(CommandOperator):
-    """Run one step of a pipeline for the day of the run; skipped where the form asks for ingest alone."""
+    """Run one step for the day of the run; skipped if the form asks for ingest only."""
 
     ui_color = "#e8f0fe"
 
@@ -147,38 +158,47 @@ class StepOperator(CommandOperator):
         self.pipeline, self.step = pipeline, step
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """The name of the manifest and the rows of each output. Raises StepFailed or MendFirst."""
-        day = begin(self.pipeline, self.step, context)
+        """Returns the name of the manifest and the rows of each output.
+
+        Raises StepFailed or PermanentFailure.
+        """
+        day = start(self.pipeline, self.step, context)
         with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
             receipt = Path(scratch) / "receipt.json"
             self._run(day, receipt, *self.options(context))
-            left = _headline(json.loads(receipt.read_text()))
-        emit(self.pipeline, self.step, context, left)
-        return left
+            result = _headline(json.loads(receipt.read_text()))
+        emit(self.pipeline, self.step, context, result)
+        return result
 
     def options(self, context: Context) -> tuple[str, ...]:
-        """What the command gets besides the pipeline and the day."""
-        return forced(self.step, context)
+        """Options of the command besides the pipeline and the day."""
+        return force_option(self.step, context)
 
     def _run(self, day: date, receipt: Path, *options: str) -> None:
         words = [*arguments(self.pipeline, self.step, day), *options]
         self.command(
-            f"{self.pipeline}/{self.step} {day}", words, unsaid=("--receipt", str(receipt))
+            f"{self.pipeline}/{self.step} {day}", words, unlogged=("--receipt", str(receipt))
         )
 
 
-def begin(pipeline: str, step: str, context: Context) -> date:
-    """The day of the run, of which the pipeline's first step leaves a note; skips what the form does not ask for."""
+def start(pipeline: str, step: str, context: Context) -> date:
+    """The day of the run.
+
+    The pipeline's first step records which run works on the day, for the waits of the next day.
+    Raises AirflowSkipException for a step that the form does not ask for.
+    """
     day = day_of(context)
     if context["params"].get("steps") == "ingest" and step not in INGEST:
-        raise AirflowSkipException("this run was asked to ingest only")
+        raise AirflowSkipException("this run ingests only")
     if step == NIGHTLY[0]:
         context["asset_state_store"][nights(pipeline)].set(str(day), context["dag_run"].run_id)
     return day
 
 
-def forced(step: str, context: Context) -> tuple[str, ...]:
-    """`--force` for extract, where a day far from all data was not mistyped: the schedule chose it, or `force` is set."""
+def force_option(step: str, context: Context) -> tuple[str, ...]:
+    """`--force` for extract, if the date cannot be a typing error: it is from the schedule, or
+    `force` is set in the form.
+    """
     if step != NIGHTLY[0]:
         return ()
     sure = context["dag_run"].run_type == DagRunType.SCHEDULED or context["params"].get("force")
@@ -186,14 +206,16 @@ def forced(step: str, context: Context) -> tuple[str, ...]:
 
 
 def arguments(pipeline: str, step: str, day: date) -> list[str]:
-    """What follows `nightshift` on the command line of a step, in a process and in a pod."""
+    """The arguments of `nightshift` for a step, in a process and in a pod."""
     return [step, "--pipeline", pipeline, "--date", str(day)]
 
 
-def left_by(pipeline: str, step: str, day: date, attempt: str) -> tuple[dict[str, Any] | None, str]:
-    """(what execute returns, "") where the attempt left a manifest that still holds; else (None, what is wrong).
+def result_of(
+    pipeline: str, step: str, day: date, attempt: str
+) -> tuple[dict[str, Any] | None, str]:
+    """(the result, "") if the attempt wrote the manifest of the day; else (None, the reason).
 
-    Raises StepFailed when the lake cannot be asked.
+    Raises StepFailed if the lake does not answer.
     """
     with tempfile.TemporaryDirectory(prefix="nightshift-") as scratch:
         receipt = Path(scratch) / "receipt.json"
@@ -214,14 +236,15 @@ def left_by(pipeline: str, step: str, day: date, attempt: str) -> tuple[dict[str
     raise error
 
 
-def asked(run: str, *words: str, limit_s: float | None = None) -> Any:
-    """The JSON that a command of `nightshift` prints. Raises as `call` does."""
+def call_json(run: str, *words: str, limit_s: float | None = None) -> Any:
+    """The JSON that a command of `nightshift` prints. Raises like `call`."""
     return json.loads(call(run, *words, limit_s=limit_s))
 
 
 def call(run: str, *words: str, limit_s: float | None = None) -> str:
-    """What a command of `nightshift` prints. Raises StepFailed or MendFirst as CommandOperator does, and
-    subprocess.TimeoutExpired after `limit_s`.
+    """The output of a command of `nightshift`.
+
+    Raises StepFailed or PermanentFailure, and subprocess.TimeoutExpired after `limit_s`.
     """
     ended = _answer(words, limit_s)
     if ended.returncode:
@@ -230,8 +253,8 @@ def call(run: str, *words: str, limit_s: float | None = None) -> str:
 
 
 @contextmanager
-def spoken(log: Logger) -> Iterator[None]:
-    """Log a StepFailed that is raised in the body, with all its parts, as one line at the level ERROR."""
+def logged_failure(log: Logger) -> Iterator[None]:
+    """Log a StepFailed that the body raises, with all its parts, as one line at level ERROR."""
     try:
         yield
     except StepFailed as failed:
@@ -239,43 +262,41 @@ def spoken(log: Logger) -> Iterator[None]:
         raise
 
 
-def environment(known: Mapping[str, str]) -> dict[str, str]:
-    """What a step's process gets: all but Airflow's own settings and secrets, and whose death ends it."""
-    outside = restored(known)
-    mine = {
-        name: value
-        for name, value in outside.items()
-        if not name.startswith(("AIRFLOW", "_AIRFLOW"))
-    }
-    mine = {
-        name: value for name, value in mine.items() if not name.startswith("NIGHTSHIFT_AIRFLOW")
-    }
-    return mine | {"NIGHTSHIFT_PARENT": str(os.getpid()), "PYTHONUNBUFFERED": "1"}
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a step's process: without Airflow's own settings and secrets, and with the
+    process whose death ends it.
+    """
+    airflows = ("AIRFLOW", "_AIRFLOW", "NIGHTSHIFT_AIRFLOW")
+    passed = {k: v for k, v in restored(variables).items() if not k.startswith(airflows)}
+    return passed | {"NIGHTSHIFT_PARENT": str(os.getpid()), "PYTHONUNBUFFERED": "1"}
 
 
 def failure(run: str, code: int, tail: deque[str]) -> StepFailed:
-    """The exception for an exit code, with the step's own words: its last `error:` and what follows."""
+    """The exception for an exit code; its text is the step's last `error:` and what follows."""
     lines = [printable(line.rstrip()) for line in tail]
-    said = max((n for n, line in enumerate(lines) if line.startswith("error:")), default=None)
-    if said is not None:
-        text = "\n".join(lines[said:]).removeprefix("error: ")
+    error = max((n for n, line in enumerate(lines) if line.startswith("error:")), default=None)
+    if error is not None:
+        text = "\n".join(lines[error:]).removeprefix("error: ")
     elif code in (-signal.SIGKILL, 128 + signal.SIGKILL):
         text = (
-            f"{run}: killed; if nobody did, the machine was out of memory\n"
-            "  Next: nothing, it is tried again. If it failed for good, clear it\n"
+            f"{run}: the process was killed. If nobody killed it, the machine ran out of memory\n"
+            "  Next: wait for the retry. If the task has failed for good, clear it\n"
             "  Runbook: docs/runbook.md#a-task-was-killed-or-ran-out-of-memory"
         )
     elif code < 0:
-        text = f"{run}: ended by {signal.Signals(-code).name} in native code; run it again, and report it if it repeats"
+        text = (
+            f"{run}: a library crashed the process with {signal.Signals(-code).name}\n"
+            "  Next: clear the task. If it happens again, report it"
+        )
     else:
         text = "\n".join([f"{run}: ended with exit code {code}", *lines[-3:]])
         if code == ConfigError.exit_code:
             text += "\n  Runbook: docs/runbook.md#a-setting-is-wrong"
-    return (MendFirst if code in FINAL else StepFailed)(mask(text))
+    return (PermanentFailure if code in PERMANENT else StepFailed)(mask(text))
 
 
 def nights(pipeline: str) -> Asset:
-    """Where the runs of a pipeline leave, by day, which run it is: a run of D looks for that of D-1."""
+    """The asset that maps a day to its run, so that a run of D can find the run of D-1."""
     return Asset(
         name=f"{pipeline}.nights", uri=f"nightshift://{pipeline}/nights", group="nightshift"
     )
@@ -284,11 +305,13 @@ def nights(pipeline: str) -> Asset:
 def step_task(
     pipeline: str, step: str, operator: type[StepOperator] = StepOperator, **overrides: Any
 ) -> BaseOperator:
-    """The task of a step, called like it: a process of the worker; a pod where the runner is kubernetes and params
-    give the step a size.
+    """The task that runs a step and has its name.
+
+    It is a pod if NIGHTSHIFT_RUNNER is kubernetes and params.yaml gives the step a size; otherwise
+    a process on the worker.
     """
     row = STEPS[step]
-    settings: dict[str, Any] = {
+    kwargs: dict[str, Any] = {
         "task_id": step,
         "pool": row.pool,
         "execution_timeout": row.timeout,
@@ -297,15 +320,16 @@ def step_task(
         "outlets": outlets(pipeline, step),
         "doc_md": step_doc(pipeline, step),
     }
-    settings |= overrides
-    chosen = load()
-    size = pods.size(chosen.params_file, pipeline, step) if chosen.runner == "kubernetes" else None
+    kwargs |= overrides
+    settings = load()
+    file = settings.params_file
+    size = pods.size(file, pipeline, step) if settings.runner == "kubernetes" else None
     if size is None or operator is not StepOperator:
-        return operator(pipeline=pipeline, step=step, **settings)
-    from nightshift.pods import PodStepOperator  # seconds, which who runs no pods need not spend
+        return operator(pipeline=pipeline, step=step, **kwargs)
+    from nightshift.pods import PodStepOperator  # a slow import, only for pods
 
-    known = pods.kubernetes(chosen.params_file)
-    return PodStepOperator(pipeline=pipeline, step=step, size=size, known=known, **settings)
+    cluster = pods.kubernetes(file)
+    return PodStepOperator(pipeline=pipeline, step=step, size=size, cluster=cluster, **kwargs)
 
 
 def _answer(words: Sequence[str], limit_s: float | None = None) -> subprocess.CompletedProcess[str]:
@@ -322,7 +346,7 @@ def _answer(words: Sequence[str], limit_s: float | None = None) -> subprocess.Co
 
 
 def _headline(receipt: dict[str, Any]) -> dict[str, Any]:
-    """What goes into XCom: the manifest's name, rows of each output, the model's digest, what was decided."""
+    """The XCom: the manifest's name, the rows of each output, the model's digest, the decisions."""
     return {
         "manifest": f"{receipt['step']}/{receipt['date']}",
         "rows": {name: rows for name, rows, _ in receipt["outputs"]},

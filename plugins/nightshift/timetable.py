@@ -8,7 +8,7 @@ from airflow.timetables.trigger import CronPartitionTimetable
 
 
 class ByHand(CronPartitionTimetable):
-    """The partitions of the schedule, for backfills and runs by hand; nothing starts by itself."""
+    """The partitions of the schedule, for backfills and manual runs; Airflow starts no run."""
 
     description = "Off until `nightshift schedule on`"
 
@@ -18,8 +18,8 @@ class ByHand(CronPartitionTimetable):
 
     @property
     def summary(self) -> str:
-        """What the UI shows in place of the cron expression."""
+        """The text that the UI shows instead of the cron expression."""
         return "off"
 
     def next_dagrun_info_v2(self, **_: Any) -> None:
-        """No next run."""
+        """There is no next run."""

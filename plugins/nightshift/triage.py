@@ -1,4 +1,4 @@
-"""What the UI says of each task: what the step does, and where on-call begins when it failed."""
+"""The documentation of each task in the UI: what it does, and where on-call starts if it fails."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ def step_doc(pipeline: str, step: str) -> str:
     """The doc_md of a step's task."""
     return (
         f"{_purpose(step)}\n\n"
-        f"**Failed?** The end of the log says what is wrong and what to do next. Then *Clear*, with downstream: "
-        f"a step may be run again at any time and publishes the same. {runbook(step)}\n\n"
+        f"**Failed?** The end of the log says what is wrong and what to do next. Then *Clear* the "
+        f"task with its downstream tasks. Rerunning a step is always safe. {runbook(step)}\n\n"
         f"By hand: `nightshift {step} --pipeline {pipeline} --date {{D}}`"
     )
 
 
 def runbook(task: str) -> str:
-    """The sections of the runbook for this task, whatever group its id begins with, as links in Markdown."""
-    return "Runbook: " + ", ".join(f"[{_title(each)}]({link(each)})" for each in sections(task))
+    """The runbook sections for a task, as links in Markdown; a group before its name is ignored."""
+    return "Runbook: " + ", ".join(f"[{_title(name)}]({link(name)})" for name in sections(task))
 
 
 def advice(task: str, error: object = None) -> str:
-    """The sections of the runbook for an error of this task, as addresses that open from anywhere."""
-    return "Runbook: " + " ".join(link(each, absolute=True) for each in sections(task, error))
+    """The runbook sections for an error of a task, as absolute addresses."""
+    return "Runbook: " + " ".join(link(name, absolute=True) for name in sections(task, error))
 
 
 def sections(task: str, error: object = None) -> tuple[str, ...]:
-    """The sections of the runbook for a task; only that of its error, where the error has one."""
+    """The runbook sections for a task; only the section of its error, if the error names one."""
     if isinstance(error, AirflowTaskTimeout):
         return ("a-task-was-killed-or-ran-out-of-memory",)
-    named = str(getattr(error, "section", ""))
-    return (named,) if named else RUNBOOK[task.rpartition(".")[2]]
+    section = str(getattr(error, "section", ""))
+    return (section,) if section else RUNBOOK[task.rpartition(".")[2]]
 
 
 def _title(section: str) -> str:
@@ -53,7 +53,9 @@ def _title(section: str) -> str:
 
 
 def _purpose(step: str) -> str:
-    """The first paragraph of the step's module, read from its file: importing it would import its libraries."""
+    """The first paragraph of the step's module, read from its file to avoid importing its
+    libraries.
+    """
     module = ast.parse((PROJECT / "jobs" / "steps" / f"{step}.py").read_text())
     words = (ast.get_docstring(module) or "").partition(":")[2].split("\n\n")[0].strip()
     return words[:1].upper() + words[1:]

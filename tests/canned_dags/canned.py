@@ -25,7 +25,7 @@ import nightshift.steps
 from jobs.core.settings import PROJECT
 from nightshift.alerts import report_late
 from nightshift.nights import nightly
-from nightshift.steps import MendFirst, step_task
+from nightshift.steps import PermanentFailure, step_task
 
 DECIDED = {
     "retrain": {"decision": "keep"},
@@ -40,7 +40,7 @@ def command(self, run, words, unsaid=()):
     while orders.exists() and orders.read_text() == "hold":
         time.sleep(0.1)
     if orders.exists():
-        raise MendFirst(f"{run}: told to fail")
+        raise PermanentFailure(f"{run}: told to fail")
     if unsaid:
         receipt = {
             "step": f"{options['--pipeline']}/{words[0]}",

@@ -132,7 +132,7 @@ def test_without_a_connection_an_alert_is_one_line_of_the_log(alerts, serving, c
     assert len(said) == 1 and f"publish failed on try 4. Served now: {serving}" in said[0]
     assert "no disk" not in said[0], "the log of the task has its error already"
     assert "\n" not in said[0] and "Log: http://airflow/log Runbook: http://" in said[0]
-    assert "there is no connection nightshift_alerts: alerts are only logged" in caplog.text
+    assert "the connection nightshift_alerts does not exist: alerts are only logged" in caplog.text
 
 
 @pytest.mark.process
@@ -263,7 +263,7 @@ def test_a_store_that_is_down_does_not_keep_the_alert_back(alerts, connected, mo
     monkeypatch.setenv(settings.POSTGRES, "postgresql://nobody@127.0.0.1:1/nothing")
     alerts.report_failure(failed())
     assert (
-        "Served now: not known, `nightshift served fraud` did not answer."
+        "Served now: unknown, because `nightshift served fraud` did not answer."
         in connected.posted[0]["message"]
     )
 
@@ -337,11 +337,11 @@ def test_wrong_parameters_of_alerts_do_not_keep_the_dags_from_being_parsed(
 ):
     wrong = tmp_path / "params.yaml"
     monkeypatch.setenv("NIGHTSHIFT_PARAMS", str(wrong))
-    assert alerts.known().published_by_hour == 6, "no file at all"
+    assert alerts.parameters().published_by_hour == 6, "no file at all"
     wrong.write_text("alerts: {published_by_hour: 7, connection: ops}\n")
-    assert (alerts.known().published_by_hour, alerts.known().connection) == (7, "ops")
+    assert (alerts.parameters().published_by_hour, alerts.parameters().connection) == (7, "ops")
     wrong.write_text("alerts: {published_by_hour: noon}\n")
-    assert alerts.known().published_by_hour == 6
+    assert alerts.parameters().published_by_hour == 6
 
 
 def test_nothing_served_is_said(alerts, connected, serving_db, monkeypatch):

@@ -154,10 +154,11 @@ def test_a_question_that_airflow_kept_from_before_is_not_asked(
     monkeypatch.setattr(approval, "show", lambda task, _: question_of(task, **stale))
     task = approval.approve_task("fraud", PromoteParams(approval="manual", approvers=approvers))
     task.body = approval.question(GATE, "")
-    with pytest.raises(approval.MendFirst) as refused:
+    with pytest.raises(approval.PermanentFailure) as refused:
         task._ask(context(), GATE["model_digest"])
     assert (
-        f"trigger a new run of {DAY}, which asks afresh; or answer in a shell" in refused.value.text
+        f"trigger a new run of {DAY}, which asks a new question. Or answer in a shell"
+        in refused.value.text
     )
 
 
@@ -165,7 +166,7 @@ def test_only_approvers_are_asked_and_only_their_answers_count(approval, waiting
     task = approval.approve_task("fraud", PromoteParams(approval="manual", approvers=("ana", "17")))
     assert [each["id"] for each in task.assigned_users] == ["ana", "17"]
     ask(task)
-    with pytest.raises(approval.MendFirst) as refused:
+    with pytest.raises(approval.PermanentFailure) as refused:
         task.execute_complete(context(), response("Approve", "oncall"))
     assert "promote.approvers in params.yaml does not name it" in refused.value.text
     assert waiting.manifest("approve").facts["answer"] == "asked"
@@ -237,7 +238,7 @@ def test_what_a_check_quotes_from_data_is_text_in_the_question(approval):
 def test_the_question_says_so_when_there_is_no_champion_and_no_report(approval):
     first = GATE | {"facts": GATE["facts"] | {"champion_metrics": None, "champion_version": None}}
     said = approval.question(first, "")
-    assert "the champion is version none" in said and "There is no drift report." in said
+    assert "The champion is version none" in said and "There is no drift report." in said
 
 
 def test_the_question_waits_as_long_as_the_parameters_say(task):

@@ -57,8 +57,8 @@ def test_no_day_is_refused(dates):
     ],
 )
 def test_garbage_is_refused_and_so_is_another_way_to_write_a_day(dates, text):
-    assert f"{text!r} is no day" in refusal(dates, run_of(text))
-    assert f"{text!r} is no day" in refusal(dates, run_of(None, text))
+    assert f"{text!r} is not a day" in refusal(dates, run_of(text))
+    assert f"{text!r} is not a day" in refusal(dates, run_of(None, text))
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 365])

@@ -37,13 +37,13 @@ def context(run_type, **params):
     ],
 )
 def test_the_schedule_removes_and_by_hand_the_form_decides(housekeeping, run_type, dry_run, option):
-    task = housekeeping.housekeeping("fraud")
+    task = housekeeping.housekeeping_task("fraud")
     assert task.options(context(run_type, dry_run=dry_run)) == (option,)
 
 
 def test_a_pipeline_that_was_not_asked_for_is_skipped(housekeeping):
     with pytest.raises(housekeeping.AirflowSkipException, match="fraud only"):
-        housekeeping.housekeeping("movies").execute(context("manual", pipeline="fraud"))
+        housekeeping.housekeeping_task("movies").execute(context("manual", pipeline="fraud"))
 
 
 def test_its_process_takes_the_option_and_a_dry_run_leaves_no_manifest(
@@ -52,6 +52,6 @@ def test_its_process_takes_the_option_and_a_dry_run_leaves_no_manifest(
     monkeypatch.setenv("NIGHTSHIFT_HOME", str(tmp_path))
     receipt, lake = tmp_path / "receipt.json", Lake(str(tmp_path / "lake"))
     for option, left in (("--dry-run", False), ("--no-dry-run", True)):
-        housekeeping.housekeeping("fraud")._run(DAY, receipt, option)
+        housekeeping.housekeeping_task("fraud")._run(DAY, receipt, option)
         assert json.loads(receipt.read_text())["step"] == "fraud/housekeeping"
         assert (lake.manifest(f"fraud/housekeeping/{DAY}") is not None) is left

@@ -38,8 +38,8 @@ step_task("fraud", "extract")._run(date.fromisoformat("{DAY}"), Path(sys.argv[1]
 @pytest.mark.parametrize(
     ("code", "name"),
     [
-        (65, "MendFirst"),
-        (78, "MendFirst"),
+        (65, "PermanentFailure"),
+        (78, "PermanentFailure"),
         (75, "StepFailed"),
         (1, "StepFailed"),
         (-9, "StepFailed"),
@@ -53,7 +53,7 @@ def test_the_exit_code_says_whether_trying_again_may_help(steps, code, name):
 
 def test_only_what_must_be_mended_is_not_tried_again(steps):
     for error, action in (
-        (steps.MendFirst("x"), "FAIL"),
+        (steps.PermanentFailure("x"), "FAIL"),
         (steps.StepFailed("x"), "DEFAULT"),
         (OSError(), "DEFAULT"),
     ):
@@ -142,7 +142,7 @@ def test_wrong_parameters_must_be_mended_first(steps, tmp_path, monkeypatch):
     wrong = tmp_path / "params.yaml"
     wrong.write_text("fraud:\n  extract: {volume_window_days: many}\n")
     monkeypatch.setenv("NIGHTSHIFT_PARAMS", str(wrong))
-    with pytest.raises(steps.MendFirst, match="fraud"):
+    with pytest.raises(steps.PermanentFailure, match="fraud"):
         steps.step_task("fraud", "extract")._run(DAY, tmp_path / "receipt.json")
 
 
@@ -156,7 +156,7 @@ def logged():
 @pytest.mark.process
 def test_the_error_is_logged_once_last_and_as_an_error(steps, logged):
     words = ["extract", "--pipeline", "none", "--date", str(DAY)]
-    with pytest.raises(steps.MendFirst) as failed:
+    with pytest.raises(steps.PermanentFailure) as failed:
         steps.CommandOperator(task_id="x").command("none/extract", words)
     what, where, remedy, runbook = failed.value.text.splitlines()
     assert what == "there is no such pipeline" and where == "  Input: none."
@@ -268,4 +268,4 @@ def children(pid):
 )
 def test_only_a_day_by_hand_can_be_mistyped(steps, step, run_type, force, option):
     context = {"dag_run": SimpleNamespace(run_type=run_type), "params": {"force": force}}
-    assert steps.forced(step, context) == option
+    assert steps.force_option(step, context) == option

@@ -36,7 +36,7 @@ def sweep(pods, cluster):
             "dag_run": SimpleNamespace(run_type="manual"),
         }
         return orphans.OrphanPods.execute.__wrapped__(
-            orphans.OrphanPods(task_id="orphan_pods", known=known), context
+            orphans.OrphanPods(task_id="orphan_pods", cluster=known), context
         )
 
     return run

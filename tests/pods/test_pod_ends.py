@@ -68,7 +68,7 @@ def ended(code, reason="Error", message=None):
         (
             pod("DeadlineExceeded", "too long"),
             "",
-            ("ran longer than it may: too long",),
+            ("ran longer than its limit: too long",),
             "StepFailed",
         ),
         (
@@ -83,7 +83,7 @@ def ended(code, reason="Error", message=None):
             ("TerminationByKubelet: of the node",),
             "StepFailed",
         ),
-        (pod(), "", ("nothing says how: its node is gone",), "StepFailed"),
+        (pod(), "", ("for an unknown reason, because its node is gone",), "StepFailed"),
         (pod(state=ended(0)), "", ("ended without an error", "run it again"), "StepFailed"),
         (
             pod(state=ended(139)),
@@ -95,15 +95,20 @@ def ended(code, reason="Error", message=None):
             pod(state=ended(65)),
             "error: no rows\n  Next: load some\n",
             ("no rows", "Next: load some"),
-            "MendFirst",
+            "PermanentFailure",
         ),
         (
             pod(state=ended(78, message="error: no GPU\n  Next: get one")),
             "",
             ("no GPU",),
-            "MendFirst",
+            "PermanentFailure",
         ),
-        (pod(state=ended(137)), "boosted\n", ("killed; if nobody did",), "StepFailed"),
+        (
+            pod(state=ended(137)),
+            "boosted\n",
+            ("the process was killed. If nobody killed it",),
+            "StepFailed",
+        ),
     ],
 )
 def test_each_end_says_what_happened_and_what_to_do(ends, found, tail, said, kind):

@@ -66,7 +66,7 @@ def test_a_step_that_says_what_must_be_mended_is_not_tried_again(pods, cluster):
         task.attempt(),
         "snapshot has not been done for 2018-04-14",
         "run those days first",
-        kind="MendFirst",
+        kind="PermanentFailure",
     )
     (pod,) = cluster.pods
     assert pod.exists and pod.labels["already_checked"] == "True"
@@ -78,12 +78,12 @@ def test_a_step_that_says_what_must_be_mended_is_not_tried_again(pods, cluster):
         (Pod.out_of_memory, ("out of memory (limit 4Gi)", "raise the memory")),
         pytest.param(
             lambda pod: pod.evict("The node was low on resource: ephemeral-storage."),
-            ("evicted", "ephemeral-storage", "goes on at the last checkpoint"),
+            ("evicted", "ephemeral-storage", "resumes from the last checkpoint"),
             marks=pytest.mark.kubernetes,
         ),
         pytest.param(
             lambda pod: pod.delete(grace_s=0),
-            ("is gone and left no manifest", "goes on at the last checkpoint"),
+            ("is gone and left no manifest", "resumes from the last checkpoint"),
             marks=pytest.mark.kubernetes,
         ),
     ],
@@ -215,7 +215,7 @@ def test_a_task_that_is_cleared_under_way_waits_for_its_pod_to_end(pods, cluster
     cluster.await_pod().await_phase("Running")
     cluster.on_create(lambda pod: ended.append(cluster.pods[0].process.poll()))
     task.operator.on_kill()
-    assert "told to end" in str(join())
+    assert "is being stopped" in str(join())
     trained(place, task)
     assert len(cluster.pods) == 2 and ended != [None]
 
@@ -224,7 +224,10 @@ def test_a_task_that_is_cleared_under_way_waits_for_its_pod_to_end(pods, cluster
 def test_a_pod_that_may_not_be_made_says_what_refused_it(pods, cluster):
     _, task = pods("train", namespace="elsewhere")
     ends_with(
-        task.attempt(), "no pod could be made", "elsewhere", "rights of Airflow's service account"
+        task.attempt(),
+        "the API server refused the pod",
+        "elsewhere",
+        "rights of Airflow's service account",
     )
 
 
