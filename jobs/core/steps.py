@@ -1,9 +1,9 @@
 """Every step of Nightshift, one row per step, in pipeline order.
 
-The command line, the check of params.yaml, the frame's locks, Airflow's pools, time limits, events and
-runbook links, dvc.yaml and docs/dags.md derive from this table. A new step needs its module in
-jobs/steps, a row here, and its edges in plugins/nightshift/night.py. This module imports nothing heavy,
-since the scheduler reads it whenever it parses a DAG.
+The command line, the check of params.yaml, the frame's locks, Airflow's pools, time limits, events
+and runbook links, dvc.yaml and docs/dags.md derive from this table. A new step needs its module in
+jobs/steps, a row here, and its edges in plugins/nightshift/night.py. This module imports nothing
+heavy, since the scheduler reads it whenever it parses a DAG.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class StepRow:
 
     lock: what a run holds while it writes: its date of the step, the whole pipeline, or nothing.
     pool: the Airflow pool of its task; `clickhouse` for a step that opens ClickHouse.
-    timeout: when Airflow ends its task; None for a step that is no task. About ten times the duration of
-        a large night, so that it ends only a process that hangs.
+    timeout: when Airflow ends its task; None for a step that is no task. About ten times the
+        duration of a large night, so that it ends only a process that hangs.
     event: what is true after the step, as the asset `<pipeline>.<event>`.
     runbook: sections of docs/runbook.md for a failure, the likeliest first.
     other_sections: sections of the parameters that the step reads besides its own.
@@ -169,7 +169,7 @@ _ROWS = (
     StepRow(
         name="verify",
         group="publish",
-        lock="pipeline",
+        lock="pipeline",  # nothing may move while it reads
         pool="clickhouse",
         timeout=timedelta(hours=1),
         runbook=("verify-finds-a-difference",),
@@ -177,7 +177,7 @@ _ROWS = (
     StepRow(
         name="freshness",
         group="operations",
-        lock=None,
+        lock=None,  # it only reads, and waits for no other step
         nightly=False,
         timeout=timedelta(minutes=10),
         runbook=("the-day-is-not-served", "redis-is-down-or-was-flushed"),
@@ -193,7 +193,7 @@ _ROWS = (
     StepRow(
         name="housekeeping",
         group="operations",
-        lock="pipeline",
+        lock="pipeline",  # it drops versions, so no publish may add one
         nightly=False,
         pool="clickhouse",
         timeout=timedelta(hours=1),

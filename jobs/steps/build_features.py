@@ -34,7 +34,7 @@ def run(step: Step) -> None:
         for table, staging in staged.items():
             step.check(
                 db.check(pipeline, staging, table, day, aggregates[table].num_rows),
-                remedy="this is a defect of features.aggregate: nothing was swapped, the day before stands",
+                remedy="report a defect of features.aggregate; the stored rows did not change",
             )
         step.at("swap")
         for staging in staged.values():

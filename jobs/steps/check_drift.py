@@ -1,7 +1,7 @@
-"""check_drift: compare D, and the window that ends with it, with the data that the champion was fitted and judged on.
+"""check_drift: compare D, and the window up to D, with the champion's training and holdout data.
 
-Nothing that looks like drift is an error: every outcome is a row of `drift_metrics`, and what retrain needs to know is
-among the facts. `judged` is false where the champion cannot be judged at all.
+Drift is not an error: every outcome is a row of `drift_metrics`, and the facts have what retrain
+needs. `judged` is false if the champion cannot be judged at all.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from jobs.usecases.discovery import find_usecase
 
 @dataclass
 class Champion:
-    """The champion as of the day before, as far as it could be had; `troubles`: why it cannot be judged, by what is wrong."""
+    """The champion as of the day before; `troubles` maps what is wrong to the reason."""
 
     digest: str | None
     model: FittedModel | None = None
@@ -41,7 +41,7 @@ class Champion:
 
 
 def run(step: Step) -> None:
-    pipeline, chosen = step.run.pipeline, step.params(CheckDriftParams)
+    pipeline, params = step.run.pipeline, step.params(CheckDriftParams)
     step.at("window")
     step.wait_for_day_before()
     training_set = step.manifest("snapshot").output("training_set")
@@ -51,69 +51,68 @@ def run(step: Step) -> None:
     labelled = step.lake.read_table(training_set)
     events, _ = scoring(step, step.section_of("predict"))
     usecase = find_usecase(pipeline)
-    every = usecase.estimator().examples(events, step.run.date)
-    today = sample(every, usecase.features.key, chosen.sample_rows)
-    examples: dict[Scope, pa.Table] = {"day": today, "window": _window(step, today, chosen)}
+    all_examples = usecase.estimator().examples(events, step.run.date)
+    today = sample(all_examples, usecase.features.key, params.sample_rows)
+    examples: dict[Scope, pa.Table] = {"day": today, "window": _window(step, today, params)}
     step.at("compute")
     step.outputs.append(step.lake.write_table(step.folder, "examples", today, usecase.features.key))
-    outcomes = _decay(step, champion, labelled, chosen)
-    found, pairs = _compare(step, champion, examples, events, labelled)
-    outcomes += [*found, *_measure(step, pairs), *_troubles(champion)]
+    outcomes = _decay(step, champion, labelled, params)
+    compared, pairs = _compare(step, champion, examples, events, labelled)
+    outcomes += [*compared, *_measure(step, pairs), *_troubles(champion)]
     _conclude(step, champion, outcomes)
-    store(step, DRIFT_METRICS, [each.as_row() | {"champion": champion.digest} for each in outcomes])
+    rows = [outcome.as_row() | {"champion": champion.digest} for outcome in outcomes]
+    store(step, DRIFT_METRICS, rows)
 
 
 def _champion(step: Step) -> Champion:
-    found = opponent(step)
-    if found is None:
+    promoted = opponent(step)
+    if promoted is None:
         return Champion(
             None, troubles={"champion": "there is none: no model was promoted before this day"}
         )
-    champion = Champion(found.digest)
+    champion = Champion(promoted.digest)
     try:
         champion.reference = reference.read(
-            step.lake.read_bytes(reference_path(step.run.pipeline, found.digest))
+            step.lake.read_bytes(reference_path(step.run.pipeline, promoted.digest))
         )
     except DataError as error:
         champion.troubles["reference"] = error.what
     try:
-        champion.model = load(step, found.digest)
+        champion.model = load(step, promoted.digest)
     except DataError as error:
         champion.troubles["model"] = error.what
     return champion
 
 
-def _window(step: Step, today: pa.Table, chosen: CheckDriftParams) -> pa.Table:
-    """A sample of the examples of the window's days; days without a check, or with other columns, are left out."""
-    days = [step.run.date - timedelta(days=n) for n in range(chosen.window_days - 1, 0, -1)]
+def _window(step: Step, today: pa.Table, params: CheckDriftParams) -> pa.Table:
+    """A sample of the window's examples. Skips days without a check or with other columns."""
+    days = [step.run.date - timedelta(days=n) for n in range(params.window_days - 1, 0, -1)]
     manifests = step.look_back("check_drift", days, len(days))
     datasets = [manifest.output("examples") for manifest in manifests]
     step.inputs += datasets
     tables = [step.lake.read_table(dataset) for dataset in datasets]
-    fitting = [table for table in tables if table.schema.equals(today.schema)]
-    if len(fitting) < len(tables):
-        step.log.warning(
-            "days of the window have other columns: left out", days=len(tables) - len(fitting)
-        )
-    every = pa.concat_tables([*fitting, today])
-    return sample(every, find_usecase(step.run.pipeline).features.key, chosen.sample_rows)
+    comparable = [table for table in tables if table.schema.equals(today.schema)]
+    if skipped := len(tables) - len(comparable):
+        step.log.warning("skipped days of the window that have other columns", days=skipped)
+    window = pa.concat_tables([*comparable, today])
+    return sample(window, find_usecase(step.run.pipeline).features.key, params.sample_rows)
 
 
 def _decay(
-    step: Step, champion: Champion, labelled: pa.Table, chosen: CheckDriftParams
+    step: Step, champion: Champion, labelled: pa.Table, params: CheckDriftParams
 ) -> list[Outcome]:
-    """The champion on what is labelled by now and younger than what it was fitted on, against its own holdout."""
-    known = champion.reference
-    if known is None or champion.model is None:
+    """Compare the champion on labelled rows after its training period with its own holdout."""
+    ref = champion.reference
+    if ref is None or champion.model is None:
         return []
-    parts = list(decay.windows(labelled, known.fitted_until, chosen.decay_days, known.holdout_days))
+    parts = list(decay.windows(labelled, ref.fitted_until, params.decay_days, ref.holdout_days))
     try:
         judged = [champion.model.judge(*part) for part in parts]
     except (DataError, pa.ArrowException) as error:
         champion.troubles["target"] = f"it cannot judge these examples: {error}"
         return []
     rows = sum(part.num_rows for _, part in parts)
-    return [decay.check(decay.Pooled(judged), known, chosen, rows)]
+    return [decay.check(decay.Pooled(judged), ref, params, rows)]
 
 
 def _compare(
@@ -123,54 +122,56 @@ def _compare(
     events: pa.Table,
     labelled: pa.Table,
 ) -> tuple[list[Outcome], list[Pair]]:
-    chosen = step.params(CheckDriftParams)
-    wanted = list(_watched(step, chosen))
+    params = step.params(CheckDriftParams)
+    watched = list(_watched(step, params))
     if champion.reference is None:
         return [], []
     examples = _predicted(step, champion, examples, events)
     newest = labelled.filter(pc.equal(labelled["split"], "holdout"))
-    newest = sample(newest, find_usecase(step.run.pipeline).features.key, chosen.sample_rows)
+    newest = sample(newest, find_usecase(step.run.pipeline).features.key, params.sample_rows)
     if {"model", "prediction"} & champion.troubles.keys():
-        wanted = [each for each in wanted if each[1] != "prediction"]
-    return drift.compare(wanted, {**examples, "labelled": newest}, champion.reference, chosen)
+        watched = [entry for entry in watched if entry[1] != "prediction"]
+    return drift.compare(watched, {**examples, "labelled": newest}, champion.reference, params)
 
 
-def _watched(step: Step, chosen: CheckDriftParams) -> Iterator[tuple[Scope, About, Watched]]:
-    """Every column in each of its scopes, as params have it."""
+def _watched(step: Step, params: CheckDriftParams) -> Iterator[tuple[Scope, About, Watched]]:
+    """Every watched column in each of its scopes, with the thresholds of the parameters."""
     watchlist = find_usecase(step.run.pipeline).estimator().watchlist
     abouts: dict[About, Sequence[Watched]] = {
         "feature": watchlist.features,
         "prediction": watchlist.predictions,
         "label": watchlist.labels,
     }
-    known = {watched.name: watched for watched in configured(watchlist.columns, chosen)}
+    by_name = {column.name: column for column in configured(watchlist.columns, params)}
     for about, part in abouts.items():
-        yield from ((scope, about, known[each.name]) for each in part for scope in each.scopes)
+        yield from ((scope, about, by_name[col.name]) for col in part for scope in col.scopes)
 
 
 def _predicted(
     step: Step, champion: Champion, examples: dict[Scope, pa.Table], events: pa.Table
 ) -> dict[Scope, pa.Table]:
-    """The examples with the champion's predictions, in the scopes that watch any."""
+    """The examples, with the champion's predictions in the scopes that watch predictions."""
     watchlist = find_usecase(step.run.pipeline).estimator().watchlist
     scopes = {scope for watched in watchlist.predictions for scope in watched.scopes}
     if champion.model is None:
         return examples
     try:
-        made = {scope: champion.model.with_predictions(examples[scope], events) for scope in scopes}
+        predicted = {
+            scope: champion.model.with_predictions(examples[scope], events) for scope in scopes
+        }
     except (DataError, pa.ArrowException) as error:
         champion.troubles["prediction"] = f"it cannot score these examples: {error}"
         return examples
-    return examples | made
+    return examples | predicted
 
 
 def _measure(step: Step, pairs: list[Pair]) -> list[Outcome]:
-    """The distances; Evidently's report of them in the lake and in MLflow."""
+    """Measure the distances; writes Evidently's report to the lake and to MLflow."""
     step.facts |= {"report": "", "report_url": ""}
     if not pairs:
         return []
     measured = distances.measure(pairs)
-    # The page is other bytes each time with the same content: it has the digest of what it shows.
+    # The bytes of the page differ on every run, so its digest is the digest of its data.
     digest = bytes_digest(measured.json)
     for name, kind, data in (
         ("report", "html", measured.html),
@@ -181,19 +182,19 @@ def _measure(step: Step, pairs: list[Pair]) -> list[Outcome]:
         step.outputs.append(Dataset(name=name, path=path, rows=len(pairs), digest=digest))
     step.facts["report"] = f"{step.folder}/report-{digest[:16]}.html"
     step.facts["report_url"] = _in_mlflow(step, measured)
-    return [distances.outcome(each, measured.values[each.key]) for each in pairs]
+    return [distances.outcome(pair, measured.values[pair.key]) for pair in pairs]
 
 
 def _in_mlflow(step: Step, measured: distances.Measured) -> str:
-    """Where MLflow shows the report; nothing where it does not answer, for the lake has it."""
+    """The address of the report in MLflow; empty if MLflow does not answer."""
     files = {"drift.html": measured.html, "drift.json": measured.json}
     try:
         return registry.log_report(
             step.settings, f"{step.run.pipeline}_drift", str(step.run.date), measured.values, files
         )
     except NightshiftError as error:
-        step.log.warning("the report is in the lake alone", error=str(error))
-        step.facts["mlflow"] = "did not answer: the report is in the lake alone"
+        step.log.warning("the report is only in the lake", error=str(error))
+        step.facts["mlflow"] = "did not answer: the report is only in the lake"
         return ""
 
 
@@ -217,17 +218,15 @@ def _troubles(champion: Champion) -> list[Outcome]:
 
 
 def _conclude(step: Step, champion: Champion, outcomes: list[Outcome]) -> None:
-    """The facts that retrain reads, and the checks for people."""
-    wrong = [each for each in outcomes if not each.passed]
-    for each in wrong:
-        step.log.warning(str(each.as_check()))
+    """Set the facts that retrain reads, and the checks that people read."""
+    failed = [outcome for outcome in outcomes if not outcome.passed]
+    for outcome in failed:
+        step.log.warning(str(outcome.as_check()))
     step.model_digest = champion.digest
-    step.checks += [each.as_check() for each in outcomes]
+    step.checks += [outcome.as_check() for outcome in outcomes]
     step.facts |= {
         "judged": not champion.troubles,
-        "drifted": [
-            each.title for each in wrong if each.severity == "fail" and each.kind != "target"
-        ],
-        "warnings": [each.title for each in wrong if each.severity == "warn"],
-        "decayed": any(each.kind == "target" for each in wrong),
+        "drifted": [o.title for o in failed if o.severity == "fail" and o.kind != "target"],
+        "warnings": [outcome.title for outcome in failed if outcome.severity == "warn"],
+        "decayed": any(outcome.kind == "target" for outcome in failed),
     }

@@ -1,6 +1,8 @@
-"""extract: copy one day of every source from the operational PostgreSQL into the lake, typed and otherwise unchanged.
+"""extract: copy one day of every source from PostgreSQL into the lake, typed but otherwise
+unchanged.
 
-Options: refresh (read the tables without time again), force (run a date that is far from every day with rows).
+Options: refresh (read the tables without a time column again), force (run a date that is far from
+every day with rows).
 """
 
 from __future__ import annotations
@@ -24,19 +26,19 @@ def run(step: Step) -> None:
     texts, volumes = {}, {}
     with operational.connect(step.settings.source) as session:
         if extra := operational.extra_columns(session, find_usecase(step.run.pipeline).sources):
-            step.log.warning("columns that nobody reads", columns=extra)
+            step.log.warning("the source has columns that no step reads", columns=extra)
             step.facts["unread_columns"] = extra
         for source in find_usecase(step.run.pipeline).sources:
             if source.name in [dataset.name for dataset in kept]:
                 continue
             texts[source] = operational.read_day(session, source, start, end)
             if source.time:
-                # The mean of the days before, from the source itself: the check on it must not depend on
-                # which days happen to be in the lake already.
+                # The mean of the days before, from the source itself: the check on it must not
+                # depend on which days are already in the lake.
                 before = operational.rows_before(session, source, start, window_days)
                 volumes[source.name] = before / window_days
         if not step.options.get("force") and not any(
-            len(texts[each]) for each in texts if each.time
+            len(texts[source]) for source in texts if source.time
         ):
             gap = step.params(ExtractParams).max_gap_days
             refuse_far(session, step.lake, step.run.pipeline, step.run.date, gap)
@@ -48,7 +50,7 @@ def run(step: Step) -> None:
         source for source, table in tables.items() if not source.time and not table.num_rows
     ):
         step.log.warning(
-            "the source has nothing in a table that every day needs", table=source.name
+            "the source has no rows in a table that every day needs", table=source.name
         )
     step.at("stage")
     for source, table in tables.items():
@@ -63,23 +65,25 @@ def run(step: Step) -> None:
 
 
 def _kept(step: Step) -> list[Dataset]:
-    """What an earlier extract of D holds of the sources without time: read again, they would show a later day."""
+    """The datasets of an earlier extract of D for sources without a time column.
+
+    Reading these tables again would give the state of a later day.
+    """
     timeless = [
         source.name for source in find_usecase(step.run.pipeline).sources if source.time is None
     ]
     earlier = step.lake.manifest(step.folder)
-    if (
-        earlier is None or earlier.premature
-    ):  # a catalogue of the day while it lasted is not that of its end
+    # an extract during the day is not the state at its end
+    if earlier is None or earlier.premature:
         return []
-    named = [dataset for dataset in earlier.outputs if dataset.name in timeless]
-    return [dataset for dataset in named if _readable(step, dataset)]
+    outputs = [dataset for dataset in earlier.outputs if dataset.name in timeless]
+    return [dataset for dataset in outputs if _readable(step, dataset)]
 
 
 def _readable(step: Step, dataset: Dataset) -> bool:
     try:
         step.lake.read_table(dataset)
     except DataError as error:
-        step.log.warning("what D had is lost, reading the table of today", lost=str(error))
+        step.log.warning("the table of D is lost, reading the current one", lost=str(error))
         return False
     return True

@@ -1,6 +1,8 @@
-"""Undoing a day: what it left in the lake and in ClickHouse goes, if nothing was decided, published or made from it.
+"""Removes what a day left in the lake and in ClickHouse, unless something refers to the day.
 
-No step of the night, and it leaves no manifest: the day is as if it had never been run. Failpoint: forget.removing.
+It is not a step and writes no manifest: afterwards the day looks as if it had never run. A day
+stays if it was published, if a decision was made about it, or if something was made from it.
+Failpoint: forget.removing.
 """
 
 from __future__ import annotations
@@ -31,21 +33,21 @@ LOCK_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What a day left: files of the lake in the order in which they go, and ClickHouse tables with a partition of it."""
+    """What a day left: lake files in the order of removal, and tables with its partition."""
 
     files: Sequence[str]
     partitions: Sequence[Table]
 
     def lines(self) -> Iterator[str]:
-        """One line for each thing, for a person."""
+        """One line per file or table, for people."""
         yield from (f"lake        {path}" for path in self.files)
         yield from (f"clickhouse  {table.name}" for table in self.partitions)
 
 
 def plan(settings: Settings, pipeline: str, day: date, among: Collection[date] = ()) -> Plan:
-    """What there is of the day; DataError, with everything that refers to it, when it may not be forgotten.
+    """What the day left. Raises DataError with everything that refers to the day.
 
-    What the days `among` refer to does not count: they are forgotten as well.
+    References from the days in `among` do not count, because these days are forgotten too.
     """
     lake = Lake(settings.lake)
     lake.require_schema_version()
@@ -56,30 +58,31 @@ def plan(settings: Settings, pipeline: str, day: date, among: Collection[date] =
     ]
     if reasons:
         raise DataError(
-            f"{day} of {pipeline} cannot be forgotten, because other things refer to it: {'; '.join(reasons)}",
-            remedy="leave the day as it is; if its tables are served, roll back instead (`nightshift rollback`)",
+            f"{day} of {pipeline} cannot be forgotten, because other things refer to it: "
+            f"{'; '.join(reasons)}",
+            remedy="keep the day; if its tables are served, roll back (`nightshift rollback`)",
             input=f"{pipeline} {day}",
         )
     return Plan(_files(lake, pipeline, day), _partitions(settings, pipeline, day))
 
 
 def forget(settings: Settings, pipeline: str, day: date) -> Plan:
-    """Remove what `plan` lists, and return it; nothing else of the day runs meanwhile.
+    """Remove what `plan` lists, and return it. No step of the day runs during the removal.
 
-    Manifests go first, those of the last step before those of the first, so that what is left names no file that is
-    gone; a removal that was killed resumes when it is asked for again.
+    It removes manifests first, from the last step to the first, so that no remaining manifest names
+    a missing file. To resume a killed removal, call it again.
     """
     with _alone(settings, pipeline, day):
-        found = plan(settings, pipeline, day)
+        leftovers_of_day = plan(settings, pipeline, day)
         lake = Lake(settings.lake)
-        for path in found.files:
+        for path in leftovers_of_day.files:
             lake.remove(path)
             failpoint("forget.removing")
-        if found.partitions:
+        if leftovers_of_day.partitions:
             with clickhouse.connect(settings) as db:
-                for table in found.partitions:
+                for table in leftovers_of_day.partitions:
                     db.drop_day(pipeline, table, day)
-    return found
+    return leftovers_of_day
 
 
 @contextmanager
@@ -101,7 +104,7 @@ def _alone(settings: Settings, pipeline: str, day: date) -> Iterator[None]:
 
 
 def _manifests(lake: Lake, pipeline: str, day: date, going: Collection[date]) -> Iterator[str]:
-    """The manifests that were made from this day, except those of the days that are `going`."""
+    """The manifests that were made from this day, except those of the days in `going`."""
     ours = {manifest_name(pipeline, step, day) for step in STEPS}
     for name, manifest in lineage.manifests(lake, pipeline).items():
         if manifest.date in going:
@@ -116,18 +119,18 @@ def _manifests(lake: Lake, pipeline: str, day: date, going: Collection[date]) ->
 
 
 def _served(settings: Settings, pipeline: str, day: date) -> Iterator[str]:
-    """What was published of the day, and what was decided about it."""
+    """The published versions of the day, and the decisions about it."""
     with schema.connect(settings.postgres) as session:
-        for each in publications.every(session, pipeline):
-            if each.date == day:
-                yield f"the version {each.version} was published ({each.state})"
+        for publication in publications.every(session, pipeline):
+            if publication.date == day:
+                yield f"the version {publication.version} was published ({publication.state})"
     for row in promotions.history(settings.postgres, pipeline):
         if row.date == day:
             yield f"a decision of this date is in promotions ({row.kind}, {row.verdict})"
 
 
 def _aliases(settings: Settings, pipeline: str, day: date) -> Iterator[str]:
-    """The aliases of MLflow that name the model which the day trained; MLflow is asked only if it trained one."""
+    """The MLflow aliases of the model that the day trained; asks MLflow only if there is one."""
     trained = Lake(settings.lake).manifest(manifest_name(pipeline, "train", day))
     if trained is None or trained.model_digest is None:
         return
@@ -137,12 +140,12 @@ def _aliases(settings: Settings, pipeline: str, day: date) -> Iterator[str]:
 
 def _files(lake: Lake, pipeline: str, day: date) -> list[str]:
     """The files of the day's folders: manifests first, from the last step to the first."""
-    found = [
+    paths = [
         file.path
         for step in reversed([*STEPS])
         for file in lake.listing(manifest_name(pipeline, step, day))
     ]
-    return sorted(found, key=lambda path: not path.endswith("/manifest.json"))
+    return sorted(paths, key=lambda path: not path.endswith("/manifest.json"))
 
 
 def _partitions(settings: Settings, pipeline: str, day: date) -> list[Table]:

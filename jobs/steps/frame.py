@@ -1,4 +1,4 @@
-"""The frame of every step: lock first, manifest last, and in between the story that its module tells."""
+"""The frame of every step: it takes the lock, runs the step's module, and writes the manifest."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class StepModule(Protocol):
 
 @dataclass
 class Step:
-    """One run under way: what it may use, and what it says of itself for the manifest."""
+    """A run in progress: what it can use, and what it records for the manifest."""
 
     run: Run
     settings: Settings
@@ -81,11 +81,11 @@ class Step:
 
     @property
     def folder(self) -> str:
-        """Where this run's files go in the lake."""
+        """The lake folder of this run's files."""
         return manifest_name(self.run.pipeline, self.run.step, self.run.date)
 
     def at(self, point: Point) -> None:
-        """Say which chapter begins; tests have the process die here (`<step>.<point>`)."""
+        """Mark the start of a phase. Tests kill the process here (failpoint `<step>.<point>`)."""
         failpoint(f"{self.run.step}.{point}")
         now = time.monotonic()
         self.log.debug(point, seconds=round(now - self._since, 2))
@@ -100,11 +100,11 @@ class Step:
     def section_of(self, step: str) -> Section:
         """The section of another step; the table of steps names the sections that a step reads."""
         assert step in STEPS[self.run.step].other_sections, step
-        known = find_usecase(self.run.pipeline).params[step]
-        return params.section(self.settings.params_file, self.run.pipeline, step, known)
+        model = find_usecase(self.run.pipeline).params[step]
+        return params.section(self.settings.params_file, self.run.pipeline, step, model)
 
     def check(self, checks: Sequence[Check], remedy: str, input: str = "") -> None:
-        """Record the checks and stop here if one of severity `fail` did not pass."""
+        """Record the checks; raises DataError if one of severity `fail` did not pass."""
         self.checks.extend(checks)
         for check in checks:
             if not check.passed:
@@ -112,36 +112,39 @@ class Step:
         enforce(checks, remedy, input)
 
     def manifest(self, step: str, day: date | None = None) -> Manifest:
-        """The manifest of another step, recorded as read; DataError when that day has not been done."""
+        """The manifest of another step, recorded as read. Raises DataError if there is none."""
         return self.look_back(step, [day or self.run.date])[0]
 
     def look_back(self, step: str, days: Sequence[date], max_missing: int = 0) -> list[Manifest]:
         """The manifests of a window, oldest first, recorded as read.
 
-        Days before the pipeline's `first_date` do not exist. A missing day on or after it is an error that
-        names it, unless `max_missing` covers it, which is recorded. A day that was done before it was over
-        counts as missing.
+        Days before the pipeline's `first_date` do not exist. Later days that are missing are
+        recorded, and raise DataError if there are more than `max_missing`. A day that ran before it
+        was over counts as missing.
         """
         first = params.first_date(self.settings.params_file, self.run.pipeline)
         names = {day: manifest_name(self.run.pipeline, step, day) for day in days if day >= first}
-        found = {day: self.lake.manifest(name) for day, name in names.items()}
-        early = [day for day, manifest in found.items() if manifest and manifest.premature]
-        missing = [day for day, manifest in found.items() if manifest is None or day in early]
+        manifests = {day: self.lake.manifest(name) for day, name in names.items()}
+        early = [day for day, manifest in manifests.items() if manifest and manifest.premature]
+        missing = [day for day, manifest in manifests.items() if manifest is None or day in early]
         if len(missing) > max_missing:
             why = f"; {_some(early)} ran before the day was over" if early else ""
             raise DataError(
-                f"{step} has not been done for {_some(missing)} ({max_missing} missing allowed){why}",
-                remedy=f"run those days first: nightshift run {self.run.pipeline} --date DAY --to {step}",
+                f"{step} has not run for {_some(missing)} ({max_missing} missing allowed){why}",
+                remedy=f"run these days first: nightshift run {self.run.pipeline} --date DAY --to "
+                f"{step}",
                 input=names[missing[0]],
                 section="a-day-of-the-window-is-missing",
             )
         self.missing_days.extend(missing)
-        present = [manifest for day, manifest in found.items() if manifest and day not in missing]
+        present = [
+            manifest for day, manifest in manifests.items() if manifest and day not in missing
+        ]
         self.reads |= {manifest.name: manifest.content for manifest in present}
         return present
 
     def wait_for_day_before(self) -> None:
-        """Wait while the run of D-1 is under way (its run lock is held), up to the limit for locks."""
+        """Wait until no run of D-1 is in progress (holds its run lock), within the lock limit."""
         day = self.run.date - timedelta(days=1)
         name = run_lock(self.run.pipeline, day)
         if locks.holder(self.settings.postgres, name):
@@ -150,7 +153,7 @@ class Step:
                 pass
 
     def finish(self) -> Manifest:
-        """The manifest; committed, unless this was a dry run (option `dry_run`), which leaves none."""
+        """The manifest, committed unless this is a dry run (option `dry_run`)."""
         self.at("manifest")
         manifest = Manifest(
             pipeline=self.run.pipeline,
@@ -180,15 +183,15 @@ class Step:
 
 
 def execute(run: Run, settings: Settings, **options: Any) -> Manifest:
-    """Run one step: lock, the step's own story, manifest. Errors come out naming the step and the date."""
+    """Run one step: lock, the module's `run`, manifest. Errors name the step and the date."""
     whole(run.date)
     step_module = module(run.step)
-    known = find_usecase(run.pipeline).params
-    if run.step == NIGHTLY[0]:  # a night that would fail at its end for a parameter does not begin
+    models = find_usecase(run.pipeline).params
+    if run.step == NIGHTLY[0]:  # a wrong parameter of a later step stops the night here
         sections.check(settings.params_file, run.pipeline)
-    params.check_sections(settings.params_file, run.pipeline, known)
+    params.check_sections(settings.params_file, run.pipeline, models)
     pods.check(settings.params_file, run.pipeline)
-    section = params.section(settings.params_file, run.pipeline, run.step, known[run.step])
+    section = params.section(settings.params_file, run.pipeline, run.step, models[run.step])
     try:
         with _lock(run, settings, STEPS[run.step].lock) as lock:
             lake = Lake(settings.lake)
@@ -205,14 +208,14 @@ def execute(run: Run, settings: Settings, **options: Any) -> Manifest:
 
 
 def _located(
-    ours: NightshiftError, story: Exception | None, run: Run, settings: Settings
+    error: NightshiftError, cause: Exception | None, run: Run, settings: Settings
 ) -> NightshiftError:
-    """The error, naming the run; the story of the engine behind it, where there is one, goes to a file."""
-    ours.where = ours.where or str(run)
-    if story and not ours.trace:
+    """The error with the name of the run. The traceback of its cause goes to a file."""
+    error.where = error.where or str(run)
+    if cause and not error.trace:
         name = f"{run.pipeline}-{run.step}-{run.date}-{run.attempt}"
-        ours.trace = traces.write(story, settings.home / "logs" / "errors", name)
-    return ours
+        error.trace = traces.write(cause, settings.home / "logs" / "errors", name)
+    return error
 
 
 def module(step: str) -> StepModule:
@@ -220,7 +223,7 @@ def module(step: str) -> StepModule:
 
 
 def run_lock(pipeline: str, day: date) -> str:
-    """The lock that a whole run of D holds while it is under way."""
+    """The lock that a run of D holds while it is in progress."""
     return f"{pipeline}/run/{day}"
 
 
@@ -236,19 +239,23 @@ def _lock(run: Run, settings: Settings, scope: Lock) -> Iterator[locks.Lock | No
 
 @cache
 def code_version() -> str:
-    """`NIGHTSHIFT_CODE_VERSION` (images set it), else the commit of the checkout, else the package's version."""
+    """`NIGHTSHIFT_CODE_VERSION` (set by images), or the checkout's commit, or the package's
+    version.
+    """
     return os.environ.get("NIGHTSHIFT_CODE_VERSION") or _commit(PROJECT) or jobs.__version__
 
 
 def _commit(project: Path) -> str:
-    """The commit of the checkout at `project`; empty where that is none, though a folder above it may be one."""
-    # Set inside a hook of git, these name the repository that the hook belongs to.
-    given = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    """The commit of the checkout at `project`; empty if it is no checkout, even if a parent folder
+    is.
+    """
+    # Inside a git hook, GIT_* name the repository of the hook.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(project), *words]
         return subprocess.run(
-            command, env=given, capture_output=True, text=True, check=True
+            command, env=environment, capture_output=True, text=True, check=True
         ).stdout.rstrip("\n")
 
     try:

@@ -14,9 +14,7 @@ from jobs.steps.frame import Step
 from jobs.stores import redis
 from jobs.usecases.discovery import find_usecase
 
-# It looks whatever is under way, and waits for nobody.
-
-# PostgreSQL's pointer moves first, Redis' at once after it; clients cache theirs for a second.
+# PostgreSQL's pointer moves first and Redis' right after it; clients cache theirs for a second.
 _SETTLE_SECONDS = 2.0
 
 
@@ -26,7 +24,7 @@ def run(step: Step) -> None:
     step.at("read")
     served, checks = _look(step, params)
     if not all(check.passed for check in checks):
-        time.sleep(_SETTLE_SECONDS)  # the pointers may have moved in between
+        time.sleep(_SETTLE_SECONDS)  # the pointers may have moved between the two reads
         served, checks = _look(step, params)
     step.at("compute")
     step.facts |= {
@@ -42,7 +40,7 @@ def run(step: Step) -> None:
 
 
 def _look(step: Step, params: FreshnessParams) -> tuple[Served | None, list[Check]]:
-    """In one snapshot of PostgreSQL; Redis may be a flip ahead of it."""
+    """Read both stores; PostgreSQL in one snapshot, so that Redis may be one flip ahead."""
     pipeline = step.run.pipeline
     with (
         schema.connect(step.settings.postgres, f"nightshift freshness {pipeline}") as session,
@@ -58,7 +56,10 @@ def _look(step: Step, params: FreshnessParams) -> tuple[Served | None, list[Chec
 def _remedy(pipeline: str, day: date, checks: list[Check]) -> str:
     if any(check.name == BEHIND for check in failed(checks)):
         return (
-            f"look at the run of {day} in Airflow: mend and clear what is red, or trigger {day} where there is none "
-            "(docs/runbook.md#the-day-is-not-served)"
+            f"look at the run of {day} in Airflow: fix and clear the red task, or trigger {day} if "
+            "there is no run (docs/runbook.md#the-day-is-not-served)"
         )
-    return f"nightshift reconcile --pipeline {pipeline} --date {day}; if that does not help, publish {day} again"
+    return (
+        f"nightshift reconcile --pipeline {pipeline} --date {day}; if that does not help, publish "
+        f"{day} again"
+    )

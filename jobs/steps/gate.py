@@ -1,4 +1,4 @@
-"""gate: compare challenger and champion on the same holdout. A rejected challenger is a result, not an error."""
+"""gate: compare challenger and champion on one holdout. A rejected challenger is not an error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(step: Step) -> None:
     step.at("read")
     if train.reads.get(snapshot.name) != snapshot.content:
         raise DataError(
-            "the challenger was trained on another snapshot",
+            "the challenger was trained on another snapshot than the current one",
             remedy="run train again",
             input=train.name,
         )
@@ -81,9 +81,10 @@ def run(step: Step) -> None:
 def _judged(
     step: Step, champion: Champion | None, examples: tuple[pa.Table, pa.Table]
 ) -> tuple[Judged | None, str]:
-    """The champion on the same holdout, or why there is nothing to compare with; "" where there is no champion.
+    """(the champion's result on the same holdout, "") or (None, why it cannot be judged).
 
-    A champion whose file is gone, or that knows other features than there are today, must not block its successor.
+    The reason is empty if there is no champion. A champion whose file is missing, or whose features
+    no longer exist, must not block its successor.
     """
     if champion is None:
         return None, ""
@@ -96,7 +97,7 @@ def _judged(
 def _against(
     step: Step, ours: Judged, theirs: Judged | None, trouble: str, digest: str
 ) -> Iterator[Check]:
-    """The checks against the champion; without one the absolute checks alone decide, and a check says so."""
+    """The comparison with the champion; without one, a check that says that only floors decide."""
     if theirs:
         again = digest in promotions.rolled_back(
             step.settings.postgres, step.run.pipeline, step.run.date
@@ -104,16 +105,14 @@ def _against(
         yield from gating.against(ours, theirs, step.params(GateParams), again)
     elif trouble:
         yield Check(
-            "champion_unfit", False, 0, 1, "warn", f"{trouble}; the absolute checks alone decide"
+            "champion_unfit", False, 0, 1, "warn", f"{trouble}; only the absolute checks decide"
         )
     else:
-        yield Check(
-            "first_run", True, 1, 0, "warn", "no champion: the absolute checks alone decide"
-        )
+        yield Check("first_run", True, 1, 0, "warn", "no champion: only the absolute checks decide")
 
 
 def _row(check: Check) -> dict[str, Any]:
-    """A check as GATE_CHECKS has it: what was timed stands apart from what repeats."""
+    """A check as a row of GATE_CHECKS. Timings have a column of their own, outside the digest."""
     timed = check.name == gating.LATENCY
     return check.as_row() | (
         {"value": None, "measured_ms": check.value} if timed else {"measured_ms": None}

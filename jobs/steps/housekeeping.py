@@ -1,9 +1,11 @@
-"""housekeeping: remove what nobody needs any more: files no manifest names, old checkpoints, dead staging tables, old versions.
+"""housekeeping: remove files that no manifest names, old checkpoints, staging tables, old versions.
 
-Option: dry_run (say what would go; change nothing, and leave no manifest). D only names the manifest. This is the one
-step that decides by the clock: nothing but age tells a dead attempt's work from that of one under way.
+Option: dry_run (list what would be removed, change nothing, and write no manifest). D only names
+the manifest. This is the only step that decides by the clock, because only age distinguishes the
+work of a dead attempt from that of a running one.
 
-Files of models stay, for a row of `promotions` may name them; so do DVC's snapshots, which `nightshift restore` brings back.
+Model files stay, because a row of `promotions` may name them. DVC's snapshots stay for `nightshift
+restore`.
 """
 
 from __future__ import annotations
@@ -24,52 +26,53 @@ from jobs.steps.leftovers import Leftover
 from jobs.stores import clickhouse, lineage
 from jobs.usecases.discovery import find_usecase
 
-# It drops versions, and no publish may be adding any meanwhile.
-
 
 def run(step: Step) -> None:
     pipeline, dry_run, now = step.run.pipeline, step.options.get("dry_run", False), utc_now()
-    # What publish keeps, housekeeping keeps: two sections might differ.
+    # The retention of publish: two sections could differ.
     keep = params.section(step.settings.params_file, pipeline, "publish", PublishParams)
     step.at("window")
     with stores.connect(
         step.settings.postgres, step.settings.redis, pipeline, find_usecase(pipeline).predictions
     ) as both:
         step.at("read")
-        # A damaged manifest ends it here: nobody knows which files it named.
-        known = leftovers.named(lineage.manifests(step.lake, pipeline).values())
-        found = [
-            *_in_lake(step, pipeline, known, now),
+        # A damaged manifest stops the step here, because the files that it named are unknown.
+        named = leftovers.named(lineage.manifests(step.lake, pipeline).values())
+        doomed = [
+            *_in_lake(step, pipeline, named, now),
             *_in_clickhouse(step, now),
             *_in_serving(both, keep, now),
         ]
         step.at("compute")
-        step.log.info(leftovers.report("would remove" if dry_run else "to remove", found, now))
+        step.log.info(leftovers.report("would remove" if dry_run else "to remove", doomed, now))
         step.at("stage")
         step.at("check")
         step.at("swap")
-        step.facts |= {"dry_run": dry_run, "found": _count(found)}
+        step.facts |= {"dry_run": dry_run, "found": _count(doomed)}
         if dry_run:
             return
-        gone = [
-            *_remove_files(step, found, known),
-            *_drop_staging(step, found),
-            *_retain(step, both, found, keep, now),
+        removed = [
+            *_remove_files(step, doomed, named),
+            *_drop_staging(step, doomed),
+            *_retain(step, both, doomed, keep, now),
         ]
-        step.facts |= {"removed": _count(gone), "bytes": sum(each.size for each in gone)}
+        step.facts |= {
+            "removed": _count(removed),
+            "bytes": sum(leftover.size for leftover in removed),
+        }
 
 
-def _in_lake(step: Step, folder: str, known: set[str], now: datetime) -> list[Leftover]:
-    chosen = step.params(HousekeepingParams)
-    found = step.lake.listing(folder)
+def _in_lake(step: Step, folder: str, named: set[str], now: datetime) -> list[Leftover]:
+    params = step.params(HousekeepingParams)
+    files = step.lake.listing(folder)
     return [
-        *leftovers.files(found, known, now, timedelta(hours=chosen.min_age_hours)),
-        *leftovers.checkpoints(found, now, timedelta(days=chosen.checkpoint_days)),
+        *leftovers.files(files, named, now, timedelta(hours=params.min_age_hours)),
+        *leftovers.checkpoints(files, now, timedelta(days=params.checkpoint_days)),
     ]
 
 
 def _in_clickhouse(step: Step, now: datetime) -> list[Leftover]:
-    """To open the embedded engine completes the swaps inside which it died, whoever opens it."""
+    """The staging tables. Opening the embedded engine first completes the swaps that it died in."""
     min_age = timedelta(hours=step.params(HousekeepingParams).min_age_hours)
     with clickhouse.connect(step.settings) as db:
         return leftovers.staging_tables(db.staging(step.run.pipeline), now, min_age)
@@ -79,7 +82,7 @@ def _in_serving(both: Serving, keep: PublishParams, now: datetime) -> list[Lefto
     half_done = retention.half_done(both.session, both.pipeline, both.tables)
     due = retention.due(both.session, both.pipeline, both.tables, keep, now)
     expired = [
-        (f"{table.name}@{each.version}", each.left_at) for table in due for each in due[table]
+        (f"{table.name}@{kept.version}", kept.left_at) for table in due for kept in due[table]
     ]
     return [
         *(Leftover("half load", name, "its publish was killed") for name in half_done),
@@ -91,27 +94,36 @@ def _in_serving(both: Serving, keep: PublishParams, now: datetime) -> list[Lefto
     ]
 
 
-def _remove_files(step: Step, found: Sequence[Leftover], known: set[str]) -> Iterator[Leftover]:
-    """Folder by folder, under the lock of the step that writes there: whoever writes a file anew comes before or after."""
+def _remove_files(step: Step, doomed: Sequence[Leftover], named: set[str]) -> Iterator[Leftover]:
+    """Remove the files of each folder under the lock of the step that writes there, so that the
+    step cannot write one of them again at the same time.
+    """
     folders: dict[str, list[Leftover]] = defaultdict(list)
-    for each in found:
-        if each.kind in ("file", "half-written file", "checkpoints"):
-            folders[leftovers.folder_of(each.name)].append(each)
+    for leftover in doomed:
+        if leftover.kind in ("file", "half-written file", "checkpoints"):
+            folders[leftovers.folder_of(leftover.name)].append(leftover)
     for folder, group in folders.items():
         if holder := locks.holder(step.settings.postgres, folder):
-            step.log.warning("a step is under way there: next time", folder=folder, holder=holder)
+            step.log.warning(
+                "a step is in progress there; the next run removes these files",
+                folder=folder,
+                holder=holder,
+            )
             continue
         with locks.hold(step.settings.postgres, folder, f"{step.run} {step.run.attempt}"):
             manifest = step.lake.manifest(folder)
-            named = known | leftovers.named([manifest] if manifest else [])
-            still = _in_lake(step, folder, named, utc_now())
-            for each in (each for each in group if each in still):
-                _remove_file(step, each)
-                yield each
+            now_named = named | leftovers.named([manifest] if manifest else [])
+            still_doomed = _in_lake(step, folder, now_named, utc_now())
+            for leftover in group:
+                if leftover in still_doomed:
+                    _remove_file(step, leftover)
+                    yield leftover
 
 
 def _remove_file(step: Step, leftover: Leftover) -> None:
-    """Of checkpoints the newest first: killed half-way, it leaves those of a training that was killed earlier."""
+    """Remove a file, or a folder of checkpoints from the newest to the oldest: if it is killed, the
+    rest is a valid state of that training.
+    """
     paths = [leftover.name]
     if leftover.kind == "checkpoints":
         files = step.lake.listing(leftover.name)
@@ -121,29 +133,28 @@ def _remove_file(step: Step, leftover: Leftover) -> None:
         failpoint("housekeeping.removing")
 
 
-def _drop_staging(step: Step, found: Sequence[Leftover]) -> list[Leftover]:
-    staging = [each for each in found if each.kind == "staging table"]
-    if staging:  # else the embedded engine need not be opened again
+def _drop_staging(step: Step, doomed: Sequence[Leftover]) -> list[Leftover]:
+    staging = [leftover for leftover in doomed if leftover.kind == "staging table"]
+    if staging:  # do not open the embedded engine again for nothing
         with clickhouse.connect(step.settings) as db:
-            for each in staging:
-                db.drop(step.run.pipeline, each.name)
+            for leftover in staging:
+                db.drop(step.run.pipeline, leftover.name)
                 failpoint("housekeeping.dropping")
     return staging
 
 
 def _retain(
-    step: Step, both: Serving, found: Sequence[Leftover], keep: PublishParams, now: datetime
+    step: Step, both: Serving, doomed: Sequence[Leftover], keep: PublishParams, now: datetime
 ) -> list[Leftover]:
     clean = retention.clean_up(both.session, both.pipeline, both.tables)
     _, complete = retention.retain(both.session, both.pipeline, both.tables, keep, now)
     stores.drop_left(both, now)
     if not (clean and complete):
         step.facts["retention"] = "a query still reads an expired version; the next run drops it"
-    left = _in_serving(both, keep, now)
-    return [
-        each for each in found if each.kind in ("half load", "version", "keys") and each not in left
-    ]
+    remaining = _in_serving(both, keep, now)
+    served = [leftover for leftover in doomed if leftover.kind in ("half load", "version", "keys")]
+    return [leftover for leftover in served if leftover not in remaining]
 
 
-def _count(found: Sequence[Leftover]) -> dict[str, int]:
-    return dict(Counter(each.kind for each in found))
+def _count(group: Sequence[Leftover]) -> dict[str, int]:
+    return dict(Counter(leftover.kind for leftover in group))

@@ -1,4 +1,4 @@
-"""The inputs of a window: good rows from the lake, aggregates from ClickHouse, all as their manifests say."""
+"""The inputs of a window: good rows from the lake and aggregates from ClickHouse, verified."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ if TYPE_CHECKING:
 def frames(
     step: Step, session: SparkSession, needed: Days, summed: Iterable[date] = ()
 ) -> Iterator[Frames]:
-    """A frame for each name in `needed`, for as long as the context is open; recorded as the step's inputs.
+    """A frame per name in `needed`, valid while the context is open, and recorded as inputs.
 
-    A name may carry a suffix (`transactions:matured`) where a source is needed for other days as well. DataError
-    when an example is in two of the days that are needed of it, or that are `summed` in aggregates.
+    A name may have a suffix (`transactions:matured`) if a source is needed for other days too.
+    Raises DataError if an example is in two of its days, or in two of the days `summed` in
+    aggregates.
     """
     examples = find_usecase(step.run.pipeline).features.examples
     rows = {
-        day for name, each in needed.items() if name.partition(":")[0] == examples for day in each
+        day for name, days in needed.items() if name.partition(":")[0] == examples for day in days
     }
     with TemporaryDirectory(dir=step.settings.home / "tmp", prefix=f"{step.run.step}-") as scratch:
-        made = {name: _frame(step, session, name, needed, Path(scratch)) for name in needed}
+        opened = {name: _frame(step, session, name, needed, Path(scratch)) for name in needed}
         unique.check(step, session, rows.union(summed))
-        yield made
+        yield opened
 
 
 def _frame(step: Step, session: SparkSession, name: str, needed: Days, scratch: Path) -> DataFrame:
@@ -62,7 +63,7 @@ def _frame(step: Step, session: SparkSession, name: str, needed: Days, scratch: 
 def scoring(
     step: Step, section: Section, seen: Sequence[str] = ()
 ) -> tuple[pa.Table, dict[str, pa.Table]]:
-    """The scoring set of D by predict's `section`, and those of the inputs that `seen` names; by Spark."""
+    """The scoring set of D for predict's `section`, and the inputs that `seen` names."""
     scoring, day = find_usecase(step.run.pipeline).features.scoring, step.run.date
     with frames(step, spark.session(step.settings), scoring.days(day, section)) as read:
         events = scoring.build(read, day, section).toArrow()
@@ -70,28 +71,31 @@ def scoring(
 
 
 def good_rows(step: Step, source: str, days: Sequence[date]) -> list[Dataset]:
-    """The validated rows of a source, one dataset a day."""
+    """The good rows of a source, one dataset per day."""
     return [manifest.output(source) for manifest in step.look_back("validate", days)]
 
 
 def read_table(step: Step, table: Table, manifests: list[Manifest]) -> pa.Table:
-    """The partitions of a ClickHouse table that `manifests` wrote, each held against its digest."""
+    """The partitions of a table that `manifests` wrote, verified against their digests."""
     datasets = [manifest.output(table.name) for manifest in manifests]
     step.inputs += datasets
     with clickhouse.connect(step.settings) as db:
-        found = db.read(step.run.pipeline, table, [manifest.date for manifest in manifests])
+        rows = db.read(step.run.pipeline, table, [manifest.date for manifest in manifests])
     for manifest, dataset in zip(manifests, datasets, strict=True):
-        _verify(found, table, manifest, dataset)
-    return found
+        _verify(rows, table, manifest, dataset)
+    return rows
 
 
-def _verify(found: pa.Table, table: Table, manifest: Manifest, dataset: Dataset) -> None:
-    """A swap comes before its manifest: a step killed between the two leaves a table that no manifest describes."""
-    days, day = found["date"].to_numpy(), np.datetime64(manifest.date)
+def _verify(rows: pa.Table, table: Table, manifest: Manifest, dataset: Dataset) -> None:
+    """Raise DataError if the day's rows are not those of the manifest.
+
+    A step that is killed between its swap and its manifest leaves rows without a manifest.
+    """
+    days, day = rows["date"].to_numpy(), np.datetime64(manifest.date)
     start, end = np.searchsorted(days, day, "left"), np.searchsorted(days, day, "right")
-    if not table.matches(found.slice(start, end - start), dataset.digest):
+    if not table.matches(rows.slice(start, end - start), dataset.digest):
         raise DataError(
             f"{table.name} of {manifest.date} is not what {manifest.name} says it wrote",
-            remedy=f"{manifest.step} of that day is under way or was killed: run it again",
+            remedy=f"{manifest.step} of that day is in progress or was killed: run it again",
             input=dataset.path,
         )

@@ -1,6 +1,6 @@
-"""What nobody needs any more, and why: decided from listings, manifests and the clock alone; nothing is removed here.
+"""Finds what can be removed, and why, from listings, manifests and the clock. Removes nothing.
 
-Age is what tells the work of a dead attempt from that of one under way: both are files that no manifest names.
+Age distinguishes the work of a dead attempt from that of a running one: no manifest names either.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Leftover:
-    """One thing to be removed: its name in its store, why it goes, since when it could have, and its bytes, where known."""
+    """One thing to remove: its name in its store, the reason, since when, and its bytes."""
 
     kind: Kind
     name: str
@@ -35,38 +35,40 @@ class Leftover:
 
 
 def named(manifests: Iterable[Manifest]) -> set[str]:
-    """Every text in the manifests, so that a file counts as named wherever one speaks of it: outputs, inputs, facts.
+    """Every text in the manifests, so that a file counts as named wherever it occurs.
 
-    Inputs count: a manifest must not name a file that is gone, not even one that has been extracted anew since.
+    Inputs count too: no manifest may name a missing file, even if the day was extracted again
+    since.
     """
     return {text for manifest in manifests for text in _texts(manifest.model_dump(mode="json"))}
 
 
 def files(
-    found: Sequence[File], known: set[str], now: datetime, min_age: timedelta
+    listing: Sequence[File], names: set[str], now: datetime, min_age: timedelta
 ) -> list[Leftover]:
-    """Files of `<pipeline>/<step>/<date>/` that are not among the names `known`, and half-written files of any folder.
+    """Files of `<pipeline>/<step>/<date>/` that are not in `names`, and half-written files
+    anywhere.
 
-    `found` is sorted. A file counts as young while the manifest beside it is: a reader that began before that
-    manifest was written may still read what the one before it named.
+    `listing` is sorted. A file is kept while the manifest next to it is young: a reader that
+    started before that manifest may still read files of the previous one.
     """
-    committed = {folder_of(file.path): file.modified for file in found if _is_manifest(file)}
-    gone = []
-    for file in found:
+    committed = {folder_of(file.path): file.modified for file in listing if _is_manifest(file)}
+    doomed = []
+    for file in listing:
         if not file.half_written and (
-            _is_manifest(file) or not _dated(file.path) or file.path in known
+            _is_manifest(file) or not _dated(file.path) or file.path in names
         ):
             continue
         since = max(file.modified, committed.get(folder_of(file.path), file.modified))
         if now - since >= min_age:
-            gone.append(_leftover(file, since))
-    return gone
+            doomed.append(_leftover(file, since))
+    return doomed
 
 
-def checkpoints(found: Sequence[File], now: datetime, max_age: timedelta) -> list[Leftover]:
-    """The folders `<pipeline>/checkpoints/<key>` of which even the newest file is older than `max_age`."""
+def checkpoints(listing: Sequence[File], now: datetime, max_age: timedelta) -> list[Leftover]:
+    """The folders `<pipeline>/checkpoints/<key>` whose newest file is older than `max_age`."""
     trainings: dict[str, list[File]] = defaultdict(list)
-    for file in found:
+    for file in listing:
         if file.path.split("/")[1] == CHECKPOINTS and not file.half_written:
             trainings[str(PurePosixPath(file.path).parent)].append(file)
     newest = {key: max(file.modified for file in group) for key, group in trainings.items()}
@@ -74,7 +76,7 @@ def checkpoints(found: Sequence[File], now: datetime, max_age: timedelta) -> lis
         Leftover(
             "checkpoints",
             key,
-            "no training has gone on since",
+            "no training has resumed since",
             newest[key],
             sum(f.size for f in group),
         )
@@ -84,38 +86,38 @@ def checkpoints(found: Sequence[File], now: datetime, max_age: timedelta) -> lis
 
 
 def staging_tables(
-    made: Mapping[str, datetime], now: datetime, min_age: timedelta
+    created: Mapping[str, datetime], now: datetime, min_age: timedelta
 ) -> list[Leftover]:
-    """The staging tables of attempts that must be dead by now; `made` says when each was made."""
+    """The staging tables of attempts that must be dead; `created` has the time of each table."""
     return [
-        Leftover("staging table", name, "its attempt ended before the swap did", since)
-        for name, since in made.items()
+        Leftover("staging table", name, "its attempt ended before the swap", since)
+        for name, since in created.items()
         if now - since >= min_age
     ]
 
 
-def report(title: str, found: Sequence[Leftover], now: datetime) -> str:
-    """A line of totals and, below it, a table with a line each; a long one is cut."""
+def report(title: str, group: Sequence[Leftover], now: datetime) -> str:
+    """A line of totals and, below it, a table with one line per leftover, at most SHOWN."""
     rows = [
         (
-            each.kind,
-            each.name,
-            _age(now, each.since),
-            f"{each.size:,}" if each.size else "",
-            each.why,
+            leftover.kind,
+            leftover.name,
+            _age(now, leftover.since),
+            f"{leftover.size:,}" if leftover.size else "",
+            leftover.why,
         )
-        for each in found[:SHOWN]
+        for leftover in group[:SHOWN]
     ]
     cells = [("what", "name", "age", "bytes", "why"), *rows] if rows else []
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
-    more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
-    total = sum(each.size for each in found)
-    return "\n  ".join([f"{title}: {len(found)}, in the lake {total:,} bytes", *lines, *more])
+    more = [f"and {len(group) - SHOWN} more"] if len(group) > SHOWN else []
+    total = sum(leftover.size for leftover in group)
+    return "\n  ".join([f"{title}: {len(group)}, in the lake {total:,} bytes", *lines, *more])
 
 
 def folder_of(path: str) -> str:
-    """The folder whose manifest names the file: `<pipeline>/<step>/<date>`; of other files the folder they are in."""
+    """The folder whose manifest names the file (`<pipeline>/<step>/<date>`), or its folder."""
     return "/".join(path.split("/")[:3]) if _dated(path) else str(PurePosixPath(path).parent)
 
 
@@ -145,8 +147,8 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _texts(each)
+        for item in value.values():
+            yield from _texts(item)
     elif isinstance(value, Sequence):
-        for each in value:
-            yield from _texts(each)
+        for item in value:
+            yield from _texts(item)

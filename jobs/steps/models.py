@@ -1,4 +1,4 @@
-"""What steps share about models: where the lake keeps them, and what they were fitted on and judged on."""
+"""Models in the lake: their paths, and the parts of a training set."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ def split(table: pa.Table) -> tuple[pa.Table, pa.Table]:
 
 
 def model_path(pipeline: str, digest: str) -> str:
-    """Where the lake keeps the model with this digest: predict and gate need no MLflow."""
+    """The lake path of a model by its digest. With it, predict and gate do not need MLflow."""
     return f"{pipeline}/models/{digest}"
 
 
 def reference_path(pipeline: str, digest: str) -> str:
-    """Where the lake keeps what drift is measured against: a sample of what the model was fitted and judged on."""
+    """The lake path of a model's reference: a sample of its training and holdout data."""
     return f"{pipeline}/models/{digest}.reference.parquet"
 
 
 def card_path(pipeline: str, digest: str) -> str:
-    """Where the lake keeps the model card of a model that was promoted."""
+    """The lake path of the model card of a promoted model."""
     return f"{pipeline}/models/{digest}.card.md"
 
 
 def opponent(step: Step) -> Champion | None:
-    """The champion as of the day before: a re-run of D meets the one that D met, not D's own winner."""
+    """The champion as of the day before, so that a rerun of D does not meet D's own winner."""
     return promotions.champion(
         step.settings.postgres, step.run.pipeline, step.run.date, inclusive=False
     )
 
 
 def load(step: Step, digest: str) -> FittedModel:
-    """The model with this digest; DataError when its file is gone."""
+    """The model with this digest. Raises DataError if its file is missing."""
     data = step.lake.read_bytes(model_path(step.run.pipeline, digest))
     return find_usecase(step.run.pipeline).estimator().load(data)

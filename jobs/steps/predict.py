@@ -25,7 +25,8 @@ def run(step: Step) -> None:
     if champion is None:
         raise DataError(
             "there is no champion: no model has passed the gate up to this date",
-            remedy="read the gate's reasons (`nightshift status`), mend training, then run train, gate and promote",
+            remedy="read the gate's reasons (`nightshift status`), fix training, then run train, "
+            "gate and promote",
             section="there-is-no-champion",
         )
     step.at("read")
@@ -41,7 +42,7 @@ def run(step: Step) -> None:
 
 
 def _past(step: Step, usecase: UseCase) -> pa.Table | None:
-    """The predictions of the days before D that the tables look back on."""
+    """The predictions of earlier days that the tables look back on; None if they do not."""
     estimator = usecase.estimator()
     if estimator.past is None:
         return None
@@ -64,7 +65,7 @@ def _write(step: Step, usecase: UseCase, content: dict[str, pa.Table], events: i
             expected = events if table.kind == "event" else content[table.name].num_rows
             step.check(
                 db.check(pipeline, staging, table, day, expected),
-                remedy="this is a defect of predictions.build: nothing was swapped, what was served stands",
+                remedy="report a defect of predictions.build; the stored rows did not change",
             )
         step.at("swap")
         for table, staging in staged.items():

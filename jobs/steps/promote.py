@@ -1,7 +1,8 @@
-"""promote: store the gate's verdict in `promotions`, which is the truth, then move the MLflow aliases to match.
+"""promote: store the gate's verdict in `promotions`, then move the MLflow aliases to match.
 
-Where `approval` is manual, a person's answer (the manifest of approve) decides about a challenger that passed the gate.
-Option: dag_run, the run of Airflow for which the answer must have been given; one that was given in a shell counts for each.
+`promotions` is the source of truth. If `approval` is manual, a person's answer (the manifest of
+approve) decides about a challenger that passed the gate. Option: dag_run, the Airflow run that the
+answer must belong to; an answer from a shell counts for every run.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from jobs.stores import registry
 from jobs.usecases.discovery import find_usecase
 
 
-class Outcome(NamedTuple):
-    """The verdict as it is recorded, and by whom."""
+class Decision(NamedTuple):
+    """The verdict as it is recorded, who decided, and the person's comments."""
 
     verdict: str
     by: str
-    said: tuple[str, ...] = ()
+    comments: tuple[str, ...] = ()
 
 
 def run(step: Step) -> None:
@@ -36,9 +37,9 @@ def run(step: Step) -> None:
     step.at("read")
     facts = gate.facts
     step.at("compute")
-    outcome = _outcome(step, gate)
-    won = outcome.verdict == PROMOTED
-    card = _card(step, gate, outcome.by) if won else ""
+    decision = _decision(step, gate)
+    won = decision.verdict == PROMOTED
+    card = _card(step, gate, decision.by) if won else ""
     step.at("stage")
     if won:
         step.lake.write_bytes(card_path(pipeline, str(gate.model_digest)), card.encode())
@@ -53,45 +54,46 @@ def run(step: Step) -> None:
         from_version=facts["champion_version"],
         to_digest=gate.model_digest if won else None,
         to_version=facts["model_version"] if won else None,
-        verdict=outcome.verdict,
+        verdict=decision.verdict,
         metrics=facts["metrics"],
-        reasons=[*facts["reasons"], *outcome.said],
-        approved_by=outcome.by,
+        reasons=[*facts["reasons"], *decision.comments],
+        approved_by=decision.by,
     )
     champion = promotions.champion(dsn, pipeline, day, inclusive=True)
     step.model_digest = champion.digest if champion else None
     step.facts |= {
-        "verdict": outcome.verdict,
-        "approved_by": outcome.by,
+        "verdict": decision.verdict,
+        "approved_by": decision.by,
         "champion": step.model_digest,
-        # Not where a rollback of the same date outranks it, or a later night has its own champion.
+        # False if a rollback of the same date outranks it, or a later night has its own champion.
         "promoted": won and promotions.pair(dsn, pipeline)[0] == gate.model_digest,
     }
-    move_aliases(step, gate, outcome.verdict)
+    move_aliases(step, gate, decision.verdict)
 
 
-def _outcome(step: Step, gate: Manifest) -> Outcome:
-    """The outcome, and two guards: the answer is about this challenger, and does not come after a later night's."""
-    answered = _answer(step, gate)
-    outcome = decide(gate.facts["verdict"], step.params(PromoteParams), **answered)
+def _decision(step: Step, gate: Manifest) -> Decision:
+    """The decision. An answer must be about this challenger, and not follow a later night's
+    promotion.
+    """
+    answer = _answer(step, gate)
+    decision = decide(gate.facts["verdict"], step.params(PromoteParams), **answer)
     rows = [
         row
         for row in promotions.history(step.settings.postgres, step.run.pipeline)
         if row.kind == "promotion"
     ]
-    late = bool(answered) and bool(rows) and rows[-1].date > step.run.date
+    late = bool(answer) and bool(rows) and rows[-1].date > step.run.date
     late = late and step.run.date not in {row.date for row in rows}
-    if late and outcome.verdict == PROMOTED:
-        return Outcome(
-            EXPIRED, outcome.by, (*outcome.said, f"answered after the night of {rows[-1].date}")
-        )
-    return outcome
+    if late and decision.verdict == PROMOTED:
+        comment = f"answered after the night of {rows[-1].date}"
+        return Decision(EXPIRED, decision.by, (*decision.comments, comment))
+    return decision
 
 
 def _answer(step: Step, gate: Manifest) -> dict[str, str]:
-    """answer, by and comment as approve recorded them; {} while nobody has answered in this run.
+    """`answer`, `by` and `comment` as approve recorded them; {} if nobody has answered in this run.
 
-    DataError where the answer is about another challenger and this one waits for an approval.
+    Raises DataError if an approval is required and the answer is about another challenger.
     """
     record = latest(step)
     if record is None or record.facts["answer"] == ASKED:
@@ -103,42 +105,41 @@ def _answer(step: Step, gate: Manifest) -> dict[str, str]:
     if step.params(PromoteParams).approval == "auto":
         return {}
     raise DataError(
-        "the answer is about another challenger than the gate's "
-        f"({str(record.model_digest)[:12]}, not {str(gate.model_digest)[:12]})",
-        remedy="clear approve, which asks about this one",
+        f"the answer is about the challenger {str(record.model_digest)[:12]}, but the gate judged "
+        f"{str(gate.model_digest)[:12]}",
+        remedy="clear approve, which asks about the challenger of the gate",
     )
 
 
 def decide(
     verdict: str, params: PromoteParams, answer: str | None = None, by: str = "", comment: str = ""
-) -> Outcome:
-    """What the gate's verdict comes to, with the answer of a person where params ask for one, or somebody gave one.
+) -> Decision:
+    """The decision from the gate's verdict and a person's answer, if one is required or was given.
 
-    DataError when the answer is still missing. Nobody is asked about a rejected challenger.
+    Raises DataError if a required answer is missing. A rejected challenger needs no answer.
     """
     if verdict != PROMOTED or (params.approval == "auto" and answer is None):
-        return Outcome(verdict, "gate")
-    said = (f"{by}: {comment}",) if comment else ()
+        return Decision(verdict, "gate")
     if answer == EXPIRED:
-        answered = PROMOTED if params.default == "Approve" else EXPIRED
-        return Outcome(
-            answered, "nobody", (f"no answer within {params.timeout_hours:g} h: {params.default}",)
-        )
+        default = PROMOTED if params.default == "Approve" else EXPIRED
+        reason = f"no answer within {params.timeout_hours:g} h: {params.default}"
+        return Decision(default, "nobody", (reason,))
     if answer in (APPROVED, DECLINED) and by:
-        return Outcome(PROMOTED if answer == APPROVED else DECLINED, by, said)
+        comments = (f"{by}: {comment}",) if comment else ()
+        return Decision(PROMOTED if answer == APPROVED else DECLINED, by, comments)
     raise DataError(
         "this promotion waits for a person's approval",
-        remedy="answer in Airflow under Required Actions (clear approve to be asked again), or run approve with "
-        "--answer approved (or declined) --by NAME, then promote",
+        remedy="answer in Airflow under Required Actions (to be asked again, clear approve), or "
+        "run approve with --answer approved (or declined) --by NAME, then promote",
     )
 
 
 def move_aliases(step: Step, gate: Manifest | None = None, verdict: str = "") -> None:
-    """Have the MLflow aliases follow `promotions`, and, after a gate, the challenger's tag `verdict` follow it; the
-    champion's version is described by its card.
+    """Move the MLflow aliases to what `promotions` says, and describe the champion by its model
+    card.
 
-    A date older than the newest row moves no alias. That MLflow is down must not cost the day's tables: the next
-    reconcile moves the aliases.
+    After a gate, it also sets the challenger's tag `verdict`. A date older than the newest row
+    moves no alias. If MLflow is down, it only warns, and the next reconcile moves the aliases.
     """
     dsn, pipeline = step.settings.postgres, step.run.pipeline
     champion, previous = promotions.pair(dsn, pipeline)
@@ -159,12 +160,12 @@ def move_aliases(step: Step, gate: Manifest | None = None, verdict: str = "") ->
             )
     except NightshiftError as error:
         step.log.warning(
-            "the model card is in the lake alone; the next reconcile tries again", error=str(error)
+            "the model card is only in the lake; the next reconcile tries again", error=str(error)
         )
 
 
 def _card(step: Step, gate: Manifest, approved_by: str) -> str:
-    """The model card of the challenger; drift is told where check_drift of the day ended."""
+    """The model card of the challenger; it describes drift if check_drift of the day has ended."""
     drift = step.lake.manifest(manifest_name(step.run.pipeline, "check_drift", step.run.date))
     card = Card(
         step.manifest("snapshot"),

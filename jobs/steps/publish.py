@@ -1,4 +1,6 @@
-"""publish: load the day's predictions into PostgreSQL and Redis as a new version, then move the pointers to it."""
+"""publish: load the day's predictions into PostgreSQL and Redis as a new version, then move the
+pointers to it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ def run(step: Step) -> None:
             reconcile(step, both, params.redis_batch)
         except LostTables as error:
             step.log.warning(
-                "what is served cannot be reconciled before this publish", error=str(error)
+                "the served version could not be reconciled before this publish", error=str(error)
             )
         predict = step.manifest("predict")
         step.at("read")
@@ -51,13 +53,13 @@ def run(step: Step) -> None:
         warning = f"{done.version} was withdrawn by a rollback and is not served"
         step.log.warning(
             warning,
-            remedy="mend the model or the data and predict again, or roll back to it by name",
+            remedy="fix the model or the data and predict again, or roll back to it by name",
         )
         step.facts["warning"] = warning
 
 
 def read_predictions(step: Step, predict: Manifest) -> dict[Table, pa.Table]:
-    """The predictions of D, each held against what predict says it wrote."""
+    """The predictions of D, verified against the manifest of predict."""
     contents = {}
     with clickhouse.connect(step.settings) as db:
         for table in find_usecase(step.run.pipeline).predictions:
@@ -66,7 +68,7 @@ def read_predictions(step: Step, predict: Manifest) -> dict[Table, pa.Table]:
             if not table.matches(contents[table], dataset.digest):
                 raise DataError(
                     f"{table.name} of {step.run.date} is not what {predict.name} says it wrote",
-                    remedy="predict of that day is under way or was killed: run it again",
+                    remedy="predict of that day is in progress or was killed: run it again",
                     input=dataset.path,
                 )
             step.inputs.append(dataset)

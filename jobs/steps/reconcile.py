@@ -1,4 +1,4 @@
-"""reconcile: bring Redis and the MLflow aliases in line with PostgreSQL, even from nothing."""
+"""reconcile: bring Redis and the MLflow aliases in line with PostgreSQL, even if they are empty."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def run(step: Step) -> None:
         step.at("stage")
         step.at("check")
         step.at("swap")
-        # Somebody asked for it: look for every key, not only for the mark of a complete version.
+        # A person asked for it, so check every key, not only the mark of a complete version.
         reconcile(step, both, params.redis_batch, thorough=True)
-        gone, complete = retention.retain(both.session, pipeline, both.tables, params, utc_now())
-        step.facts |= {"dropped": gone} | (
+        dropped, complete = retention.retain(both.session, pipeline, both.tables, params, utc_now())
+        step.facts |= {"dropped": dropped} | (
             {}
             if complete
             else {"retention": "a query still reads an expired version; the next run drops it"}
@@ -34,10 +34,15 @@ def run(step: Step) -> None:
 
 
 def reconcile(step: Step, both: Serving, batch: int, thorough: bool = False) -> None:
-    """Finish what killed processes left, then bring Redis and the aliases to PostgreSQL; says so in the facts."""
+    """Finish the work of killed processes, then bring Redis and the aliases in line with
+    PostgreSQL.
+
+    Records what it did in the facts.
+    """
     retention.clean_up(both.session, both.pipeline, both.tables)
     if loaded := stores.bring_redis_to_postgres(both, utc_now(), batch, thorough):
-        # Ordinary after a rollback: the version before the one it goes back to is the previous one from now on.
+        # Normal after a rollback: the previous version is now an older one, which Redis did not
+        # hold.
         step.log.info(
             "loaded into Redis from PostgreSQL: served or previous versions", versions=loaded
         )

@@ -1,4 +1,4 @@
-"""What the night writes down of its own judgement, in ClickHouse: a table a kind, a partition a day."""
+"""The night's own records in ClickHouse: drift, retrain decisions and gate checks, per day."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ RECORDS = (DRIFT_METRICS, RETRAIN_DECISIONS, GATE_CHECKS)
 
 
 def store(step: Step, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Replace the day's rows of `table` and record them as an output; `date` is filled in."""
+    """Replace the day's rows of `table` and record them as an output. Adds the column `date`."""
     content = pa.Table.from_pylist(
         [{"date": step.run.date, **row} for row in rows], schema=table.schema
     )
@@ -134,7 +134,7 @@ def store(step: Step, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
         step.at("check")
         step.check(
             db.check(pipeline, staging, table, step.run.date, content.num_rows),
-            remedy=f"two rows of {table.name} share a key: a defect of {step.run.step}; what was stored stands",
+            remedy=f"report this as a defect of {step.run.step}; the stored rows did not change",
         )
         step.at("swap")
         db.swap(pipeline, staging)
@@ -143,5 +143,5 @@ def store(step: Step, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def clickhouse_dataset(pipeline: str, name: str, rows: int, digest: str) -> Dataset:
-    """A partition of a ClickHouse table, as a manifest names it."""
+    """A partition of a ClickHouse table, as a dataset of a manifest."""
     return Dataset(name=name, path=f"clickhouse:{pipeline}.{name}", rows=rows, digest=digest)

@@ -1,4 +1,4 @@
-"""retrain: decide whether D trains a challenger, by policy, drift and the champion's age, and store the reasons."""
+"""retrain: decide by policy, drift and the champion's age whether D trains; store the reasons."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ def run(step: Step) -> None:
     step.at("compute")
     reasons = decide(params, step.run.date, champion, drift)
     decision = TRAIN if reasons else KEEP
-    told = "; ".join(reasons) or "nothing asks for it"
     age = (step.run.date - champion.date).days if champion else None
     row = {
         "policy": params.policy,
         "decision": decision,
-        "reasons": told,
+        "reasons": "; ".join(reasons) or "no retrain needed",
         "champion": champion and champion.digest,
         "champion_age_days": age,
     }
@@ -40,12 +39,12 @@ def run(step: Step) -> None:
 def decide(
     params: RetrainParams, day: date, champion: Champion | None, drift: Manifest | None
 ) -> list[str]:
-    """Why D trains; no reason, no training. Drift that could not be judged counts as a reason of `on_drift`."""
+    """The reasons to train; [] means no training. With `on_drift`, unknown drift is a reason."""
     if champion is None:
         return ["there is no champion"]
     reasons = []
     if (age := (day - champion.date).days) > params.max_age_days:
-        reasons.append(f"the champion is {age} days old, {params.max_age_days} are allowed")
+        reasons.append(f"the champion is {age} days old; the limit is {params.max_age_days}")
     if params.policy == "daily":
         reasons.append("every day trains")
     if params.policy == "weekly" and day.weekday() == params.weekday:
@@ -55,7 +54,7 @@ def decide(
 
 def _of_drift(drift: Manifest | None) -> list[str]:
     if drift is None:
-        return ["check_drift of this day did not end"]
+        return ["check_drift of this day has not ended"]
     if not drift.facts["judged"]:
         return ["drift could not be judged"]
     drifted = drift.facts["drifted"]
@@ -64,9 +63,9 @@ def _of_drift(drift: Manifest | None) -> list[str]:
 
 
 def _drift(step: Step) -> Manifest | None:
-    """What check_drift found on today's snapshot; None when it failed, so that a manifest of an earlier try stands there."""
+    """The result of check_drift for the current snapshot; None if there is none."""
     snapshot = step.manifest("snapshot")
-    found = step.lake.manifest(f"{step.run.pipeline}/check_drift/{step.run.date}")
-    if found is None or found.reads.get(snapshot.name) != snapshot.content:
+    manifest = step.lake.manifest(f"{step.run.pipeline}/check_drift/{step.run.date}")
+    if manifest is None or manifest.reads.get(snapshot.name) != snapshot.content:
         return None
     return step.manifest("check_drift")

@@ -1,7 +1,7 @@
-"""rollback: take back the served tables, the model, or both, and say why; in seconds.
+"""rollback: return the served tables, the model, or both, to an earlier version, with a reason.
 
-Options: what (tables, model, both), to (a version, or a model by digest or number; None is the previous),
-reason, by, dry_run (say what would happen and change nothing).
+Options: what (tables, model, both), to (a version, or a model by digest or number; None for the
+previous one), reason, by, dry_run (show what would change, and change nothing).
 """
 
 from __future__ import annotations

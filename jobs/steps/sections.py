@@ -1,4 +1,4 @@
-"""All of params.yaml that a pipeline's night reads, checked before its first step: an error costs seconds, not the night."""
+"""Checks all of params.yaml that a night reads, so that an error costs seconds, not the night."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from jobs.usecases.discovery import find_usecase
 
 
 def check(path: Path, pipeline: str) -> None:
-    """Raise ConfigError with every wrong key of every section, and every pair that contradicts itself."""
+    """Raise ConfigError with every wrong key of every section, and every pair that contradicts
+    itself.
+    """
     usecase = find_usecase(pipeline)
     models = usecase.params
     wrong = [*_wrong(*_readings(path, pipeline, models))]
@@ -28,7 +30,7 @@ def check(path: Path, pipeline: str) -> None:
     if wrong:
         raise ConfigError(
             "; ".join(wrong),
-            remedy=f"mend {path}; `nightshift params {pipeline}` explains every key",
+            remedy=f"correct {path}; `nightshift params {pipeline}` explains every key",
         )
 
 
@@ -45,7 +47,7 @@ def _readings(
 
 
 def _wrong(*readings: Callable[[], object]) -> Iterator[str]:
-    """What those who cannot read their part say."""
+    """The errors of the readings that fail."""
     for reading in readings:
         try:
             reading()
@@ -54,7 +56,7 @@ def _wrong(*readings: Callable[[], object]) -> Iterator[str]:
 
 
 def _watched(usecase: UseCase, sections: Mapping[str, Section]) -> None:
-    """Thresholds and severities name columns that are watched. The names are looked up only where there are any."""
+    """Raise ConfigError if a threshold or severity names a column that is not watched."""
     section = sections["check_drift"]
     assert isinstance(section, CheckDriftParams)
     if section.thresholds or section.severities:

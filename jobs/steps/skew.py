@@ -1,4 +1,4 @@
-"""Training-serving skew: whether the snapshot's rows, and what predict made of the same rows, agree."""
+"""Training-serving skew: whether snapshot and predict agree about the same rows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from jobs.usecases.discovery import find_usecase
 
 
 def check(step: Step, table: pa.Table, limit: float) -> Check:
-    """The share of the rows that predict of earlier days saw otherwise than the snapshot does now.
+    """The share of rows for which earlier predicts had other values than the snapshot has now.
 
-    An event is looked up in `table`, the training set of D; what an entity had by D-1 in that of D-1. It only warns
-    where predict ran by other code: a feature that was mended differs from what it was, as it should.
+    Events are looked up in `table`, the training set of D; entities in the training set of D-1. If
+    predict ran with another code version, the check only warns, because a corrected feature
+    differs.
     """
     usecase, compared, wrong, severe = find_usecase(step.run.pipeline), 0, 0, 0
     estimator = usecase.estimator()
@@ -33,10 +34,8 @@ def check(step: Step, table: pa.Table, limit: float) -> Check:
             path = model_path(step.run.pipeline, str(manifest.model_digest))
             data = partial(step.lake.read_bytes, path)
             rows, differing = estimator.disagreement(data, examples, predicted)
-        except DataError as error:  # the model is gone, or knows other features
-            step.log.warning(
-                "not compared with what was served", day=manifest.date, error=error.what
-            )
+        except DataError as error:  # the model is missing, or has other features
+            step.log.warning("not compared with predict", day=manifest.date, error=error.what)
             continue
         compared, wrong = compared + rows, wrong + differing
         severe += differing if manifest.code_version == code_version() else 0
@@ -52,7 +51,7 @@ def check(step: Step, table: pa.Table, limit: float) -> Check:
 def _pairs(
     step: Step, table: pa.Table, compare: Table
 ) -> Iterator[tuple[Manifest, pa.Table, pa.Table]]:
-    """What predict did on earlier days, the examples to hold beside it, and what was predicted."""
+    """(manifest of an earlier predict, the examples to compare it with, its predictions)."""
     if compare.kind == "event":
         for day in sorted(
             set(table.filter(pc.equal(table["split"], "holdout"))["date"].to_pylist())
@@ -70,22 +69,23 @@ def _pairs(
 
 
 def _done(step: Step, name: str, day: date) -> Manifest | None:
-    """The manifest, if what it was made from has not changed since: late data is no skew.
+    """The manifest if its inputs have not changed since (late data is no skew), else None.
 
-    It is not recorded as read: a check of what was done is not made from it.
+    It is not recorded as read, because the result of this step does not depend on it.
     """
-    found = step.lake.manifest(manifest_name(step.run.pipeline, name, day))
-    if found is None:
+    manifest = step.lake.manifest(manifest_name(step.run.pipeline, name, day))
+    if manifest is None:
         return None
-    # predict also reads itself of the days before, which a re-run of those changes and no feature does.
-    read = {name: content for name, content in found.reads.items() if f"/{found.step}/" not in name}
+    # predict also reads its own results of earlier days. A rerun changes those, but no feature.
+    own = f"/{manifest.step}/"
+    read = {name: content for name, content in manifest.reads.items() if own not in name}
     now = {name: step.lake.manifest(name) for name in read}
-    same = all(manifest and manifest.content == read[name] for name, manifest in now.items())
-    return found if same else None
+    same = all(current and current.content == read[name] for name, current in now.items())
+    return manifest if same else None
 
 
 def _same_window(step: Step, day: date) -> bool:
-    """Whether snapshot and predict look back on the same days, so that their sums can be equal."""
+    """Whether snapshot and predict look back on the same days, which makes sums comparable."""
     features = find_usecase(step.run.pipeline).features
     trained = features.training.days(day, step.section_of("snapshot"))
     served = features.scoring.days(day, step.section_of("predict"))
@@ -93,8 +93,8 @@ def _same_window(step: Step, day: date) -> bool:
 
 
 def _predicted(step: Step, table: Table, manifest: Manifest) -> pa.Table | None:
-    """The predictions that the manifest names; None where they are no longer there."""
+    """The predictions that the manifest names; None if they no longer exist."""
     with clickhouse.connect(step.settings) as db:
-        found = db.read_partition(step.run.pipeline, table, manifest.date)
-    same = table.matches(found, manifest.output(table.name).digest)
-    return found if same and found.num_rows else None
+        rows = db.read_partition(step.run.pipeline, table, manifest.date)
+    same = table.matches(rows, manifest.output(table.name).digest)
+    return rows if same and rows.num_rows else None

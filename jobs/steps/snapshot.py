@@ -12,8 +12,6 @@ from jobs.steps.inputs import frames, good_rows
 from jobs.stores import snapshots, spark
 from jobs.usecases.discovery import find_usecase
 
-# No lock on stores: it writes to the lake, where the manifest commits, and the registry has a lock of its own.
-
 
 def run(step: Step) -> None:
     pipeline, day = step.run.pipeline, step.run.date
@@ -23,9 +21,9 @@ def run(step: Step) -> None:
     needed = features.training.days(day, step.section)
     step.at("read")
     session = spark.session(step.settings)
-    # Training looks at every day sooner or later, so it is here that the aggregates' days are compared, too.
-    every = days(min(each for part in needed.values() for each in part), day)
-    with frames(step, session, needed, summed=every) as read:
+    # Every day enters a training at some time, so the days of the aggregates are checked here too.
+    window = days(min(first for part in needed.values() for first in part), day)
+    with frames(step, session, needed, summed=window) as read:
         step.at("compute")
         table = features.training.build(read, day, step.section).toArrow()
     step.at("stage")
@@ -39,7 +37,8 @@ def run(step: Step) -> None:
             equal("rows_out_equal_rows_in", table.num_rows, expected),
             *_check_splits(table, features.label),
         ],
-        remedy="see that the source holds labels for the window; lengthen snapshot.train_days or holdout_days",
+        remedy="check that the source has labels for the window, or raise snapshot.train_days or "
+        "holdout_days",
         input=dataset.path,
     )
     step.at("swap")
@@ -58,7 +57,7 @@ def _count_splits(table: pa.Table) -> dict[str, int]:
 
 
 def _check_splits(table: pa.Table, label: str) -> list[Check]:
-    """Both splits hold at least one positive example: without, nothing can be fitted or judged."""
+    """Both splits need a positive example, because otherwise nothing can be fitted or judged."""
     positives = {
         split: int(
             pc.sum(table.filter(pc.equal(table["split"], split))[label].cast(pa.int64())).as_py()

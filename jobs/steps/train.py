@@ -1,4 +1,4 @@
-"""train: fit the challenger on the snapshot of D and register it. Needs the lake and MLflow, nothing else."""
+"""train: fit the challenger on the snapshot of D and register it. Needs the lake and MLflow."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from jobs.training import checkpoints, device
 from jobs.usecases.contract import FittedModel, UseCase
 from jobs.usecases.discovery import find_usecase
 
-# Runs in a pod: it writes only files named by content, its own manifest, and to MLflow.
-
 
 def run(step: Step) -> None:
     usecase = find_usecase(step.run.pipeline)
@@ -39,7 +37,7 @@ def run(step: Step) -> None:
     kept = checkpoints.of(
         step.lake,
         step.run.pipeline,
-        [each.digest for each in step.inputs],
+        [dataset.digest for dataset in step.inputs],
         step.section.digest,
         step.facts["device"],
     )
@@ -51,7 +49,7 @@ def run(step: Step) -> None:
     step.at("stage")
     path = model_path(step.run.pipeline, digest)
     step.lake.write_bytes(path, data)
-    watched = _leave_reference(
+    ref = _write_reference(
         step,
         digest,
         reference.of(
@@ -72,19 +70,19 @@ def run(step: Step) -> None:
     version = _register(step, usecase, snapshot, fitted, data, judged, train)
     step.model_digest = digest
     step.outputs.append(Dataset(name="model", path=path, rows=train.num_rows, digest=digest))
-    step.outputs.append(watched)
+    step.outputs.append(ref)
     step.facts |= {"model_version": version, "metrics": metrics} | fitted.decisions()
 
 
-def _leave_reference(step: Step, digest: str, made: Reference) -> Dataset:
-    """What check_drift will hold later days against, beside the model in the lake."""
-    path, data = reference_path(step.run.pipeline, digest), made.to_bytes()
+def _write_reference(step: Step, digest: str, ref: Reference) -> Dataset:
+    """Write the reference, with which check_drift compares later days, next to the model."""
+    path, data = reference_path(step.run.pipeline, digest), ref.to_bytes()
     step.lake.write_bytes(path, data)
-    return Dataset(name="reference", path=path, rows=made.rows.num_rows, digest=bytes_digest(data))
+    return Dataset(name="reference", path=path, rows=ref.rows.num_rows, digest=bytes_digest(data))
 
 
 def _of_the_day(step: Step, source: str) -> pa.Table:
-    """The good rows that D has of a source."""
+    """The good rows of a source on D."""
     dataset = step.manifest("validate").output(source)
     step.inputs.append(dataset)
     return step.lake.read_table(dataset)

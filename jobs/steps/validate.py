@@ -1,4 +1,4 @@
-"""validate: split the day's rows into good ones and quarantined ones with their reasons. Good + quarantined = read."""
+"""validate: split the day's rows into good rows, and quarantined rows with their reasons."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from jobs.steps.frame import Step
 from jobs.usecases.discovery import find_usecase
 
 REASON = "reason"
-NOT_EMPTY = ".not_empty"  # end of the name of the check that warns of a day without rows
+NOT_EMPTY = ".not_empty"  # suffix of the check that warns of a day without rows
 
 
 def judge(rows: pd.DataFrame, source: Source, day: date, params: Any) -> pd.Series:
-    """One reason a row of an extract, null where the row is good.
+    """One reason per row of an extract; null for a good row.
 
-    What cannot be read comes before what is missing, that before the source's own rules, and duplicates are
-    looked for among the rows that pass them all: of rows that are equal in every column one is kept, of rows
-    that share a key and differ none, because nobody can tell which is right.
+    The order of reasons: unreadable cells, missing values, the source's own rules, duplicates. Of
+    rows that are equal in every column, one is kept. Of rows that share a key and differ, none is
+    kept, because it is unknown which one is right.
     """
     reasons = rows[PROBLEM].astype("object").where(rows[PROBLEM].notna(), None)
     required = rows[list(source.required)]
@@ -92,22 +92,22 @@ def run(step: Step) -> None:
         ]
         step.check(
             checks,
-            remedy="read the quarantine, have the source mended and re-run extract; "
-            "or raise validate.max_bad_fraction, if the rest of the day may go on without these rows",
+            remedy="read the quarantine, have the source fixed, and run extract again. If the day "
+            "is acceptable without these rows, raise validate.max_bad_fraction",
             input=quarantine.path,
         )
     volume = find_usecase(step.run.pipeline).sources[0].name
     step.check(
         [empty_check(volume, extract), volume_check(volume, extract, params, step.run.date)],
-        remedy="wait for the upstream load to end and re-run extract; "
-        "if the day really was that quiet, add it to validate.quiet_days",
+        remedy="wait for the upstream load to end, and run extract again. If the day really was "
+        "that quiet, add it to validate.quiet_days",
         input=extract.output(volume).path,
     )
     step.at("swap")
 
 
 def empty_check(name: str, extract: Manifest) -> Check:
-    """A warning when D has no rows of the first source: a quiet day, a mistyped date, or a load that has not begun."""
+    """Warns if D has no rows of the first source: a quiet day, a wrong date, or a load to come."""
     return at_least(
         f"{name}{NOT_EMPTY}",
         extract.output(name).rows,
@@ -118,7 +118,7 @@ def empty_check(name: str, extract: Manifest) -> Check:
 
 
 def volume_check(name: str, extract: Manifest, params: ValidateParams, day: date) -> Check:
-    """Rows of the first source against the mean of the days before it: half a day is not a day."""
+    """Compares the rows of the first source with the mean of earlier days, to detect half a day."""
     mean = extract.facts["trailing_mean"][name]
     fraction = extract.output(name).rows / mean if mean else 1.0
     severity = "warn" if day in params.quiet_days else params.volume_severity
@@ -128,6 +128,6 @@ def volume_check(name: str, extract: Manifest, params: ValidateParams, day: date
 
 
 def reasons_of(bad: pa.Table) -> dict[str, int]:
-    """Rows by reason, without the cell's own text."""
+    """Rows by reason, without the text of the cells."""
     counts = bad[REASON].to_pandas().str.replace(r":.*", "", regex=True).value_counts()
     return {str(reason): int(count) for reason, count in sorted(counts.items())}

@@ -9,8 +9,6 @@ from jobs.steps.frame import Step
 from jobs.steps.publish import read_predictions
 from jobs.usecases.discovery import find_usecase
 
-# It moves nothing, but nothing must move under it.
-
 
 def run(step: Step) -> None:
     pipeline, day = step.run.pipeline, step.run.date
@@ -24,10 +22,10 @@ def run(step: Step) -> None:
     ) as both:
         step.at("compute")
         checks = verify(both, day, version, predicted, step.params(VerifyParams).sample)
-        known = publications.find(both.session, pipeline, version)
+        publication = publications.find(both.session, pipeline, version)
     step.at("stage")
     step.at("check")
-    state = known.state if known else "unknown"
+    state = publication.state if publication else "unknown"
     step.facts |= {
         "version": version,
         "state": state,
@@ -37,6 +35,7 @@ def run(step: Step) -> None:
     step.model_digest = predict.model_digest
     step.check(
         checks,
-        remedy=f"nightshift publish --pipeline {pipeline} --date {day}: it loads again, into both stores, what differs",
+        remedy=f"nightshift publish --pipeline {pipeline} --date {day} loads the differing rows "
+        "again, into both stores",
     )
     step.at("swap")

@@ -215,7 +215,7 @@ class Lake:
         manifest = self.manifest(name)
         if manifest is None or attempt not in ("", manifest.attempt):
             by = f" by attempt {attempt}" if attempt else ""
-            raise DataError(f"{step} has not been done for {day}{by}", remedy=remedy, input=name)
+            raise DataError(f"{step} has not run for {day}{by}", remedy=remedy, input=name)
         if manifest.params_digest != params_digest:
             raise DataError(
                 f"{step} of {day} ran with other parameters than the current ones",

@@ -64,7 +64,7 @@ def test_a_step_that_says_what_must_be_mended_is_not_tried_again(pods, cluster):
     _, task = pods("snapshot")
     ends_with(
         task.attempt(),
-        "snapshot has not been done for 2018-04-14",
+        "snapshot has not run for 2018-04-14",
         "run those days first",
         kind="PermanentFailure",
     )
@@ -152,7 +152,7 @@ def test_a_pod_that_ended_while_the_api_was_away_is_not_run_again(pods, cluster,
     pod = cluster.await_pod()
     pod.await_phase("Running")
     with cluster.away():
-        ends_with(join(), "lost sight of", "takes the pod up again")
+        ends_with(join(), "lost sight of", "resumes watching the pod")
         pod.await_phase("Succeeded", limit_s=60)
     assert isinstance(task.attempt(), dict)
     assert undisturbed(place, night) and len(cluster.pods) == 1

@@ -95,4 +95,4 @@ def test_without_a_word_on_drift_the_night_trains_publishes_and_is_red(platform,
         said = api.log(DAG, red, "watcher")
     assert f"check_drift failed. The tables of {AFTER} are still published" in said
     assert "by the challenger of this night" in said
-    assert "did not end" in platform.place.manifest("retrain", AFTER).facts["reasons"]
+    assert "has not ended" in platform.place.manifest("retrain", AFTER).facts["reasons"]

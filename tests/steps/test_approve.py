@@ -83,11 +83,11 @@ def test_an_answer_about_another_challenger_promotes_nobody(place):
     place.run("approve", dag_run=RUN)
     asked = place.manifest("approve")
     place.lake.commit(asked.model_copy(update={"model_digest": "f" * 64}))
-    with pytest.raises(DataError, match="about another challenger"):
+    with pytest.raises(DataError, match="but the gate judged"):
         place.run("approve", dag_run=RUN, answer="approved", by="ana")
     answered = {**asked.facts, "answer": "approved", "by": "ana"}
     place.lake.commit(asked.model_copy(update={"model_digest": "f" * 64, "facts": answered}))
-    refused(place, "about another challenger", dag_run=RUN)
+    refused(place, "but the gate judged", dag_run=RUN)
 
 
 @pytest.mark.parametrize("asked", [[], [OTHER]])
@@ -99,7 +99,7 @@ def test_a_run_that_did_not_ask_cannot_answer(place, asked):
 
 
 def test_an_approval_has_an_author(place):
-    with pytest.raises(DataError, match="names nobody"):
+    with pytest.raises(DataError, match="does not say who gave it"):
         place.run("approve", answer="approved")
 
 

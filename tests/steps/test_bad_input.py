@@ -146,7 +146,7 @@ def test_over_the_limit_the_step_fails_with_counts_and_the_quarantine(place):
     )
     assert place.lake.exists(error.input) and "quarantine-transactions" in error.input
     assert place.manifest("validate") is None
-    with pytest.raises(DataError, match=f"validate has not been done for {DAY}"):
+    with pytest.raises(DataError, match=f"validate has not run for {DAY}"):
         place.run("build_features")
 
 

@@ -113,7 +113,7 @@ def test_a_missing_day_is_named(at):
     place = at("snapshot")
     day = DAY - timedelta(days=6)
     remove(place, "build_features", day)
-    with pytest.raises(DataError, match=f"build_features has not been done for {day}") as raised:
+    with pytest.raises(DataError, match=f"build_features has not run for {day}") as raised:
         place.run("snapshot")
     assert (
         raised.value.where == f"fraud/snapshot {DAY}"
@@ -132,9 +132,7 @@ def test_missing_scores_are_let_pass_and_recorded_as_far_as_params_allow(at):
     place = at("predict")
     remove(place, "predict", BEFORE)
     place.set_params(predict={"max_missing_days": 0})
-    with pytest.raises(
-        DataError, match=rf"predict has not been done for {BEFORE} \(0 missing allowed\)"
-    ):
+    with pytest.raises(DataError, match=rf"predict has not run for {BEFORE} \(0 missing allowed\)"):
         place.run("predict")
     place.set_params(predict={"max_missing_days": 1})
     assert place.run("predict").missing_days == [BEFORE]

@@ -53,14 +53,16 @@ def test_on_drift_trains_for_drift_and_for_decay_and_names_both():
 
 
 def test_drift_that_nobody_could_judge_is_a_reason():
-    assert reasons("on_drift", None) == ["check_drift of this day did not end"]
+    assert reasons("on_drift", None) == ["check_drift of this day has not ended"]
     assert reasons("on_drift", drift(judged=False)) == ["drift could not be judged"]
 
 
 @pytest.mark.parametrize("policy", ["on_drift", "weekly"])
 def test_a_champion_older_than_allowed_is_replaced_whatever_the_policy(policy):
     assert reasons(policy, drift(), max_age_days=2) == []
-    assert reasons(policy, drift(), max_age_days=1) == ["the champion is 2 days old, 1 are allowed"]
+    assert reasons(policy, drift(), max_age_days=1) == [
+        "the champion is 2 days old; the limit is 1"
+    ]
 
 
 def test_weekly_trains_on_its_day_alone():
@@ -77,7 +79,7 @@ def test_the_decision_is_a_row_and_a_fact(at, policy, decision):
     with place.settings() as chosen, clickhouse.connect(chosen) as db:
         (row,) = db.read_partition("fraud", RETRAIN_DECISIONS, DAY).to_pylist()
     assert manifest.facts["decision"] == row["decision"] == decision
-    assert row["reasons"] == ("every day trains" if decision == "train" else "nothing asks for it")
+    assert row["reasons"] == ("every day trains" if decision == "train" else "no retrain needed")
     assert row["policy"] == policy and row["champion_age_days"] == 2
 
 

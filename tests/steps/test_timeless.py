@@ -72,7 +72,7 @@ def test_an_empty_catalogue_is_said(place):
     said, _ = command.communicate(timeout=300)
     assert command.returncode == 0 and movies(place, "extract").num_rows == 0
     assert (
-        "the source has nothing in a table that every day needs" in said and "table=movies" in said
+        "the source has no rows in a table that every day needs" in said and "table=movies" in said
     )
 
 

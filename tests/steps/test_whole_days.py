@@ -65,7 +65,7 @@ def test_what_was_extracted_before_the_day_was_over_is_stale_and_nobody_looks_ba
     }
     for step, day in (("validate", BEFORE), ("snapshot", DAY), ("predict", DAY)):
         with pytest.raises(
-            DataError, match=f"(?s){BEFORE} ran before the day was over.*run those days"
+            DataError, match=f"(?s){BEFORE} ran before the day was over.*run these days"
         ):
             place.run(step, day)
     with place.settings() as chosen:
