@@ -11,8 +11,8 @@ time. Its log has a table of what it removed; its manifest has the counts.
 
 - Red: readers notice nothing, and nothing is half removed. The end of the log says what is wrong.
   *Clear* the task, or leave it to the next morning.
-- The log says `a step is in progress there` or `a query still reads an expired version`: the next run
-  removes it.
+- The log says `a step is in progress there` or `a query still reads an expired version`: the next
+  run removes it.
 - The disk still fills up: `docs/runbook.md#disk` lists what housekeeping never removes.
 
 To run it by hand, enter `date` in the form. A manual run is a dry run, which only lists, until you

@@ -49,6 +49,7 @@ WORDS = {
     "postgres",
     "redis",
     "running",
+    "unknown",
     "current",
     "None",
     "transactions",
