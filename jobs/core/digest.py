@@ -1,7 +1,8 @@
-"""The content digest: what makes two tables, or two models, the same.
+"""The content digest: two tables, or two models, are the same if their digests are equal.
 
-A table's digest does not depend on row order, chunking, the store it was read from, or the width of its
-integers and floats: it is taken over the key-sorted Arrow table in a canonical encoding.
+The digest of a table does not depend on row order, on chunking, on the store that it was read
+from, or on the width of its integers and floats: it covers the key-sorted Arrow table in a
+canonical encoding.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# Who wrote a row, when, and how long it took, is not its content.
+# Who wrote a row, when, and how long it took are not its content.
 BOOKKEEPING = frozenset(
     {"version", "run_id", "attempt", "created_at", "model_version", "code_version", "measured_ms"}
 )
@@ -34,10 +35,11 @@ def json_digest(value: Any) -> str:
 
 
 def table_digest(table: pa.Table, key: Sequence[str]) -> str:
-    """sha256 over the table sorted by `key` (which must be unique for the digest to be stable).
+    """sha256 of the table sorted by `key`; the key must be unique for the digest to be stable.
 
-    Columns are taken in the order of their names, less BOOKKEEPING. Timestamps count in microseconds
-    of UTC; -0.0 is 0.0 and every NaN is the same NaN; null differs from NaN and from the empty string.
+    It covers the columns in the order of their names, without BOOKKEEPING. Timestamps count in
+    microseconds of UTC. -0.0 equals 0.0, and all NaNs are equal; null differs from NaN and from
+    the empty string.
     """
     plain = _decoded(table)
     ordered = plain.sort_by([(name, "ascending") for name in key]) if plain.num_rows else plain
@@ -49,7 +51,7 @@ def table_digest(table: pa.Table, key: Sequence[str]) -> str:
 
 
 def _decoded(table: pa.Table) -> pa.Table:
-    """Arrow cannot sort by a dictionary-encoded column, so its values stand in for it."""
+    """The table without dictionary encoding, by which Arrow cannot sort."""
     kinds = [
         field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
         for field in table.schema
@@ -71,7 +73,7 @@ def _feed(sha: Any, array: pa.Array) -> None:
 
 
 def _narrow(array: pa.Array) -> pa.Array:
-    """A decimal without decimals is an integer, where 64 bits hold it: its digest is that of the integer."""
+    """A decimal without fraction as an integer, if 64 bits hold it: their digests are equal."""
     if pa.types.is_decimal(array.type) and array.type.scale == 0:
         with suppress(pa.ArrowInvalid):
             return array.cast(pa.int64())

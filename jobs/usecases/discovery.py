@@ -11,7 +11,7 @@ from jobs.usecases.contract import UseCase
 
 
 def find_usecase(pipeline: str) -> UseCase:
-    """The use case of a pipeline; ConfigError lists the pipelines where there is none of this name."""
+    """The use case of a pipeline; ConfigError lists the pipelines if it has no such name."""
     if pipeline not in PIPELINES:
         raise ConfigError(
             "there is no such pipeline", input=pipeline, remedy=choice(pipeline, PIPELINES)

@@ -1,7 +1,8 @@
-"""Backtest of the fraud model as the Fraud Detection Handbook tests its own (chapter 5.3, prequential).
+"""Backtest of the fraud model as in the Fraud Detection Handbook (chapter 5.3, prequential).
 
-Fold k trains on [start - k * test_days, + train_days), skips the delay, and tests on the next test_days: each
-fold steps back by the length of the test. It reads frames, fits, and writes nothing.
+Fold k trains on [start - k * test_days, + train_days), skips the delay, and tests on the next
+test_days: each fold lies one test length before the last. It reads frames, fits, and writes
+nothing.
 """
 
 from __future__ import annotations
@@ -43,15 +44,15 @@ class Plan:
 
     @property
     def span(self) -> list[date]:
-        """Every day from the first that is fitted to the last that is tested."""
+        """Every day from the first training day to the last test day."""
         return list(days(self.fold(self.folds - 1)[0][0], self.fold(0)[1][-1]))
 
 
 def run(table: pa.Table, plan: Plan, params: TrainParams) -> Iterator[dict[str, Any]]:
-    """One row a fold: its days, the metrics of the model, and those of the Handbook's baseline.
+    """One row per fold: its days, the metrics of the model, and those of the Handbook's baseline.
 
-    `table` holds, for every day of the span, a row a transaction: FEATURES, the baseline's, `date`,
-    `customer_id`, `is_fraud`.
+    `table` has one row per transaction of the span: FEATURES, those of the baseline, `date`,
+    `customer_id` and `is_fraud`.
     """
     for k in range(plan.folds):
         train_days, test_days = plan.fold(k)
@@ -69,7 +70,7 @@ def run(table: pa.Table, plan: Plan, params: TrainParams) -> Iterator[dict[str, 
 
 
 def summarise(folds: list[dict[str, Any]]) -> dict[str, Any]:
-    """Folds with their mean and standard deviation, the model's and the baseline's."""
+    """The folds, with mean and standard deviation of the model and of the baseline."""
     baselines = [fold["baseline"] for fold in folds]
     return {
         "folds": [
@@ -89,9 +90,9 @@ def _over(rows: list[dict[str, Any]], function: Any) -> dict[str, float]:
 def _test_rows(
     table: pa.Table, plan: Plan, train_days: list[date], test_days: list[date]
 ) -> pa.Table:
-    """The test days without the customers whose fraud is known by then.
+    """The test days, without the customers whose fraud is known by then.
 
-    Known on test day d: frauds of the training days, and of the days up to d - delay_days - 1.
+    Known on test day d: the frauds of the training days, and of days up to d - delay_days - 1.
     """
     known = _defrauded(table, train_days)
     parts = []
@@ -113,7 +114,8 @@ def _rows(table: pa.Table, chosen: list[date]) -> pa.Table:
     if not rows.num_rows:
         raise DataError(
             f"no transactions between {chosen[0]} and {chosen[-1]}",
-            remedy="choose --start, --folds and the lengths so that every day lies within what the source holds",
+            remedy="choose --start, --folds and the lengths so that every day lies "
+            "within what the source holds",
         )
     return rows
 

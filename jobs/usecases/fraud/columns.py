@@ -1,8 +1,9 @@
-"""The features of fraud by name, each as the SQL that makes it from counts and sums.
+"""The features of fraud by name, each with the SQL that makes it from counts and sums.
 
-Names of what is counted: `<entity>_<measure>_<N>` is a window [D-N, D) plus the rows of D before t where the
-measure is known at once (count, sum, squares, max); what depends on labels has whole days only. A transaction
-matures when it is `label_delay_days` old: from then on it is known to be fraudulent or genuine.
+`<entity>_<measure>_<N>` counts over a window: the whole days [D-N, D), and the rows of D before t
+for measures that are known at once (count, sum, squares, max). Measures of labels count whole days
+only. A transaction matures when it is `label_delay_days` old: it is then known to be fraudulent or
+genuine.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ NIGHT_HOURS = range(0, 7)
 
 CATEGORIES = ("currency", "country", "device_type")
 
-# What the daily aggregates give a window: known on the day, and known once it matured.
+# What a window sums of the daily aggregates: known on the day, and known once it matured.
 _LABELS = {"frauds": "reported_frauds", "fraud_sum": "reported_fraud_sum"}
 HAPPENED: dict[str, dict[str, str]] = {
     "customer": {
@@ -46,9 +47,9 @@ SUMMED = {
     for entity in HAPPENED
 }
 
-# Over `history`, an array of (day, frauds, genuine) of the whole days before D: what has become known of a
-# merchant since it was last known to have a genuine transaction. A run of frauds without a genuine one
-# between them is how a compromised merchant looks.
+# Over `history`, an array of (day, frauds, genuine) of the whole days before D: what became known
+# about a merchant since its last known genuine transaction. Frauds in a row without a genuine
+# transaction between them are the sign of a compromised merchant.
 _LAST_GENUINE = "array_max(transform(filter(history, x -> x.genuine > 0), x -> x.day))"
 _STREAK = f"filter(history, x -> x.frauds > 0 AND x.day > coalesce({_LAST_GENUINE}, -1))"
 STREAK = {
@@ -60,14 +61,15 @@ _GENUINE_TODAY = "merchant_today_matured > merchant_today_frauds"
 
 
 def _ratio(above: str, below: str) -> str:
-    """Null where there is nothing to divide by."""
+    """The ratio; null if the divisor is 0 or null."""
     return f"try_divide(double({above}), double({below}))"
 
 
 def _deviation(count: str, total: str, squares: str) -> str:
     """Standard deviation of the population, from exact sums; null below two values."""
     mean = f"(double({total}) / {count})"
-    return f"CASE WHEN {count} >= 2 THEN sqrt(greatest(double({squares}) / {count} - {mean} * {mean}, 0D)) END"
+    variance = f"double({squares}) / {count} - {mean} * {mean}"
+    return f"CASE WHEN {count} >= 2 THEN sqrt(greatest({variance}, 0D)) END"
 
 
 def _moments(entity: str, n: int) -> dict[str, str]:
@@ -79,7 +81,7 @@ def _moments(entity: str, n: int) -> dict[str, str]:
 
 
 def _derived() -> dict[str, str]:
-    """Feature to expression, in order: an expression may use the features above it."""
+    """Feature to expression, in order: an expression may use the features before it."""
     made = {
         "amount": "double(amount_minor)",
         "hour": "hour(event_time)",
@@ -89,16 +91,22 @@ def _derived() -> dict[str, str]:
     for n in WINDOWS:
         made |= _moments("customer", n)
         made[f"merchant_mean_{n}"] = _ratio(f"merchant_sum_{n}", f"merchant_count_{n}")
-        # Fraud Detection Handbook, chapter 3.5: frauds reported in the window over what matured in it.
+        # Fraud Detection Handbook, chapter 3.5: frauds reported in the window over transactions
+        # that matured in it.
         made[f"merchant_risk_{n}"] = _ratio(f"merchant_frauds_{n}", f"merchant_matured_{n}")
         made[f"merchant_fraud_mean_{n}"] = _ratio(f"merchant_fraud_sum_{n}", f"merchant_frauds_{n}")
     return made | {
-        "merchant_days_since_genuine": f"CASE WHEN {_GENUINE_TODAY} THEN 0 ELSE days_since_genuine END",
-        "merchant_fraud_streak": f"merchant_today_frauds + CASE WHEN {_GENUINE_TODAY} THEN 0 ELSE streak END",
+        "merchant_days_since_genuine": (
+            f"CASE WHEN {_GENUINE_TODAY} THEN 0 ELSE days_since_genuine END"
+        ),
+        "merchant_fraud_streak": (
+            f"merchant_today_frauds + CASE WHEN {_GENUINE_TODAY} THEN 0 ELSE streak END"
+        ),
         "merchant_fraud_streak_days": f"CASE WHEN NOT ({_GENUINE_TODAY}) THEN streak_days END",
         "amount_over_mean": _ratio("amount", "customer_mean_30"),
         "amount_z": _ratio("amount - customer_mean_30", "customer_std_30"),
-        # What the customer spends when nobody else does: matured transactions, less the reported frauds.
+        # What the customer spends without the fraudster: matured transactions, less the reported
+        # frauds.
         "genuine_count": "customer_matured_30 - customer_frauds_30",
         "genuine_mean": _ratio("customer_matured_sum_30 - customer_fraud_sum_30", "genuine_count"),
         "genuine_std": _deviation(

@@ -1,8 +1,8 @@
-"""What is watched of a transaction for drift.
+"""The columns of a transaction that are watched for drift.
 
-Of each family of windows one is watched: the others move with it. What rests on 30 days of history or on labels grows
-while the history is short, so it is held against the holdout, which is younger than the training days. `weekend` is what
-the calendar says of a day, and not watched.
+One window of each family is watched, since the others move with it. Features of 30 days of history
+or of labels grow while the history is short, so they are compared with the holdout, which is
+younger than the training days. `weekend` follows the calendar and is not watched.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ FEATURES = (
     Watched("merchant_count_7", "number", 0.25, against="holdout"),
     Watched("merchant_mean_7", "number", 0.25, against="holdout"),
     Watched("merchant_risk_30", "number", 0.5, against="holdout"),
-    # Nobody knows of a genuine transaction of it yet: a new merchant, or one that frauds alone are known of. One in some
-    # hundred transactions is with such a one; from 3 % on it is a drift.
+    # The merchant has no known genuine transaction: it is new, or only frauds of it are known.
+    # About one transaction in some hundred is with such a merchant; from 3 % on it is drift.
     Watched("merchant_unproven", "category", 0.08, "fail", against="holdout"),
 )
 PREDICTIONS = (Watched("score", "number", 0.25, "fail", against="holdout"),)
@@ -43,7 +43,10 @@ _MADE = "merchant_days_since_genuine"
 
 
 def examples(events: pa.Table, since: date) -> pa.Table:
-    """The transactions from `since` on with all features, the label where there is one, and `merchant_unproven`."""
+    """The transactions from `since` on, with all features.
+
+    With the label if the events have it, and with `merchant_unproven`.
+    """
     rows = events.filter(pc.greater_equal(events["date"], pa.scalar(since, pa.date32())))
     names = (*KEY, "date", *MODELLED, LABEL.name)
     chosen = rows.select([name for name in names if name in rows.column_names])

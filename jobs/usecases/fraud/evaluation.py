@@ -1,4 +1,4 @@
-"""Judging a model on held-out transactions: in the whole, by slice, and with customers weighted anew."""
+"""Judges a model on held-out transactions: overall, by slice, and with weighted customers."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ WEIGHTED = {"roc_auc": metrics.roc_auc, "average_precision": metrics.average_pre
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """One value a transaction of the holdout. The units are customers: what one of them does hangs together.
+    """One value per transaction of the holdout. The units are customers, whose rows correlate.
 
-    `slices_of` maps a slice to which transactions are in it.
+    `slices_of` maps a slice to the transactions in it.
     """
 
     labels: np.ndarray
@@ -41,11 +41,14 @@ class Judged:
         return np.unique(self.customers, return_inverse=True)[1]
 
     def summary(self) -> dict[str, float]:
-        """Everything that metrics.summary has."""
+        """Every metric of metrics.summary."""
         return metrics.summary(self.labels, self.scores, self.days, self.customers, self.threshold)
 
     def value(self, metric: str, weights: np.ndarray | None = None) -> float:
-        """ROC AUC or average precision, each customer counted as often as `weights` says, in the order of their ids."""
+        """ROC AUC or average precision, with each customer counted as often as `weights` says.
+
+        `weights` are in the order of the customers' ids.
+        """
         if metric not in WEIGHTED:
             raise ConfigError(
                 f"{metric!r} cannot be compared with a bootstrap",
@@ -58,7 +61,7 @@ class Judged:
         return WEIGHTED[metric](self.labels[kept], self.scores[kept], rows[kept])
 
     def slices(self, metric: str) -> dict[str, tuple[float, int]]:
-        """The metric in each slice, NaN where a class is missing, and its frauds."""
+        """The metric in each slice, NaN if a class is missing, and its number of frauds."""
         return {
             name: (
                 WEIGHTED[metric](self.labels[rows], self.scores[rows]),
@@ -69,7 +72,7 @@ class Judged:
 
 
 def slices(holdout: pa.Table) -> dict[str, np.ndarray]:
-    """Which rows are in which slice: the latest days, the night, large amounts, customers seldom seen."""
+    """Which rows are in which slice: latest days, night, large amounts, rare customers."""
     days = holdout["date"].to_numpy()
     amounts, nights = (np.asarray(holdout[name].to_numpy(), float) for name in ("amount", "night"))
     seen = np.nan_to_num(

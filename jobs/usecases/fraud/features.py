@@ -1,7 +1,8 @@
 """Fraud features by Spark, point in time.
 
-A window of N days at an event of time t on day D is the whole days [D-N, D) from the daily aggregates, plus
-the rows of D before t. Sums are integers and so exact in any order; every ratio is taken once, at the end.
+A window of N days at an event of time t on day D is the whole days [D-N, D) from the daily
+aggregates, plus the rows of D before t. Sums are integers, so they are exact in any order; every
+ratio is taken once, at the end.
 """
 
 from __future__ import annotations
@@ -31,14 +32,17 @@ if TYPE_CHECKING:
 KEY = ("transaction_id",)
 EXAMPLES = "transactions"
 LABEL = "is_fraud"
-# The transactions that mature on a day of EXAMPLES: those of `label_delay_days` before it.
+# The transactions that mature on a day of EXAMPLES: those of `label_delay_days` earlier.
 MATURED_TODAY = "transactions:matured"
 
 _ROW = ("date", "transaction_id", "event_time", "customer_id", "merchant_id", "amount_minor")
 
 
 def aggregate(rows: Frames) -> Mapping[str, DataFrame]:
-    """customer_daily and merchant_daily of the days in `rows`: transactions by their day, labels by that of the report."""
+    """customer_daily and merchant_daily of the days in `rows`.
+
+    Transactions count on their own day, labels on the day of their report.
+    """
     from pyspark.sql import functions as F
 
     amount, night = F.col("amount_minor"), F.hour("event_time").isin(list(NIGHT_HOURS))
@@ -56,7 +60,7 @@ def aggregate(rows: Frames) -> Mapping[str, DataFrame]:
 
 
 def _daily(rows: Frames, key: str, measures: list[Column]) -> DataFrame:
-    """One row a day and whoever made a transaction on it or had a fraud reported on it."""
+    """One row per day and entity with a transaction or a reported fraud on that day."""
     from pyspark.sql import functions as F
 
     amount = F.col("amount_minor")
@@ -74,13 +78,13 @@ def _daily(rows: Frames, key: str, measures: list[Column]) -> DataFrame:
 
 
 def _square(amount: Column) -> Column:
-    """Exact for every amount that params allow: a decimal of 38 digits, where 64 bits end at an amount of 3e9."""
+    """Exact for all allowed amounts: 38 digits, where 64 bits end at an amount of 3e9."""
     wide = amount.cast("decimal(19,0)")
     return wide * wide
 
 
 def training_days(day: date, params: SnapshotParams) -> Days:
-    """Rows of the training and holdout days; labels reported up to D; aggregates of every window before them."""
+    """Rows of the training and holdout days, labels reported up to D, aggregates of all windows."""
     train, holdout = split_days(day, params)
     first, last = train[0], holdout[-1]
     windows = list(
@@ -96,14 +100,14 @@ def training_days(day: date, params: SnapshotParams) -> Days:
 
 
 def split_days(day: date, params: SnapshotParams) -> tuple[list[date], list[date]]:
-    """(training days, holdout days): all old enough at the end of D for their labels to be known."""
+    """(training days, holdout days), so old that their labels are known at the end of D."""
     last = day - timedelta(days=params.label_delay_days)
     holdout = before(last + timedelta(days=1), params.holdout_days)
     return before(holdout[0] - timedelta(days=params.gap_days), params.train_days), holdout
 
 
 def scoring_days(day: date, params: PredictParams) -> Days:
-    """Rows and labels of D; aggregates of every window before it, and of D itself for who was seen."""
+    """Rows and labels of D; aggregates of all windows before it, and of D for who was seen."""
     delay = timedelta(days=params.label_delay_days)
     windows = list(days(day - timedelta(days=LONGEST) - delay, day))
     return {
@@ -116,10 +120,10 @@ def scoring_days(day: date, params: PredictParams) -> Days:
 
 
 def training_set(frames: Frames, day: date, params: SnapshotParams) -> DataFrame:
-    """One row a transaction of the training and holdout days: features, `split` and `is_fraud`.
+    """One row per transaction of the training and holdout days: features, `split`, `is_fraud`.
 
-    The label is the last one reported up to the end of D; without one the transaction, being older than
-    `label_delay_days`, is genuine.
+    The label is the last one reported up to the end of D. A transaction without one is older than
+    `label_delay_days`, hence genuine.
     """
     from pyspark.sql import functions as F
 
@@ -133,12 +137,12 @@ def training_set(frames: Frames, day: date, params: SnapshotParams) -> DataFrame
 
 
 def scoring_set(frames: Frames, day: date, params: PredictParams) -> DataFrame:
-    """One row a transaction of D, with the features that training_set gives it."""
+    """One row per transaction of D, with the same features as in training_set."""
     return with_features(frames, params.label_delay_days).select(*_ROW, *FEATURES)
 
 
 def last_labels(frames: Frames) -> DataFrame:
-    """(transaction_id, is_fraud): the last label reported on each transaction."""
+    """(transaction_id, is_fraud): the last reported label of each transaction."""
     from pyspark.sql import functions as F
 
     last = F.max_by(LABEL, F.struct("reported_at", LABEL)).alias(LABEL)
@@ -146,7 +150,7 @@ def last_labels(frames: Frames) -> DataFrame:
 
 
 def with_features(frames: Frames, delay: int) -> DataFrame:
-    """The transactions with FEATURES beside them; rows out = rows in."""
+    """The transactions with FEATURES; rows out = rows in."""
     from pyspark.sql import functions as F
 
     rows = frames["transactions"].withColumn("date", F.to_date("event_time"))
@@ -159,16 +163,16 @@ def with_features(frames: Frames, delay: int) -> DataFrame:
     previous = F.greatest("customer_today_last", "customer_last")
     seconds = (F.unix_micros("event_time") - F.unix_micros(previous)) / 1e6
     rows = rows.withColumn("seconds_since_previous", F.when(seconds <= LONGEST * 86_400, seconds))
-    # One projection for all: an alias may be used by those after it, and each withColumn would be a plan of its own.
+    # One projection: later expressions use earlier aliases, and each withColumn would add a plan.
     return rows.selectExpr(
         "*", *(f"{expression} AS {name}" for name, expression in DERIVED.items())
     )
 
 
 def _earlier_today(rows: DataFrame, frames: Frames, entity: str, delay: int) -> DataFrame:
-    """Counts and sums over what happened to the entity on the same day strictly before t.
+    """Counts and sums over the events of the entity on the same day strictly before t.
 
-    What happened is its transactions, the frauds reported, and the transactions that matured.
+    The events are its transactions, its reported frauds, and its matured transactions.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -203,7 +207,7 @@ def _earlier_today(rows: DataFrame, frames: Frames, entity: str, delay: int) -> 
 
 
 def _add_today(rows: DataFrame, entity: str) -> DataFrame:
-    """Whole days plus the rows of D before t, for what is known at once."""
+    """Add the rows of D before t to the whole days, for measures that are known at once."""
     from pyspark.sql import functions as F
 
     columns: dict[str, Column] = {}
@@ -217,7 +221,7 @@ def _add_today(rows: DataFrame, entity: str) -> DataFrame:
 
 
 def _windows(rows: DataFrame, daily: DataFrame, entity: str, delay: int) -> DataFrame:
-    """One row a (date, entity) of `rows`: every measure over [D-N, D) for each N."""
+    """One row per (date, entity) of `rows`: every measure over [D-N, D) for each N."""
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
@@ -243,7 +247,7 @@ def _windows(rows: DataFrame, daily: DataFrame, entity: str, delay: int) -> Data
 
 
 def _measures(daily: DataFrame, entity: str, delay: int) -> DataFrame:
-    """One row a (date, entity): what happened on the day, and what matured on it, `delay` days after it happened."""
+    """One row per (date, entity): what happened that day, and what matured that day."""
     from pyspark.sql import functions as F
 
     happened = daily.select(

@@ -1,7 +1,7 @@
-"""The baseline of the Fraud Detection Handbook (Le Borgne et al., chapters 3.5 and 5): 15 features, small trees.
+"""The baseline of the Fraud Detection Handbook (Le Borgne et al., chapters 3.5 and 5).
 
-Its windows are exact and roll with the transaction, which it counts in; they exist to compare with, no table
-is published from them.
+15 features and small trees. Its windows are exact, roll with the transaction and include it. They
+exist only for comparison; no table holds them.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _DAY = 86_400_000_000  # microseconds
 
 
 def with_features(rows: DataFrame, delay_days: int) -> DataFrame:
-    """`rows` (transactions with `is_fraud`) with FEATURES beside them; rows out = rows in.
+    """`rows` (transactions with `is_fraud`) with FEATURES; rows out = rows in.
 
-    Customer: transactions and mean amount of (t-N, t]. Terminal: transactions of (t-N-delay, t-delay], and
-    the share of frauds among them, 0 without any.
+    Customer: transactions and mean amount of (t-N, t]. Terminal: transactions of
+    (t-N-delay, t-delay], and the share of frauds among them, 0 without any.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F

@@ -1,4 +1,4 @@
-"""How good a fraud model is: by transaction, and by card as those who phone the customers see it."""
+"""How good a fraud model is: by transaction, and by card, as an alert team sees it."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def card_precision(
 ) -> float:
     """Card precision@k, the mean over days (Fraud Detection Handbook, chapter 4.3).
 
-    A day's cards are ranked by their highest score; precision is the share of the first k that had a fraud
-    on that day. A card so detected is not counted again on later days. Ties break by customer, so that the
-    same scores always give the same cards.
+    The cards of a day are ranked by their highest score; precision is the share of the first k
+    with a fraud on that day. A detected card does not count again on later days. Ties break by
+    customer, so that the same scores always give the same cards.
     """
     rows = pd.DataFrame({"day": days, "customer": customers, "label": labels, "score": scores})
     cards = rows.groupby(["day", "customer"], as_index=False).agg(
@@ -62,7 +62,7 @@ def calibration(
 
 
 def calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Expected calibration error: the mean over rows of |mean score - share of frauds| of the row's bin."""
+    """Expected calibration error: mean over rows of |mean score - share of frauds| of their bin."""
     return sum(
         abs(score - share) * rows for score, share, rows in calibration(labels, scores)
     ) / len(labels)
@@ -86,7 +86,7 @@ def summary(
     customers: np.ndarray,
     threshold: float,
 ) -> dict[str, float]:
-    """Everything above by name, with precision and recall at the threshold (0 where nothing was flagged)."""
+    """All metrics by name, with precision and recall at the threshold (0 if nothing is flagged)."""
     counts = confusion(labels, scores, threshold)
     hits = counts["true_positives"]
     return {

@@ -1,7 +1,7 @@
-"""The fraud model: gradient-boosted trees, fitted, applied and measured on Arrow tables of features.
+"""The fraud model: gradient-boosted trees on Arrow tables of features.
 
-A model is one XGBoost UBJSON file that holds all it needs: feature names and order, the vocabulary of each
-category, the threshold, and how many rounds to use. Its identity is the digest of those bytes.
+A model is one XGBoost UBJSON file with everything it needs: feature names and order, the vocabulary
+of each category, the threshold, and the number of rounds. Its identity is the digest of the bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REQUIREMENTS = (f"xgboost=={xgb.__version__}", f"numpy=={np.__version__}")  # to
 
 @dataclass(frozen=True)
 class Model:
-    """A booster and what it was told at training."""
+    """A booster, and what training stored with it."""
 
     booster: xgb.Booster
     features: list[str]
@@ -47,16 +47,19 @@ def load(data: bytes) -> Model:
     """The model in `data`."""
     booster = xgb.Booster()
     booster.load_model(bytearray(data))
-    told = json.loads(booster.attr("nightshift") or "{}")
-    return Model(booster, told["features"], told["vocabulary"], told["threshold"], told["rounds"])
+    stored = json.loads(booster.attr("nightshift") or "{}")
+    return Model(
+        booster, stored["features"], stored["vocabulary"], stored["threshold"], stored["rounds"]
+    )
 
 
 def fit(table: pa.Table, params: TrainParams, *, checkpoints: Checkpoints | None = None) -> Model:
-    """Fit on `table` (the training rows of a snapshot: FEATURES, `date`, `is_fraud`).
+    """Fit on `table`, the training rows of a snapshot: FEATURES, `date`, `is_fraud`.
 
-    The number of rounds is chosen by early stopping on the last `validation_days` of the table (a third of its
-    days at most), by average precision; with `refit`, all days are then fitted with that number. Same table and
-    parameters, same bytes on the CPU, from checkpoints or without.
+    Early stopping chooses the number of rounds, by average precision on the last `validation_days`
+    of the table (a third of its days at most). With `refit`, all days are then fitted with that
+    number. The same table and parameters give the same bytes on the CPU, with or without
+    checkpoints.
     """
     require_both_classes(table, "training")
     parameters = search(table, params, checkpoints) if params.search_trials else params.booster
@@ -70,7 +73,7 @@ def fit_with(
     checkpoints: Checkpoints | None = None,
     prefix: str = "",
 ) -> Model:
-    """`fit`, with the booster's parameters given; `prefix` tells its stages from those of other trainings."""
+    """`fit` with the given booster parameters; `prefix` marks the stages of its checkpoints."""
     vocabulary = {name: _vocabulary(table[name]) for name in CATEGORIES}
     early, late = split_by_day(table, params.validation_days)
     native = _native(parameters, params)
@@ -91,13 +94,13 @@ def fit_with(
             stage=f"{prefix}refit",
             checkpoints=checkpoints,
         )
-    told = {
+    stored = {
         "features": list(FEATURES),
         "vocabulary": vocabulary,
         "threshold": params.threshold,
         "rounds": rounds,
     }
-    booster.set_attr(nightshift=json.dumps(told, sort_keys=True))
+    booster.set_attr(nightshift=json.dumps(stored, sort_keys=True))
     return Model(booster, list(FEATURES), vocabulary, params.threshold, rounds)
 
 
@@ -106,7 +109,8 @@ def score(model: Model, table: pa.Table) -> np.ndarray:
     if missing := [name for name in model.features if name not in table.column_names]:
         raise DataError(
             f"the model was fitted on {', '.join(missing)}, which these features lack",
-            remedy="train a model on today's features, or roll the code back to the model's code version",
+            remedy="train a model on today's features, or roll the code back to the model's "
+            "code version",
         )
     if not table.num_rows:
         return np.empty(0)
@@ -115,7 +119,7 @@ def score(model: Model, table: pa.Table) -> np.ndarray:
 
 
 def judge(model: Model, train: pa.Table, holdout: pa.Table) -> Judged:
-    """Its results on the labelled rows of `holdout` (FEATURES, `is_fraud`, `date`, `customer_id`)."""
+    """Its results on the rows of `holdout`: FEATURES, `is_fraud`, `date`, `customer_id`."""
     return Judged(
         labels(holdout),
         score(model, holdout),
@@ -132,7 +136,7 @@ def decisions(model: Model) -> dict[str, Any]:
 
 
 def parameters(model: Model, params: TrainParams) -> dict[str, Any]:
-    """What a person compares between runs: the section as given, and what training chose."""
+    """What people compare between runs: the section, and what training decided."""
     return params.model_dump(mode="json", exclude={"booster"}) | params.booster | decisions(model)
 
 
@@ -153,9 +157,9 @@ def importance(model: Model) -> dict[str, float]:
 def search(
     table: pa.Table, params: TrainParams, checkpoints: Checkpoints | None = None
 ) -> dict[str, Any]:
-    """The best of `search_trials` random parameter sets, by mean average precision over 5 time-ordered folds.
+    """The best of `search_trials` random parameter sets, by mean average precision over folds.
 
-    The set in params.yaml is the first trial, so the search never does worse than it on the folds.
+    The first trial is the set in params.yaml, so the search never does worse than it on the folds.
     """
     generator = np.random.default_rng(params.seed)
     trials = [params.booster] + [
@@ -175,7 +179,7 @@ def search(
 
 
 def time_folds(table: pa.Table, count: int) -> list[tuple[pa.Table, pa.Table]]:
-    """Expanding windows: fold k fits on the first k of count + 1 equal spans of days and tests on the next."""
+    """Expanding windows: fold k fits on the first k of count + 1 spans, and tests on the next."""
     spans = np.array_split(np.unique(table["date"].to_numpy()), count + 1)
     return [
         (
@@ -187,7 +191,7 @@ def time_folds(table: pa.Table, count: int) -> list[tuple[pa.Table, pa.Table]]:
 
 
 def split_by_day(table: pa.Table, last_days: int) -> tuple[pa.Table, pa.Table]:
-    """(all but the last days, the last days): a time-ordered split; no more than a third is split off."""
+    """(early days, last days): a time-ordered split; the last days are a third at most."""
     first, last = pc.min(table["date"]).as_py(), pc.max(table["date"]).as_py()
     third = max(1, ((last - first).days + 1) // 3)
     cut = last - timedelta(days=min(last_days, third) - 1)
@@ -203,11 +207,12 @@ def labels(table: pa.Table) -> np.ndarray:
 
 
 def require_both_classes(table: pa.Table, part: str) -> None:
-    """DataError unless the rows hold frauds and genuine transactions."""
+    """DataError unless the rows contain frauds and genuine transactions."""
     frauds = int(labels(table).sum())
     if frauds in (0, table.num_rows):
         raise DataError(
-            f"the {part} rows hold {frauds} frauds among {table.num_rows} transactions: nothing to learn from",
+            f"the {part} rows hold {frauds} frauds among {table.num_rows} transactions: "
+            "nothing to learn from",
             remedy="check that fraud_labels reach the source; lengthen snapshot.train_days",
         )
 
@@ -258,7 +263,10 @@ def _vocabulary(column: pa.ChunkedArray) -> list[str]:
 def _matrix(
     table: pa.Table, vocabulary: dict[str, list[str]], features: list[str] | None = None
 ) -> xgb.DMatrix:
-    """Features in the model's order; a category as its place in the vocabulary, unseen or missing as missing."""
+    """Features in the model's order.
+
+    A category is its place in the vocabulary; unseen and missing ones are missing.
+    """
     names = features or list(FEATURES)
     columns = [_column(table[name], vocabulary.get(name)) for name in names]
     types = ["c" if name in vocabulary else "float" for name in names]

@@ -11,7 +11,8 @@ from jobs.core import params
 from jobs.core.params import Empty, Section
 from jobs.usecases.fraud.columns import LONGEST
 
-# A sum of amounts has 64 bits. The longest one covers the longest window and the day itself, of one customer or merchant.
+# A sum of amounts has 64 bits. The longest sum covers the longest window and the day itself, of one
+# customer or merchant.
 MOST_A_DAY = 100_000  # transactions
 LARGEST_AMOUNT = (2**63 - 1) // ((LONGEST + 1) * MOST_A_DAY)
 
@@ -37,13 +38,14 @@ class FraudValidateParams(params.ValidateParams):
         10_000_000,
         gt=0,
         le=LARGEST_AMOUNT,
-        description="amount in minor units above which it is absurd; the largest bound is what sums over 31 days of "
-        "100,000 transactions a day, of one customer or merchant, can hold in 64 bits",
+        description="minor units above which an amount is quarantined as absurd; at most what "
+        "sums over 31 days of 100,000 transactions a day, of one customer or merchant, hold in "
+        "64 bits",
     )
 
 
 class SnapshotParams(Section):
-    """The days of D's training set, newest last: train_days, gap_days, holdout_days, label_delay_days, D."""
+    """The days of D's training set: train_days, gap_days, holdout_days, label_delay_days, D."""
 
     train_days: int = Field(28, ge=2, description="days the model is fitted on")
     holdout_days: int = Field(

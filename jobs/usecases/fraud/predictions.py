@@ -1,4 +1,4 @@
-"""What fraud publishes, from the champion's scores: the day's transactions, and risk by customer and merchant."""
+"""What fraud publishes: scored transactions, and the risk of customers and merchants."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jobs.usecases.fraud.model import Model, score
 from jobs.usecases.fraud.params import PredictParams
 from jobs.usecases.fraud.tables import PREDICTIONS
 
-# The table of which earlier days are read, and the frames that say who was seen in the last 30 days.
+# The table whose earlier days are read, and the inputs that tell who was seen lately.
 PAST = "transaction_scores"
 SEEN = ("customer_daily", "merchant_daily")
 TOLERANCE = 1e-6  # scores are single precision
@@ -39,7 +39,7 @@ def build(
     day: date,
     params: PredictParams,
 ) -> dict[str, pa.Table]:
-    """The content of every table of PREDICTIONS for `day`, whose transactions `events` are."""
+    """The rows of every table of PREDICTIONS for `day`, whose transactions are `events`."""
     assert past is not None  # PAST asks for it
     return contents(
         transaction_scores(events, score(model, events), model.threshold), past, seen, day, params
@@ -49,7 +49,10 @@ def build(
 def disagreement(
     model: Callable[[], Model], examples: pa.Table, predicted: pa.Table
 ) -> tuple[int, int]:
-    """(transactions in both, how many of them the model scores otherwise from `examples` than it was `predicted`)."""
+    """(transactions in both, how many of them differ).
+
+    The model scores `examples` again; a score that is not the one in `predicted` differs.
+    """
     ours = pa.table(
         {"transaction_id": examples["transaction_id"], "ours": score(model(), examples)}
     )
@@ -77,7 +80,7 @@ def contents(
 
 
 def transaction_scores(events: pa.Table, scores: np.ndarray, threshold: float) -> pa.Table:
-    """One row a transaction; flagged when its score reaches the threshold."""
+    """One row per transaction; flagged if its score reaches the threshold."""
     columns = {
         "score": pa.array(scores, pa.float64()),
         "flagged": pa.array(scores >= threshold, pa.bool_()),
@@ -93,9 +96,9 @@ def transaction_scores(events: pa.Table, scores: np.ndarray, threshold: float) -
 
 
 def risk(recent: pa.Table, daily: pa.Table, table: Table, day: date, seen_days: int) -> pa.Table:
-    """One row for everyone with a transaction in the `seen_days` days up to `day`.
+    """One row per entity with a transaction in the `seen_days` days up to `day`.
 
-    Mean, maximum and count over the threshold of the scores in `recent`, null and 0 for whoever made none;
+    Mean and maximum of its scores in `recent`, null without one, and how many were flagged.
     days_since_last counts whole days from the last transaction's day to `day`.
     """
     (entity,) = table.key

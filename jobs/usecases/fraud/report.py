@@ -1,4 +1,4 @@
-"""What a training leaves for people to look at: curves and counts as pictures, importance and names as files."""
+"""The files that training writes for people: pictures of curves and counts, importance, names."""
 
 from __future__ import annotations
 

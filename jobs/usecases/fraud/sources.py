@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def judge_transactions(rows: pd.DataFrame, day: date, params: FraudValidateParams) -> pd.Series:
-    """One reason a row, null where the row is good."""
+    """One reason per row, null for a good row."""
     return first_of(
         rows,
         (rows["event_time"].dt.date != day, f"event_time is not on {day}"),
@@ -27,7 +27,10 @@ def judge_transactions(rows: pd.DataFrame, day: date, params: FraudValidateParam
 
 
 def judge_labels(rows: pd.DataFrame, day: date, params: FraudValidateParams) -> pd.Series:
-    """One reason a row, null where it is good; a label's customer, merchant and amount are its transaction's."""
+    """One reason per row, null for a good row.
+
+    Customer, merchant and amount of a label are those of its transaction.
+    """
     return first_of(
         rows,
         (rows["reported_at"].dt.date != day, f"reported_at is not on {day}"),
@@ -49,8 +52,9 @@ SOURCES = (
     Source(
         name="transactions",
         query=(
-            "SELECT transaction_id, event_time, customer_id, merchant_id, amount, currency, country, device_type,"
-            " card_last_4 FROM transactions WHERE event_time >= %(start)s AND event_time < %(end)s"
+            "SELECT transaction_id, event_time, customer_id, merchant_id, amount, currency,"
+            " country, device_type, card_last_4 FROM transactions"
+            " WHERE event_time >= %(start)s AND event_time < %(end)s"
         ),
         tables={
             "transactions": (
@@ -94,7 +98,8 @@ SOURCES = (
     Source(
         name="fraud_labels",
         query=(
-            "SELECT l.transaction_id, l.is_fraud, l.reported_at, t.event_time, t.customer_id, t.merchant_id, t.amount"
+            "SELECT l.transaction_id, l.is_fraud, l.reported_at,"
+            " t.event_time, t.customer_id, t.merchant_id, t.amount"
             " FROM fraud_labels l LEFT JOIN transactions t USING (transaction_id)"
             " WHERE l.reported_at >= %(start)s AND l.reported_at < %(end)s"
         ),

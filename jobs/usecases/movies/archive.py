@@ -12,7 +12,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the first instant that zip knows
 
 
 def pack(entries: Mapping[str, np.ndarray | bytes]) -> bytes:
-    """A zip archive of the entries in the order of their names, arrays as `<name>.npy`; nothing is pickled."""
+    """A zip archive of the entries, sorted by name; arrays as `<name>.npy`, nothing pickled."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, value in sorted(entries.items()):

@@ -1,4 +1,4 @@
-"""Backtest of the models of movies: split, fit, recommend, and compare the algorithms. Writes nothing."""
+"""Backtest of the models of movies: split, fit, recommend, compare. Writes nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ BELOW = {"hybrid": "collaborative", "collaborative": "popular"}
 
 @dataclass(frozen=True)
 class Plan:
-    """How the interactions are split; `time`: the latest are held out, `stratified`: some of each user's."""
+    """How the interactions are split.
+
+    `time` holds out the latest interactions, `stratified` some of each user's.
+    """
 
     split: Literal["time", "stratified"] = "time"
     ratio: float = 0.75
@@ -40,11 +43,13 @@ class Plan:
 def run(
     table: pa.Table, plan: Plan, params: TrainParams, catalogue: pa.Table | None = None
 ) -> dict[str, Any]:
-    """`rows`: one an algorithm, its means over users with their intervals (`<measure>_interval`, 95 %) and, for
-    the algorithms of BELOW, the paired interval of its nDCG less that of the one it should beat. `users`, and what
-    model.decisions says, tell how it came about.
+    """One row per algorithm in `rows`, and how training decided.
 
-    It is chosen within the training rows, in the way in which the rows were split.
+    A row has the means over users with their 95 % intervals (`<measure>_interval`), and, for the
+    algorithms of BELOW, the paired interval of the gain in nDCG over the algorithm that it should
+    beat. `users` and model.decisions describe the fit.
+
+    Training decides within its own rows, which are split in the same way.
     """
     early, late = split(table, plan.split, plan.ratio, plan.seed)
     fitted = model.fit(

@@ -15,7 +15,10 @@ COLUMNS = ["movie_id", "title", "year", "genres"]
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """Movies in the order of their ids: ids and titles as objects, years (NaN unknown), genres (`A|B`, "" unknown)."""
+    """Movies in the order of their ids.
+
+    ids and titles as objects, years (NaN if unknown), genres (`A|B`, "" if unknown).
+    """
 
     ids: np.ndarray
     titles: np.ndarray
@@ -45,7 +48,7 @@ class Catalogue:
 
 
 def read(*tables: pa.Table) -> Catalogue:
-    """The movies of all tables (COLUMNS); the first row of a movie in the first table that has it counts."""
+    """The movies of all tables (COLUMNS); the first row of a movie counts."""
     frame = pd.concat([table.select(COLUMNS).to_pandas() for table in tables if table.num_rows])
     movies = frame.drop_duplicates("movie_id").sort_values("movie_id")
     return Catalogue(

@@ -17,7 +17,10 @@ LABEL_WEIGHT, TITLE_WEIGHT = 1.0, 0.7
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """Unit vectors of movies, in two parts: `labels` (genres, decade: few and common) and `terms` (rare)."""
+    """Unit vectors of movies, in two parts.
+
+    `labels` (genres, decade) are few and common, `terms` are rare.
+    """
 
     labels: np.ndarray
     terms: sp.csr_array
@@ -35,7 +38,7 @@ class Content:
 
 
 def fit(catalogue: Catalogue) -> Content:
-    """Vectors of every movie of the catalogue; a movie of which nothing is known has the zero vector."""
+    """Vectors of every movie of the catalogue; a movie without any content has the zero vector."""
     labels = [
         _labels(genres, year)
         for genres, year in zip(catalogue.genres, catalogue.years, strict=True)

@@ -1,7 +1,7 @@
-"""What is watched of an interaction for drift.
+"""The columns of an interaction that are watched for drift.
 
-There is no label to wait for: whatever a user takes is relevant, so no share of it can move. What users take is watched
-as features, and how well that is foreseen as decay.
+There is no label to wait for: whatever a user takes is relevant, so its share cannot move. What
+users take is watched as features, and how well a model foresees it as decay.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FEATURES = (
     # Against the holdout: on the first days of training nobody has done anything yet.
     Watched("activity", "category", 0.25, against="holdout"),
 )
-# Made with what the users had seen by the morning of the day, which a window of samples does not hold.
+# They need what users had seen by the morning of the day; the samples of a window lack that.
 PREDICTIONS = (
     Watched("recommended_genre", "category", 0.3, scopes=("day",), against="holdout"),
     Watched("recommended_score", "number", 0.5, scopes=("day",), against="holdout"),
@@ -43,8 +43,11 @@ _COLUMNS = (*KEY, "date", "user_id", "event_time", "interaction_type", "value", 
 
 
 def examples(events: pa.Table, since: date) -> pa.Table:
-    """The interactions from `since` on: type, rating, year of release, hour, one genre of the movie (of several any one,
-    by the id, so that all have their share), and how active the user was in the ACTIVITY_DAYS before."""
+    """The interactions from `since` on as examples.
+
+    An example has type, rating, year of release, hour, one genre of the movie, and the user's
+    activity in the ACTIVITY_DAYS before. The id draws the genre, so that all have their share.
+    """
     late = pc.greater_equal(events["date"], pa.scalar(since, pa.date32()))
     rows = events.filter(late)
     chosen = rows.select([name for name in _COLUMNS if name in rows.column_names])
@@ -57,10 +60,11 @@ def examples(events: pa.Table, since: date) -> pa.Table:
 
 
 def predictions(model: Model, examples: pa.Table, events: pa.Table) -> pa.Table:
-    """The examples with genre and score of what the model recommends first to some of their users, each on one row.
+    """The examples with genre and score of the first recommendation to some of their users.
 
-    It knows what happened before the first day of the examples, and recommends to those who were there then: whoever is
-    new gets the popular, and `activity` says how many they are.
+    Each recommendation is on one row. The model knows what happened before the first day of the
+    examples, and recommends to users of that time: new users get the popular movies, and
+    `activity` says how many they are.
     """
     first = pc.min(examples["date"]).as_py()
     history = events.filter(pc.less(events["date"], pa.scalar(first, pa.date32())))
@@ -73,7 +77,7 @@ def predictions(model: Model, examples: pa.Table, events: pa.Table) -> pa.Table:
 
 
 def genres(rows: pa.Table) -> pa.Array:
-    """One genre a row, drawn by the hash of its id; UNKNOWN where there is none."""
+    """One genre per row, drawn by the hash of its id; UNKNOWN if there is none."""
     text = pc.fill_null(rows["genres"].combine_chunks().cast(pa.string()), "")
     names = pc.split_pattern(text, "|")
     counts = np.asarray(pc.list_value_length(names)).astype(np.uint64)
@@ -84,7 +88,10 @@ def genres(rows: pa.Table) -> pa.Array:
 
 
 def activity(events: pa.Table) -> pa.Array:
-    """By evaluation.SLICES, how many interactions each row's user had in the ACTIVITY_DAYS before it."""
+    """How many interactions the user of each row had in the ACTIVITY_DAYS before it.
+
+    Named as in evaluation.SLICES.
+    """
     users, _ = pd.factorize(events["user_id"].to_numpy().astype(object))
     seconds = times(events) // 1_000_000
     span = np.int64(2) ** 36  # seconds: a block of time for each user, apart from that of the next
@@ -115,7 +122,7 @@ def _first(model: Model, history: pa.Table, users: np.ndarray) -> pd.DataFrame:
 
 
 def _beside(examples: pa.Table, told: pd.DataFrame) -> pa.Table:
-    """On the first row of each user, so that one who does much does not count for many."""
+    """The predictions on the first row of each user, so that active users count once."""
     users = examples.select(["user_id"]).to_pandas()
     joined = users.merge(told, "left", "user_id")
     joined.loc[users["user_id"].duplicated(), ["recommended_genre", "recommended_score"]] = None

@@ -1,4 +1,7 @@
-"""EASE (Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019): an item-item model in closed form."""
+"""EASE, an item-item model in closed form.
+
+Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,18 @@ Inverse = Callable[[np.ndarray], np.ndarray]
 def fit(
     matrix: sp.csr_array, regularisation: float, max_items: int, inverse: Inverse | None = None
 ) -> np.ndarray:
-    """The weights B (items by items, float32, zero diagonal) that minimise |X - XB|² + regularisation |B|².
+    """The weights B that minimise |X - XB|² + regularisation |B|².
 
-    `inverse` inverts a symmetric positive definite matrix, `cholesky_inverse` unless told; another device
-    has its own. DataError above `max_items`: the cost grows with the cube of their number.
+    B is items by items, float32, with a zero diagonal. `inverse` inverts a symmetric positive
+    definite matrix; every device has its own. DataError above `max_items`: the cost grows with the
+    cube of their number.
     """
     items = matrix.shape[1]
     if items > max_items:
         raise DataError(
             f"{items} movies are too many for the closed form (train.ease_max_items = {max_items})",
-            remedy="raise train.min_interactions, or ease_max_items where memory (33 bytes times its square) allows",
+            remedy="raise train.min_interactions, or ease_max_items where memory "
+            "(33 bytes times its square) allows",
         )
     gram = (matrix.T @ matrix).toarray().astype(np.float64)
     gram[np.diag_indices(items)] += regularisation
@@ -38,7 +43,10 @@ def fit(
 
 
 def cholesky_inverse(matrix: np.ndarray) -> np.ndarray:
-    """The inverse of a symmetric positive definite matrix, exactly symmetric; `matrix` is overwritten."""
+    """The inverse of a symmetric positive definite matrix, exactly symmetric.
+
+    `matrix` is overwritten.
+    """
     factor, failed = lapack.dpotrf(matrix.T, lower=1, overwrite_a=1)
     found, singular = lapack.dpotri(factor, lower=1, overwrite_c=1)
     if failed or singular:
@@ -51,7 +59,10 @@ def cholesky_inverse(matrix: np.ndarray) -> np.ndarray:
 
 
 def gpu_inverse(matrix: np.ndarray, arrays: Any = None) -> np.ndarray:
-    """The same on a GPU, by CuPy (LU, which needs no definiteness), made exactly symmetric; `arrays` is its module."""
+    """The same on a GPU, by CuPy, made exactly symmetric; `arrays` is CuPy's module.
+
+    It uses LU, which needs no definiteness.
+    """
     if arrays is None:
         arrays = _cupy()
     found = arrays.linalg.inv(arrays.asarray(matrix))

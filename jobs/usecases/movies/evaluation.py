@@ -34,9 +34,15 @@ MEASURES = {
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """`users`: those with a held-out movie they had not seen, who are the units; `latest`: who of them did something on
-    the last days; `activity`: how many movies they had; `relevant`: how many are held out; `hits`: algorithm to users by
-    places; `overall`: algorithm to coverage and novelty."""
+    """Results by user, for each algorithm.
+
+    users     users with a held-out movie that they had not seen; they are the units
+    latest    whether the user was active on the last days
+    activity  how many movies the user had
+    relevant  how many movies are held out
+    hits      algorithm to users by places
+    overall   algorithm to coverage and novelty
+    """
 
     users: np.ndarray
     latest: np.ndarray
@@ -82,7 +88,7 @@ class Judged:
         }
 
     def at(self, algorithm: str, k: int) -> dict[str, np.ndarray]:
-        """`<measure>_at_<k>` to one value a user; k is TOP at most."""
+        """`<measure>_at_<k>` to one value per user; k is TOP at most."""
         hits = self.hits[algorithm]
         return {
             f"{name}_at_{k}": measure(hits, self.relevant, k) for name, measure in MEASURES.items()
@@ -93,8 +99,11 @@ class Judged:
         return self.at(algorithm, 10) | {"recall_at_20": self.at(algorithm, 20)["recall_at_20"]}
 
     def summary(self) -> dict[str, float]:
-        """Means over users: the hybrid's under the plain names, every algorithm's as `<algorithm>.<measure>`, its
-        nDCG of a slice as `<algorithm>.<slice>.ndcg_at_10`; a slice without users is left out."""
+        """Means over users.
+
+        The hybrid's have plain names, every algorithm's are `<algorithm>.<measure>`. Its nDCG in a
+        slice is `<algorithm>.<slice>.ndcg_at_10`; a slice without users has none.
+        """
         found: dict[str, float] = {"users": float(len(self.users))}
         for name in ALGORITHMS:
             means = {measure: _mean(values) for measure, values in self.values(name).items()}
@@ -121,8 +130,11 @@ def judge(
     candidates: int,
     threads: int,
 ) -> Judged:
-    """Every movie of `taken` (interactions.unseen) is relevant, whatever its rating; one that the catalogue lacks
-    counts as missed. Users without history are judged by what they get: the popular."""
+    """Judge every algorithm on `taken` (interactions.unseen).
+
+    Every movie of `taken` is relevant, whatever its rating; one that the catalogue lacks counts as
+    missed. Users without history are judged by what they get: the popular movies.
+    """
     users, relevant, targets = _targets(taken, scorers)
     history = known.of(users)
 
@@ -152,14 +164,14 @@ def judge(
 
 
 def _latest(taken: pa.Table, users: np.ndarray) -> np.ndarray:
-    """Which of the users did something on the last LATEST_DAYS."""
+    """Which of the users were active on the last LATEST_DAYS."""
     days = taken["event_time"].to_numpy().astype("datetime64[D]")
     late = taken["user_id"].to_numpy()[days > days.max() - LATEST_DAYS] if len(days) else []
     return np.isin(users.astype(str), np.asarray(late, str))
 
 
 def _targets(taken: pa.Table, scorers: Scorers) -> tuple[np.ndarray, np.ndarray, Targets]:
-    """(users, how many movies are relevant to each, (place of user, movie) of those in the catalogue)."""
+    """(users, how many movies are relevant to each, (user, movie) of those in the catalogue)."""
     movies = scorers.catalogue.places(taken["movie_id"])
     users, rows = np.unique(taken["user_id"].to_numpy().astype(object), return_inverse=True)
     listed = movies >= 0

@@ -1,4 +1,7 @@
-"""Movie features by Spark, point in time: what a user did up to the end of D, and what of it is kept for judging."""
+"""Movie features by Spark, point in time.
+
+What users did up to the end of D, and which of it is kept for judging.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def aggregate(rows: Frames) -> Mapping[str, DataFrame]:
 
 
 def training_days(day: date, params: SnapshotParams) -> Days:
-    """The interactions of the training and holdout days, the newest of which is D; the catalogue of D."""
+    """The interactions of the training and holdout days up to D; the catalogue of D."""
     return {
         "user_interactions": before(
             day + timedelta(days=1), params.train_days + params.holdout_days
@@ -52,7 +55,10 @@ def training_days(day: date, params: SnapshotParams) -> Days:
 
 
 def training_set(frames: Frames, day: date, params: SnapshotParams) -> DataFrame:
-    """One row an interaction: `split`, and what the catalogue says of its movie. All are examples of what users take."""
+    """One row per interaction: `split`, and what the catalogue knows about its movie.
+
+    All are examples of what users take.
+    """
     from pyspark.sql import functions as F
 
     first = day - timedelta(days=params.holdout_days - 1)
@@ -72,12 +78,12 @@ def scoring_days(day: date, params: PredictParams) -> Days:
 
 
 def scoring_set(frames: Frames, day: date, params: PredictParams) -> DataFrame:
-    """One row an interaction of the window: what the users to be recommended to have seen."""
+    """One row per interaction of the window: what the users have seen."""
     return with_movies(frames)
 
 
 def with_movies(frames: Frames) -> DataFrame:
-    """The interactions with title, year and genres beside them, null where the catalogue lacks the movie."""
+    """The interactions with title, year and genres; null if the catalogue lacks the movie."""
     from pyspark.sql import functions as F
 
     return (
@@ -88,7 +94,7 @@ def with_movies(frames: Frames) -> DataFrame:
 
 
 def _genres() -> Column:
-    """The names in `genres`, each once; UNKNOWN where there is none."""
+    """The names in `genres`, each once; UNKNOWN if there is none."""
     from pyspark.sql import functions as F
 
     names = F.array_remove(F.array_distinct(F.split(F.trim("genres"), r"\|")), "")
@@ -96,7 +102,7 @@ def _genres() -> Column:
 
 
 def _ratings() -> tuple[Column, Column]:
-    """How many ratings, and their mean: summed as decimals, which is exact in any order."""
+    """Number and mean of ratings; summed as decimals, which is exact in any order."""
     from pyspark.sql import functions as F
 
     rating = F.when(F.col("interaction_type") == "rating", F.col("value").cast("decimal(18,6)"))

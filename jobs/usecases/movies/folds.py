@@ -67,7 +67,7 @@ def ndcg(places: np.ndarray, targets: Targets, movies: int) -> float:
 
 def ndcg_of_popular(popularity: np.ndarray, history: sp.csr_array, targets: Targets) -> float:
     """nDCG@K of the most popular movies that a user (a row of `history`) has not seen."""
-    # No user's list reaches further down than this, so that the rest of the catalogue need not be ranked.
+    # No list of a user is longer than this, so the rest of the catalogue needs no rank.
     depth = K + int(np.diff(history.indptr).max(initial=0))
     order = ranking.top(popularity[None, :], depth)[0]
     seen = history[:, order].toarray() > 0

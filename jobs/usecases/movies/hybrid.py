@@ -1,4 +1,4 @@
-"""The hybrid: a blend of scores or a ranker, over the union of what the other algorithms would recommend."""
+"""The hybrid: a blend of scores, or a ranker, over the candidates of the other algorithms."""
 
 from __future__ import annotations
 
@@ -41,7 +41,11 @@ FEATURES = (
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """`places`: users by candidates, -1 where a user has fewer; `features`: users by candidates by FEATURES."""
+    """Candidates of users, and their features.
+
+    places    users by candidates, -1 where a user has fewer
+    features  users by candidates by FEATURES
+    """
 
     places: np.ndarray
     features: np.ndarray
@@ -49,7 +53,11 @@ class Candidates:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Candidates of users, whether the user took each (`labels`), and how many movies the user took (`relevant`)."""
+    """Candidates of users, and what the users took.
+
+    labels    whether the user took the candidate
+    relevant  how many movies the user took
+    """
 
     found: Candidates
     labels: np.ndarray
@@ -91,7 +99,10 @@ class Hybrid:
         return booster
 
     def scores(self, candidates: Candidates) -> np.ndarray:
-        """Users by candidates, float32; -inf where there is none, popularity for users without history."""
+        """Users by candidates, float32; popularity for users without history.
+
+        -inf where there is no candidate.
+        """
         found = self._ranked(candidates) if self.ranker else blend(candidates, self.weights)
         new = candidates.features[:, :, FEATURES.index("user_interactions")].max(axis=1) == 0
         found[new] = blend(candidates, POPULAR)[new]
@@ -138,11 +149,12 @@ def blend(found: Candidates, weights: tuple[float, ...]) -> np.ndarray:
 def choose(
     first: Window, second: Window, params: TrainParams, checkpoints: Checkpoints | None = None
 ) -> Hybrid:
-    """The contender with the best nDCG@10 in the second window, where it is better than collaborative beyond doubt
-    (95 %, paired by user); else collaborative, below which no hybrid should fall.
+    """The contender with the best nDCG@10 in the second window, or collaborative.
 
-    The first window chose the blend's weights and fitted the ranker. The windows follow each other: two halves of
-    the users of one window would share what was new in it. A ranker that wins is fitted again on both.
+    A contender must beat collaborative beyond doubt (95 %, paired by user), since no hybrid should
+    fall below it. The first window chose the weights of the blend and fitted the ranker. The
+    windows follow each other, because two halves of the users of one window would share its news.
+    A ranker that wins is fitted again on both.
     """
     weights = max(
         (POPULAR, ALONE, *GRID), key=lambda each: first.ndcg(blend(first.found, each)).mean()
@@ -167,9 +179,9 @@ def choose(
 def fit_ranker(
     windows: list[Window], params: TrainParams, checkpoints: Checkpoints | None = None
 ) -> bytes:
-    """An XGBoost ranker (UBJSON) on the candidates of the windows; empty when they hold nothing to learn from.
+    """An XGBoost ranker (UBJSON) on the candidates of the windows.
 
-    Users of whom no candidate hit teach nothing.
+    Users without a hit among their candidates teach nothing; empty if all are such users.
     """
     parts = [window.examples() for window in windows]
     features, labels, users = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -215,7 +227,7 @@ def _ranks(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def _affinity(scorers: Scorers, history: sp.csr_array, places: np.ndarray) -> np.ndarray:
-    """The share of a user's strength that went to the genres of each candidate, the mean over its genres."""
+    """The share of a user's strength in the genres of each candidate; the mean over its genres."""
     genres = scorers.catalogue.genre_matrix
     tastes = np.asarray((history @ genres).toarray())
     tastes /= np.maximum(tastes.sum(axis=1, keepdims=True), 1e-9)

@@ -19,7 +19,11 @@ LEAST = 0.1  # strength of the worst rating: the movie was seen, which is more t
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """`strengths`: users (sorted) by movies of the catalogue, in (0, 1]; `days`: when, beside `strengths.data`."""
+    """Who interacted with what, how strongly, and when.
+
+    strengths  users (sorted) by movies of the catalogue, in (0, 1]
+    days       the time of each of `strengths.data`
+    """
 
     users: np.ndarray
     strengths: sp.csr_array
@@ -42,8 +46,8 @@ class Interactions:
 def deduplicate(table: pa.Table) -> tuple[pa.Table, int]:
     """The last interaction of each user with each movie, and how many others there were.
 
-    Rows of one instant count in the order of `id`, where the table has it, else in their own. The result is
-    in the order of (user_id, movie_id), whatever the order of the table.
+    Rows of one instant are in the order of `id` if the table has it, else in their own order. The
+    result is in the order of (user_id, movie_id), whatever the order of the table.
     """
     columns = ["user_id", "movie_id", "event_time", *(["id"] if "id" in table.column_names else [])]
     frame = table.select(columns).to_pandas().sort_values(columns, kind="stable")
@@ -70,7 +74,7 @@ def unseen(late: pa.Table, early: pa.Table) -> pa.Table:
 
 
 def strengths(table: pa.Table, params: TrainParams) -> np.ndarray:
-    """How much each row says that the user likes the movie: the square root of a rating, scaled to (0, 1]."""
+    """How much the user likes the movie, by row: the root of a rating, scaled to (0, 1]."""
     kinds = table["interaction_type"].to_numpy()
     values = table["value"].to_numpy().astype(np.float64)
     rated = np.sqrt(np.clip(values / params.rating_scale, LEAST**2, 1))
@@ -95,12 +99,13 @@ def read(table: pa.Table, catalogue: Catalogue, params: TrainParams) -> Interact
 
 
 def kept_items(matrix: sp.csr_array, least: int) -> np.ndarray:
-    """The movies with at least `least` users; DataError when there are not two of them to compare."""
+    """The movies with at least `least` users; DataError if fewer than two have so many."""
     counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
     kept = np.flatnonzero(counts >= least)
     if len(kept) < 2:
         raise DataError(
-            f"{len(kept)} of {int((counts > 0).sum())} movies have {least} users or more: nothing to compare",
+            f"{len(kept)} of {int((counts > 0).sum())} movies have {least} users or more: "
+            "nothing to compare",
             remedy="lengthen snapshot.train_days, or lower train.min_interactions",
         )
     return kept

@@ -1,7 +1,8 @@
-"""How good lists of recommendations are, from which of their places hit.
+"""How good lists of recommendations are, from the places that hit.
 
-`hits` is users by places (bool, best place first), `relevant` how many movies each user could be hit with.
-Every function but coverage and novelty returns one value a user; whoever has nothing relevant has 0.
+`hits` is users by places (bool, best place first), `relevant` how many movies each user could be
+hit with. All functions but coverage and novelty return one value per user, 0 without a relevant
+movie.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import numpy as np
 
 
 def ndcg(hits: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
-    """Binary gains over log2(place + 1), over the same of a list that begins with all that is relevant."""
+    """Binary gains over log2(place + 1), relative to those of the ideal list.
+
+    The ideal list begins with all relevant movies.
+    """
     discounts = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(relevant, k)]
     gained = _first(hits, k) @ discounts[: hits.shape[1]]
@@ -40,7 +44,10 @@ def coverage(places: np.ndarray, movies: int) -> float:
 
 
 def novelty(places: np.ndarray, counts: np.ndarray, users: int) -> float:
-    """Mean over recommendations of -log2 of the share of users who know the movie (one user at least)."""
+    """Mean over recommendations of -log2 of the share of users who know the movie.
+
+    At least one user counts as knowing it.
+    """
     shown = places[places >= 0]
     return (
         float(-np.log2(np.maximum(counts[shown], 1) / users).mean())

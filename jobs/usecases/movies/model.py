@@ -1,7 +1,8 @@
-"""The model of movies: four algorithms in one version, fitted, applied and judged on Arrow tables of interactions.
+"""The model of movies: four algorithms in one version, on Arrow tables of interactions.
 
-Its identity is the digest of its bytes. It holds the catalogue, the collaborative weights, the popularity and what
-validation chose, but nobody's history: whoever asks for recommendations says what the users have seen.
+Its identity is the digest of its bytes. It holds the catalogue, the collaborative weights, the
+popularity and the decisions of validation, but no history of users: a request for recommendations
+brings what the users have seen.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ REQUIREMENTS = tuple(
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """Scorers, the chosen hybrid, the section it was fitted by, and counts of what it was fitted on."""
+    """Scorers, the hybrid, the section of the fit, and counts of the rows that it was fitted on."""
 
     scorers: Scorers
     hybrid: Hybrid
@@ -113,12 +114,13 @@ def fit(
     *,
     checkpoints: Checkpoints | None = None,
 ) -> Model:
-    """Fit on `table`, a row an interaction; `catalogue` adds movies that nobody has seen (catalogue.COLUMNS).
+    """Fit on `table`, with one row per interaction.
 
-    What validation.Choice holds is chosen on `validation_share` of the rows, by scores that have not seen them; then
-    everything is fitted on all rows. A movie without a title is one that the catalogue lacks: it is never recommended.
-    Same rows in any order, same catalogue and parameters: same bytes. DataError when fewer than two movies have
-    `min_interactions`, or more than `ease_max_items` do.
+    `catalogue` adds movies that nobody has seen (catalogue.COLUMNS). Validation decides about
+    validation.Choice on `validation_share` of the rows, by scores that have not seen them; then
+    all rows are fitted. A movie without a title is not in the catalogue, and is never recommended.
+    The same rows in any order, catalogue and parameters give the same bytes. DataError if fewer
+    than two movies have `min_interactions`, or more than `ease_max_items` have.
     """
     if not table.num_rows:
         raise DataError("no interactions to learn from", remedy="lengthen snapshot.train_days")
@@ -141,7 +143,7 @@ def fit(
 
 
 def _titled(rows: pa.Table) -> pa.Table:
-    """The rows of movies that the catalogue knows; all where it knows none, as it does where a source has none."""
+    """The rows of movies in the catalogue; all rows if it has none of them."""
     known = rows.filter(pc.is_valid(rows["title"]))
     return known if known.num_rows else rows
 
@@ -149,7 +151,7 @@ def _titled(rows: pa.Table) -> pa.Table:
 def score(
     model: Model, history: pa.Table, users: np.ndarray, favourites: np.ndarray | None = None
 ) -> Iterator[pa.Table]:
-    """Recommendations as `recommend.recommend` gives them, from `history`, the interactions of `users`."""
+    """Recommendations as of `recommend.recommend`; `history` has the interactions of `users`."""
     known = interactions.read(history, model.scorers.catalogue, model.params)
     return recommend.recommend(
         model.scorers,
@@ -163,9 +165,9 @@ def score(
 
 
 def refreshed(model: Model, history: pa.Table) -> Model:
-    """The model with popularity and the age of movies as `history`, what everybody did, has them at its end.
+    """The model with popularity and ages of movies as of the end of `history`.
 
-    A model is days old when it recommends; what is popular is of today.
+    `history` is what everybody did. A model is days old when it recommends; popularity is of today.
     """
     known = interactions.read(history, model.scorers.catalogue, model.params)
     if not known.strengths.nnz:
@@ -181,12 +183,12 @@ def judge(model: Model, history: pa.Table, holdout: pa.Table) -> Judged:
     judged = evaluation.judge(
         model.scorers, model.hybrid, known, taken, model.params.candidates, model.params.threads
     )
-    # By what they did, not by what this model's catalogue knows of it: two models judge the same slices.
+    # By what users did, whether or not the catalogue has it: two models judge the same slices.
     return replace(judged, activity=interactions.counts(history, judged.users))
 
 
 def decisions(model: Model) -> dict[str, Any]:
-    """What validation chose, and what was counted."""
+    """What validation decided, and counts."""
     return {
         "hybrid": model.hybrid.kind,
         "blend": list(model.hybrid.weights),
@@ -197,12 +199,15 @@ def decisions(model: Model) -> dict[str, Any]:
 
 
 def parameters(model: Model, params: TrainParams) -> dict[str, Any]:
-    """What a person compares between runs: the section as given, and what training chose and counted."""
+    """What people compare between runs: the section, decisions and counts."""
     return params.model_dump(mode="json") | decisions(model)
 
 
 def example(model: Model, table: pa.Table) -> pd.DataFrame:
-    """A few rows as the model takes them, for the signature; times are UTC and do not say so, as MLflow has them."""
+    """A few rows as the model takes them, for the signature.
+
+    Times are UTC without a zone, as MLflow keeps them.
+    """
     columns = ["user_id", "movie_id", "event_time", "interaction_type", "value"]
     frame = pd.DataFrame(table.slice(0, 5).select(columns).to_pydict())
     return frame.assign(event_time=frame["event_time"].dt.tz_localize(None))
@@ -215,8 +220,11 @@ def _load_pyfunc(path: str) -> Served:
 
 @dataclass(frozen=True)
 class Served:
-    """The model as MLflow's pyfunc: from what users did (user_id, movie_id, event_time, interaction_type, value)
-    to their recommendations (recommend.SCHEMA)."""
+    """The model as a pyfunc of MLflow.
+
+    From what users did (user_id, movie_id, event_time, interaction_type, value) to their
+    recommendations (recommend.SCHEMA).
+    """
 
     model: Model
 
@@ -227,7 +235,7 @@ class Served:
 
 
 def report(model: Model, judged: Judged, folder: Path) -> None:
-    """`metrics.json`: means by algorithm and slice; `hybrid.json`: what validation saw and chose."""
+    """`metrics.json`: means by algorithm and slice; `hybrid.json`: decisions of validation."""
     chosen = {
         "kind": model.hybrid.kind,
         "blend": model.hybrid.weights,

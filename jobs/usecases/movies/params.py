@@ -14,7 +14,8 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 
 
-# The metrics of a model (evaluation.py), and those in which two can be compared; of each algorithm and slice, too.
+# The metrics of a model (evaluation.py), also by algorithm and slice, and those that compare two
+# models.
 COMPARED = ("ndcg_at_10", "map_at_10", "precision_at_10", "recall_at_10", "recall_at_20")
 _OVERALL = (*COMPARED, "coverage", "novelty")
 _ALGORITHMS, _SLICES = (
@@ -42,7 +43,7 @@ class MoviesValidateParams(params.ValidateParams):
 
 
 class SnapshotParams(Section):
-    """The days of D's training set, newest last: train_days, then holdout_days, the last of which is D."""
+    """The days of D's training set: train_days, then holdout_days, the last of which is D."""
 
     train_days: int = Field(365, ge=2, description="days the model is fitted on")
     holdout_days: int = Field(
@@ -98,7 +99,8 @@ class TrainParams(params.TrainParams):
     )
     validation: Literal["time", "stratified"] = Field(
         "time",
-        description="rows that choose half-life, prior and hybrid: the latest, or a random share of each user's",
+        description="rows that choose half-life, prior and hybrid: the latest, or a random "
+        "share of each user's",
     )
     validation_share: float = Field(
         0.2,
@@ -117,8 +119,8 @@ class TrainParams(params.TrainParams):
     threads: int = Field(
         2,
         ge=1,
-        description="blocks of users at a time, and threads of XGBoost and of BLAS in training; another number may"
-        " change the last bits",
+        description="blocks of users at a time, and threads of XGBoost and of BLAS in training; "
+        "changing it may change the last bits",
     )
 
 
@@ -126,7 +128,8 @@ class PredictParams(Section):
     history_days: int = Field(
         379,
         ge=1,
-        description="days, D included, of what a user has seen; whoever did nothing in them gets no row",
+        description="days of history up to and including D; a user without an interaction in "
+        "them gets no row",
     )
 
 

@@ -11,7 +11,10 @@ SPEEDS = (1.0, 0.3, 10.0)  # half-lives, as multiples of the one that was chosen
 
 
 def fit(interactions: Interactions, half_life: float) -> np.ndarray:
-    """SPEEDS by movies, float32: decayed interactions at the time of the last one, the most popular movie = 1."""
+    """SPEEDS by movies, float32; the most popular movie has 1.
+
+    Interactions decay until the time of the last one.
+    """
     age = interactions.days.max() - interactions.days
     items, count = interactions.strengths.indices, interactions.strengths.shape[1]
     decayed = np.stack(

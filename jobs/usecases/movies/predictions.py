@@ -37,7 +37,7 @@ def build(
     day: date,
     params: PredictParams,
 ) -> dict[str, pa.Table]:
-    """The content of every table of PREDICTIONS for `day`; `events` are the interactions of the window."""
+    """The rows of every table of PREDICTIONS; `events` are the interactions of the window."""
     features = user_features(events, seen["user_preferences_daily"], day)
     users, favourites = (
         features[name].to_pandas().fillna("").to_numpy(object)
@@ -56,7 +56,7 @@ def build(
 def disagreement(
     model: Callable[[], Model], examples: pa.Table, predicted: pa.Table
 ) -> tuple[int, int]:
-    """(users in either, how many of them did by `examples` something else than their published features say)."""
+    """(users in either, how many have other features in `examples` than in `predicted`)."""
     empty = pa.table({name: pa.array([], pa.string()) for name in ("user_id", "genre")})
     none = empty.append_column("total_interactions", pa.array([], pa.int64()))
     columns = ["total_interactions", "avg_rating", "total_watch_time"]
@@ -69,7 +69,10 @@ def disagreement(
 
 
 def user_features(events: pa.Table, preferences: pa.Table, day: date) -> pa.Table:
-    """One row a user of `events`: means and sums of all they did, and the known genre they chose most (ties by name)."""
+    """One row per user of `events`: means and sums, and the known genre of most interactions.
+
+    Ties break by the name of the genre.
+    """
     rows = events.to_pandas().sort_values(["user_id", "event_time", "id"])
     rated = rows[rows["interaction_type"] == "rating"].groupby("user_id")["value"].mean()
     genres = preferences.filter(pc.field("genre") != UNKNOWN).to_pandas()

@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 def by_blocks(work: Callable[[slice], T], users: int, movies: int, threads: int) -> Iterator[T]:
-    """What `work` makes of each block of users, in their order, `threads` blocks at a time.
+    """The results of `work` for each block of users, in order, `threads` blocks at a time.
 
-    The arithmetic runs outside the interpreter's lock. BLAS keeps to one thread, so that the number of threads
-    changes no digit.
+    The arithmetic runs outside the interpreter's lock. BLAS uses one thread, so that the number of
+    threads changes no digit.
     """
     step = max(1, CELLS // max(1, movies))
     blocks = [slice(start, min(start + step, users)) for start in range(0, users, step)]
@@ -26,9 +26,9 @@ def by_blocks(work: Callable[[slice], T], users: int, movies: int, threads: int)
 
 
 def top(scores: np.ndarray, count: int) -> np.ndarray:
-    """Places of the `count` highest scores of each row, highest first, ties by place; -1 where none is left.
+    """Places of the `count` highest scores of each row, highest first; ties by place.
 
-    A score of -inf is none.
+    -1 where no score is left; -inf counts as no score.
     """
     count = min(count, scores.shape[1])
     chosen = np.argpartition(scores, scores.shape[1] - count, axis=1)[:, scores.shape[1] - count :]

@@ -33,8 +33,10 @@ def reasons(
 def strongest(
     history: sp.csr_array, places: np.ndarray, similarity: Similarity
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each place the movie seen with the largest strength times similarity, the first of equals, and that
-    product; 0 for users without history."""
+    """For each place: the seen movie with the largest strength times similarity, and that product.
+
+    Ties take the first movie; 0 for users without history.
+    """
     width, counts = places.shape[1], np.repeat(np.diff(history.indptr), places.shape[1])
     best, gain = np.zeros(places.size, np.int64), np.zeros(places.size, np.float32)
     slots = np.repeat(np.arange(places.size), counts)

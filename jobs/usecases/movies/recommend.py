@@ -32,7 +32,10 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, eq=False)
 class Lists:
-    """One algorithm's lists: `places` of movies (users by TOP, best first, -1 = none left) and their scores."""
+    """Lists of one algorithm: `places` of movies, and their scores.
+
+    `places` are users by TOP, best first; -1 where no movie is left.
+    """
 
     places: np.ndarray
     scores: np.ndarray
@@ -68,10 +71,11 @@ def recommend(
     candidates: int = 50,
     threads: int = 2,
 ) -> Iterator[pa.Table]:
-    """Tables of SCHEMA, one a block of `users`: up to TOP rows for each user and algorithm, in that order.
+    """Tables of SCHEMA, one per block of `users`: up to TOP rows per user and algorithm, in order.
 
-    What `known` says a user saw is not recommended. Users without history get `popular` from every algorithm,
-    movies of their favourite genre (`favourites`, beside `users`, "" = unknown) first.
+    Movies that a user has seen according to `known` are not recommended. Users without history get
+    `popular` from every algorithm, with movies of their favourite genre first (`favourites` are in
+    the order of `users`, "" if unknown).
     """
     likes = np.full(len(users), "") if favourites is None else favourites
 

@@ -15,15 +15,20 @@ from jobs.usecases.movies.content import Content
 from jobs.usecases.movies.interactions import Interactions, kept_items
 from jobs.usecases.movies.params import GPU_LIBRARIES, TrainParams
 
-TIE = 1e-6  # of popularity is in every score: of movies about which nothing else is known the popular come first
+# Share of popularity in every score: it ranks movies about which nothing else is known.
+TIE = 1e-6
 SOURCES = ("collaborative", "content", "popular")  # of candidates, each an algorithm of its own
 
 
 @dataclass(frozen=True, eq=False)
 class Scorers:
-    """`kept`: places of the movies that `weights` and `walk` know; `popularity`: popular.SPEEDS by movies;
-    `age`: days from a movie's first interaction to the last of all; `half_life` of popularity, in days; `prior`:
-    weight of popularity in collaborative.
+    """What the algorithms know.
+
+    kept        places of the movies in `weights` and `walk`
+    popularity  popular.SPEEDS by movies
+    age         days from a movie's first interaction to the last of all
+    half_life   of popularity, in days
+    prior       weight of popularity in collaborative
     """
 
     catalogue: Catalogue
@@ -40,9 +45,10 @@ class Scorers:
         return content.fit(self.catalogue)
 
     def scores(self, history: sp.csr_array, favourites: np.ndarray) -> dict[str, np.ndarray]:
-        """SOURCES, `walk` and `fresh` (popularity of the last days) to users by movies, float32; movies seen are -inf.
+        """Scores of SOURCES, `walk` and `fresh` (popularity of the last days).
 
-        A user of whom an algorithm knows nothing gets the scores of `popular`.
+        Each is users by movies, float32, with -inf for seen movies. A user without history in an
+        algorithm gets the scores of `popular`.
         """
         popularity = popular.scores(self.popularity[0], self.catalogue, favourites)
         similar = self.content.scores(history)
@@ -64,8 +70,10 @@ class Scorers:
     def collaborative(
         self, history: sp.csr_array, otherwise: np.ndarray | None = None
     ) -> np.ndarray:
-        """Users by movies: the weights of what a user saw, plus the prior; `otherwise` (popularity unless told)
-        for users of whom no movie is kept. Movies seen are -inf."""
+        """Users by movies: the weights of what a user saw, plus the prior.
+
+        Users without a kept movie get `otherwise`, by default popularity. Seen movies have -inf.
+        """
         known = history[:, self.kept]
         found = (
             self._spread(np.asarray(known @ self.weights))
@@ -93,7 +101,7 @@ def fit(
     half_life: float,
     prior: float = 0.0,
 ) -> Scorers:
-    """Fitted on all of `interactions`; DataError when too few or too many movies have enough of them."""
+    """Fitted on all `interactions`; DataError if too few or too many movies have enough of them."""
     kept = kept_items(interactions.strengths, params.min_interactions)
     matrix = interactions.strengths[:, kept]
     return Scorers(

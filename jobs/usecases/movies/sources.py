@@ -21,7 +21,10 @@ YEARS = (1870, 2100)
 
 
 def judge_interactions(rows: pd.DataFrame, day: date, params: MoviesValidateParams) -> pd.Series:
-    """One reason a row, null where the row is good. A movie that the catalogue lacks is no fault of its rating."""
+    """One reason per row, null for a good row.
+
+    A rating of a movie that the catalogue lacks is good.
+    """
     low, high = params.scale
     rating = rows["interaction_type"] == "rating"
     return first_of(
@@ -36,7 +39,7 @@ def judge_interactions(rows: pd.DataFrame, day: date, params: MoviesValidatePara
 
 
 def judge_movies(rows: pd.DataFrame, day: date, params: MoviesValidateParams) -> pd.Series:
-    """One reason a row, null where the row is good; a movie may lack its year and its genres."""
+    """One reason per row, null for a good row; year and genres may be missing."""
     return first_of(
         rows,
         (~rows["year"].isna() & ~rows["year"].between(*YEARS), "year out of range"),

@@ -11,10 +11,11 @@ from jobs.usecases.movies.interactions import deduplicate, times, unseen
 
 
 def split(table: pa.Table, how: str, ratio: float, seed: int) -> tuple[pa.Table, pa.Table]:
-    """(the rows to fit on, the rows to judge on), about `ratio` to 1 - `ratio`; DataError when one is empty.
+    """(rows to fit on, rows to judge on), about `ratio` to 1 - `ratio`; DataError if one is empty.
 
-    Of several interactions of a user with a movie the last of a side counts; a movie that the user has in the rows
-    to fit on is not judged. Split by time, the early side does not know that a user comes back to a movie.
+    Of several interactions of a user with a movie, the last one of a side counts. A movie that the
+    user has in the rows to fit on is not judged. A split by time does not tell the early side that
+    a user comes back to a movie.
     """
     if how not in HOW:
         raise ConfigError(f"no split {how!r}", remedy=f"splits: {', '.join(HOW)}")

@@ -1,4 +1,4 @@
-"""Choosing what the interactions do not say by themselves, on rows that the candidates' scores have not seen."""
+"""Decisions that need validation, on rows that the candidates' scores have not seen."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def choose(
     params: TrainParams,
     checkpoints: Checkpoints | None = None,
 ) -> Choice:
-    """Each by nDCG@10 in two windows, one after the other: first the half-life, then the prior, then the hybrid.
+    """Choose half-life, then prior, then hybrid, each by nDCG@10 in two windows in succession.
 
-    A window is scored by what was fitted on the rows before it. Where the rows are too few to be split, it is
-    what needs no validation: the middle half-life, no prior, collaborative alone.
+    A window is scored by what was fitted on the rows before it. If the rows are too few to be
+    split, the choice is what needs no validation: middle half-life, no prior, collaborative alone.
     """
     unchosen = Choice(median_high(params.half_lives_days))
     try:
@@ -89,9 +89,9 @@ def gather_candidates(
 
 
 def _half_life(made: list[Fold], params: TrainParams) -> float:
-    """The half-life with which popularity does best over all windows; of equals the longest.
+    """The half-life with which popularity is best over all windows; ties: the longest.
 
-    Everybody in the windows counts: those without history get nothing but popularity.
+    All users of the windows count, since users without history get popularity alone.
     """
     parts = [(fold.known, *fold.everybody()) for fold in made]
 
@@ -104,7 +104,7 @@ def _half_life(made: list[Fold], params: TrainParams) -> float:
 
 
 def _prior(fitted: list[Scorers], samples: list[Sample], params: TrainParams) -> float:
-    """The weight of popularity with which collaborative does best over all windows; of equals the smallest."""
+    """The weight of popularity that serves collaborative best over all windows; ties: smallest."""
 
     def quality(prior: float) -> float:
         parts = zip(fitted, samples, strict=True)

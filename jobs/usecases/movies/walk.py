@@ -1,4 +1,7 @@
-"""RP3beta (Paudel et al., TiiS 2017): random walks of three steps, from a user's movies over users to movies."""
+"""RP3beta: random walks of three steps, from a user's movies over users to movies.
+
+Paudel et al., TiiS 2017.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ import scipy.sparse as sp
 
 
 def fit(matrix: sp.csr_array, beta: float, neighbours: int) -> sp.csr_array:
-    """Weights (items by items): the chance to walk from one to the other, over the popularity of the other to
-    the power of beta; each movie keeps its strongest `neighbours`, and more where they tie."""
+    """Weights (items by items): the chance of a walk from one to the other.
+
+    The chance is divided by the popularity of the other to the power of beta. Each movie keeps its
+    strongest `neighbours`, and more in case of ties.
+    """
     seen = matrix.copy()
     seen.data = np.ones_like(seen.data)
     users, items = (np.maximum(np.asarray(seen.sum(axis=axis)).ravel(), 1) for axis in (1, 0))
