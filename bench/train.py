@@ -31,7 +31,7 @@ from bench.fraud_rows import Rows
 from jobs.core import params, settings
 from jobs.stores.lake import Lake
 from jobs.training import boosting, checkpoints
-from jobs.training.boosting import Plan
+from jobs.training.boosting import BoostingPlan
 from jobs.usecases.fraud.params import TrainParams
 
 LONG, SEGMENTS = 600, (200, 100, 50)
@@ -68,16 +68,18 @@ def main() -> None:
         f"{chosen.threads} threads\n"
     )
     print(f"| {' | '.join(COLUMNS)} |\n|---|{'---:|' * (len(COLUMNS) - 1)}")
-    patient = Plan(chosen.n_estimators, chosen.checkpoint_rounds, chosen.early_stopping_rounds)
+    patient = BoostingPlan(
+        chosen.n_estimators, chosen.checkpoint_rounds, chosen.early_stopping_rounds
+    )
     with TemporaryDirectory(prefix="nightshift-bench-") as folder:
         segments = sorted({chosen.checkpoint_rounds, *SEGMENTS}, reverse=True)
         compare(rows, patient, segments, Lake(folder))
-        compare(rows, Plan(LONG, LONG), segments, Lake(folder))
+        compare(rows, BoostingPlan(LONG, LONG), segments, Lake(folder))
 
 
-def compare(rows: Rows, plan: Plan, segments: list[int], lake: Lake) -> None:
+def compare(rows: Rows, plan: BoostingPlan, segments: list[int], lake: Lake) -> None:
     """Run all in turn, ROUNDS times after a short training that counts for nothing, and print the medians."""
-    bare(rows, Plan(1, 1))  # sorts the values of the matrix into bins, once for all
+    bare(rows, BoostingPlan(1, 1))  # sorts the values of the matrix into bins, once for all
     sides: dict[str, Side] = {f"bare, {ends(plan)}": partial(bare, rows, plan)}
     for each in segments:
         name = f"checkpoints every {each}, {ends(plan)}"
@@ -92,7 +94,7 @@ def compare(rows: Rows, plan: Plan, segments: list[int], lake: Lake) -> None:
     report(rows, plan, boosters, np.median(rounds, axis=0))
 
 
-def bare(rows: Rows, plan: Plan) -> xgb.Booster:
+def bare(rows: Rows, plan: BoostingPlan) -> xgb.Booster:
     """What a user would write."""
     stopping = plan.patience and xgb.callback.EarlyStopping(rounds=plan.patience, save_best=True)
     return xgb.train(
@@ -105,14 +107,16 @@ def bare(rows: Rows, plan: Plan) -> xgb.Booster:
     )
 
 
-def segmented(rows: Rows, plan: Plan, lake: Lake) -> xgb.Booster:
+def segmented(rows: Rows, plan: BoostingPlan, lake: Lake) -> xgb.Booster:
     """What the step does; a key of its own, so that it finds no checkpoint."""
     kept = checkpoints.of(lake, "fraud", uuid4().hex)
     late = rows.late if plan.patience else None
     return boosting.train(rows.native, rows.fit, plan, evaluation=late, checkpoints=kept)
 
 
-def report(rows: Rows, plan: Plan, boosters: dict[str, xgb.Booster], seconds: np.ndarray) -> None:
+def report(
+    rows: Rows, plan: BoostingPlan, boosters: dict[str, xgb.Booster], seconds: np.ndarray
+) -> None:
     """A line each; the first is what the others are set against. `seconds` are a clock's and the processors'."""
     trained = [
         min(each.num_boosted_rounds() + (plan.patience or 0), plan.rounds)
@@ -127,7 +131,7 @@ def report(rows: Rows, plan: Plan, boosters: dict[str, xgb.Booster], seconds: np
         print(f"| {name} | {cells} | {rows.precision(booster):.4f} |", flush=True)
 
 
-def ends(plan: Plan) -> str:
+def ends(plan: BoostingPlan) -> str:
     return "until it stops" if plan.patience else f"{plan.rounds} rounds"
 
 

@@ -1,4 +1,4 @@
-"""How sure a figure is: the bootstrap (Efron 1979)."""
+"""Confidence intervals by the bootstrap (Efron 1979)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def bootstrap_interval(
     draws: int = 1000,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """The percentile interval of the mean of `ours`, or of ours - theirs, paired.
+    """Return the percentile interval of the mean of `ours`, or of ours - theirs, paired.
 
-    One value an example, of both in one order. (NaN, NaN) without examples.
+    Both have one value per example, in the same order. (NaN, NaN) without examples.
     """
     values = (
         np.asarray(ours, float)
@@ -37,25 +37,25 @@ def bootstrap_interval(
 def metric_interval(
     ours: Judged, theirs: Judged | None, metric: str, draws: int, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float]:
-    """The percentile interval of a metric of `ours`, or of its gain over `theirs`, whose units are drawn alike.
+    """Return the percentile interval of a metric of `ours`, or of its gain over `theirs`.
 
-    (NaN, NaN) without units, or where no draw has the metric.
+    Both are resampled with the same units. (NaN, NaN) without units, or if no draw has the metric.
     """
     if not ours.units:
         return float("nan"), float("nan")
     chance, even = np.random.default_rng(seed), np.full(ours.units, 1 / ours.units)
-    found = []
+    values = []
     for _ in range(draws):
         weights = chance.multinomial(ours.units, even)
-        found.append(
+        values.append(
             ours.value(metric, weights) - (theirs.value(metric, weights) if theirs else 0.0)
         )
-    return _percentiles(np.array(found), level)
+    return _percentiles(np.array(values), level)
 
 
 def _percentiles(values: np.ndarray, level: float) -> tuple[float, float]:
-    known = values[~np.isnan(values)]
-    if not len(known):
+    numbers = values[~np.isnan(values)]
+    if not len(numbers):
         return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(numbers, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

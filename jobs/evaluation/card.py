@@ -1,4 +1,4 @@
-"""The model card (Mitchell et al. 2019): what a person must know of a model before trusting it, as Markdown."""
+"""The model card (Mitchell et al. 2019) in Markdown: data, metrics, verdict, drift and limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jobs.core.text import markdown
 
 @dataclass(frozen=True)
 class Card:
-    """The manifests that tell of a model, who approved it, and its limits. `drift` None: drift was not judged."""
+    """The manifests of a model, its approver and its limits; `drift` None: it was not judged."""
 
     snapshot: Manifest
     train: Manifest
@@ -41,21 +41,22 @@ class Card:
         yield f"# {markdown(self.train.pipeline)}, model of {self.train.date}"
         yield from (
             "",
-            f"- **Digest** `{self.train.model_digest}`, version {self.train.facts['model_version']}",
+            f"- **Digest** `{self.train.model_digest}`, "
+            f"version {self.train.facts['model_version']}",
             f"- **Data** {days[0]} to {days[-1]}: {data.get('train', 0):,} rows for training, "
             f"{data.get('holdout', 0):,} held out; snapshot md5 `{data['snapshot_md5']}`",
-            f"- **Made by** code {self.train.code_version}, parameters `{self.train.params_digest[:12]}`",
+            f"- **Made by** code {self.train.code_version}, "
+            f"parameters `{self.train.params_digest[:12]}`",
             f"- **Approved by** {markdown(self.approved_by)}",
         )
 
     def _metrics(self) -> Iterator[str]:
         theirs: Mapping[str, float] = self.gate.facts.get("champion_metrics") or {}
         head = ("metric", "this model", "the champion before")
-        known = [
-            (name, value) for name, value in self.gate.facts["metrics"].items() if "." not in name
-        ]
         rows = [
-            (markdown(name), _number(value), _number(theirs.get(name))) for name, value in known
+            (markdown(name), _number(value), _number(theirs.get(name)))
+            for name, value in self.gate.facts["metrics"].items()
+            if "." not in name
         ]
         yield from _table("Metrics on the holdout", head, rows)
 

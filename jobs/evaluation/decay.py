@@ -1,4 +1,4 @@
-"""Decay: whether a model does worse on what has happened since than on the holdout that it won on."""
+"""Decay: whether a model scores worse on newer labelled days than on its own holdout."""
 
 from __future__ import annotations
 
@@ -22,21 +22,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pooled:
-    """Results on several windows as one. Windows without the metric (one class only) are left out."""
+    """Results on several windows as one.
+
+    Windows without the metric (one class only) are left out.
+    """
 
     windows: Sequence[Judged]
 
     @property
     def units(self) -> int:
-        return sum(each.units for each in self.windows)
+        return sum(window.units for window in self.windows)
 
     def value(self, metric: str, weights: np.ndarray | None = None) -> float:
-        """The mean over windows, each with the weight of its units; NaN where none has the metric."""
+        """Return the mean over windows, weighted by their units.
+
+        NaN if no window has the metric.
+        """
         every = np.ones(self.units) if weights is None else weights
-        parts = np.split(every, np.cumsum([each.units for each in self.windows])[:-1])
-        # A small window of which no unit was drawn has no metric.
-        drawn = [(each, part) for each, part in zip(self.windows, parts, strict=True) if part.sum()]
-        pairs = [(each.value(metric, part), part.sum()) for each, part in drawn]
+        parts = np.split(every, np.cumsum([window.units for window in self.windows])[:-1])
+        # A small window without any drawn unit has no metric.
+        drawn = [(w, part) for w, part in zip(self.windows, parts, strict=True) if part.sum()]
+        pairs = [(window.value(metric, part), part.sum()) for window, part in drawn]
         pairs = [(value, weight) for value, weight in pairs if value == value]
         total = sum(weight for _, weight in pairs)
         return (
@@ -47,10 +53,11 @@ class Pooled:
 def windows(
     table: pa.Table, after: date, days: int, length: int
 ) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """(what was known before, the window) of each whole window of `length` days, newest first, within the last `days`
-    days of `table` and later than `after`; those without rows are left out.
+    """Yield (rows before the window, rows of the window) for complete windows, newest first.
 
-    As long as the holdout of the baseline, so that both are judged alike.
+    Windows have `length` days, as many as the baseline's holdout, so that both are judged alike.
+    They lie within the last `days` days of `table` and after `after`; windows without rows are left
+    out.
     """
     dates = table["date"]
     end = pc.max(dates).as_py()
@@ -65,15 +72,16 @@ def windows(
         end = start - timedelta(days=1)
 
 
-def check(judged: Pooled, known: Reference, params: CheckDriftParams, rows: int) -> Outcome:
-    """The metric on `rows` of all windows against what it was on the holdout of the reference.
+def check(judged: Pooled, reference: Reference, params: CheckDriftParams, rows: int) -> Outcome:
+    """Compare the metric on `rows` of all windows with the one on the reference's holdout.
 
-    Decay is a loss of more than `max_degradation` of it that chance does not explain: the upper end of the 99 % interval
-    over units is below the limit, too. Not judged without labels, or where they are of one class.
+    Decay is a loss of more than `max_degradation` that chance does not explain: the upper end of
+    the 99 % interval over units must be below the limit too. Not judged without labels, or if they
+    are of one class.
     """
-    metric, baseline = params.metric, known.baseline.get(params.metric)
+    metric, baseline = params.metric, reference.baseline.get(params.metric)
     value = judged.value(metric) if judged.windows else float("nan")
-    reference_rows = known.of("holdout").num_rows
+    reference_rows = reference.of("holdout").num_rows
     if baseline is None or value != value:
         reason = _unjudged(judged, metric, baseline)
         return _outcome(metric, None, None, True, rows, reference_rows, f"not judged: {reason}")
@@ -117,6 +125,7 @@ def _outcome(
 def explained_by_chance(judged: Pooled, metric: str, limit: float, draws: int) -> bool:
     """Whether the upper end of the metric's 99 % interval over units reaches the limit.
 
-    Wider than usual: the baseline is an estimate as well, and the same windows are looked at night after night.
+    Wider than usual, since the baseline is an estimate too, and every night judges the same windows
+    again.
     """
     return not metric_interval(cast("Judged", judged), None, metric, draws, level=0.99)[1] < limit

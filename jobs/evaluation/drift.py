@@ -1,5 +1,6 @@
-"""The checks of columns that need no distance: schema, nulls, infinities, constants, unseen categories; and which
-columns have values enough for one.
+"""Checks of columns without a distance: schema, nulls, infinities, constants, unseen categories.
+
+Also decides which columns have enough values for a distance.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from jobs.core.params import CheckDriftParams
 from jobs.evaluation.reference import Reference
 from jobs.evaluation.watched import About, Outcome, Pair, Scope, Watched
 
-NEARLY_CONSTANT = 0.95  # share of one value in the reference from which a constant is no news
+NEARLY_CONSTANT = 0.95  # share of one value in the reference from which a constant is expected
 
 
 def compare(
@@ -24,24 +25,24 @@ def compare(
     reference: Reference,
     params: CheckDriftParams,
 ) -> tuple[list[Outcome], list[Pair]]:
-    """The outcomes of every check, and the pairs that are left to be measured."""
+    """Return the outcomes of all checks, and the pairs whose distance must be measured."""
     outcomes: list[Outcome] = []
     pairs: list[Pair] = []
     for scope, about, watched in wanted:
-        found, wrong = pair(scope, about, watched, examples[scope], reference.of(watched.against))
+        columns, wrong = pair(scope, about, watched, examples[scope], reference.of(watched.against))
         outcomes += wrong
-        if found:
-            outcomes += gates(found, params)
-            too_few = judgeable(found, params.min_rows)
+        if columns:
+            outcomes += gates(columns, params)
+            too_few = judgeable(columns, params.min_rows)
             outcomes += [too_few] if too_few else []
-            pairs += [] if too_few else [found]
+            pairs += [] if too_few else [columns]
     return outcomes, pairs
 
 
 def pair(
     scope: Scope, kind: About, watched: Watched, now: pa.Table, then: pa.Table
 ) -> tuple[Pair | None, list[Outcome]]:
-    """The column in both tables; where it cannot be compared, what is wrong instead."""
+    """Return the column in both tables, or the outcome that says why it cannot be compared."""
     there = [watched.name in table.column_names for table in (now, then)]
     reason = {
         (False, False): "it is in neither",
@@ -50,12 +51,12 @@ def pair(
     }.get((there[0], there[1]))
     if reason is None:
         types = [table.schema.field(watched.name).type for table in (now, then)]
-        wrong = [str(each) for each in types if not _holds(each, watched.holds)]
+        wrong = [str(kind) for kind in types if not _holds(kind, watched.holds)]
         reason = f"no {watched.holds} any more but {wrong[0]}" if wrong else None
     if reason is None:
         series = [_series(table[watched.name], watched.holds) for table in (now, then)]
         return Pair(scope, kind, watched, series[0], series[1]), []
-    # What is new, or gone from both, is a change of the code: the next champion will know it.
+    # A column that is new, or in neither table, is a change of the code: the next champion has it.
     severity = watched.severity if there[1] else "warn"
     return None, [
         Outcome(
@@ -75,20 +76,20 @@ def pair(
 
 
 def gates(pair: Pair, params: CheckDriftParams) -> Iterator[Outcome]:
-    """Nulls, infinities, constants and unseen categories, each a check of its own."""
+    """Yield the outcomes for nulls, infinities, constants and unseen categories."""
     if pair.watched.holds == "number":
         infinite = int(np.isinf(pair.now).sum())
         yield pair.outcome(infinite, 0, not infinite, "left out of the distance", "infinite")
-    if len(pair.now) < params.min_rows:  # the shares of a few rows say nothing
+    if len(pair.now) < params.min_rows:  # shares of a few rows mean nothing
         return
     growth = float(pair.now.isna().mean() - (pair.then.isna().mean() if len(pair.then) else 0.0))
     message = "every value is null" if pair.now.isna().all() else ""
-    if pair.kind == "feature":  # a label or a prediction may be of some rows alone
+    if pair.kind == "feature":  # only some rows may have a label or a prediction
         limit = params.max_null_growth
         yield pair.outcome(
             growth, limit, growth <= limit and not (message and growth), message, "null_growth"
         )
-    now, then = known(pair.now), known(pair.then)
+    now, then = finite(pair.now), finite(pair.then)
     if len(now) >= params.min_rows and len(then):
         constant = (
             now.nunique() == 1 and then.value_counts(normalize=True).iloc[0] < NEARLY_CONSTANT
@@ -100,17 +101,17 @@ def gates(pair: Pair, params: CheckDriftParams) -> Iterator[Outcome]:
 
 
 def judgeable(pair: Pair, min_rows: int) -> Outcome | None:
-    """None where there are rows enough for a distance; else the outcome that says so, and passes."""
+    """Return None if there are enough rows for a distance, else a passed outcome that says so."""
     for what, series in (("rows", pair.now), ("rows of the reference", pair.then)):
-        if (count := len(known(series))) < min_rows:
+        if (count := len(finite(series))) < min_rows:
             return pair.outcome(
                 None, pair.watched.threshold, True, f"not judged: {count} {what}, {min_rows} needed"
             )
     return None
 
 
-def known(series: pd.Series) -> pd.Series:
-    """The values that are neither null nor infinite."""
+def finite(series: pd.Series) -> pd.Series:
+    """Return the values that are neither null nor infinite."""
     return series[series.notna() & ~series.isin([np.inf, -np.inf])]
 
 

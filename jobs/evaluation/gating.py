@@ -1,4 +1,4 @@
-"""The gate's checks, as pure functions: what was measured, against what params allow. A NaN passes nothing."""
+"""The gate's checks as pure functions: measured values against params; NaN never passes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ LATENCY = "latency"
 
 
 def absolute(metrics: Mapping[str, float], params: GateParams) -> Iterator[Check]:
-    """What holds for every challenger, whoever is champion: floors and ceilings. A slice without rows has no metric."""
+    """Yield the checks that need no champion: floors and ceilings.
+
+    A slice without rows has no metric.
+    """
     for name, floor in params.floors.items():
         yield at_least(f"floor.{name}", metrics.get(name, math.nan), floor)
     for name, ceiling in params.ceilings.items():
@@ -26,9 +29,10 @@ def absolute(metrics: Mapping[str, float], params: GateParams) -> Iterator[Check
 def against(
     ours: Judged, theirs: Judged, params: GateParams, again: bool = False
 ) -> Iterator[Check]:
-    """The challenger against the champion on the same holdout: the margin, its paired interval, and every slice.
+    """Yield the checks against the champion on the same holdout: margin, paired interval, slices.
 
-    `again`: the challenger was champion once and was rolled back; then the low end of the interval must be above 0.
+    `again`: the challenger is a former champion that was rolled back; the low end of its interval
+    must be above 0.
     """
     metric = params.metric
     mine, champions = ours.value(metric), theirs.value(metric)
@@ -41,7 +45,7 @@ def against(
     else:
         yield at_least(f"low.{metric}", low, params.min_low, message=message)
     if again:
-        message = f"was rolled back once and must win anew: {message}"
+        message = f"was rolled back once and must win again: {message}"
         yield Check("rolled_back", low > 0, low, 0, message=message)
     yield from _slices(ours, theirs, params)
 
@@ -62,7 +66,7 @@ def _slices(ours: Judged, theirs: Judged, params: GateParams) -> Iterator[Check]
 def null_growth(
     train: pa.Table, holdout: pa.Table, columns: Sequence[str], params: GateParams
 ) -> Check:
-    """By how much that of `columns` which grew most is null more often in the holdout than it was in training."""
+    """Return a check of the largest growth of a null share from training to holdout."""
     shares = {name: (_null_share(train, name), _null_share(holdout, name)) for name in columns}
     name, (before, now) = max(shares.items(), key=lambda item: item[1][1] - item[1][0])
     message = f"{name} is null in {now:.1%} of the holdout, in {before:.1%} of training"
@@ -74,8 +78,8 @@ def _null_share(table: pa.Table, name: str) -> float:
 
 
 def footprint(size: int, seconds: float, examples: int, params: GateParams) -> Iterator[Check]:
-    """The size of the model, and how long it takes to judge 1,000 examples."""
+    """Yield checks of the model's size and of the time to score 1,000 examples."""
     yield at_most("size", size / 2**20, params.max_model_mib, message="MiB")
-    # The figure is stored apart (measured_ms): it differs with every run, and the checks of a day must not.
+    # The figure is also a fact (measured_ms), since it differs in every run and checks must not.
     milliseconds = 1e6 * seconds / max(1, examples)
     yield at_most(LATENCY, milliseconds, params.max_latency_ms, "warn", "ms for 1,000 examples")

@@ -1,4 +1,4 @@
-"""What a model's results on a holdout offer to those who compare models."""
+"""The interface of a model's results on a holdout, for comparing models."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ import numpy as np
 
 
 class Judged(Protocol):
-    """A model's results on a holdout. Its units (customers, users) are independent of each other and do not depend on
-    the model, so that two models judged on the same rows can be compared unit by unit."""
+    """A model's results on a holdout.
+
+    Its units (customers, users) are independent of each other and of the model, so that two models
+    judged on the same rows can be compared unit by unit.
+    """
 
     @property
     def units(self) -> int: ...
 
     def summary(self) -> dict[str, float]:
-        """Every metric by name; NaN where it cannot be had."""
+        """Return every metric by name; NaN if it is undefined."""
 
     def value(self, metric: str, weights: np.ndarray | None = None) -> float:
-        """A metric in which each unit counts as often as `weights` says; ConfigError names those there are."""
+        """Return a metric with units weighted by `weights`; ConfigError lists the known metrics."""
 
     def slices(self, metric: str) -> dict[str, tuple[float, int]]:
-        """The metric in each slice of the holdout, and how many frauds, or users, it rests on; `latest` is the last days."""
+        """Return the metric per slice, with its number of frauds (or users).
+
+        `latest` is the last days.
+        """

@@ -1,4 +1,4 @@
-"""What a model's examples are held against later: a sample of what it was fitted and judged on, and how well it did."""
+"""Reference sample for drift: rows that a model was fitted and judged on, and its metrics."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from jobs.evaluation.watched import Watchlist
 
 ROWS = 5_000  # of each split
 _ABOUT = b"nightshift"
-_REMEDY = "train a new model: it brings a reference of its own"
+_REMEDY = "train a new model, which creates a new reference"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Rows with `split`, the watched features, the predictions (of the holdout alone: scores of rows that a model was
-    fitted on flatter) and the label, where there is one. `baseline` are the metrics on the whole holdout."""
+    """Rows with `split`, the watched features, the label if there is one, and predictions.
+
+    Only the holdout has predictions, since scores of rows that a model was fitted on are too good.
+    `baseline` holds the metrics on the whole holdout.
+    """
 
     rows: pa.Table
     fitted_until: date
@@ -32,30 +35,30 @@ class Reference:
     baseline: Mapping[str, float]
 
     def of(self, split: str) -> pa.Table:
-        """The rows of a split."""
+        """Return the rows of a split."""
         return self.rows.filter(pc.equal(self.rows["split"], split))
 
     def to_bytes(self) -> bytes:
-        """The same reference gives the same bytes."""
+        """Return the reference as parquet; the same reference gives the same bytes."""
         about = {
             "fitted_until": str(self.fitted_until),
             "holdout_days": self.holdout_days,
             "baseline": dict(self.baseline),
         }
-        told = self.rows.replace_schema_metadata(
+        described = self.rows.replace_schema_metadata(
             {_ABOUT: json.dumps(about, sort_keys=True).encode()}
         )
         buffer = io.BytesIO()
-        pq.write_table(told, buffer, compression="zstd")
+        pq.write_table(described, buffer, compression="zstd")
         return buffer.getvalue()
 
 
 def read(data: bytes) -> Reference:
-    """The reference in `data`; DataError when it is none, or holds nothing."""
+    """Read a reference; DataError if `data` is not one, or has no rows."""
     try:
         rows = pq.read_table(io.BytesIO(data))
         about = json.loads((rows.schema.metadata or {})[_ABOUT])
-        found = Reference(
+        reference = Reference(
             rows,
             date.fromisoformat(about["fitted_until"]),
             about["holdout_days"],
@@ -68,7 +71,7 @@ def read(data: bytes) -> Reference:
         ) from None
     if empty:
         raise DataError("the champion's reference is empty", remedy=_REMEDY)
-    return found
+    return reference
 
 
 def of(
@@ -80,10 +83,10 @@ def of(
     holdout: pa.Table,
     baseline: Mapping[str, float],
 ) -> Reference:
-    """The reference of a model that was fitted on `train` and judged on `holdout`.
+    """Return the reference of a model that was fitted on `train` and judged on `holdout`.
 
-    `baseline` are its metrics there. `examples` and `with_predictions` are those of its estimator
-    and of the model itself.
+    `baseline` holds its metrics on the holdout. `examples` is its estimator's function,
+    `with_predictions` the model's.
     """
     every, first = pa.concat_tables([train, holdout]), pc.min(holdout["date"]).as_py()
     early = sample(examples(train, pc.min(train["date"]).as_py()), key, ROWS)
@@ -99,5 +102,5 @@ def of(
 
 def _marked(rows: pa.Table, split: str, watchlist: Watchlist) -> pa.Table:
     names = [watched.name for watched in watchlist.columns]
-    chosen = rows.select([name for name in names if name in rows.column_names])
-    return chosen.append_column("split", pa.array([split] * rows.num_rows, pa.string()))
+    watched = rows.select([name for name in names if name in rows.column_names])
+    return watched.append_column("split", pa.array([split] * rows.num_rows, pa.string()))

@@ -1,6 +1,7 @@
-"""What is watched for drift, and what becomes of it.
+"""Columns watched for drift, and the outcomes of their checks.
 
-Severity says what a failed check means: `fail` is drift, `warn` is worth a look. Neither stops anything.
+The severity says what a failed check means: `fail` is drift, `warn` is only reported. Neither stops
+a step.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from jobs.core.params import CheckDriftParams
 Scope = Literal["day", "window", "labelled"]
 About = Literal["data", "feature", "prediction", "label", "target"]
 Split = Literal["train", "holdout"]
-# Both are effect sizes: distances that do not grow with the number of rows, as p-values shrink with it.
+# Both are effect sizes, which do not depend on the number of rows, unlike p-values.
 METHODS = {"number": "wasserstein", "category": "jensenshannon"}
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A column: what it holds, the distance from which it has drifted, what that means, in which scopes it is judged,
-    and which split of the reference it is held against.
+    """A watched column: its type, threshold, severity, scopes, and split of the reference.
 
-    Numbers are compared by the Wasserstein distance in standard deviations of the reference, categories by the
-    Jensen-Shannon distance (0 to 0.83).
+    It has drifted when its distance reaches `threshold`. Numbers are compared by the Wasserstein
+    distance in standard deviations of the reference, categories by the Jensen-Shannon distance (0
+    to 0.83).
     """
 
     name: str
@@ -45,9 +46,9 @@ class Watched:
 
 @dataclass(frozen=True)
 class Watchlist:
-    """The watched columns of examples, of the predictions for them, and the label.
+    """The watched columns of examples and of their predictions, and the label.
 
-    `label` is None where examples have no label that is reported later.
+    `label` is None if examples have no label that is reported later.
     """
 
     features: tuple[Watched, ...]
@@ -61,13 +62,13 @@ class Watchlist:
 
     @property
     def columns(self) -> tuple[Watched, ...]:
-        """All of them."""
+        """All watched columns."""
         return (*self.features, *self.predictions, *self.labels)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One check: `value` against `threshold`, both None where nothing could be judged; `rows` are those judged."""
+    """One check of `value` against `threshold`, both None if not judged; `rows` were judged."""
 
     scope: Scope
     kind: About
@@ -89,7 +90,7 @@ class Outcome:
         return asdict(self)
 
     def as_check(self) -> Check:
-        """For the manifest; what was not judged counts as 0."""
+        """Return the check for the manifest; a value that was not judged is 0."""
         value, threshold = self.value or 0.0, self.threshold or 0.0
         return Check(
             f"{self.scope}.{self.name}", self.passed, value, threshold, self.severity, self.message
@@ -98,7 +99,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Pair:
-    """A watched column as it is now, and in the reference."""
+    """A watched column now and in the reference."""
 
     scope: Scope
     kind: About
@@ -118,7 +119,7 @@ class Pair:
         message: str = "",
         gate: str = "",
     ) -> Outcome:
-        """Of the distance, or of a gate beside it."""
+        """Return the outcome of the distance, or of a `gate` (a check without a distance)."""
         name = f"{self.watched.name}.{gate}" if gate else self.watched.name
         return Outcome(
             self.scope,
@@ -136,19 +137,22 @@ class Pair:
 
 
 def configured(watched: Sequence[Watched], params: CheckDriftParams) -> list[Watched]:
-    """The columns with the thresholds and severities of params in place of their own; ConfigError for an unknown name."""
-    names = [each.name for each in watched]
+    """Return the columns with the thresholds and severities of params.
+
+    ConfigError for unknown names.
+    """
+    names = [column.name for column in watched]
     if unknown := sorted({*params.thresholds, *params.severities} - {*names}):
         raise ConfigError(
-            f"check_drift.thresholds and check_drift.severities: no column {', '.join(unknown)} is watched; columns:"
-            f" {', '.join(names)}",
-            remedy="mend them in params.yaml",
+            "check_drift.thresholds and check_drift.severities: "
+            f"no column {', '.join(unknown)} is watched",
+            remedy=f"use the watched columns in params.yaml: {', '.join(names)}",
         )
     return [
         replace(
-            each,
-            threshold=params.thresholds.get(each.name, each.threshold),
-            severity=params.severities.get(each.name, each.severity),
+            column,
+            threshold=params.thresholds.get(column.name, column.threshold),
+            severity=params.severities.get(column.name, column.severity),
         )
-        for each in watched
+        for column in watched
     ]

@@ -1,9 +1,9 @@
-"""Boosting in segments: a training that died goes on at its last checkpoint, and ends in the same bytes.
+"""Boosting in segments: a killed training resumes from its checkpoint, with the same result.
 
-Continuing an XGBoost training is never the training that was not interrupted: what draws rows and features starts
-anew, and so does early stopping. Here every training, interrupted or not, is a chain of segments of `segment` rounds:
-each begins with the bytes of the checkpoint before it, draws by seed + rounds done, and carries on with the state of
-early stopping. So it does not matter in which process a segment runs.
+XGBoost itself cannot resume exactly: the random draws of rows and features restart, and so does
+early stopping. Here every training, interrupted or not, is a chain of segments of `segment` rounds.
+A segment starts from the bytes of the last checkpoint, draws with seed + rounds done, and continues
+the state of early stopping. So any process can run any segment, and the bytes are the same.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from jobs.core.failpoint import failpoint
 from jobs.core.process import term_waits
 
 LOG = log.logger()
-_STATE = "nightshift_progress"  # attribute of a checkpoint's booster; no model keeps it
+_STATE = "nightshift_progress"  # attribute of a checkpoint's booster, removed from the model
 
 
 class Checkpoints(Protocol):
-    """Where the checkpoints of one training are; `stage` tells apart the boosters that it fits."""
+    """The checkpoints of one training; `stage` identifies the booster within it."""
 
     def save(self, stage: str, rounds: int, data: bytes) -> None: ...
     def latest(self, stage: str) -> bytes | None:
-        """The one of most rounds that is whole; None without any."""
+        """Return the undamaged checkpoint with the most rounds; None without any."""
 
 
 class Nowhere:
-    """For who need not survive: a backtest, a test."""
+    """A no-op store, for runs that need no recovery: backtests and tests."""
 
     def save(self, stage: str, rounds: int, data: bytes) -> None: ...
     def latest(self, stage: str) -> bytes | None:
@@ -42,36 +42,42 @@ class Nowhere:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How long to train: `rounds` at most, a checkpoint every `segment` of them; with `patience`, until the last
-    evaluation's metric (larger is better) has not risen for so many rounds, and then back to its best round."""
+class BoostingPlan:
+    """How long to train: at most `rounds`, with a checkpoint every `segment` rounds.
+
+    With `patience`, stop when the last evaluation's metric (larger is better) has not risen for
+    that many rounds, and return to the best round.
+    """
 
     rounds: int
     segment: int
     patience: int | None = None
 
     def segment_from(self, done: int) -> int:
-        """How many rounds the segment after `done` rounds has."""
+        """Return the number of rounds in the segment after `done` rounds."""
         return min(self.segment, self.rounds - done)
 
 
 @dataclass
 class Progress:
-    """Where early stopping stands after `rounds` rounds; `best_round` counts from 1, 0 before the first."""
+    """The state of early stopping after `rounds` rounds.
+
+    `best_round` counts from 1, 0 before any.
+    """
 
     rounds: int = 0
     best: float = float("-inf")
     best_round: int = 0
 
-    def stopped(self, plan: Plan) -> bool:
+    def stopped(self, plan: BoostingPlan) -> bool:
         impatient = plan.patience is not None and self.rounds - self.best_round >= plan.patience
         return impatient or self.rounds >= plan.rounds
 
 
 class _Watch(xgb.callback.TrainingCallback):  # type: ignore[misc]
-    """Keeps the progress, round by round, and says when to stop."""
+    """Updates the progress after every round and decides when to stop."""
 
-    def __init__(self, plan: Plan, progress: Progress, stage: str) -> None:
+    def __init__(self, plan: BoostingPlan, progress: Progress, stage: str) -> None:
         self.plan, self.progress, self.stage = plan, progress, stage
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
@@ -87,19 +93,20 @@ class _Watch(xgb.callback.TrainingCallback):  # type: ignore[misc]
 def train(
     parameters: dict[str, Any],
     matrix: xgb.DMatrix,
-    plan: Plan,
+    plan: BoostingPlan,
     *,
     stage: str = "fit",
     evaluation: xgb.DMatrix | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> xgb.Booster:
-    """The booster after the plan's rounds, from the latest checkpoint of the stage on, on the CPU from now on.
+    """Train from the latest checkpoint of the stage on; return the booster, loaded on the CPU.
 
-    `parameters` holds `seed`. Same parameters, data and plan: same bytes on the CPU, whatever was interrupted.
-    Told to end (SIGTERM), it finishes its segment and raises StoreError: another attempt goes on there.
+    `parameters` contains `seed`. On the CPU, the same parameters, data and plan give the same bytes
+    despite interruptions. On SIGTERM it finishes its segment and raises StoreError; the next
+    attempt resumes from that checkpoint.
     """
     kept = Nowhere() if checkpoints is None else checkpoints
-    # Of this very training: a plan may follow from what came before, and on a GPU that need not repeat.
+    # Named by parameters and plan: a plan may depend on an earlier stage, which differs on a GPU.
     name = f"{stage}-{json_digest([parameters, asdict(plan)])[:8]}"
     data, progress = _resumed(kept, name)
     if progress.rounds:
@@ -107,7 +114,7 @@ def train(
     evaluations = [(evaluation, "validation")] if evaluation is not None else []
     while not progress.stopped(plan):
         since, before = time.monotonic(), progress.rounds
-        with term_waits() as told:
+        with term_waits() as signals:
             booster = xgb.train(
                 parameters | {"seed": parameters["seed"] + before},
                 matrix,
@@ -126,23 +133,24 @@ def train(
             rounds=progress.rounds,
             seconds=round(time.monotonic() - since, 2),
         )
-        if told:
+        if signals:
             raise StoreError(
-                f"told to end after {progress.rounds} of {plan.rounds} rounds of {stage}; they are kept",
-                remedy="run the step again: it goes on there",
+                f"stopped by SIGTERM after {progress.rounds} of {plan.rounds} rounds of {stage}, "
+                "which are kept",
+                remedy="run the step again: it resumes from there",
             )
     return _finished(data, plan, progress)
 
 
 def _resumed(checkpoints: Checkpoints, stage: str) -> tuple[bytes, Progress]:
-    """The latest checkpoint's bytes and progress; nothing and none without one."""
+    """Return the bytes and progress of the latest checkpoint; empty without one."""
     if not (data := checkpoints.latest(stage)):
         return b"", Progress()
     progress = Progress(**json.loads(_loaded(data).attr(_STATE) or "{}"))
     return data, progress
 
 
-def _finished(data: bytes, plan: Plan, progress: Progress) -> xgb.Booster:
+def _finished(data: bytes, plan: BoostingPlan, progress: Progress) -> xgb.Booster:
     booster = _loaded(data)
     booster.set_attr(**{_STATE: None})
     if plan.patience is not None:

@@ -1,7 +1,8 @@
-"""Checkpoints of trainings, in the lake: `<pipeline>/checkpoints/<key>/<stage>-<rounds>-<digest>.ubj`.
+"""Checkpoints in the lake: `<pipeline>/checkpoints/<key>/<stage>-<rounds>-<digest>.ubj`.
 
-The key is a digest of all that the training depends on, so a checkpoint of other data, parameters, device or code is
-never found; the name holds the digest of the bytes, so a damaged one is known and passed over. Housekeeping removes them.
+The key is a digest of everything that the training depends on, so that checkpoints of other data,
+parameters, devices or code are never used. The name has the digest of the bytes, so that damaged
+ones are skipped. Housekeeping deletes them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ FOLDER = "checkpoints"
 
 @dataclass(frozen=True)
 class LakeCheckpoints:
-    """The checkpoints of one training; satisfies core.boosting.Checkpoints."""
+    """The checkpoints of one training, as boosting.Checkpoints."""
 
     lake: Lake
     folder: str
@@ -39,33 +40,34 @@ class LakeCheckpoints:
 
     def latest(self, stage: str) -> bytes | None:
         for name in sorted(self.lake.files(self.folder), reverse=True):
-            told, _, digest = name.removesuffix(".ubj").rpartition("-")
-            if told.rpartition("-")[0] != stage:
+            place, _, digest = name.removesuffix(".ubj").rpartition("-")
+            if place.rpartition("-")[0] != stage:
                 continue
             data = self._read(name)
             if bytes_digest(data).startswith(digest):
                 return data
-            log.logger().warning(
-                "a damaged checkpoint is passed over", path=f"{self.folder}/{name}"
-            )
+            log.logger().warning("skipped a damaged checkpoint", path=f"{self.folder}/{name}")
         return None
 
     def _read(self, name: str) -> bytes:
-        """Its bytes; none when housekeeping removed it meanwhile."""
+        """Return its bytes; none if housekeeping has deleted it meanwhile."""
         with suppress(DataError):
             return self.lake.read_bytes(f"{self.folder}/{name}")
         return b""
 
 
 def of(lake: Lake, pipeline: str, *depends_on: Any) -> LakeCheckpoints:
-    """Those of the training that depends on these JSON values, and on the code and the libraries that run it."""
+    """Return the checkpoints of the training with these JSON values, this code and libraries."""
     versions = [library.__version__ for library in (numpy, scipy, xgboost)]
     key = json_digest([*depends_on, _code(), versions])
     return LakeCheckpoints(lake, f"{pipeline}/{FOLDER}/{key[:32]}")
 
 
 def _code() -> str:
-    """Digest of all sources: which of them matter to a training, nobody would keep up to date."""
+    """Return the digest of all sources.
+
+    A list of those that matter to training would get outdated.
+    """
     sha = hashlib.sha256()
     for path in sorted(Path(PROJECT, "jobs").rglob("*.py")):
         sha.update(path.read_bytes())

@@ -1,4 +1,4 @@
-"""The device that trains: one for a whole run, declared before it begins."""
+"""The device of a training: one for the whole run, decided before it begins."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from jobs.core.params import DeviceChoice
 
 Device = Literal["cuda", "cpu"]
 
-_LIBRARY = "libcuda.so.1"  # of the driver: there is no GPU to be had without it
+_LIBRARY = "libcuda.so.1"  # library of the driver, without which no GPU is usable
 
 
 @cache
 def resolve(asked: DeviceChoice, *libraries: str) -> Device:
-    """The device for what params ask for; `auto` takes a GPU where there is one, and the libraries that the model
-    needs to use it, and says what it took.
+    """Return the device for the choice in params, and log it.
 
-    ConfigError when `cuda` is asked for and cannot be had.
+    `auto` uses a GPU if there is one and the `libraries` that the model needs for it are installed.
+    ConfigError if `cuda` is requested but not available.
     """
     if asked == "cpu":
         return "cpu"
@@ -29,11 +29,12 @@ def resolve(asked: DeviceChoice, *libraries: str) -> Device:
     if asked == "cuda" and lacking:
         raise ConfigError(
             f"train.device is cuda, but {lacking}",
-            remedy="give the task a GPU (resources.train: gpu, and an image with CUDA), or set train.device to auto or cpu",
+            remedy="give the task a GPU (resources.train: gpu, and an image with CUDA), "
+            "or set train.device to auto or cpu",
         )
-    found: Device = "cpu" if lacking else "cuda"
-    log.logger().info("device", asked=asked, takes=found, because=lacking or "there is a GPU")
-    return found
+    device: Device = "cpu" if lacking else "cuda"
+    log.logger().info("device", asked=asked, takes=device, because=lacking or "there is a GPU")
+    return device
 
 
 def _not_installed(libraries: tuple[str, ...]) -> str:
@@ -42,7 +43,7 @@ def _not_installed(libraries: tuple[str, ...]) -> str:
 
 
 def _lacking() -> str:
-    """What stands in the way of a GPU; nothing when one can be used."""
+    """Return the reason why no GPU is usable; "" if one is."""
     try:
         driver = ctypes.CDLL(_LIBRARY)
     except OSError:

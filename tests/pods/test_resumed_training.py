@@ -90,7 +90,9 @@ def test_told_to_end_it_leaves_a_checkpoint_and_says_so(training, cluster):
     pod.await_log("boosted", limit_s=60)
     task.operator.on_kill()  # SIGTERM, and the grace period
     join()
-    told = re.search(r"told to end after (\d+) of 400 rounds of fit; they are kept", pod.log)
+    told = re.search(
+        r"stopped by SIGTERM after (\d+) of 400 rounds of fit, which are kept", pod.log
+    )
     assert told, pod.log
     assert task.attempt()["model"] == undisturbed
     assert boosted(cluster.pods[-1])[0] == ROUNDS - int(told[1])
@@ -118,5 +120,5 @@ def test_a_damaged_checkpoint_is_reported_and_passed_over(training, cluster, die
     assert "-000075-" in newest.name
     newest.write_bytes(newest.read_bytes()[:-1])
     assert task.attempt()["model"] == undisturbed
-    assert "a damaged checkpoint is passed over" in cluster.pods[-1].log
+    assert "skipped a damaged checkpoint" in cluster.pods[-1].log
     assert boosted(cluster.pods[-1])[0] == ROUNDS - 50

@@ -11,7 +11,7 @@ import xgboost as xgb
 
 from jobs.core.errors import StoreError
 from jobs.training import boosting
-from jobs.training.boosting import Plan
+from jobs.training.boosting import BoostingPlan
 from kept_checkpoints import Kept
 
 PARAMETERS = {
@@ -23,8 +23,8 @@ PARAMETERS = {
     "seed": 5,
     "nthread": 1,
 }
-ROUNDS = Plan(rounds=23, segment=5)
-PATIENT = Plan(rounds=200, segment=7, patience=10)
+ROUNDS = BoostingPlan(rounds=23, segment=5)
+PATIENT = BoostingPlan(rounds=200, segment=7, patience=10)
 
 
 def matrix(rows=400, seed=0):
@@ -60,9 +60,11 @@ def test_a_training_that_resumes_at_any_checkpoint_ends_in_the_same_bytes(data, 
 
 def test_where_one_segment_is_enough_it_is_a_plain_training(data):
     train, late = data
-    ours = boosting.train(PARAMETERS, train, Plan(30, 30))
+    ours = boosting.train(PARAMETERS, train, BoostingPlan(30, 30))
     assert ours.get_dump() == xgb.train(PARAMETERS, train, 30).get_dump()
-    patient = boosting.train(PARAMETERS, train, Plan(200, 200, patience=10), evaluation=late)
+    patient = boosting.train(
+        PARAMETERS, train, BoostingPlan(200, 200, patience=10), evaluation=late
+    )
     stopping = xgb.callback.EarlyStopping(rounds=10, save_best=True)
     theirs = xgb.train(
         PARAMETERS, train, 200, evals=[(late, "late")], callbacks=[stopping], verbose_eval=False
@@ -103,7 +105,7 @@ def test_told_to_end_it_keeps_its_segment_and_another_attempt_goes_on_there(data
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(StoreError, match=r"after 15 of 23 rounds") as ended:
         boosting.train(PARAMETERS, data[0], ROUNDS, checkpoints=kept)
-    assert "goes on there" in str(ended.value)
+    assert "resumes from there" in str(ended.value)
     assert [rounds for _, rounds in sorted(kept)] == [5, 10, 15]
     assert signal.getsignal(signal.SIGTERM) == before
     monkeypatch.undo()

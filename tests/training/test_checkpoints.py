@@ -50,7 +50,7 @@ def test_a_damaged_one_is_reported_and_passed_over(lake, kept, damaged, capsys):
     lake.write_bytes(f"{kept.folder}/{newest}", damaged)
     log.set_up()
     assert kept.latest("fit") == b"after 100"
-    assert "a damaged checkpoint is passed over" in capsys.readouterr().err
+    assert "skipped a damaged checkpoint" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("lake", ["folder"], indirect=True)

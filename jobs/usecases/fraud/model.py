@@ -19,7 +19,7 @@ import xgboost as xgb
 
 from jobs.core.errors import DataError
 from jobs.training import boosting, device
-from jobs.training.boosting import Checkpoints, Plan
+from jobs.training.boosting import BoostingPlan, Checkpoints
 from jobs.usecases.fraud import evaluation, metrics
 from jobs.usecases.fraud.columns import CATEGORIES, FEATURES
 from jobs.usecases.fraud.evaluation import Judged
@@ -80,7 +80,7 @@ def fit_with(
     booster = boosting.train(
         native,
         _matrix(early, vocabulary),
-        Plan(params.n_estimators, params.checkpoint_rounds, params.early_stopping_rounds),
+        BoostingPlan(params.n_estimators, params.checkpoint_rounds, params.early_stopping_rounds),
         stage=f"{prefix}fit",
         evaluation=_matrix(late, vocabulary),
         checkpoints=checkpoints,
@@ -90,7 +90,7 @@ def fit_with(
         booster = boosting.train(
             native,
             _matrix(table, vocabulary),
-            Plan(rounds, params.checkpoint_rounds),
+            BoostingPlan(rounds, params.checkpoint_rounds),
             stage=f"{prefix}refit",
             checkpoints=checkpoints,
         )

@@ -12,7 +12,7 @@ import xgboost as xgb
 
 from jobs.evaluation.bootstrap import bootstrap_interval
 from jobs.training import boosting, device
-from jobs.training.boosting import Checkpoints, Plan
+from jobs.training.boosting import BoostingPlan, Checkpoints
 from jobs.usecases.movies import metrics, ranking
 from jobs.usecases.movies.params import GPU_LIBRARIES, TrainParams
 from jobs.usecases.movies.scorers import SOURCES, Scorers
@@ -205,7 +205,7 @@ def fit_ranker(
     booster = boosting.train(
         settings,
         matrix,
-        Plan(params.ranker_rounds, params.checkpoint_rounds),
+        BoostingPlan(params.ranker_rounds, params.checkpoint_rounds),
         stage=f"ranker-{len(windows)}",
         checkpoints=checkpoints,
     )
