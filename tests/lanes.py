@@ -1,8 +1,8 @@
-"""Lanes: unit tests are marked from their fixtures and cannot start anything; each folder's seconds.
+"""Lanes: unit tests are marked from their fixtures and start nothing; the seconds of each folder.
 
-A test is `unit` unless it uses one of the fixtures of STARTERS or has one of the markers of OTHERS. A unit
-test that starts a process, or loads chDB into this one, fails: name the fixture that does so in STARTERS,
-or mark the test `process`.
+A test is `unit` unless it uses one of the fixtures of STARTERS or has one of the markers of OTHERS.
+A unit test that starts a process, or loads chDB into its own, fails: name the fixture that does so
+in STARTERS, or mark the test `process`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ STARTS = frozenset(
     {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system"}
 )
 ENGINES = frozenset({"chdb"})
-# The standard library's `platform` starts these, once a process, whichever test is the first to ask.
+# The standard library's `platform` starts these, once per process, whichever test asks first.
 HARMLESS = frozenset({"file", "uname"})
 
 
@@ -41,17 +41,18 @@ class Guard:
 
     active = False
 
-    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
+    def __call__(self, event, arguments):
         if self.active and (started := _started(event, arguments)):
             pytest.fail(f"A unit test starts {started}; tests/lanes.py says how to mark it")
 
 
-def _started(event: str, arguments: tuple[object, ...]) -> str:
+def _started(event, arguments):
+    """What the audit event starts; empty where it starts nothing."""
     if event == "import":
-        return str(arguments[0]) if arguments[0] in ENGINES else ""
+        return arguments[0] if arguments[0] in ENGINES else ""
     if event not in STARTS:
         return ""
-    program = os.fsdecode(arguments[0]) if event == "subprocess.Popen" else event  # type: ignore[arg-type]
+    program = os.fsdecode(arguments[0]) if event == "subprocess.Popen" else event
     return "" if Path(program).name in HARMLESS else program
 
 
@@ -60,7 +61,7 @@ sys.addaudithook(GUARD)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items):
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         if STARTERS.isdisjoint(fixtures) and not any(map(item.get_closest_marker, OTHERS)):
@@ -68,16 +69,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup(item: pytest.Item):
+def pytest_runtest_setup(item):
     return (yield from _guarded(item))
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item):
+def pytest_runtest_call(item):
     return (yield from _guarded(item))
 
 
-def _guarded(item: pytest.Item):
+def _guarded(item):
     """Not while tests are torn down: the fixtures that end then may be those of other tests."""
     GUARD.active = item.get_closest_marker("unit") is not None
     try:
@@ -86,11 +87,11 @@ def _guarded(item: pytest.Item):
         GUARD.active = False
 
 
-def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
-    """With `--durations`, the seconds of each folder of tests: setup, call and teardown together."""
+def pytest_terminal_summary(terminalreporter, config):
+    """With `--durations`, the seconds of each folder: setup, call and teardown together."""
     if config.option.durations is None:
         return
-    seconds: Counter[str] = Counter()
+    seconds = Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):

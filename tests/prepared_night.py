@@ -16,7 +16,8 @@ from jobs.source.simulate.movies.simulation import MovieSimulation
 from jobs.source.simulate.write import Simulation, to_database
 from nights import BEFORE, DEFAULTS, FIRST, FIRST_MOVIES, Place, database_of, keep, resume
 
-# For tests that hold for every pipeline. All but fraud are slow: a prepared night takes a minute per process.
+# For tests that hold for every pipeline. All but fraud are slow: each process that needs a prepared
+# night of another pipeline makes it for a minute.
 _REST = [pytest.param(name, marks=pytest.mark.slow) for name in PIPELINES if name != "fraud"]
 EACH = pytest.mark.parametrize("pipeline", ["fraud", *_REST], indirect=True)
 MOVIES = MovieSimulation(FIRST_MOVIES, days=9, users=120, movies=80, seed=1)
