@@ -15,6 +15,7 @@ from jobs.evaluation.watched import Watchlist
 from jobs.usecases.fraud import drift, features, model
 from jobs.usecases.fraud.columns import CATEGORIES, FEATURES
 from jobs.usecases.fraud.params import TrainParams
+from jobs.usecases.fraud.usecase import USECASE
 
 START, DAYS = date(2024, 3, 1), 12
 PARAMS = TrainParams(
@@ -84,6 +85,16 @@ def splits(table):
     """Nine days to fit on, three to judge on."""
     early = np.asarray([each < START + timedelta(days=9) for each in table["date"].to_pylist()])
     return table.filter(pa.array(early)), table.filter(pa.array(~early))
+
+
+def test_the_estimator_fits_stores_and_scores_the_same_model(table, fitted):
+    estimator = USECASE.estimator()
+    made = estimator.fit(table, PARAMS)
+    assert made.to_bytes() == fitted.to_bytes()
+    loaded, examples = estimator.load(made.to_bytes()), estimator.examples(table, START)
+    scored = loaded.with_predictions(examples, table)
+    assert scored.equals(drift.predictions(fitted, drift.examples(table, START), table))
+    assert loaded.decisions() == model.decisions(fitted)
 
 
 def reference_of(fitted, train, holdout, baseline):

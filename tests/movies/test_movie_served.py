@@ -13,8 +13,9 @@ from mlflow.models import infer_signature
 from movie_world import world
 
 from jobs.usecases.movies import model
-from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.params import PredictParams, TrainParams
 from jobs.usecases.movies.split import split
+from jobs.usecases.movies.usecase import USECASE
 
 PARAMS = TrainParams(threads=1, ranker_rounds=10, ease_regularisation=20)
 
@@ -27,6 +28,26 @@ def halves():
 @pytest.fixture(scope="module")
 def fitted(halves):
     return model.fit(halves[0], PARAMS)
+
+
+def test_the_estimator_fits_stores_and_judges_the_same_model(halves, fitted, tmp_path):
+    estimator = USECASE.estimator()
+    made = estimator.fit(halves[0], PARAMS)
+    assert made.to_bytes() == fitted.to_bytes() and made.booster is None
+    loaded = estimator.load(made.to_bytes())
+    judged = loaded.judge(*halves)
+    assert judged.summary() == model.judge(fitted, *halves).summary()
+    assert loaded.parameters(PARAMS) == model.parameters(fitted, PARAMS)
+    loaded.report(judged, tmp_path)
+    assert (tmp_path / "metrics.json").exists()
+
+
+def test_the_estimator_refuses_parameters_and_results_of_another_use_case(halves, tmp_path):
+    estimator = USECASE.estimator()
+    with pytest.raises(TypeError, match="expected TrainParams"):
+        estimator.fit(halves[0], PredictParams())
+    with pytest.raises(TypeError, match="expected Judged"):
+        estimator.fit(halves[0], PARAMS).report(None, tmp_path)
 
 
 def test_the_report_is_what_was_judged_and_chosen(halves, fitted, tmp_path):
