@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,12 @@ from jobs.local.state import State
 from nights import Place, database_of, resume
 
 DAG = "fraud_scores"
+NIGHT = timedelta(hours=2)  # the time of day of the nightly schedule
+
+
+def newest_scheduled_day() -> date:
+    """The day of the newest run that the schedule has asked for; before 02:00 that is not yesterday."""
+    return (datetime.now(UTC) - NIGHT).date() - timedelta(days=1)
 
 
 @pytest.fixture(scope="module")

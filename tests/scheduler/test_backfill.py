@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from jobs.core.identity import days
 from jobs.core.steps import NIGHTLY
 from nights import DAY
-from platform_under_test import DAG
+from platform_under_test import DAG, newest_scheduled_day
 
 pytestmark = [pytest.mark.slow, pytest.mark.oncall, pytest.mark.timeout(1500)]
 LAST = DAY + timedelta(days=2)
@@ -54,11 +54,9 @@ def finished(platform, known):
 
 
 def digests(platform):
-    """What there is of all days but last night: the first backfill makes Airflow run that one, too."""
-    last_night = str(datetime.now(UTC).date() - timedelta(days=1))
-    return {
-        name: value for name, value in platform.place.digests().items() if last_night not in name
-    }
+    """The digests of all days but the newest one, which a first backfill makes Airflow run, too."""
+    newest = str(newest_scheduled_day())
+    return {name: value for name, value in platform.place.digests().items() if newest not in name}
 
 
 def holes(platform):

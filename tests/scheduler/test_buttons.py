@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from jobs.core import settings
 from jobs.core.errors import StoreError
 from nights import DAY
-from platform_under_test import DAG, kill
+from platform_under_test import DAG, kill, newest_scheduled_day
 
 pytestmark = pytest.mark.timeout(400)
 FRESHNESS = "freshness"
@@ -175,10 +175,8 @@ def test_housekeeping_by_hand_is_a_dry_run_until_it_is_switched_off(platform):
 def test_a_backfill_is_made_in_the_ui_shows_its_days_and_is_cancelled(platform):
     first, last = THIRD + timedelta(days=7), THIRD + timedelta(days=9)
     days = [first + timedelta(days=n) for n in range(3)]
-    yesterday = datetime.now(UTC).date() - timedelta(
-        days=1
-    )  # a first backfill makes Airflow run it, too
-    for day in (*days, yesterday):
+    newest = newest_scheduled_day()  # a first backfill makes Airflow run it, too
+    for day in (*days, newest):
         platform.order(day, "extract", "hold")
     with platform.api("oncall") as api:
         body = {
@@ -194,7 +192,7 @@ def test_a_backfill_is_made_in_the_ui_shows_its_days_and_is_cancelled(platform):
         assert len(runs) == len(days)
         platform.await_task(runs[first], "extract", "running")
         api.call("PUT", f"backfills/{backfill}/cancel")
-        for day in (*days, yesterday):
+        for day in (*days, newest):
             platform.mend(day, "extract")
         states = [api.wait(DAG, runs[day], 120) for day in days]
     assert states == ["success", "failed", "failed"], (

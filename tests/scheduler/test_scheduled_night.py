@@ -9,6 +9,7 @@ from jobs.core.steps import NIGHTLY
 from nights import AFTER, BEFORE, DAY
 from platform_under_test import DAG
 
+pytestmark = pytest.mark.timeout(900)
 WAITS = {"features_before", "scores_before"}
 DECIDED = {
     "retrain": ("decision",),
@@ -33,7 +34,6 @@ def run(platform):
     return platform.night(DAY)
 
 
-@pytest.mark.timeout(900)
 def test_the_night_ends_as_an_undisturbed_one(platform, run, night):
     state, tasks = platform.finish(run)
     assert state == "success" and tasks == dict.fromkeys(ALL, "success"), platform.logs(run)
