@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from jobs.evaluation.judged import Judged
+    from jobs.evaluation.judged import Comparable
 
 
 def bootstrap_interval(
@@ -35,7 +35,12 @@ def bootstrap_interval(
 
 
 def metric_interval(
-    ours: Judged, theirs: Judged | None, metric: str, draws: int, seed: int = 0, level: float = 0.95
+    ours: Comparable,
+    theirs: Comparable | None,
+    metric: str,
+    draws: int,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> tuple[float, float]:
     """Return the percentile interval of a metric of `ours`, or of its gain over `theirs`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -128,4 +128,4 @@ def explained_by_chance(judged: Pooled, metric: str, limit: float, draws: int) -
     Wider than usual, since the baseline is an estimate too, and every night judges the same windows
     again.
     """
-    return not metric_interval(cast("Judged", judged), None, metric, draws, level=0.99)[1] < limit
+    return not metric_interval(judged, None, metric, draws, level=0.99)[1] < limit

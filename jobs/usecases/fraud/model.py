@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,7 +67,7 @@ def fit(table: pa.Table, params: TrainParams, *, checkpoints: Checkpoints | None
 
 def fit_with(
     table: pa.Table,
-    parameters: dict[str, Any],
+    parameters: dict[str, object],
     params: TrainParams,
     checkpoints: Checkpoints | None = None,
     prefix: str = "",
@@ -130,12 +129,12 @@ def judge(model: Model, train: pa.Table, holdout: pa.Table) -> Judged:
     )
 
 
-def decisions(model: Model) -> dict[str, Any]:
+def decisions(model: Model) -> dict[str, object]:
     """What early stopping decided."""
     return {"rounds": model.rounds}
 
 
-def parameters(model: Model, params: TrainParams) -> dict[str, Any]:
+def parameters(model: Model, params: TrainParams) -> dict[str, object]:
     """What people compare between runs: the section, and what training decided."""
     return params.model_dump(mode="json", exclude={"booster"}) | params.booster | decisions(model)
 
@@ -156,7 +155,7 @@ def importance(model: Model) -> dict[str, float]:
 
 def search(
     table: pa.Table, params: TrainParams, checkpoints: Checkpoints | None = None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The best of `search_trials` random parameter sets, by mean average precision over folds.
 
     The first trial is the set in params.yaml, so the search never does worse than it on the folds.
@@ -219,7 +218,7 @@ def require_both_classes(table: pa.Table, part: str) -> None:
 
 def _fold_score(
     fold: tuple[pa.Table, pa.Table],
-    parameters: dict[str, Any],
+    parameters: dict[str, object],
     params: TrainParams,
     checkpoints: Checkpoints | None,
     prefix: str,
@@ -229,7 +228,7 @@ def _fold_score(
     return metrics.average_precision(labels(tested), score(model, tested))
 
 
-def _variation(base: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
+def _variation(base: dict[str, object], generator: np.random.Generator) -> dict[str, object]:
     return base | {
         "max_depth": int(generator.integers(3, 9)),
         "learning_rate": float(np.round(np.exp(generator.uniform(np.log(0.03), np.log(0.3))), 3)),
@@ -240,12 +239,12 @@ def _variation(base: dict[str, Any], generator: np.random.Generator) -> dict[str
     }
 
 
-def _days_between(table: pa.Table, start: Any, end: Any) -> pa.Table:
+def _days_between(table: pa.Table, start: np.datetime64, end: np.datetime64) -> pa.Table:
     days = table["date"].to_numpy()
     return table.filter(pa.array((days >= start) & (days < end)))
 
 
-def _native(parameters: dict[str, Any], params: TrainParams) -> dict[str, Any]:
+def _native(parameters: dict[str, object], params: TrainParams) -> dict[str, object]:
     return parameters | {
         "objective": "binary:logistic",
         "eval_metric": "aucpr",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from pydantic import Field
 
@@ -91,7 +90,7 @@ class TrainParams(params.TrainParams):
     threads: int = Field(2, ge=1, description="of XGBoost")
 
     @property
-    def booster(self) -> dict[str, Any]:
+    def booster(self) -> dict[str, object]:
         """The part that XGBoost takes and a search varies."""
         names = (
             "max_depth",

@@ -187,7 +187,7 @@ def judge(model: Model, history: pa.Table, holdout: pa.Table) -> Judged:
     return replace(judged, activity=interactions.counts(history, judged.users))
 
 
-def decisions(model: Model) -> dict[str, Any]:
+def decisions(model: Model) -> dict[str, object]:
     """What validation decided, and counts."""
     return {
         "hybrid": model.hybrid.kind,
@@ -198,7 +198,7 @@ def decisions(model: Model) -> dict[str, Any]:
     }
 
 
-def parameters(model: Model, params: TrainParams) -> dict[str, Any]:
+def parameters(model: Model, params: TrainParams) -> dict[str, object]:
     """What people compare between runs: the section, decisions and counts."""
     return params.model_dump(mode="json") | decisions(model)
 
@@ -228,7 +228,7 @@ class Served:
 
     model: Model
 
-    def predict(self, frame: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(self, frame: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:
         history = pa.Table.from_pandas(frame, preserve_index=False)
         users = np.unique(frame["user_id"].to_numpy(object))
         return pd.DataFrame(pa.concat_tables(score(self.model, history, users)).to_pydict())
