@@ -1,1 +1,1 @@
-"""Benchmarks: each sets Nightshift beside what a user would pick instead, in one run. `make bench` runs all."""
+"""Benchmarks of Nightshift against the usual alternatives, in one run; `make bench` runs all."""

@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, on the embedded services of a home of its own, as one table."""
+"""`make bench`: run every benchmark on the embedded services of a temporary home; one table."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def main() -> None:
 def report(
     name: str, rows: int, other: str, ours: Callable[[], None], theirs: Callable[[], None]
 ) -> None:
-    """Run the two in turn, ROUNDS times, and print the medians: a machine that drifts slows both."""
+    """Run both alternately, ROUNDS times, and print the medians: a slow phase then affects both."""
     seconds = [(clock(ours), clock(theirs)) for _ in range(ROUNDS)]
     mine, its = (median(column) for column in zip(*seconds, strict=True))
     print(f"{name:34} {rows:>10,} {mine:9.2f} {its:9.2f} {its / mine:6.1f}  {other}", flush=True)

@@ -1,4 +1,4 @@
-"""What trainings are measured on: a training set of fraud that a snapshot has left in a lake, or generated rows like it."""
+"""Rows for training benchmarks: a training set of fraud from a lake, or generated rows like it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MISSING = 0.1
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows that a training fits, those that stop it, those that judge it, and XGBoost's parameters."""
+    """Rows for fitting, early stopping and the holdout, and XGBoost's parameters."""
 
     native: dict[str, Any]
     fit: xgb.DMatrix
@@ -32,12 +32,12 @@ class Rows:
     holdout: xgb.DMatrix
 
     def precision(self, booster: xgb.Booster) -> float:
-        """Average precision (AUC-PR) on the holdout."""
+        """Return the average precision (AUC-PR) on the holdout."""
         return metrics.average_precision(self.holdout.get_label(), booster.predict(self.holdout))
 
 
 def rows(table: pa.Table, params: TrainParams) -> Rows:
-    """As the step and the model split, name and code them."""
+    """Split, name and encode the rows as the step and the model do."""
     days, holdout = models.split(table)
     early, late = model.split_by_day(days, params.validation_days)
     vocabulary = {name: model._vocabulary(days[name]) for name in CATEGORIES}
@@ -46,11 +46,11 @@ def rows(table: pa.Table, params: TrainParams) -> Rows:
 
 
 def stored(url: str) -> tuple[date, pa.Table]:
-    """The latest training set of fraud in a lake, and its day; DataError without any."""
+    """Return the day and the latest training set of fraud in a lake; DataError without any."""
     lake = Lake(url)
     for day in reversed(lake.days("fraud", "snapshot")):
-        if found := lake.manifest(manifest_name("fraud", "snapshot", day)):
-            return day, lake.read_table(found.output("training_set"))
+        if snapshot := lake.manifest(manifest_name("fraud", "snapshot", day)):
+            return day, lake.read_table(snapshot.output("training_set"))
     raise DataError(
         f"there is no training set of fraud in {url}",
         remedy="run its step snapshot, or leave out --lake",
@@ -58,7 +58,10 @@ def stored(url: str) -> tuple[date, pa.Table]:
 
 
 def generated(count: int) -> pa.Table:
-    """`count` rows of FEATURES over the days of a snapshot; about 3 % are frauds, by products of features."""
+    """Generate `count` rows of FEATURES.
+
+    About 3 % are frauds, determined by products of features.
+    """
     chance = np.random.default_rng(0)
     columns: dict[str, Any] = {name: chance.normal(size=count) for name in FEATURES}
     days = np.sort(chance.integers(0, TRAIN_DAYS + HOLDOUT_DAYS, count))

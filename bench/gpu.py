@@ -1,9 +1,10 @@
-"""What a GPU gains: XGBoost with fraud's parameters, and EASE of movies, on the CPU and on the GPU in turn.
+"""The speed-up by a GPU: XGBoost with fraud's parameters, and EASE of movies, on CPU and GPU.
 
-`python gpu.py [--rows N ...] [--items N ...] [--only cpu]`. The file needs nothing else of Nightshift: only numpy,
-scipy, XGBoost, and CuPy or PyTorch for EASE on the GPU. Seconds are medians of REPEATS after a warm-up and hold what
-a night pays: binning the rows, and copies to the GPU and back. It exits 1 without a GPU, or when the results of the
-two devices differ by more than the tolerances below.
+`python gpu.py [--rows N ...] [--items N ...] [--only cpu]`. The file needs no other part of
+Nightshift: only numpy, scipy, XGBoost, and CuPy or PyTorch for EASE on the GPU. Seconds are medians
+of REPEATS after a warm-up, and include what a night pays: binning the rows, and copies to the GPU
+and back. It exits 1 without a GPU, or if the results of the devices differ by more than the
+tolerances below.
 """
 
 from __future__ import annotations
@@ -25,9 +26,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-os.environ.setdefault(
-    "OMP_WAIT_POLICY", "PASSIVE"
-)  # as the steps do, before any library that brings OpenMP
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the steps do, before OpenMP is loaded
 
 import numpy as np
 import scipy
@@ -74,7 +73,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Case:
-    """`run(device)` gives seconds and a result; `differ` says how far two results are apart."""
+    """A benchmark: `run(device)` returns seconds and a result, `differ` compares two results."""
 
     name: str
     size: str
@@ -108,7 +107,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 
 def compare(make: Callable[[int], Case], sizes: list[int], devices: list[str]) -> Iterator[bool]:
-    """A line a size, after a small one that warms up; whether both devices gave the same."""
+    """Print a line per size, after a small warm-up; return whether both devices gave the same."""
     for number, size in enumerate([WARM_UP, *sizes] if sizes else []):
         case = make(size)
         runs = [[case.run(device) for device in devices] for _ in range(REPEATS)]
@@ -138,7 +137,10 @@ def line(case: Case, seconds: list[float], results: list[np.ndarray]) -> str:
 
 
 def boosting(rows: int) -> Case:
-    """Trees on `rows` rows, from numpy to the bytes of the model; the result is AUC and average precision on others."""
+    """Trees on `rows` rows, from numpy to the bytes of the model.
+
+    The result is AUC and average precision on other rows.
+    """
     values, labels = labelled(rows, seed=0)
     others, truth = labelled(min(HOLDOUT, 5 * rows), seed=1)
 
@@ -157,17 +159,17 @@ def boosting(rows: int) -> Case:
         "XGBoost",
         f"{rows:,} rows",
         run,
-        lambda found: "AUC {:.4f}, AP {:.4f}".format(*found),
+        lambda result: "AUC {:.4f}, AP {:.4f}".format(*result),
         lambda cpu, gpu: float(np.abs(cpu - gpu).max()),
         METRIC_TOLERANCE,
     )
 
 
 def labelled(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features and labels, a fifth of them positive.
+    """Return features and labels, a fifth of them positive.
 
-    The labels are clear, so that other draws of the same rows move AUC and AP by less than a third of the tolerance:
-    the devices draw differently.
+    The devices draw differently, so the labels are clear enough that other draws of the same rows
+    change AUC and AP by less than a third of the tolerance.
     """
     chance = np.random.default_rng(seed)
     values = chance.standard_normal((rows, FEATURES), dtype=np.float32)
@@ -177,21 +179,21 @@ def labelled(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trained_on(booster: xgb.Booster, device: str) -> None:
-    """XGBoost only warns when it takes the CPU instead of a GPU: here that ends the measurement."""
+    """Exit if XGBoost used the CPU instead of the GPU, about which it only warns."""
     took = json.loads(booster.save_config())["learner"]["generic_param"]["device"]
     if not took.startswith(device):
-        sys.exit(f"error: XGBoost was told {device} and took {took}. Next: see its warning above")
+        sys.exit(f"error: XGBoost used {took} instead of {device}. Next: read its warning above")
 
 
 def auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """ROC AUC; ties count half."""
+    """Return the ROC AUC; ties count half."""
     frauds = int(labels.sum())
     above = rankdata(scores)[labels].sum() - frauds * (frauds + 1) / 2
     return float(above / (frauds * (len(labels) - frauds)))
 
 
 def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Sum over thresholds of precision times the step in recall."""
+    """Return the sum over thresholds of precision times the step in recall."""
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(
         np.append(np.diff(scores[order]) != 0, True)
@@ -201,33 +203,33 @@ def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 def ease(items: int) -> Case:
-    """EASE from the Gram matrix to the weights (float32), which are the result; the same as jobs/usecases/movies/ease.py."""
+    """EASE from the Gram matrix to the weights (float32), as in jobs/usecases/movies/ease.py."""
     gram = gram_of(items)
 
     def run(device: str) -> tuple[float, np.ndarray]:
         matrix = gram.copy()  # the CPU's inverse overwrites it
         start = perf_counter()
-        found = weights(cholesky_inverse(matrix) if device == "cpu" else gpu_inverse(matrix))
-        return perf_counter() - start, found
+        result = weights(cholesky_inverse(matrix) if device == "cpu" else gpu_inverse(matrix))
+        return perf_counter() - start, result
 
     return Case(
         "EASE",
         f"{items:,} items",
         run,
-        lambda found: f"largest {np.abs(found).max():.4f}",
+        lambda result: f"largest {np.abs(result).max():.4f}",
         lambda cpu, gpu: float(np.abs(cpu - gpu).max() / np.abs(cpu).max()),
         WEIGHT_TOLERANCE,
     )
 
 
 def weights(precision: np.ndarray) -> np.ndarray:
-    found = precision / -np.diag(precision)
-    np.fill_diagonal(found, 0)
-    return found.astype(np.float32)
+    scaled = precision / -np.diag(precision)
+    np.fill_diagonal(scaled, 0)
+    return scaled.astype(np.float32)
 
 
 def gram_of(items: int) -> np.ndarray:
-    """X'X, regularised, of USERS who have seen EACH items, by a popularity that falls as a power."""
+    """Return the regularised X'X of USERS with EACH items, drawn by a power-law popularity."""
     chance = np.random.default_rng(0)
     appeal = 1 / np.arange(1, items + 1) ** 0.8
     seen = chance.choice(items, USERS * EACH, p=appeal / appeal.sum())
@@ -240,29 +242,29 @@ def gram_of(items: int) -> np.ndarray:
 
 
 def cholesky_inverse(matrix: np.ndarray) -> np.ndarray:
-    """As in jobs/usecases/movies/ease.py: exactly symmetric; `matrix` is overwritten."""
+    """Invert as jobs/usecases/movies/ease.py: exactly symmetric; overwrites `matrix`."""
     factor, failed = lapack.dpotrf(matrix.T, lower=1, overwrite_a=1)
-    found, singular = lapack.dpotri(factor, lower=1, overwrite_c=1)
+    inverse, singular = lapack.dpotri(factor, lower=1, overwrite_c=1)
     if failed or singular:
         sys.exit("error: the Gram matrix is not positive definite. Next: raise REGULARISATION")
-    lower: np.ndarray = np.tril(found)
-    lower += np.tril(found, -1).T
+    lower: np.ndarray = np.tril(inverse)
+    lower += np.tril(inverse, -1).T
     return lower
 
 
 def gpu_inverse(matrix: np.ndarray) -> np.ndarray:
-    """As in jobs/usecases/movies/ease.py by CuPy, or the same by PyTorch."""
+    """Invert as jobs/usecases/movies/ease.py by CuPy, or the same way by PyTorch."""
     library = gpu_library()
     if library.__name__ == "cupy":
-        found = library.linalg.inv(library.asarray(matrix))
-        return np.asarray(((found + found.T) / 2).get())
-    found = library.linalg.inv(library.from_numpy(matrix).cuda())
-    return np.asarray(((found + found.T) / 2).cpu().numpy())
+        inverse = library.linalg.inv(library.asarray(matrix))
+        return np.asarray(((inverse + inverse.T) / 2).get())
+    inverse = library.linalg.inv(library.from_numpy(matrix).cuda())
+    return np.asarray(((inverse + inverse.T) / 2).cpu().numpy())
 
 
 @cache
 def gpu_library() -> Any:
-    """CuPy, else PyTorch, if it is installed and reaches the GPU; else None."""
+    """Return CuPy, else PyTorch, if it is installed and can use the GPU; else None."""
     for name in ("cupy", "torch"):
         with suppress(ImportError):
             library = import_module(name)
@@ -272,7 +274,7 @@ def gpu_library() -> Any:
 
 
 def lack(ease: bool) -> str:
-    """What stands in the way of the GPU's side; nothing when all is there."""
+    """Return what is missing for the GPU's part; "" if nothing is."""
     if not (names := gpus()):
         return "there is no GPU here, or no NVIDIA driver that shows one"
     if not xgb.build_info().get("USE_CUDA"):
@@ -283,7 +285,7 @@ def lack(ease: bool) -> str:
 
 
 def gpus() -> list[str]:
-    """The names of the GPUs that the NVIDIA driver shows."""
+    """Return the names of the GPUs that the NVIDIA driver reports."""
     count, name = ctypes.c_int(0), ctypes.create_string_buffer(100)
     try:
         driver = ctypes.CDLL(DRIVER)
@@ -299,7 +301,7 @@ def gpus() -> list[str]:
 
 
 def header(words: list[str], devices: list[str]) -> Iterator[str]:
-    """What has to be known to read the table."""
+    """Yield the facts that are needed to read the table."""
     yield f"`{shlex.join(['python', Path(__file__).name, *words])}`"
     yield (
         f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}, "

@@ -1,9 +1,10 @@
-"""The 20 best movies for every user: ours beside Spark's ALS and, where it is installed, implicit's, in turn.
+"""The 20 best movies for every user: Nightshift, Spark's ALS and, if installed, implicit's ALS.
 
-`python -m bench.recommend [--users N] [--movies N]`. Of ours there are two: the collaborative lists alone, which
-is what the others make, and the whole of a night's prediction (four algorithms, scores, titles and reasons). The
-models differ: ours weighs movies by movies (EASE), theirs have FACTORS factors. Ours and implicit's leave out
-what a user has seen, Spark's does not. Only recommending is timed, not fitting.
+`python -m bench.recommend [--users N] [--movies N]`. Ours has two lines: only the collaborative
+lists, which the others make too, and the complete prediction of a night (four algorithms, scores,
+titles and reasons). The models differ: ours has weights of movies by movies (EASE), the others have
+FACTORS factors. Ours and implicit's leave out movies that a user has seen, Spark's does not. Only
+recommending is timed, not fitting.
 """
 
 from __future__ import annotations
@@ -51,14 +52,15 @@ def main() -> None:
 
 
 def compare(sides: list[Side], users: int) -> None:
-    """Run all in turn, ROUNDS times after a first that counts for nothing, and print the medians."""
+    """Run all alternately, ROUNDS times after a warm-up, and print the medians."""
     for _, side in sides:
         side()
     rounds = [[clock(side) for _, side in sides] for _ in range(ROUNDS)]
     seconds = [median(column) for column in zip(*rounds, strict=True)]
-    for (name, _), each in zip(sides, seconds, strict=True):
+    for (name, _), typical in zip(sides, seconds, strict=True):
+        rate, ratio = users / typical, typical / seconds[0]
         print(
-            f"{name:44} {each:8.2f} s {users / each:>10,.0f} users/s {each / seconds[0]:7.1f} x",
+            f"{name:44} {typical:8.2f} s {rate:>10,.0f} users/s {ratio:7.1f} x",
             flush=True,
         )
 
@@ -123,7 +125,7 @@ def implicit(known: Interactions) -> Iterator[Side]:
 
 
 def world(users: int, movies: int) -> tuple[Interactions, Catalogue]:
-    """About EACH movies a user, drawn by a popularity that falls as a power."""
+    """Generate about EACH movies per user, drawn by a power-law popularity."""
     chance = np.random.default_rng(0)
     appeal = 1 / np.arange(1, movies + 1) ** 0.8
     draws = chance.choice(movies, (users, EACH), p=appeal / appeal.sum())

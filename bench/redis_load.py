@@ -1,6 +1,6 @@
-"""Loading a table of risk into Redis: the store's chunks of RESP beside a redis-py pipeline of SETs.
+"""Load a table of risk into Redis: our chunks of RESP against a redis-py pipeline of SETs.
 
-Ours also reads back what it wrote before it calls the version complete; the pipeline does not.
+Ours also reads back what it wrote before it marks the version as complete; the pipeline does not.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What the scheduler costs: a run of the DAG beside `nightshift run` of the same day, in turn, on the demo's data.
+"""The scheduler's overhead: a DAG run against `nightshift run` of the same day, on demo data.
 
-`python -m bench.run_overhead`. Both run the same ten processes; the difference is what Airflow adds: hops from
-task to task, the start of a task's own process, and the work of its components beside the steps. The goal is a
-ratio of at most 1.25. The last line says where the time of the DAG's runs went.
+`python -m bench.run_overhead`. Both run the same ten processes; the difference is what Airflow
+adds: hops between tasks, the start of the tasks' own processes, and the work of its components. The
+goal is a ratio of at most 1.25. The last line shows where the DAG runs spent their time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ def main() -> None:
 
 
 def compare(chosen: Settings) -> None:
-    """Prints a line a round and the medians. Before the first, the day is prepared and run once by each."""
+    """Print a line per round and the medians.
+
+    Before the first, both prepare and run the day once.
+    """
     first = params.first_date(chosen.params_file, PIPELINE)
     day = first + timedelta(days=demo.DAYS["fraud"] - 1)
     demo.fill(chosen, PIPELINE, None)
@@ -48,7 +51,9 @@ def compare(chosen: Settings) -> None:
         nights.await_dag(api, DAG)
         for number in range(ROUNDS + 1):
             seconds, steps = scheduled(api, day), chained(day)
-            if number:  # the first warms both up: the first night writes what later ones find
+            if (
+                number
+            ):  # the first round is a warm-up: its night writes what later nights only check
                 rounds.append((*seconds, steps))
                 print(
                     f"DAG run {seconds[0]:6.1f} s   nightshift run {steps:6.1f} s   "
@@ -64,7 +69,7 @@ def compare(chosen: Settings) -> None:
 
 
 def scheduled(api: Scheduler, day: date) -> tuple[float, float, float]:
-    """Seconds of a run of the DAG: from the trigger to its end, inside its tasks, and outside of them."""
+    """Return the seconds of a DAG run: in total, inside its tasks, and outside of them."""
     start = perf_counter()
     run = api.trigger(DAG, day)
     state = api.wait(DAG, run, 1800)
@@ -78,7 +83,7 @@ def scheduled(api: Scheduler, day: date) -> tuple[float, float, float]:
 
 
 def chained(day: date) -> float:
-    """Seconds of `nightshift run`."""
+    """Return the seconds of `nightshift run`."""
     start = perf_counter()
     subprocess.run(
         [sys.executable, "-m", "jobs", "run", PIPELINE, "--date", str(day)],

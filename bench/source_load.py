@@ -1,6 +1,6 @@
-"""Loading transactions from parquet: `nightshift source load` beside pandas' `to_sql` with multi-row inserts.
+"""Load transactions from parquet: `nightshift source load` against pandas' multi-row `to_sql`.
 
-Ours also looks for repeats, upserts by key, rejects bad rows and makes labels; to_sql only appends.
+Ours also finds repeats, upserts by key, rejects bad rows and creates labels; to_sql only appends.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""What checkpoints cost: training in segments, each kept in a lake folder, beside bare `xgboost.train`, in turn.
+"""The cost of checkpoints: training in segments, saved to a lake, against plain `xgboost.train`.
 
-`python -m bench.train [--lake FOLDER] [--rows N]`, with the parameters of params.yaml and the same DMatrix for all.
-FOLDER is a lake in which `snapshot` of fraud has been done: its latest training set is taken; without one, N
-generated rows. A segment begins with scoring all rows by the trees before it: a long training without early
-stopping shows what that costs. Segments draw rows and features otherwise than one long training does, so early
-stopping may end elsewhere: `rounds` are those trained, and the last ratio is by round. It is of processor seconds,
-which count all threads and which other work on the machine hardly moves. Its goal is 1.1 at most.
+`python -m bench.train [--lake FOLDER] [--rows N]`, with the parameters of params.yaml and the same
+DMatrix for all. FOLDER is a lake with a `snapshot` of fraud, of which the latest training set is
+used; without it, N rows are generated. Every segment first scores all rows with the existing trees:
+a long training without early stopping shows the cost of that. Segments draw rows and features
+differently from one long training, so early stopping may end elsewhere: `rounds` counts the trained
+ones, and the last ratio is per round. It is in processor seconds, which count all threads and
+hardly depend on other work on the machine. Its goal is at most 1.1.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tempfile import TemporaryDirectory
 from time import process_time
 from uuid import uuid4
 
-# As the steps do, before any library that brings OpenMP.
+# As the steps do, before OpenMP is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
@@ -78,12 +79,12 @@ def main() -> None:
 
 
 def compare(rows: Rows, plan: BoostingPlan, segments: list[int], lake: Lake) -> None:
-    """Run all in turn, ROUNDS times after a short training that counts for nothing, and print the medians."""
+    """Run all alternately, ROUNDS times after a short warm-up, and print the medians."""
     bare(rows, BoostingPlan(1, 1))  # sorts the values of the matrix into bins, once for all
     sides: dict[str, Side] = {f"bare, {ends(plan)}": partial(bare, rows, plan)}
-    for each in segments:
-        name = f"checkpoints every {each}, {ends(plan)}"
-        sides[name] = partial(segmented, rows, replace(plan, segment=each), lake)
+    for segment in segments:
+        name = f"checkpoints every {segment}, {ends(plan)}"
+        sides[name] = partial(segmented, rows, replace(plan, segment=segment), lake)
     boosters: dict[str, xgb.Booster] = {}
 
     def run(name: str) -> tuple[float, float]:
@@ -95,7 +96,7 @@ def compare(rows: Rows, plan: BoostingPlan, segments: list[int], lake: Lake) -> 
 
 
 def bare(rows: Rows, plan: BoostingPlan) -> xgb.Booster:
-    """What a user would write."""
+    """Train as a user would write it."""
     stopping = plan.patience and xgb.callback.EarlyStopping(rounds=plan.patience, save_best=True)
     return xgb.train(
         rows.native,
@@ -108,7 +109,7 @@ def bare(rows: Rows, plan: BoostingPlan) -> xgb.Booster:
 
 
 def segmented(rows: Rows, plan: BoostingPlan, lake: Lake) -> xgb.Booster:
-    """What the step does; a key of its own, so that it finds no checkpoint."""
+    """Train as the step does, with a new key, so that no checkpoint exists."""
     kept = checkpoints.of(lake, "fraud", uuid4().hex)
     late = rows.late if plan.patience else None
     return boosting.train(rows.native, rows.fit, plan, evaluation=late, checkpoints=kept)
@@ -117,7 +118,10 @@ def segmented(rows: Rows, plan: BoostingPlan, lake: Lake) -> xgb.Booster:
 def report(
     rows: Rows, plan: BoostingPlan, boosters: dict[str, xgb.Booster], seconds: np.ndarray
 ) -> None:
-    """A line each; the first is what the others are set against. `seconds` are a clock's and the processors'."""
+    """Print a line per training; the first is the baseline.
+
+    `seconds` are of the clock and of all cores.
+    """
     trained = [
         min(each.num_boosted_rounds() + (plan.patience or 0), plan.rounds)
         for each in boosters.values()

@@ -215,7 +215,8 @@ class RetrainParams(Section):
         6,
         ge=0,
         le=6,
-        description="day of the week for which the policy `weekly` trains; Monday is 0, Sunday is 6",
+        description="day of the week for which the policy `weekly` trains; Monday is 0, Sunday is "
+        "6",
     )
 
 

@@ -1,4 +1,4 @@
-"""The currency of past transactions, for the migrations that add the column."""
+"""The currency of past transactions, for migrations that add the column."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from jobs.stores.lake import Lake
 
 
 def of_day(settings: Settings, day: date) -> pa.Table | None:
-    """(transaction_id, currency) of the day's good rows in the lake; None where the lake no longer has them.
+    """Return (transaction_id, currency) of the day's valid rows.
 
-    One row per transaction; a transaction whose currency the source does not say is left out.
+    None if the lake no longer has them.
+
+    One row per transaction; transactions without a currency in the source are left out.
     """
     lake = Lake(settings.lake)
     try:

@@ -1,4 +1,4 @@
-"""Redis follows PostgreSQL, so all its migrations are one: load again what it holds, over what is there."""
+"""The migration of Redis, always the same since it follows PostgreSQL: reload its versions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from jobs.usecases.discovery import find_usecase
 
 
 def reload(settings: Settings, say: Say) -> None:
-    """Write the documents of the served and the previous version of every pipeline in the layout of this code.
+    """Rewrite the served and previous version of every pipeline in the layout of this code.
 
-    The pointer does not move, and every key stays readable: a lookup finds a document in the old layout or the new one.
+    The pointer does not move, and every key stays readable: a lookup returns a document in the old
+    or the new layout.
     """
     for pipeline in PIPELINES:
         with (
@@ -26,8 +27,7 @@ def reload(settings: Settings, say: Say) -> None:
             for version in keys.versions():
                 keys.reload_later(version)
             serving = stores.Serving(pipeline, find_usecase(pipeline).predictions, session, keys)
-            with suppress(
-                stores.LostTables
-            ):  # there is nothing to load from; publishing that day again loads it
+            # Without tables in PostgreSQL, publishing that day again loads the version.
+            with suppress(stores.LostTables):
                 for version in stores.bring_redis_to_postgres(serving, utc_now()):
                     say(f"  {pipeline}: {version} loaded again")

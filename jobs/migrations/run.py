@@ -1,6 +1,6 @@
-"""Bring every store to the schema of this code: numbered migrations, in order, each noted in the store that it changed.
+"""Migrate every store to the schema of this code, in numbered steps that the store records.
 
-Failpoints: `<store>.<name of the migration>.applied`, between a change and its note.
+Failpoints: `<store>.<name of the migration>.applied`, between a change and its record.
 """
 
 from __future__ import annotations
@@ -30,15 +30,21 @@ _TRIES, _PAUSE_SECONDS = 60, 1.0
 
 
 def versions(settings: Settings) -> dict[Store, int | None]:
-    """The schema version of each store; None for one that is empty or not ours. ConfigError when one is newer than this code."""
-    found = {store: _VERSION[store](settings) for store in STORES}
-    for store, number in found.items():
+    """Return the schema version per store, None for an empty or foreign one.
+
+    ConfigError if a store is newer than this code.
+    """
+    numbers = {store: _VERSION[store](settings) for store in STORES}
+    for store, number in numbers.items():
         require_not_newer(store, number or 0)
-    return found
+    return numbers
 
 
 def pending(settings: Settings) -> list[Migration]:
-    """What `migrate` would apply, in order; an empty store gets the newest schema when it is first written to."""
+    """Return what `migrate` would apply, in order.
+
+    An empty store gets the newest schema when it is first written to.
+    """
     return [
         migration
         for store, number in versions(settings).items()
@@ -49,7 +55,7 @@ def pending(settings: Settings) -> list[Migration]:
 
 
 def migrate(settings: Settings, say: Say) -> list[Migration]:
-    """Apply what is pending, and return it. One `migrate` at a time; one that is killed resumes where it was."""
+    """Apply and return the pending migrations; one process at a time, and a killed one resumes."""
     if not pending(settings):
         return []
     with locks.hold(settings.postgres, "migrate", _OWNER):
@@ -77,7 +83,7 @@ def _in_one_transaction(settings: Settings, migration: Migration) -> None:
         session,
         session.cursor() as cursor,
     ):
-        # A statement that waits for a reader makes the readers after it wait as well.
+        # A statement that waits for a reader also blocks all later readers.
         cursor.execute("SET LOCAL lock_timeout = '1s'; SET LOCAL client_min_messages = warning")
         cursor.execute(migration.file.read_text())
         failpoint(f"{migration.store}.{migration.name}.applied")
@@ -85,7 +91,7 @@ def _in_one_transaction(settings: Settings, migration: Migration) -> None:
 
 
 def _patiently(change: Callable[[], None]) -> None:
-    """Make the change, again and again while a reader is in its way."""
+    """Make the change; retry while a reader's lock prevents it."""
     for attempt in range(_TRIES):
         try:
             return change()
@@ -97,7 +103,7 @@ def _patiently(change: Callable[[], None]) -> None:
 
 @contextmanager
 def _writers_out(settings: Settings, store: Store) -> Iterator[None]:
-    """Keep out whoever publishes or rolls back, while a serving store changes."""
+    """Hold the pipelines' locks while a serving store changes, against publishes and rollbacks."""
     with ExitStack() as stack:
         for pipeline in PIPELINES if store in ("serving", "redis") else ():
             stack.enter_context(locks.hold(settings.postgres, pipeline, _OWNER))
@@ -109,11 +115,12 @@ def _dsn(settings: Settings, store: Store) -> str:
 
 
 def _source_version(settings: Settings) -> int | None:
-    """None also for an operational database whose tables are not ours: whoever owns them changes them."""
+    """Return the source's version; None also for tables of another owner, who migrates them."""
     with postgres.connect(settings.source, _OWNER) as session:
         with session.cursor() as cursor:
             cursor.execute(
-                "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('transactions')"
+                "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class"
+                " WHERE oid = to_regclass('transactions')"
             )
             (ours,) = cursor.fetchone() or (False,)
         return postgres_versions.version(session, "source", "transactions") if ours else None
@@ -133,12 +140,12 @@ def _serving_version(settings: Settings) -> int | None:
 
 
 def _redis_version(settings: Settings) -> int | None:
-    """The newest layout of any pipeline where that is newer than this code's, else the oldest."""
-    found = []
+    """Return the newest version of a pipeline if it is newer than this code's, else the oldest."""
+    versions = []
     for pipeline in PIPELINES:
         with redis.connect(settings.redis, pipeline) as keys:
-            found.append(keys.schema_version())
-    numbers = [number for number in found if number is not None]
+            versions.append(keys.schema_version())
+    numbers = [number for number in versions if number is not None]
     if not numbers:
         return None
     return max(numbers) if max(numbers) > needed("redis") else min(numbers)

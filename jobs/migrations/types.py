@@ -1,4 +1,4 @@
-"""What a migration that is no SQL provides: `apply(settings, say)`. It can be killed anywhere, and run again."""
+"""The interface of a Python migration: `apply(settings, say)`, which can be killed and rerun."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ class Module(Protocol):
     """A file `jobs/migrations/<store>/NNNN_what_changes.py`."""
 
     def apply(self, settings: Settings, say: Say) -> None:
-        """Change the store, and `say` a line about what a person should know."""
+        """Change the store, and `say` what a person should know, line by line."""

@@ -184,6 +184,8 @@ def test_a_model_that_was_rolled_back_is_not_promoted_again_unless_it_wins_anew(
         favour(place, AFTER, former if draws_say > 0 else rolled_back)
         gate = place.run("gate", AFTER)
         reason = next(each for each in gate.facts["reasons"] if "rolled_back" in each)
-        assert gate.facts["verdict"] == verdict and "must win anew" in reason, gate.facts["reasons"]
+        assert gate.facts["verdict"] == verdict and "must win again" in reason, gate.facts[
+            "reasons"
+        ]
     place.run("promote", AFTER)
     assert champion_of(place, AFTER) == rolled_back

@@ -1,8 +1,8 @@
-"""`transaction_scores` gets `currency`, the currency of `amount_minor`, day by day from the good rows in the lake.
+"""`transaction_scores` gets `currency` of `amount_minor`, day by day from the lake's valid rows.
 
-Where the lake no longer has the day the values stay null. A day is replaced whole, as predict does it, so a migration
-that is killed leaves each day as it was or as it will be. The digest in predict's manifest stays: it covers the columns
-that the day was written with.
+If the lake no longer has a day, its values stay null. A day is replaced atomically, as predict does
+it, so a killed migration leaves every day either old or new. The digest in predict's manifest stays
+valid: it covers the columns that the day was written with.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def _fill(db: ClickHouse, day: date, values: pa.Table) -> None:
         db.drop("fraud", name)
     db.client.command(f"CREATE TABLE fraud.{quote_identifier(staging)} AS {_TABLE}")
     db.client.command(
-        f"CREATE TABLE fraud.{quote_identifier(known)} (transaction_id String, currency Nullable(String))"
+        f"CREATE TABLE fraud.{quote_identifier(known)}"
+        " (transaction_id String, currency Nullable(String))"
         " ENGINE = MergeTree ORDER BY transaction_id"
     )
     if values.num_rows:

@@ -1,5 +1,6 @@
-"""Sums of squared amounts of fraud get 38 digits: 64 bits end at an amount of 3e9 minor units. The values stay as they are,
-and so do their digests.
+"""Sums of squared amounts of fraud get 38 digits: 64 bits overflow at 3e9 minor units.
+
+Values and digests do not change.
 """
 
 from __future__ import annotations

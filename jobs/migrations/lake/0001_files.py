@@ -1,4 +1,4 @@
-"""The manifests and files of release 0.1.0, which made them on first use and kept no version: nothing changes."""
+"""The files of release 0.1.0, which created them on first use, without a version: no change."""
 
 from __future__ import annotations
 

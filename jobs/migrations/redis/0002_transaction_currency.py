@@ -1,4 +1,4 @@
-"""The documents of `transaction_scores` get `currency`: Redis is loaded again from PostgreSQL, which has it by then."""
+"""Documents of `transaction_scores` get `currency` by a reload from PostgreSQL, which has it."""
 
 from __future__ import annotations
 

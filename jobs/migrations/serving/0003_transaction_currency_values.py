@@ -1,7 +1,7 @@
-"""Fill `currency` of `transaction_scores` in the kept versions, each in a transaction of its own.
+"""Fill `currency` of `transaction_scores` in the kept versions, one transaction per version.
 
-The values are those of the good rows in the lake; where the lake no longer has the day, they stay null. The digest of a
-version stays: it covers the columns that the version was published with.
+The values come from the lake's valid rows; if the lake no longer has the day, they stay null. The
+digest of a version stays valid: it covers the columns that the version was published with.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from jobs.stores import postgres
 
 _VERSIONS = """
 SELECT p.date, c.relname FROM publication AS p
-JOIN pg_class AS c ON c.relname = 'transaction_scores_' || replace(p.version, '-', '_') AND c.relispartition
+JOIN pg_class AS c
+    ON c.relname = 'transaction_scores_' || replace(p.version, '-', '_') AND c.relispartition
 WHERE p.pipeline = 'fraud' AND c.relnamespace = to_regnamespace('fraud') ORDER BY p.date, p.version
 """
 _FILL = """
@@ -43,7 +44,8 @@ def apply(settings: Settings, say: Say) -> None:
 def _fill(session: connection, table: str, values: pa.Table) -> None:
     with session, session.cursor() as cursor:
         cursor.execute(
-            "CREATE TEMPORARY TABLE currencies (transaction_id text PRIMARY KEY, currency text) ON COMMIT DROP"
+            "CREATE TEMPORARY TABLE currencies"
+            " (transaction_id text PRIMARY KEY, currency text) ON COMMIT DROP"
         )
         postgres.copy_in(cursor, Identifier("currencies"), values)
         cursor.execute(SQL(_FILL).format(Identifier("fraud", table)))

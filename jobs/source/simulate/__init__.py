@@ -1,4 +1,4 @@
-"""Believable operational data: `movies/` of an audience, and here card transactions.
+"""Simulate realistic operational data: card transactions here, an audience in `movies/`.
 
-Those follow the rules of the Fraud Detection Handbook (chapter 3, Le Borgne et al.).
+Transactions follow the rules of the Fraud Detection Handbook (chapter 3, Le Borgne et al.).
 """

@@ -1,4 +1,4 @@
-"""One day of transactions with its truth: a pure function of the population and the date."""
+"""One day of transactions and their labels, as a pure function of the population and the date."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DEVICES = (("pos", 0.60), ("mobile", 0.25), ("web", 0.15))
 
 @dataclass(frozen=True)
 class Reporting:
-    """A fraud is reported `delay_days` after it happened, and up to `jitter_days` later."""
+    """When frauds are reported: `delay_days` after they happened, or up to `jitter_days` later."""
 
     delay_days: float = 7.0
     jitter_days: float = 0.0
@@ -35,7 +35,7 @@ class Reporting:
 
 @dataclass(frozen=True)
 class _Payments:
-    """The payments of a day, by the position of their customer and merchant, in order of time."""
+    """The payments of a day in order of time, with the positions of customer and merchant."""
 
     second: Integers
     customer: Integers
@@ -48,9 +48,9 @@ class _Payments:
 
 
 def simulate_day(population: Population, day: date, reporting: Reporting) -> pa.Table:
-    """The columns of `transactions`, and `is_fraud` and `reported_at`, of one UTC day, by time.
+    """Return the transactions of one UTC day with `is_fraud` and `reported_at`, sorted by time.
 
-    Depends on nothing but the arguments; ids are `YYYYMMDD-NNNNNNN`.
+    They depend only on the arguments; ids are `YYYYMMDD-NNNNNNN`.
     """
     payments = _payments(population, day)
     cents, fraud = _frauds(population, payments, day)
@@ -77,12 +77,15 @@ def simulate_day(population: Population, day: date, reporting: Reporting) -> pa.
 
 
 def frauds(rows: pa.Table) -> pa.Table:
-    """The rows of `fraud_labels` that simulated rows bring: those of the frauds."""
+    """Return the rows of `fraud_labels` for simulated rows: one per fraud."""
     return rows.filter(rows["is_fraud"]).select(["transaction_id", "is_fraud", "reported_at"])
 
 
 def _payments(population: Population, day: date) -> _Payments:
-    """Poisson counts, a normal time of day about noon, normal amounts; who is outside the day does not pay."""
+    """Draw payments: Poisson counts, normal times around noon, normal amounts.
+
+    Payments outside the day are left out.
+    """
     random = generator(population.seed, Stream.TRANSACTIONS, day)
     customer = np.repeat(np.arange(population.customers), random.poisson(population.rate))
     count = len(customer)
@@ -108,7 +111,7 @@ def _payments(population: Population, day: date) -> _Payments:
 def _frauds(
     population: Population, payments: _Payments, day: date
 ) -> tuple[Integers, npt.NDArray[np.bool_]]:
-    """The amounts once thieves had their way, and which payments are fraud."""
+    """Return the amounts after fraud, and which payments are fraud."""
     random = generator(population.seed, Stream.STOLEN, day)
     stolen = np.isin(payments.customer, compromised_customers(population, day))
     stolen &= random.random(len(payments)) < STOLEN_SHARE
@@ -118,7 +121,7 @@ def _frauds(
 
 
 def _report_delay(seed: int, day: date, reporting: Reporting, count: int) -> Integers:
-    """Microseconds between each payment and its report."""
+    """Return the microseconds between every payment and its report."""
     jitter = generator(seed, Stream.REPORTS, day).random(count) * reporting.jitter_days
     delay: Integers = np.rint((reporting.delay_days + jitter) * _DAY * _MICRO).astype(np.int64)
     return delay

@@ -1,6 +1,7 @@
-"""Who is compromised when: the Handbook's scenarios, in proportion to the population.
+"""Compromised merchants and customers: the Handbook's scenarios, in proportion to the population.
 
-The Handbook compromises 2 of 10,000 terminals a day for 28 days and 3 of 5,000 customers a day for 14 days.
+The Handbook compromises 2 of 10,000 terminals a day for 28 days, and 3 of 5,000 customers a day for
+14 days.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ OBVIOUS_CENTS = (
 
 
 def compromised_merchants(population: Population, day: date) -> Integers:
-    """Positions of the merchants all of whose transactions on `day` are fraud."""
+    """Return the positions of merchants with only fraudulent transactions on `day`."""
     stream = Stream.COMPROMISED_MERCHANTS
     return _compromised(
         population.seed, stream, population.merchants, MERCHANTS_A_DAY, MERCHANT_DAYS, day
@@ -30,7 +31,7 @@ def compromised_merchants(population: Population, day: date) -> Integers:
 
 
 def compromised_customers(population: Population, day: date) -> Integers:
-    """Positions of the customers whose card a thief uses on `day`."""
+    """Return the positions of customers with a stolen card on `day`."""
     stream = Stream.COMPROMISED_CUSTOMERS
     return _compromised(
         population.seed, stream, population.customers, CUSTOMERS_A_DAY, CUSTOMER_DAYS, day
@@ -40,10 +41,10 @@ def compromised_customers(population: Population, day: date) -> Integers:
 def _compromised(
     seed: int, stream: Stream, population: int, share: float, lasting: int, day: date
 ) -> Integers:
-    """Those whose trouble began on `day` or less than `lasting` days before, simulated or not."""
+    """Return those compromised on `day` or less than `lasting` days before, simulated or not."""
     begun = []
     for start in (day - timedelta(days=ago) for ago in range(lasting)):
-        # Whole numbers that keep the rate over the days: a small population has one every few days.
+        # Whole numbers with the right rate over time: a small population has one every few days.
         count = int((start.toordinal() + 1) * share * population) - int(
             start.toordinal() * share * population
         )

@@ -1,4 +1,4 @@
-"""Who pays and where: customers with their habits, merchants on a square of 100 by 100."""
+"""The population: customers with habits, and merchants on a square of 100 by 100."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from jobs.source.simulate.streams import Stream, generator
 
 SIDE = 100.0
 RADIUS = 5.0
-AT_LEAST = 5  # merchants of a customer, however far, so that everybody can pay somewhere
-AT_MOST = 128  # the nearest ones; the Handbook's density has 78 within the radius, and memory stays bounded
+AT_LEAST = 5  # merchants per customer at any distance, so that everybody can pay somewhere
+AT_MOST = 128  # nearest merchants, which bounds memory; the Handbook has 78 within the radius
 
 # Countries are stripes of the square from west to east: name, currency, share of the width.
 COUNTRIES = (
@@ -35,8 +35,8 @@ Integers = npt.NDArray[np.int64]
 class Population:
     """Customers and merchants by position; amounts in the customer's currency, rates per day.
 
-    `nearby` has a row per customer, its merchants from near to far, of which the first `choices` count.
-    `amount` is the mean amount; its standard deviation is half of it.
+    `nearby` has a row per customer: its merchants from near to far, of which it uses the first
+    `choices`. `amount` is the mean amount; its standard deviation is half of it.
     """
 
     seed: int
@@ -60,7 +60,7 @@ class Population:
 
 
 def populate(seed: int, customers: int, merchants: int) -> Population:
-    """The population that belongs to `seed`; with more customers or merchants, the first ones stay who they are."""
+    """Return the population of `seed`; in a larger population, the first ones are the same."""
     habits = generator(seed, Stream.CUSTOMERS).random((customers, 5))
     homes, places = (
         habits[:, :2] * SIDE,
@@ -82,7 +82,7 @@ def populate(seed: int, customers: int, merchants: int) -> Population:
 
 
 def numbered(prefix: str, numbers: Integers, width: int) -> Any:
-    """`prefix` and each number, padded with zeros, as an Arrow array of strings."""
+    """Return `prefix` and zero-padded numbers as an Arrow array of strings."""
     digits = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), width, "0")
     return pc.binary_join_element_wise(prefix, digits, "")
 

@@ -1,4 +1,4 @@
-"""Random numbers by name: what is drawn for one purpose on one day depends on nothing else."""
+"""Named random streams: the draws of one stream on one day depend on nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import numpy as np
 
 
 class Stream(IntEnum):
-    """What the numbers are for; the values are part of every simulated row and never change."""
+    """The purposes of random numbers.
+
+    Their values determine every simulated row and never change.
+    """
 
     CUSTOMERS = 0
     MERCHANTS = 1
@@ -26,6 +29,6 @@ class Stream(IntEnum):
 
 
 def generator(seed: int, stream: Stream, day: date | None = None) -> np.random.Generator:
-    """The generator of `stream` on `day`; a stream that knows no days leaves it out."""
+    """Return the generator of `stream` on `day`; a stream without days leaves it out."""
     key = (int(stream), day.toordinal() if day else 0)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))

@@ -1,4 +1,4 @@
-"""Simulated days to where they are wanted: the operational tables, or parquet files."""
+"""Write simulated days to the operational tables or to parquet files."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Progress = Callable[[int], None]  # days done
 
 
 class Simulates(Protocol[Rows, Total]):
-    """Days of rows, whatever they are, and where each of them goes."""
+    """The interface of a simulation: days of rows, and the tables that they go to."""
 
     def tables(self) -> Iterator[tuple[date, Rows]]:
-        """Each day with its rows; one day is held at a time."""
+        """Yield every day with its rows; only one day is in memory at a time."""
         ...
 
     def parts(self, rows: Rows) -> Mapping[Table, pa.Table]:
-        """The rows of a day by the table that they belong to, with its columns."""
+        """Return the rows of a day by table, with the columns of the table."""
         ...
 
     def merge(self, cursor: Cursor, rows: Rows) -> None:
@@ -41,11 +41,11 @@ class Simulates(Protocol[Rows, Total]):
         ...
 
     def nothing(self) -> Total:
-        """The total of no days."""
+        """Return the total of no days."""
         ...
 
     def plus(self, total: Total, rows: Rows) -> Total:
-        """`total` and a day more."""
+        """Return `total` plus one more day."""
         ...
 
 
@@ -54,7 +54,7 @@ _COLUMNS = (*TRANSACTIONS.columns, Column("is_fraud", "flag"), Column("reported_
 
 @dataclass(frozen=True)
 class Simulated:
-    """How many rows were simulated, and how many of them are fraud."""
+    """The numbers of simulated rows and of frauds among them."""
 
     transactions: int = 0
     frauds: int = 0
@@ -62,7 +62,7 @@ class Simulated:
 
 @dataclass(frozen=True)
 class Simulation:
-    """Transactions to simulate: `days` days from `start` on, of the population of `seed`. See Simulates."""
+    """Transactions to simulate: `days` days from `start` on, of the population of `seed`."""
 
     start: date
     days: int
@@ -94,7 +94,10 @@ class Simulation:
 
 
 def to_database(dsn: str, simulation: Simulates[Rows, Total], progress: Progress) -> Total:
-    """Merge the days into the operational tables, one transaction a day. Raises StoreError when they fail."""
+    """Merge the days into the operational tables, one transaction per day.
+
+    StoreError on failure.
+    """
     total = simulation.nothing()
     for done, (_, rows) in enumerate(simulation.tables(), start=1):
         with writing(dsn) as cursor:
@@ -105,7 +108,7 @@ def to_database(dsn: str, simulation: Simulates[Rows, Total], progress: Progress
 
 
 def to_files(folder: Path, simulation: Simulates[Rows, Total], progress: Progress) -> Total:
-    """Write `TABLE/DAY.parquet` for every table and day, with the columns of that table."""
+    """Write `TABLE/DAY.parquet` for every table and day, with the columns of the table."""
     total = simulation.nothing()
     for done, (day, rows) in enumerate(simulation.tables(), start=1):
         for table, part in simulation.parts(rows).items():

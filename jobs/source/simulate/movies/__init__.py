@@ -1,1 +1,1 @@
-"""Believable movies and what people do with them: latent tastes over genres, power laws, new movies, drift."""
+"""Simulate movies and their audience: latent tastes over genres, power laws, new movies, drift."""

@@ -1,4 +1,4 @@
-"""Who watches: tastes that drift, activity by a power law, and what each of them comes across on a day."""
+"""The audience: drifting tastes, activity by a power law, and the movies offered on a day."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _CHUNK = 1 << 22  # cells of a matrix of users by movies
 class Audience:
     """Users by position, and the `movies` they watch.
 
-    A taste turns from `taste` to `later` by one quarter in `turning` days. `habit` is the share of watched
-    movies that are rated, `mood` what an average movie gets; who `halves` gives half points. `weight` makes the
-    chances of a user's movies add up to its `rate`. `stride` and `offset` put the movies into the order in which
-    they come across the user.
+    A taste turns from `taste` to `later` by one quarter in `turning` days. `habit` is the share of
+    watched movies that a user rates, `mood` the rating of an average movie; users with `halves`
+    give half points. `weight` makes the chances of a user's movies add up to `rate`. `stride` and
+    `offset` define the order in which movies are offered to the user.
     """
 
     seed: int
@@ -50,14 +50,16 @@ class Audience:
         return len(self.rate)
 
     def taste_on(self, day: date) -> Floats:
-        """The tastes of all users on `day`; the product with a movie's factors is their affinity, about N(0, 1)."""
+        """Return all tastes on `day`; times a movie's factors, they are affinities near N(0, 1)."""
         angle = day.toordinal() / self.turning * (np.pi / 2)
         return self.taste * np.cos(angle)[:, None] + self.later * np.sin(angle)[:, None]
 
     def offered(self, users: Integers, day: date) -> Integers:
-        """The movies that each of `users` comes across on `day`, one row each; a number >= len(movies) is none.
+        """Return the movies offered to `users` on `day`, one row per user.
 
-        Over CYCLE days or a little less, every movie comes once.
+        >= len(movies) means none.
+
+        Within CYCLE days or slightly less, every movie is offered once.
         """
         width = -(-self.modulus // CYCLE)
         turn = day.toordinal() % -(-self.modulus // width)
@@ -67,7 +69,7 @@ class Audience:
 
 
 def gather(seed: int, users: int, movies: int) -> Audience:
-    """The audience and the movies that belong to `seed`, `users` and `movies`."""
+    """Return the audience and the movies of `seed`, `users` and `movies`."""
     genres = genre_vectors(seed)
     films = catalogue(seed, movies, genres)
     random = generator(seed, Stream.USERS)
@@ -93,7 +95,7 @@ def gather(seed: int, users: int, movies: int) -> Audience:
 
 
 def _taste(random: np.random.Generator, users: int, genres: Floats) -> Floats:
-    """Three favourite genres and something of one's own, of the length at which affinities are about N(0, 1)."""
+    """Draw tastes: three favourite genres and an individual part; affinities are near N(0, 1)."""
     favourites = np.argsort(random.random((users, len(GENRES))), axis=1)[:, :3]
     mixed = genres[favourites].sum(axis=1) + 0.8 * random.normal(size=(users, FACTORS)) / np.sqrt(
         FACTORS
@@ -110,7 +112,7 @@ def _demand(taste: Floats, films: Catalogue) -> Floats:
 
 
 def _prime(least: int) -> int:
-    """The first prime that is not less than `least`, and at least 2: every stride below it meets all places."""
+    """Return the first prime >= `least` and >= 2: every smaller stride then visits all places."""
     return next(
         number
         for number in count(max(least, 2))

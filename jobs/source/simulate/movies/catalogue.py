@@ -1,4 +1,4 @@
-"""The movies there are: what they are like, how many want to see them, and when they arrive."""
+"""The simulated movies: their properties, demand and arrival."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _MINUTES = 104
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Movies by position. `factors` are unit vectors, `quality` is in points of the scale, `seconds` the length.
+    """Movies by position: unit vectors `factors`, `quality` in points of the scale, `seconds`.
 
-    `arrival` is the ordinal of the day from which a movie is there, 0 for always.
+    `arrival` is the ordinal of the first day of a movie, 0 for always.
     """
 
     rows: pa.Table
@@ -49,18 +49,18 @@ class Catalogue:
         return len(self.appeal)
 
     def on(self, day: date) -> pa.Table:
-        """The rows of `movies` that are there on `day`."""
+        """Return the rows of `movies` that exist on `day`."""
         return self.rows.filter(pa.array(self.arrival <= day.toordinal()))
 
     def appeal_on(self, day: date) -> Floats:
-        """How much each movie is in demand on `day`, 0 before it arrives."""
+        """Return the demand for every movie on `day`, 0 before its arrival."""
         age = day.toordinal() - self.arrival
         fresh = 1 + NOVELTY * np.exp(-np.maximum(age, 0) / FADING)
         return np.where(age < 0, 0.0, self.appeal * np.where(self.arrival > 0, fresh, 1.0))
 
 
 def catalogue(seed: int, movies: int, genres: Floats) -> Catalogue:
-    """The movies that belong to `seed`; `genres` has the vector of each genre."""
+    """Return the movies of `seed`; `genres` has one vector per genre."""
     random = generator(seed, Stream.MOVIES)
     of = _genres(random, movies)
     mixed = of @ genres / of.sum(axis=1, keepdims=True) + 0.6 * _unit(
@@ -81,12 +81,12 @@ def catalogue(seed: int, movies: int, genres: Floats) -> Catalogue:
 
 
 def genre_vectors(seed: int) -> Floats:
-    """A unit vector for each genre: tastes and movies are mixtures of them."""
+    """Return one unit vector per genre; tastes and movies are mixtures of them."""
     return _unit(generator(seed, Stream.GENRES).normal(size=(len(GENRES), FACTORS)))
 
 
 def _genres(random: np.random.Generator, movies: int) -> Floats:
-    """One row per movie, 1 for each of its one to three genres and 2 for the first."""
+    """Return one row per movie, with 1 for its one to three genres and 2 for the first."""
     share = np.array([share for _, share, _ in GENRES])
     # Gumbel's trick: the largest are a draw without replacement, in order.
     order = np.argsort(-(np.log(share) + random.gumbel(size=(movies, len(GENRES)))), axis=1)

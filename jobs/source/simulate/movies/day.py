@@ -1,4 +1,4 @@
-"""One day of views, ratings and likes: a pure function of the audience and the date."""
+"""One day of views, ratings and likes, as a pure function of the audience and the date."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CHUNK = 1 << 18  # offers looked at together
 
 @dataclass(frozen=True)
 class _Views:
-    """What was watched, by the position of user and movie; `second` is when it ended, `watched` the share seen."""
+    """Views by position of user and movie; `second` is their end, `watched` the share seen."""
 
     user: Integers
     movie: Integers
@@ -41,10 +41,10 @@ class _Views:
 
 
 def simulate_day(audience: Audience, day: date) -> pa.Table:
-    """The columns of `user_interactions` of one UTC day, by time.
+    """Return the rows of `user_interactions` of one UTC day, sorted by time.
 
-    Depends on nothing but the arguments; ids are `YYYYMMDD-NNNNNNN`. A rating has a value on SCALE, a view the
-    seconds watched, `{"watch_time_s": …}`, in its metadata.
+    They depend only on the arguments; ids are `YYYYMMDD-NNNNNNN`. A rating has a value on SCALE, a
+    view the seconds watched in its metadata: `{"watch_time_s": …}`.
     """
     views = _views(audience, day)
     random = generator(audience.seed, Stream.OPINIONS, day)
@@ -87,7 +87,7 @@ def _views(audience: Audience, day: date) -> _Views:
 
 
 def _values(audience: Audience, views: _Views, random: np.random.Generator) -> Floats:
-    """What each view would be rated, in whole or half points as its user does."""
+    """Return the rating that every view would get, in the whole or half points of its user."""
     mean = audience.mood[views.user] + 1.1 * views.affinity + audience.movies.quality[views.movie]
     steps = 1.0 + audience.halves[views.user]
     points: Floats = (

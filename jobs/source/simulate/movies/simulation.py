@@ -1,4 +1,4 @@
-"""Days of movies, to be written, see simulate.write."""
+"""A simulation of movie days for simulate.write."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jobs.source.stage import Stage
 
 @dataclass(frozen=True)
 class Day:
-    """What a day brings: its interactions, and all movies that are there."""
+    """The rows of a day: its interactions, and all movies that exist."""
 
     interactions: pa.Table
     movies: pa.Table
@@ -26,7 +26,7 @@ class Day:
 
 @dataclass(frozen=True)
 class Made:
-    """How many rows were simulated; `movies` is the number of them on the last day."""
+    """The numbers of simulated rows; `movies` is the number of movies on the last day."""
 
     views: int = 0
     ratings: int = 0
@@ -36,7 +36,7 @@ class Made:
 
 @dataclass(frozen=True)
 class MovieSimulation:
-    """Movies to simulate: `days` days from `start` on, of the audience of `seed`. See write.Simulates."""
+    """Movies to simulate: `days` days from `start` on, of the audience of `seed`."""
 
     start: date
     days: int

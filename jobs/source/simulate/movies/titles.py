@@ -1,4 +1,4 @@
-"""Words for titles: what a movie is called gives its genre away, as content models expect."""
+"""Words for titles, which hint at the genre of a movie, as content models expect."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ _PATTERNS = (
 
 
 def titles(random: np.random.Generator, genre: Integers) -> list[str]:
-    """A title for each movie, by the position of its first genre; some come twice, as remakes do."""
+    """Return a title per movie, by the position of its first genre; some repeat, like remakes."""
     draws = random.random((len(genre), 4))
     return [
         _pick(_PATTERNS, pattern).format(
