@@ -1,4 +1,4 @@
-"""Run by docs/generate.py in a process of its own, with Airflow's environment: what the DAGs say, as JSON."""
+"""What the DAGs say, as JSON; docs/generate.py runs it in a process with Airflow's environment."""
 
 from __future__ import annotations
 

@@ -551,7 +551,10 @@ def _dags() -> Iterator[str]:
 
 
 def _facts() -> dict[str, Any]:
-    """What Airflow says of the DAGs; it is imported in another process, and its database is never opened."""
+    """What Airflow says about the DAGs.
+
+    Another process imports Airflow, and never opens its database.
+    """
     with tempfile.TemporaryDirectory(prefix="nightshift-") as folder:
         state, target = State(Path(folder)), Path(folder) / "dags.json"
         state.prepare()
@@ -646,9 +649,10 @@ def _steps() -> Iterator[str]:
 
 DVC_NOTICE = """\
 # Written by docs/generate.py (`make docs`) from jobs/core/steps.py. Do not edit.
-# Runs the same commands as `nightshift run`, to reproduce one day: `dvc repro`, or `dvc repro train@fraud`.
-# A stage is called <step>@<pipeline>. Its output is a receipt of what the step produced, without times.
-# The day of a pipeline is `reproduce.<pipeline>` in params.yaml; ingest the days of its look-back window first.
+# Runs the same commands as `nightshift run`, to reproduce one day: `dvc repro`, or
+# `dvc repro train@fraud`. A stage is called <step>@<pipeline>. Its output is a receipt of what the
+# step produced, without times. The day of a pipeline is `reproduce.<pipeline>` in params.yaml;
+# ingest the days of its look-back window first.
 
 """
 
@@ -663,7 +667,8 @@ def _dvc() -> str:
 
 
 def _stage(step: str, before: str) -> dict[str, Any]:
-    # Reproducing a day reproduces its model, whatever retrain decides: train reads the snapshot alone.
+    # Reproducing a day reproduces its model, whatever retrain decides: train reads the snapshot
+    # alone.
     after = "snapshot" if step == "train" else before
     values = [params.load(PROJECT / "params.yaml")[pipeline] for pipeline in PIPELINES]
     sections = [step, *STEPS[step].other_sections]
