@@ -1,4 +1,7 @@
-"""Airflow's modules and ours in the process of the tests: no database, no logging set up, no file written."""
+"""Airflow's modules and ours inside the test process.
+
+They open no database, set up no logging and write no file.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def airflow_variables(home, monkeypatch):
 
 @pytest.fixture
 def component_environment(airflow_variables):
-    """The environment of a process of Airflow's own, which initialises all that it does in production."""
+    """Environment of a process that initialises everything in Airflow, as production does."""
     known = {name: value for name, value in os.environ.items() if name != AS_LIBRARY}
     return known | {"PYTHONPATH": str(PROJECT / "plugins")}
 

@@ -1,4 +1,7 @@
-"""Variables of a shell that would lead libpq, and another Airflow, elsewhere; none may reach the embedded services."""
+"""Variables of a user's shell that would misdirect libpq or another Airflow.
+
+None of them may reach the embedded services.
+"""
 
 LIBPQ = {
     "PGSSLMODE": "verify-full",

@@ -36,7 +36,7 @@ REDIS_DATABASES = itertools.cycle(range(1, 15))  # 15 is left to the scheduler's
 
 @pytest.fixture(scope="session", autouse=True)
 def home():
-    """The session's own NIGHTSHIFT_HOME, outside the project; no address of the user's environment is used."""
+    """The session's own NIGHTSHIFT_HOME, outside the project; no address of the shell is used."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [*os.environ]:
             if name.startswith("NIGHTSHIFT_") or name == settings.MLFLOW:

@@ -1,4 +1,7 @@
-"""The DAGs as Airflow parses them, in a process of their own; `python tests/dag_bag.py` writes the snapshot anew."""
+"""The DAGs as Airflow parses them, in a process of their own.
+
+`python tests/dag_bag.py` writes the snapshot again.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ IN_SNAPSHOT = ("group", "pool", "trigger_rule", "downstream")
 
 
 def airflow_environment(home: Path) -> dict[str, str]:
-    """What airflow.cfg takes from the environment, with a home under `home`; no test runs on this SQLite."""
+    """Variables that airflow.cfg uses, with a home under `home`; no test runs on this SQLite."""
     state = State(home)
     state.prepare()
     folder = state.folder("airflow")

@@ -20,7 +20,10 @@ def shuffle_labels(place, day=DAY):
 
 
 def favour(place, day, digest):
-    """The labels of the holdout so that the model with this digest is right about them; the challenger stays as it is."""
+    """Set the labels of the holdout so that the model with this digest predicts them right.
+
+    The challenger stays as it is.
+    """
     table = _table(place, day)
     labels = table["is_fraud"].to_numpy().copy()
     holdout = np.flatnonzero(table["split"].to_numpy() == "holdout")

@@ -1,4 +1,4 @@
-"""The measurement that is carried alone to a machine with a GPU: what of it can be wrong without one."""
+"""The GPU benchmark, which is copied alone to a machine with a GPU: what a CPU can check."""
 
 from __future__ import annotations
 

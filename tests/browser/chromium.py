@@ -1,4 +1,7 @@
-"""Which Chromium drives the UI: that of NIGHTSHIFT_BROWSER, else the system's; run as a script it fails where there is none."""
+"""Which Chromium drives the UI: that of NIGHTSHIFT_BROWSER, else the system's.
+
+Run as a script, it fails if there is none.
+"""
 
 from __future__ import annotations
 

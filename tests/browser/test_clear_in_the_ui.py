@@ -1,4 +1,4 @@
-"""Clear, as on-call presses it, by a real browser: a run that failed heals while its deadline is pending."""
+"""On-call presses Clear in a real browser: a failed run heals while its deadline is pending."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ ATTACKS = (
 
 @pytest.fixture
 def report(browser, tmp_path):
-    """`report(categories)`: the page of Evidently's report of them, opened, with all of its charts."""
+    """`report(categories)`: Evidently's report of these categories, opened with all its charts."""
 
     def opened(categories):
         watched = Watched("device_type", "category", 0.1)

@@ -1,4 +1,4 @@
-"""What on-call does in Airflow's UI, by a real browser: approve a challenger, and take back what is served."""
+"""On-call in Airflow's UI, with a real browser: approve a challenger, roll back a publication."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client that reads both stores while something else moves their pointers, and must see whole versions only."""
+"""A client that reads both stores while their pointers move, and must see whole versions only."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ SHOWN = """
     SELECT served.version, publication.row_counts,
         (SELECT json_build_array(count(*), min(version), max(version)) FROM customer_risk_current),
         (SELECT json_build_array(count(*), min(version), max(version)) FROM merchant_risk_current),
-        (SELECT json_build_array(count(*), min(version), max(version)) FROM transaction_scores_current
-            WHERE date = publication.date)
+        (SELECT json_build_array(count(*), min(version), max(version))
+            FROM transaction_scores_current WHERE date = publication.date)
     FROM served JOIN publication USING (version) WHERE served.pipeline = 'fraud'
 """
 
 
 class Seen:
-    """The versions that one store showed, in their order, each with when it was seen first; and how often was read."""
+    """The versions that one store showed, in order, each with the time it first appeared.
+
+    `reads` counts how often the client read.
+    """
 
     def __init__(self):
         self.reads, self.versions = 0, []
@@ -76,8 +79,9 @@ def shared_ids(url):
 
 @contextmanager
 def read_throughout(place):
-    """Two clients read while the body runs: `with read_throughout(place) as (postgres, redis)`; what one found fault
-    with comes out at the end.
+    """Two clients read while the body runs: `with read_throughout(place) as (postgres, redis)`.
+
+    Leaving the context raises whatever error a client hit.
     """
     stop, errors, stores = threading.Event(), [], (Seen(), Seen())
 

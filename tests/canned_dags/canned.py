@@ -1,7 +1,8 @@
-"""The DAGs of dags/ as they are, but the processes of their steps are canned: each writes its receipt and ends.
+"""The DAGs of dags/ with canned steps: each process writes its receipt and ends.
 
-A file `canned/<date>-<step>` in the home holds a step up (`hold`, until the file goes) or fails it (`fail`).
-And `queued_at`, a DAG whose deadline counts from when its run was queued, as ours did once.
+A file `canned/<date>-<step>` in the home holds a step (`hold`, until the file is removed) or fails
+it (`fail`). `queued_at` is a DAG with a deadline that counts from when its run was queued, as an
+earlier release's did.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def command(self, run, words, unsaid=()):
         Path(unsaid[1]).write_text(json.dumps(receipt))
 
 
-# Airflow loads a module of plugins/ a second time under the same name: each copy has a class of its own.
+# Airflow loads a module of plugins/ a second time under the same name: each copy has its own class.
 OPERATORS = (
     nightshift.housekeeping,
     nightshift.promotion,

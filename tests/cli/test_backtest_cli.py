@@ -1,4 +1,4 @@
-"""`nightshift backtest`: from an operational database to the JSON that is asked for, and nothing else written."""
+"""`nightshift backtest`: from an operational database to the requested JSON; no other output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`nightshift backtest movies`: from an operational database to the table, the JSON and the MLflow run."""
+"""`nightshift backtest movies`: from an operational database to a table, JSON and an MLflow run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `nightshift demo` says at its end: which model serves, which was rejected, where the logins are."""
+"""`nightshift demo` ends by naming the serving model, the rejected one and where the logins are."""
 
 from __future__ import annotations
 

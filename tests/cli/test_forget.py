@@ -1,4 +1,4 @@
-"""nightshift forget: a day that nothing refers to goes without a trace; any other is refused by name."""
+"""`nightshift forget` removes all traces of a day that nothing refers to; it refuses other days."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def place(serving_db, redis_url, tmp_path):
 
 
 def ingested(place, *days):
-    """What the steps leave of each day, those of the day before read: files, quarantine, manifests, a partition."""
+    """Write what the steps leave for these days: files, quarantine, manifests, a partition.
+
+    The snapshot of a day reads the day before it.
+    """
     for day in days:
         for step in STEPS:
             folder = f"fraud/{step}/{day}"

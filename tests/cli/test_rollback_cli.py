@@ -1,4 +1,4 @@
-"""`nightshift rollback`: a dry run unless told otherwise, dated by the newest night unless told otherwise."""
+"""`nightshift rollback`: a dry run by default, dated by the newest night by default."""
 
 from __future__ import annotations
 

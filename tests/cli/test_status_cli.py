@@ -1,4 +1,4 @@
-"""`nightshift status` says what a person needs, in few lines that fit; `served` says the same age."""
+"""`nightshift status` says what a person needs in few, short lines; `served` gives the same age."""
 
 from __future__ import annotations
 

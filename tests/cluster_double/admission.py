@@ -1,4 +1,4 @@
-"""What the API server makes of a pod before it takes it: decode, validate, fill in what was left out."""
+"""What the API server does with a pod before it accepts it: decode, validate, fill in defaults."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ ANNOTATIONS_BYTES = 256 * 1024
 
 
 def decode(body: bytes, model: str = "V1Pod") -> Object:
-    """The object in `body`; 400 for what the official model does not give back as it was sent, and 422 for what
-    it requires. (A server drops fields that it does not know, unless told to be strict, as kubectl does.)"""
+    """The object in `body`.
+
+    It answers 400 if the official model does not return the object as it was sent, and 422 if a
+    required field is missing. (A server drops fields that it does not know, unless asked to be
+    strict, as kubectl does.)
+    """
     try:
         if (
             not isinstance(sent := json.loads(body), dict)
@@ -179,7 +183,10 @@ def _validate_container(pod: Object) -> None:
 
 
 def _wrong_resources(resources: Object) -> Iterator[str]:
-    """Requests go up to limits; of what nodes offer besides cpu and memory, such as GPUs, they are the same."""
+    """Errors of resources: a request is at most its limit.
+
+    For other resources than cpu and memory, such as GPUs, the two are equal.
+    """
     try:
         limits, requests = (
             {key: parse_quantity(value) for key, value in (resources.get(of) or {}).items()}

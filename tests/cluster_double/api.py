@@ -24,7 +24,10 @@ BACKOFF = {"ImagePullBackOff": "trying and failing to pull image"}
 
 
 class Api(Handler):
-    """The methods are named by what they answer: _get_pods the list, _get_pods_one a pod, _get_pods_one_log its log."""
+    """Methods are named after what they answer.
+
+    `_get_pods` answers the list, `_get_pods_one` one pod, `_get_pods_one_log` its log.
+    """
 
     def route(self, path: str, body: bytes) -> None:
         self._admit()

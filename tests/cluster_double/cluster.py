@@ -28,9 +28,9 @@ Scenario = Callable[[Pod], object]
 class Cluster:
     """Serves while the context is open; leaving it kills every process of a pod.
 
-    `environment` and `cwd` are the image's: a container has nothing else besides what its pod says. `entrypoint`
-    is what a container without a `command` runs. With `restricted` the namespace enforces that Pod Security
-    Standard. `start_delay_s` is how long a scheduled pod takes to start.
+    `environment` and `cwd` are those of the image: a container has nothing else but what its pod
+    says. `entrypoint` runs in a container without a `command`. With `restricted`, the namespace
+    enforces that Pod Security Standard. `start_delay_s` is how long a scheduled pod takes to start.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Cluster:
         self._put("secrets", namespace, name, data)
 
     def on_create(self, scenario: Scenario) -> None:
-        """Call `scenario` with each pod from now on, when it is created and before anything happens to it."""
+        """Call `scenario` with each new pod from now on, before anything else happens to it."""
         self._scenario = scenario
 
     def await_pod(self, number: int = 1, limit_s: float = 30) -> Pod:
@@ -125,7 +125,7 @@ class Cluster:
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """The API server is not there meanwhile; pods go on, and it comes back at the same address."""
+        """Take the API server away; pods keep running, and it returns at the same address."""
         self._server.close()
         try:
             yield

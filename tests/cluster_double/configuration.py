@@ -1,4 +1,4 @@
-"""The environment and the command of a container, as the kubelet makes them of the pod, ConfigMaps and Secrets."""
+"""Environment and command of a container, built as the kubelet does from ConfigMaps and Secrets."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def expanded(text: str, known: Mapping[str, str]) -> str:
 
 
 def volumes(pod: Object, store: Store) -> dict[str, Mapping[str, str]]:
-    """The files of each volume. Unmounted where one is of a ConfigMap or a Secret that is not there."""
+    """The files of each volume; raises Unmounted if its ConfigMap or Secret does not exist."""
     found: dict[str, Mapping[str, str]] = {}
     for volume in pod["spec"].get("volumes") or []:
         found[volume["name"]] = {}
@@ -73,7 +73,7 @@ def volumes(pod: Object, store: Store) -> dict[str, Mapping[str, str]]:
 def mounted(
     variables: Mapping[str, str], pod: Object, store: Store, folder: Path
 ) -> dict[str, str]:
-    """The variables, with paths below a mount made paths below `folder`, where the volumes are written."""
+    """The variables, with paths below a mount moved to `folder`, which contains the volumes."""
     found = dict(variables)
     for name, files in volumes(pod, store).items():
         (folder / name).mkdir(parents=True)

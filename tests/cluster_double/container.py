@@ -46,7 +46,7 @@ class Log:
     def read(
         self, since_ns: int, tail: int | None, follow: bool, over: Callable[[], bool]
     ) -> Iterator[Line]:
-        """The lines from `since_ns` on, of them the last `tail`; with `follow` also those to come, until the end."""
+        """The last `tail` lines since `since_ns`; with `follow`, also new lines until the end."""
         lines = [*self._lines]
         wanted = [line for line in lines if line[0] >= since_ns]
         yield from wanted if tail is None else wanted[max(0, len(wanted) - tail) :]
@@ -85,7 +85,10 @@ class Container:
         self._reader.start()
 
     def wait(self) -> int:
-        """The exit code, 128 + N of signal N, once all is over and read: with the first process the others end."""
+        """The exit code (128 + N for signal N), once all processes ended and all output was read.
+
+        When the first process ends, the others are killed.
+        """
         with suppress(ChildProcessError):  # who looks at the process has reaped it
             os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
         with suppress(ProcessLookupError):
@@ -95,8 +98,11 @@ class Container:
         return 128 - code if code < 0 else code
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """A signal to the first process. From within its namespace the kernel lets through only what the
-        first process of a container has a handler for, and SIGKILL."""
+        """Send a signal to the first process.
+
+        Inside its namespace, the kernel delivers only SIGKILL and signals that the first process
+        handles.
+        """
         if number == signal.SIGKILL or self._handles(number):
             self.process.send_signal(number)
 

@@ -18,7 +18,7 @@ OVERDUE = "Pod was active on the node longer than the specified deadline"
 
 @dataclass(frozen=True)
 class Node:
-    """Where containers run: the image's environment and entry point, a working directory, seconds before a start."""
+    """Where containers run: environment and entry point of the image, a folder, a start delay."""
 
     environment: Mapping[str, str]
     cwd: Path
@@ -27,7 +27,7 @@ class Node:
 
 
 class Kubelet:
-    """Takes one pod from `begin` to its end. What comes from outside is to hold it, to let it go on, to end it."""
+    """Runs one pod from `begin` to its end; a test can hold, release or end it."""
 
     def __init__(self, record: Record, node: Node) -> None:
         self.log = Log()
@@ -112,7 +112,7 @@ class Kubelet:
         return True
 
     def _configured(self) -> Mapping[str, str] | None:
-        """The pod's own variables, once all is there that it refers to; None when it ends before."""
+        """The pod's own variables, once all it refers to exists; None if it ends before that."""
         said = ""
         while not self._ending:
             try:

@@ -14,8 +14,12 @@ FIXED = ("name", "namespace", "uid", "creationTimestamp")
 
 
 def apply(pod: Object, body: bytes, content_type: str) -> None:
-    """Change the pod as the patch says; 415 for a kind of patch that is not known, 409 for another version's
-    patch, 422 for what cannot change. Both merges are one: no list that they treat differently can change."""
+    """Change the pod as the patch says.
+
+    It answers 415 for an unknown kind of patch, 409 for a patch of another version, 422 for a field
+    that cannot change. Both merge patches are treated alike, since no list that they treat
+    differently can change.
+    """
     if content_type not in MERGES:
         raise Refusal(
             415, f"the double takes patches of {' and '.join(MERGES)}, not of {content_type}"

@@ -17,7 +17,10 @@ from cluster_double.store import Object, Store
 
 
 class Pod:
-    """One pod, held also when it is deleted. `manifest` is what was submitted, `object` what the API says of it."""
+    """One pod, kept after its deletion.
+
+    `manifest` is what was submitted, `object` what the API returns.
+    """
 
     def __init__(self, manifest: Object, given: Object, store: Store, node: Node) -> None:
         self.manifest, self._record = manifest, Record(given, store)
@@ -98,7 +101,7 @@ class Pod:
         self.kubelet.end(grace, Ending(), deleting=True)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """A signal to its first process, which it may be deaf to as in a container (see Container.kill)."""
+        """Send a signal to its first process, which may ignore it (see Container.kill)."""
         self._container().kill(number)
 
     def await_phase(self, *phases: str, limit_s: float = 10) -> None:
@@ -114,7 +117,7 @@ class Pod:
         self.wait_for(lambda: not self.exists, limit_s)
 
     def wait_for(self, condition: Callable[[], Any], limit_s: float = 10) -> None:
-        """Return once the condition holds; AssertionError after the limit, with what there is to see."""
+        """Return once the condition holds; after the limit, fail with the pod's state."""
         deadline = time.monotonic() + limit_s
         while not condition():
             assert time.monotonic() < deadline, (

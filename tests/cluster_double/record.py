@@ -26,7 +26,7 @@ class Ending:
 
 
 class Record:
-    """The pod in the store. Of one that is deleted the last state is kept, and changes do nothing."""
+    """The pod in the store; once deleted, its last state is kept and changes do nothing."""
 
     def __init__(self, given: Object, store: Store) -> None:
         self.store = store

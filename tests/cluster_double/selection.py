@@ -35,7 +35,7 @@ COMMA = re.compile(r",(?![^()]*\))")
 
 
 def selected(kind: str, query: Mapping[str, str]) -> Match:
-    """What of `kind` the query's labelSelector and fieldSelector choose; 400 where one cannot be read."""
+    """Matcher of the query's labelSelector and fieldSelector for `kind`; 400 if malformed."""
     labels = [_requirement(part) for part in _parts(query.get("labelSelector", ""))]
     fields = [_field(kind, part) for part in _parts(query.get("fieldSelector", ""))]
     return lambda value: all(holds(value) for holds in [*labels, *fields])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Server(ThreadingHTTPServer):
-    """Listens from its making on; `close` also ends the connections, as the end of the process would."""
+    """Listens as soon as it exists; `close` also ends its connections, as a process's end would."""
 
     daemon_threads = True
 

@@ -1,4 +1,4 @@
-"""The objects of the cluster, every change of them under a number of its own, and the watches of changes."""
+"""The objects of the cluster, a numbered log of their changes, and watches on it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Store:
     def update(
         self, kind: str, name: str, change: Callable[[Object], None], uid: str = ""
     ) -> Object:
-        """The object after `change` of a copy; 404 where it is gone, also if another has its name now."""
+        """The object after `change` of a copy; 404 if it is gone, even if its name is reused."""
         with self.changed:
             before = self.read(kind, name)
             if uid and before["metadata"]["uid"] != uid:
@@ -88,7 +88,10 @@ class Store:
     def watch(
         self, kind: str, match: Match, since: str, limit_s: float | None, over: Callable[[], bool]
     ) -> Iterator[tuple[str, Object]]:
-        """(type, object) of every change after version `since`, and of what there is first, if that is "" or "0"."""
+        """(type, object) of every change after version `since`.
+
+        If `since` is "" or "0", the objects that exist come first.
+        """
         ends = time.monotonic() + limit_s if limit_s is not None else None
         with self.changed:
             present, version = self.list(kind, match) if since in ("", "0") else ([], since)
@@ -120,7 +123,10 @@ class Store:
 
 
 def _said(change: Change, match: Match) -> tuple[str, Object] | None:
-    """To a watch of some objects, one that begins to match is new, and one that ceases to is gone."""
+    """What a watch with a selector sees of a change.
+
+    An object that starts to match is new; one that stops matching is gone.
+    """
     matched, matches = (bool(value and match(value)) for value in (change.before, change.after))
     kind = TYPES.get((matched, matches))
     return (kind, change.last) if kind else None

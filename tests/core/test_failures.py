@@ -1,4 +1,4 @@
-"""What an engine raises comes out as one of ours: the kind decides about retries, and all four parts are there."""
+"""An engine's error becomes one of ours with all four parts; its kind decides about retries."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ SESSIONS = {
 
 @pytest.fixture
 def hostile_db(serving_db):
-    """A database in which the role has every setting otherwise; other databases of the role have not."""
+    """A database in which the role has every setting changed; its other databases are as before."""
     with closing(psycopg2.connect(serving_db)) as session, session, session.cursor() as cursor:
         cursor.execute("SELECT current_user, current_database()")
         role, name = cursor.fetchone()

@@ -1,4 +1,4 @@
-"""What rules are made of: the first reason counts, and what no text should hold is found in any column."""
+"""Building blocks of rules: the first reason counts, and bad text is detected in every column."""
 
 from __future__ import annotations
 

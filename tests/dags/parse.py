@@ -1,4 +1,4 @@
-"""Run by tests/dag_bag.py in a fresh interpreter: parses dags/ and writes the facts as JSON to the file named."""
+"""Parse dags/ and write the facts as JSON to a file; tests/dag_bag.py runs it in a new process."""
 
 from __future__ import annotations
 

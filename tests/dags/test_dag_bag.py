@@ -1,4 +1,4 @@
-"""The DAGs parse, cheaply, to what the snapshot says, and are the same after a way through the database."""
+"""The DAGs parse quickly, match the snapshot, and survive a round trip through the database."""
 
 from __future__ import annotations
 

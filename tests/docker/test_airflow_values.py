@@ -1,4 +1,4 @@
-"""The values for Airflow's chart: accounts, rights, secrets and addresses are those of the manifests beside it."""
+"""Values for Airflow's chart: accounts, rights, secrets and addresses match our manifests."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""One host: compose.yaml is well-formed, gives away nothing, and hands Airflow and the steps all that they take."""
+"""compose.yaml is well-formed, exposes nothing, and gives Airflow and the steps all they need."""
 
 import json
 import re
@@ -28,7 +28,10 @@ def secrets(generate, tmp_path):
 
 
 def interpolate(text, values):
-    """As compose does it with `${NAME:?…}` and `${NAME:-default}`; KeyError for a required name without value."""
+    """Interpolate `${NAME:?…}` and `${NAME:-default}` as compose does.
+
+    Raises KeyError for a required name without a value.
+    """
     names = re.sub(r"\$\{(\w+):\?[^}]*\}", lambda found: values[found[1]], text)
     return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", names)
 

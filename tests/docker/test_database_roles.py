@@ -1,4 +1,4 @@
-"""roles.sh on a real PostgreSQL: each database has an owner of its own, whom no other database lets in."""
+"""roles.sh on a real PostgreSQL: each database has its own owner, who can open no other one."""
 
 import os
 import subprocess

@@ -1,7 +1,7 @@
 """Pages and code are free of the quaint words and the filler that the project's English avoids.
 
-A word stands here because a plainer one always fits: write "with" or "its" for "whose", "again" for "anew".
-Add files to COVERED once their prose is plain; add a word once no covered file needs it.
+A word is listed if a plainer one always fits: write "with" or "its" for "whose", "again" for
+"anew". Add files to COVERED once their prose is plain; add a word once no covered file needs it.
 """
 
 from __future__ import annotations

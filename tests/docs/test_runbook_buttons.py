@@ -1,6 +1,6 @@
-"""Each button and form that the runbook has on-call press is pressed by a test: this table says by which.
+"""A test presses every button and form of the runbook; a table here names the test.
 
-A button in the runbook is set in italics, as it is called in Airflow's UI.
+The runbook sets a button in italics, with its name in Airflow's UI.
 """
 
 from __future__ import annotations
