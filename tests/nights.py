@@ -1,4 +1,4 @@
-"""Installations to run whole nights in: their own lake, ClickHouse and databases over the session's servers."""
+"""Installations for whole nights: own lake, ClickHouse and databases on the session's servers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ PARAMS_MOVIES: dict[str, Any] = {
     "verify": {"sample": 50},
 }
 DEFAULTS = {"fraud": PARAMS, "movies": PARAMS_MOVIES}
-# What takes seconds to import, and opens nothing: chDB and Spark, which would not survive a fork, are not there.
+# Slow to import, but opens nothing. chDB and Spark are not listed: they would not survive a fork.
 WEIGHTY = [f"jobs.steps.{step}" for step in STEPS] + [
     "jobs.usecases.fraud.model",
     "jobs.usecases.fraud.predictions",
@@ -123,11 +123,15 @@ class Place:
     def start(
         self, step: str, day: date = DAY, environment: dict[str, str] | None = None, **options: Any
     ) -> Any:
-        """Begin a step in a process of its own, forked from one that has imported the steps but opened nothing."""
+        """Start a step in its own process.
+
+        It is forked from one that has imported the steps but opened nothing.
+        """
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(WEIGHTY)
         log = self.home / f"{step}.log"
-        # The server of forks keeps the environment of its first caller; so each child is given this one.
+        # The fork server keeps the environment of its first caller, so each child receives this
+        # one.
         given = dict(os.environ) | self.environment | (environment or {})
         process = context.Process(
             target=_child, args=(self.pipeline, step, day, given, options, log)
@@ -225,7 +229,7 @@ class Place:
         }
 
     def serving(self) -> dict[str, Any]:
-        """Publications, pointers, champions, and every row that the current views and Redis show."""
+        """Publications, pointers, champions, and all rows of the current views and Redis."""
         with schema.connect(self.postgres) as session:
             served = publications.served(session, self.pipeline)
             states = {

@@ -1,4 +1,4 @@
-"""Names of folders, and environments, that people have and some program takes for something else."""
+"""Odd names of folders, and environments, that people have and some program misinterprets."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ WORST += "x" * (180 - len(WORST.encode()))
 
 
 def another_spark(place: Path) -> dict[str, str]:
-    """An environment for another Spark and another Java, none of which would start, or would be the right one."""
+    """An environment for another Spark and Java, which would fail to start or be the wrong ones."""
     folder = place / "opt" / "spark"
     for name in ("bin", "conf", "python/pyspark"):
         (folder / name).mkdir(parents=True)

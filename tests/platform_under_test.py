@@ -1,4 +1,4 @@
-"""An Airflow of its own over one installation: start it, watch it, find its processes, kill them."""
+"""An Airflow of its own on one installation: start it, watch it, find its processes, kill them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def scheduled(night, services, databases, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def canned(services, databases, tmp_path_factory):
-    """Airflow over an installation that holds nothing: the steps of its DAGs are canned (tests/canned_dags)."""
+    """Airflow on an empty installation: the steps of its DAGs are canned (tests/canned_dags)."""
     bundle = {
         "name": "dags-folder",
         "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",

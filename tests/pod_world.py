@@ -47,8 +47,10 @@ def endpoints(place, mlflow):
 
 
 def connect(cluster, place, folder, mlflow, secrets=("nightshift-stores",), **more):
-    """Give the cluster what pods of steps read, and say in the place's params how steps become pods; what Airflow's
-    side needs in its environment."""
+    """Give the cluster what the pods of steps read, and configure pods in the place's params.
+
+    Returns what Airflow needs in its environment.
+    """
     file = place.home / "params.yaml"
     known = {"movies": {"first_date": "2018-04-08"}} | yaml.safe_load(file.read_text())
     file.write_text(yaml.safe_dump(known | {"kubernetes": KUBERNETES | more}))
@@ -111,7 +113,10 @@ class Task:
         return self.pushed["return_value"]
 
     def die_after_asking(self):
-        """One try whose worker dies right after it has asked for the pod: nothing of it is left but what others keep."""
+        """One try; its worker dies right after it requested the pod.
+
+        Only what other processes keep survives.
+        """
         self.tries += 1
         operator, context = self.steps.step_task("fraud", self.step), self.context()
         operator.name = f"fraud-{self.step}-{self.day}-0123456789{self.tries:02}"

@@ -1,4 +1,4 @@
-"""One prepared night a pipeline for all tests that need one, and a copy of it, at any of its moments, for each."""
+"""One prepared night per pipeline, shared by tests; each test gets a copy of one of its moments."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def upstream(databases):
 
 @pytest.fixture(scope="session")
 def prepared(services, databases, upstream, tmp_path_factory):
-    """`prepared(pipeline)`: its night of DAY, made on first use: what was there before each step, by the step's
-    name, and at its `end`.
+    """`prepared(pipeline)`: its night of DAY, created on first use.
 
-    The days before are ingested; two days before it a model was trained, promoted and published, the day
-    before was published with that one.
+    It keeps the state before each step, by the step's name, and at the `end`. The days before are
+    ingested. Two days before, a model was trained, promoted and published; the day before was
+    published with that model.
     """
     with ExitStack() as stack:
         yield cache(partial(_night, stack, services, databases, upstream, tmp_path_factory))
@@ -85,9 +85,10 @@ def live_until_the_day(place):
 
 @pytest.fixture
 def at(prepared, pipeline, databases, redis_url, tmp_path):
-    """Resumes the night at a moment: `at("gate")` is an installation where everything before gate is done.
+    """Resumes the night: `at("gate")` is an installation in which everything before gate is done.
 
-    `own_source` gives it an operational database of its own, to change. A second call ends the first one's Redis.
+    `own_source` gives it an operational database of its own, to change. A second call ends the
+    Redis of the first.
     """
     with ExitStack() as stack:
 

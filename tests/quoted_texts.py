@@ -1,7 +1,7 @@
 """Whether a text that a page quotes is one that the code can say, values included.
 
-Texts come from jobs/, plugins/ and dags/ without their docstrings. A value in a quote is a name, a number,
-a text of the code, or what another program says; plain words are not values.
+Texts come from jobs/, plugins/ and dags/ without their docstrings. A value in a quote is a name, a
+number, a text of the code, or a message of another program; plain words are not values.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ SOURCES = tuple(
     )
 )
 
-# Texts of other programs: PostgreSQL and the kernel, Redis's client, pydantic, Kubernetes, Python, Airflow.
+# Texts of other programs: PostgreSQL, the kernel, Redis's client, pydantic, Kubernetes, Python,
+# Airflow.
 OTHERS = (
     "connection refused",
     "Connection refused",
@@ -72,9 +73,10 @@ def quotes_something(quote: str) -> bool:
 
 
 def quotes_a_whole_text(quote: str) -> bool:
-    """Whether the quote is a whole text of the code with some values, or lies between two of its values.
+    """Whether the quote is a whole text of the code with values, or lies between two of its values.
 
-    The quote may leave out a value at the end, such as how to go on, with the space or colon before it.
+    The quote may leave out a value at the end, such as the next action, with the space or colon
+    before it.
     """
     for text in texts():
         if any(piece and quote in piece for piece in text):

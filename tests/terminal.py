@@ -11,7 +11,7 @@ from jobs.core.settings import PROJECT
 
 
 def on_a_terminal(columns, *words, environment=None):
-    """What a terminal of that many columns receives from `nightshift *words`, which must succeed."""
+    """Output of a successful `nightshift *words` on a terminal of that many columns."""
     controller, terminal = pty.openpty()
     given = {**os.environ, **(environment or {}), "COLUMNS": str(columns), "TERM": "xterm"}
     with subprocess.Popen(

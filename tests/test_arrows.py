@@ -1,4 +1,4 @@
-"""Arrows run one way: Airflow's side -> steps -> use cases -> stores -> core. Held by reading every import."""
+"""Imports run one way: Airflow's side -> steps -> use cases -> stores -> core."""
 
 from __future__ import annotations
 

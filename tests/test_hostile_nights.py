@@ -1,7 +1,8 @@
-"""A night in an environment that was set up for something else ends as it does anywhere.
+"""A night in an environment set up for something else ends as it does anywhere.
 
-Each setting is one night of the tiny installation that other tests share, begun after the days before it, one
-process a step, as `nightshift run` does it; that of the proxies is run by Airflow. All of them: about 12 minutes.
+Each setting is one night of the tiny installation that other tests share, after the days before it,
+one process per step, as `nightshift run` does it; Airflow runs the night of the proxies. All of
+them take about 12 minutes.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ PROXIES = dict.fromkeys(
 
 @pytest.fixture
 def install(night, databases, redis_url):
-    """`install(home)`: the installation before the night of DAY, in that folder, with databases of its own."""
+    """`install(home)`: the installation before the night of DAY in that folder, own databases."""
     kept = night["extract"]
     with (
         databases("serving", database_of(kept.postgres)) as serving,
@@ -58,7 +59,7 @@ def here(tmp_path):
 
 
 def run(place, *before, cwd=PROJECT, **environment):
-    """The night in that environment, each step a process; before `nightshift` goes what starts it."""
+    """The night in that environment, one process per step; `before` precedes `nightshift`."""
     program = shutil.which("nightshift", path=str(Path(sys.executable).parent))
     assert program
     command = [*before, program, "run", "fraud", "--date", str(DAY)]
@@ -90,7 +91,7 @@ def test_a_home_on_a_long_path_of_odd_names(install, undisturbed, tmp_path):
 
 
 def test_turkish_an_open_umask_and_a_temporary_folder_that_runs_nothing(install, undisturbed):
-    """Where the machine has no Turkish, Python and Java fall back, and the rest is what is tested."""
+    """On a machine without Turkish, Python and Java fall back; the rest is still tested."""
     private = Path(tempfile.mkdtemp(prefix="nightshift-", dir="/var/tmp"))
     try:
         place = install(private / "home")
@@ -134,7 +135,7 @@ def test_roles_and_variables_of_postgresql_for_another_use(install, undisturbed,
 
 @contextmanager
 def limited_roles(place):
-    """Defaults of both roles that a night cannot live with; gone again for the test's own sessions."""
+    """Defaults of both roles that break a night; the test's own sessions reset them."""
     settings = (
         "client_encoding = 'WIN1252'",
         "statement_timeout = '40ms'",

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Webhook:
-    """Keeps every JSON document that is posted to `address`, as Apprise addresses a plain webhook."""
+    """Keeps every JSON document that is posted to `address`, Apprise's form for a plain webhook."""
 
     def __init__(self):
         self.posted = []

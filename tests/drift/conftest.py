@@ -1,4 +1,4 @@
-"""The table of scenarios, printed when they are done: what was played, what was to be seen, what was."""
+"""Print a table of the scenarios at the end: what happened, what was expected, what was seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Installations that live for weeks: one champion, then the checks of drift of every day, and copies that go other ways."""
+"""Installations that run for weeks: one champion, daily drift checks, and copies that diverge."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def check(place, day):
 
 
 def detected(place, first, last):
-    """(the number of the first day on which something is called drift, what is), counted from 1; (None, []) by `last`."""
+    """(number of the first day with drift, counted from 1; its reasons).
+
+    (None, []) if there is none up to `last`.
+    """
     for number, day in enumerate(days(first, last), start=1):
         if found := check(place, day)["drifted"]:
             return number, found

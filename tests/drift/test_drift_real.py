@@ -1,6 +1,7 @@
-"""The thresholds on data that nobody simulated for this: 30 quiet days of the Handbook's transactions and of MovieTweetings.
+"""Drift thresholds on real data: 30 quiet days of Handbook transactions and of MovieTweetings.
 
-Of transactions the columns that need no history; scores and windows are watched on the simulated weeks.
+Only the columns of transactions that need no history are checked; scores and windows are checked on
+the simulated weeks.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def reference(examples, key, train, holdout):
 
 
 def false_alarms(examples, key, watched, known, first, params):
-    """{day: what is called drift} of QUIET_DAYS days from `first` on, each with the week that ends with it."""
+    """{day: drifted columns} of QUIET_DAYS days from `first`; each is judged with its last week."""
     found = {}
     for day in days(first, first + timedelta(days=QUIET_DAYS - 1)):
         scopes = {"day": (day, day), "window": (day - timedelta(days=6), day)}

@@ -1,4 +1,7 @@
-"""Simulated weeks by the real steps: no alarm on 30 quiet days, and each drift on the first day that its size allows."""
+"""Simulated weeks by the real steps: 30 quiet days raise no alarm; drift is detected at once.
+
+"At once" is the first day on which its size allows detection.
+"""
 
 from __future__ import annotations
 
@@ -41,18 +44,21 @@ PARAMS = {
 }
 HASH = "(hashtext({} || 'drift') & 2147483647)"
 TREBLED = f"UPDATE transactions SET amount = amount * 3 WHERE event_time >= '{TURN}'"
-# Twenty merchants that nobody has heard of take a twentieth of all transactions.
-RING = f"""UPDATE transactions SET merchant_id = 'ring-' || {HASH.format("transaction_id")} / 20 % 20
+# Twenty unknown merchants take a twentieth of all transactions.
+RING = f"""UPDATE transactions
+           SET merchant_id = 'ring-' || {HASH.format("transaction_id")} / 20 % 20
            WHERE event_time >= '{TURN}' AND {HASH.format("transaction_id")} % 20 = 0"""
 # Half of all interactions are with movies of one genre.
-GENRE = f"""UPDATE user_interactions i SET movie_id = g.ids[1 + {HASH.format("i.id")} / 2 % cardinality(g.ids)]
-            FROM (SELECT array_agg(movie_id ORDER BY movie_id) AS ids FROM movies WHERE genres LIKE '%Horror%') g
+GENRE = f"""UPDATE user_interactions i
+            SET movie_id = g.ids[1 + {HASH.format("i.id")} / 2 % cardinality(g.ids)]
+            FROM (SELECT array_agg(movie_id ORDER BY movie_id) AS ids FROM movies
+                  WHERE genres LIKE '%Horror%') g
             WHERE "timestamp" >= '{TURN}' AND {HASH.format("i.id")} % 2 = 0"""
 
 
 @pytest.fixture(scope="module")
 def lived(services, databases, tmp_path_factory):
-    """`lived(pipeline)`: an installation with one champion and QUIET_DAYS days behind it, and the facts of each day."""
+    """`lived(pipeline)`: (installation with a champion and QUIET_DAYS days, facts of each day)."""
     made = {}
     with ExitStack() as stack:
 
@@ -91,7 +97,7 @@ def test_thirty_quiet_days_raise_no_alarm(lived, scenario, pipeline):
 
 
 def test_recommendations_of_a_model_that_is_never_replaced_decay(lived, scenario):
-    """New movies come every week, which the model has never seen: not drift, but a reason to train."""
+    """Each week brings movies that the model has never seen: no drift, but a reason to train."""
     facts = list(lived("movies")[1].values())
     fresh = [each["decayed"] for each in facts[:7]]
     scenario("movies: a model in its first week", "decayed", False, any(fresh))
@@ -106,7 +112,7 @@ def test_trebled_amounts_are_drift_on_their_first_day(turned, scenario):
 
 
 def test_a_new_ring_of_merchants_is_drift_on_its_first_day(turned, scenario):
-    """Its 5 % of transactions are with merchants that nothing is known of; ordinarily some in a thousand are."""
+    """5 % of the transactions are with unknown merchants; usually it is a few in a thousand."""
     day, found = detected(turned("fraud", RING), TURN, TURN + timedelta(days=6))
     scenario("fraud: a ring of 20 new merchants, 5 %", "first day detected", 1, day)
     assert "day merchant_unproven" in found

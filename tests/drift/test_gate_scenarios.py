@@ -1,4 +1,4 @@
-"""Who becomes champion, and how it ceases to be one, by the real steps over the prepared night of fraud."""
+"""How a model becomes champion and is replaced, by the real steps on fraud's prepared night."""
 
 from __future__ import annotations
 

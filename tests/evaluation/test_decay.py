@@ -1,4 +1,4 @@
-"""Decay: windows as long as the holdout was, a loss that chance does not explain, and what cannot be judged."""
+"""Decay: windows as long as the holdout, a loss beyond chance, and cases that cannot be judged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KNOWN = Reference(pa.table({"split": ["holdout"] * 10}), date(2018, 6, 1), 7, {"
 
 @dataclass
 class Hits:
-    """Results of which the metric is a share of units; without any unit that counts there is none."""
+    """Results whose metric is a share of units; without any unit that counts, there is none."""
 
     hits: np.ndarray
 

@@ -1,4 +1,4 @@
-"""Checks of columns: what is said of each kind of bad input, and that the distances tell same from other."""
+"""Checks of columns: a finding for each kind of bad input, and distances that separate shifts."""
 
 from __future__ import annotations
 

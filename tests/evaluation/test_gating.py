@@ -1,4 +1,4 @@
-"""The gate's checks, on what real judgements say: margins, intervals, slices, floors, nulls, size and time."""
+"""The gate's checks on real judgements: margins, intervals, slices, floors, nulls, size, time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NIGHT = CHANCE.random(ROWS) < 0.4
 
 
 def judged(skill, labels=LABELS, night_skill=None, rows=slice(None)):
-    """A model whose scores separate the classes by `skill` standard deviations, at night by `night_skill`."""
+    """A model that separates the classes by `skill` standard deviations, or `night_skill`."""
     by_row = np.where(NIGHT, skill if night_skill is None else night_skill, skill)
     scores = labels * by_row + NOISE
     days = np.repeat(np.arange(ROWS // 1000), 1000).astype("datetime64[D]")

@@ -72,7 +72,8 @@ class World:
         made = []
         for offset in range(DAYS):
             for customer in range(customers):
-                # Customer 0 is new on the last days, customer 1 was away for more than the longest window.
+                # Customer 0 is new on the last days; customer 1 was away for longer than the
+                # longest window.
                 if (customer == 0 and offset < DAYS - 4) or (
                     customer == 1 and 3 < offset < DAYS - 6
                 ):
@@ -127,7 +128,7 @@ class World:
         return [row for row in self.transactions if row.event_time.date() in set(days)]
 
     def poisoned(self, moment: datetime, keep: Transaction) -> World:
-        """Another future: rows and labels at or after `moment` changed, removed and added, but `keep`."""
+        """Another future: rows and labels from `moment` on change, come and go, except `keep`."""
         chance = random.Random(7)
         past = [row for row in self.transactions if row.event_time < moment or row is keep]
         future = [

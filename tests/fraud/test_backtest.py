@@ -52,7 +52,7 @@ def folds(table):
 
 
 def handbook_train_test_set(frame, start, delta_train, delta_delay, delta_test):
-    """get_train_test_set of the Handbook's shared functions; TX_TIME_DAYS counts from the first day."""
+    """get_train_test_set of the Handbook's functions; TX_TIME_DAYS counts from the first day."""
     first = (pd.Timestamp(start) - pd.Timestamp(frame.date.min())).days
     tx_time_days = (pd.to_datetime(frame.date) - pd.Timestamp(frame.date.min())).dt.days
     train_df = frame[(tx_time_days >= first) & (tx_time_days < first + delta_train)]
@@ -143,7 +143,7 @@ def test_a_plan_outside_the_data_says_so(table, shift):
 
 
 def rolling_twin(frame, delay):
-    """The Handbook's chapter 3.5 in pandas: rolling windows by customer and, delayed, by terminal."""
+    """The Handbook's chapter 3.5 in pandas: rolling windows by customer and, delayed, terminal."""
     parts = []
     for _, rows in frame.groupby("customer_id"):
         rows = rows.sort_values("event_time")

@@ -1,4 +1,4 @@
-"""Features against a twin in plain Python, and against time: nothing of them comes from the future."""
+"""Features equal a reference in plain Python, and none of them comes from the future."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def differences(found, expected):
 def same(name, value, expected):
     if value is None or expected is None or isinstance(value, str):
         return value == expected
-    # Variances are differences of sums of squares near 1e14: nine digits are what doubles leave of them.
+    # Variances are differences of sums of squares near 1e14; doubles keep nine digits of them.
     return (
         isclose(value, expected, rel_tol=1e-9, abs_tol=1e-9)
         if name in ROUNDED
@@ -185,7 +185,7 @@ def test_the_bound_is_the_largest_amount_whose_sums_have_64_bits():
 
 
 def test_a_window_at_the_bound_has_its_exact_sums(world, frame):
-    """A customer and merchant with the most transactions that the bound allows for, on each day of the longest window."""
+    """A customer and a merchant with the most transactions allowed on every day of the window."""
     one = replace(world.transactions[0], event_time=at(LAST, hours=12), amount_minor=LARGEST_AMOUNT)
     before = days(LAST - timedelta(days=columns.LONGEST), LAST - timedelta(days=1))
     counts = dict.fromkeys(before, MOST_A_DAY)
@@ -298,7 +298,7 @@ def test_another_future_changes_nothing(world, computed, aggregated, frame):
 
 
 def test_a_label_reported_after_the_day_is_not_in_its_training_set(world, training):
-    """The world holds labels to come, and aggregates of them, and the twins above know none of them."""
+    """The world contains later labels and aggregates of them; the references above ignore them."""
     latest = {
         one.transaction_id: one.is_fraud
         for one in sorted(world.labels, key=lambda one: one.reported_at)

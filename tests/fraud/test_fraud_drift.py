@@ -1,4 +1,4 @@
-"""What is watched of a transaction: the columns that there are, and which of them mean drift by themselves."""
+"""Watched columns of a transaction: those that exist, and those that mean drift on their own."""
 
 from __future__ import annotations
 

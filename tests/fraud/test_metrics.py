@@ -48,7 +48,7 @@ def test_average_precision_is_precision_over_the_steps_of_recall(seed):
 
 
 def handbook_card_precision(labels, scores, days, customers, top_k):
-    """card_precision_top_k of the Handbook's shared functions, with remove_detected_compromised_cards."""
+    """card_precision_top_k of the Handbook's functions, with remove_detected_compromised_cards."""
     predictions_df = pd.DataFrame(
         {"TX_TIME_DAYS": days, "CUSTOMER_ID": customers, "TX_FRAUD": labels, "predictions": scores}
     )

@@ -1,4 +1,4 @@
-"""The model: one table and one section of parameters give one sequence of bytes, which scores as it did."""
+"""The model: one table and one params section give the same bytes, which score as before."""
 
 from __future__ import annotations
 

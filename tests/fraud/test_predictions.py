@@ -38,7 +38,7 @@ def daily(entity, rows):
 
 
 def events(rows):
-    """Transactions (id, customer, merchant) of DAY as scoring_set gives them, with a feature beside them."""
+    """Transactions (id, customer, merchant) of DAY as scoring_set returns them, with a feature."""
     return pa.table(
         {
             "date": pa.array([DAY] * len(rows), pa.date32()),
@@ -189,7 +189,7 @@ def test_the_order_of_rows_does_not_change_the_digest():
     ("ago", "listed"), [(0, True), (29, True), (30, False), (31, False), (-1, False)]
 )
 def test_who_was_seen_within_thirty_days_is_listed(ago, listed):
-    """D is one of the thirty: the first that counts is 29 days before it, and nobody is seen in the future."""
+    """D is one of the thirty days: the first is 29 days before it, and no row is in the future."""
     found = build([], [], [], [(ago, "c", 3)], [])[CUSTOMERS.name]
     if listed:
         assert one(found) == {

@@ -140,7 +140,7 @@ def test_before_anything_is_served_there_is_nothing_to_fill(served, serving_db):
 
 
 def test_no_text_that_a_person_reads_advises_to_delete_what_stores_hold():
-    """Of all texts in the code, only the option itself says what a purge is; the runbook says what it costs."""
+    """Only the option itself describes a purge; the runbook says what it costs."""
     destructive = re.compile(
         r"--purge|DROP DATABASE|FLUSHALL|FLUSHDB|rm -rf|give.? up the data", re.IGNORECASE
     )

@@ -59,7 +59,10 @@ def parents():
 
 @pytest.fixture(scope="module")
 def own(parents):
-    """Settings of a home of this module, in a folder that nobody else may enter, started by a process that is gone."""
+    """Settings of this module's own home, in a folder that nobody else may enter.
+
+    The process that started it is gone.
+    """
     private = Path(tempfile.mkdtemp(prefix="nightshift-"))
     assert stat.S_IMODE(private.stat().st_mode) == 0o700
     settings = Settings(home=private / "home", params_file=PROJECT / "params.yaml")

@@ -19,7 +19,7 @@ from nights import Place
 
 @pytest.fixture
 def old(services, serving_db, source_db, redis_url, tmp_path):
-    """An installation with two nights of fraud that the last release published, without schema versions."""
+    """An installation with two nights of fraud from the last release, without schema versions."""
     files = tmp_path / "files"
     with tarfile.open(ARCHIVE) as tar:
         tar.extractall(files, filter="data")

@@ -1,11 +1,11 @@
-"""What a home holds, as a small archive of plain files: the fixture of the default lane.
+"""A small archive of a home as plain files: the fixture of the default lane.
 
     serving.sql              pg_dump of the serving database
     clickhouse/<table>.sql   its DDL, and <table>.parquet its rows
-    lake/…                   the manifests of validate, predict and publish, and the good rows of one night
+    lake/…                   manifests of validate, predict and publish; good rows of one night
     redis.json               every key with its type and value
 
-Run as a script it makes such a home by the release's own code and packs it anew.
+Run as a script, it creates such a home with the release's own code and packs it again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A home as the last release leaves it: two published nights of fraud, made by that release's own code."""
+"""A home of the last release: two published nights of fraud, created by that release's own code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A home that the last release's own code made: migrated by `up`, the next night, and back to the old version."""
+"""A home that the last release's code created: migrate with `up`, run a night, roll back."""
 
 from __future__ import annotations
 

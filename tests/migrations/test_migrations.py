@@ -1,4 +1,7 @@
-"""A home of the last release: refused as it is, migrated wherever it is killed, served all the while, published on."""
+"""A home of the last release: refused unmigrated, migrated despite kills, served throughout.
+
+The next night publishes on it.
+"""
 
 from __future__ import annotations
 
@@ -147,13 +150,16 @@ def test_the_old_version_is_served_and_verified_after_the_migration(old, databas
         ]
     assert answers[0] == answers[1] and answers[0]["currency"] == wanted[one]
     assert migrated(old) == []
-    # A migration and tables.py cannot differ unnoticed: columns, views and indexes are those of a new database.
+    # A migration that differs from tables.py fails here: columns, views and indexes equal those of
+    # a new database.
     shape = """
         SELECT c.oid::regclass::text, c.relkind::text, coalesce(pg_get_viewdef(c.oid), ''), array(
-            SELECT a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || a.attnotnull FROM pg_attribute AS a
+            SELECT a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || a.attnotnull
+            FROM pg_attribute AS a
             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)
         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        LEFT JOIN pg_index AS i ON i.indexrelid = c.oid LEFT JOIN pg_class AS t ON t.oid = i.indrelid
+        LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
+        LEFT JOIN pg_class AS t ON t.oid = i.indrelid
         WHERE n.nspname IN ('public', 'fraud') AND c.relkind IN ('r', 'p', 'v', 'i')
             AND NOT coalesce(t.relispartition, c.relispartition) ORDER BY 1
     """
@@ -178,7 +184,8 @@ def test_the_next_day_is_published_beside_the_old_version_and_rolled_back_to_it(
     old.run("rollback", NEXT, what="tables", to=None, reason="a drill", by="a test", dry_run=False)
     assert old.query("SELECT version FROM served")[0][0] == before == old.redis_content()[0]
     assert all(check["passed"] for check in old.run("verify", SERVED).checks)
-    # Publishing the old day again finds its version, although today's digest of its rows is another.
+    # Publishing the old day again reuses its version, although the digest algorithm of rows
+    # changed.
     again = old.run("publish", SERVED)
     assert (again.facts["version"], again.facts["loaded"]) == (before, [])
     # And what retention dropped of a version is loaded again, under its name and its digest.
@@ -199,7 +206,7 @@ KILLED = (
 
 
 def test_a_migration_that_is_killed_anywhere_resumes(old):
-    """One home, killed between each change and its note, one after the other; readers see the served day throughout."""
+    """One home, killed between each change and its note; readers see the served day throughout."""
     served = old.query("SELECT count(*), min(version) FROM transaction_scores_current")
     for point in KILLED:
         process = old.nightshift("migrate", **{VARIABLE: f"{point}.applied"})
@@ -230,7 +237,7 @@ def test_the_plan_is_shown_and_two_migrations_take_turns(old):
 
 
 def test_a_store_of_another_release_is_refused(old):
-    """One after the other, from the last in the order of migration on, so that each is the only one that differs."""
+    """Each store in turn, from the last in migration order, so that only one differs at a time."""
     migrated(old)
     with old.settings() as found, redis_store.connect(found.redis, "fraud") as keys:
         keys.client.delete("ns:fraud:schema")
@@ -263,7 +270,7 @@ def test_a_reader_in_the_way_delays_the_migration_and_not_other_readers(old):
 
 
 def predict(place, day):
-    """What predict of this release leaves for `day`: the scores of the day before, moved on by one day."""
+    """What this release's predict writes for `day`: the scores of the day before, shifted."""
     outputs = []
     with place.settings() as found, clickhouse.connect(found) as db:
         for table in find_usecase("fraud").predictions:

@@ -1,4 +1,4 @@
-"""Sums of squares of the last release are widened: the same values, the same digest, and room for larger ones."""
+"""The last release's sums of squares are widened: same values and digest, room for larger ones."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ GENRES = ("Action", "Comedy", "Drama", "Horror")
 
 
 def interactions(rows):
-    """A training table of (user, movie, µs, value) or of dicts, movies without title, year and genre."""
+    """A training table of (user, movie, µs, value) or dicts; movies lack title, year and genre."""
     names = ("user_id", "movie_id", "event_time", "value")
     named = [row if isinstance(row, dict) else dict(zip(names, row, strict=True)) for row in rows]
     plain = {"interaction_type": "rating", "year": None, "genres": None}
@@ -46,7 +46,7 @@ def table(frame):
 
 
 def world(users=120, movies=60, each=12, seed=0):
-    """Users who like one genre and mostly rate its movies; some movies are rated more than others."""
+    """Users who like one genre and mostly rate its movies; some movies get more ratings."""
     chance = np.random.default_rng(seed)
     genre = np.arange(movies) % len(GENRES)
     appeal = 1 / (1 + np.arange(movies)) ** 0.7

@@ -1,4 +1,4 @@
-"""What validation chooses: the half-life, the prior, and the hybrid that is surely better than collaborative."""
+"""What validation selects: half-life, prior, and a hybrid that clearly beats collaborative."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_ndcg_of_popular_is_that_of_the_whole_catalogue_ranked(seed):
 
 
 def trend(period):
-    """Two movies a time: that of the fashion, which changes every `period` days, and one by lasting appeal."""
+    """Pairs of interactions: one with the trend of these `period` days, one with a lasting hit."""
     chance, appeal = np.random.default_rng(5), 1 / np.arange(1, 101) ** 0.5
     rows = []
     for day in range(60):

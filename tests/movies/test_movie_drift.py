@@ -1,4 +1,4 @@
-"""What is watched of an interaction: one genre a row, how active the user was, and what is recommended first."""
+"""Watched columns of an interaction: one genre per row, user activity, first recommendation."""
 
 from __future__ import annotations
 

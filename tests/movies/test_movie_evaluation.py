@@ -1,4 +1,4 @@
-"""What is judged, and on what: against a loop over users, and with a holdout that was tampered with."""
+"""What is judged, and on which rows: compared with a loop over users, and on a tampered holdout."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_there_is_a_value_a_user_of_those_that_were_summed(halves, fitted):
 
 
 def test_whom_models_are_judged_by_does_not_depend_on_what_they_know(halves):
-    """A champion has never heard of a movie that somebody saw before the holdout, and sees again in it."""
+    """A champion does not know a movie that a user saw before the holdout and sees again in it."""
     early, late = halves
     back = interactions([("back", "brand new", LATE - DAY, 8), ("back", "brand new", LATE, 8)])
     history = pa.concat_tables([early, back.slice(0, 1).cast(early.schema)])

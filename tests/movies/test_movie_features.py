@@ -19,7 +19,7 @@ FIRST, LAST = date(2024, 2, 27), date(2024, 3, 2)
 PREFERENCES, BY_MOVIE = AGGREGATES
 INTERACTIONS, CATALOGUE = SOURCES
 SNAPSHOT = SnapshotParams(train_days=2, holdout_days=2)
-# What a source may hold: several genres, one, none in three ways, one said twice, a separator too many.
+# What a source may contain: several genres, one, none in three ways, a repeat, an extra separator.
 GENRES = (
     "Drama|Comedy|War",
     "Horror",

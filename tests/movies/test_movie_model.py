@@ -1,4 +1,4 @@
-"""The model: same interactions and parameters, same bytes; it recommends what it should, and nothing seen."""
+"""The model: same interactions and parameters, same bytes; it recommends well, and nothing seen."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def trained():
 
 @pytest.fixture(scope="module")
 def events():
-    """The interactions of the window, with ids and watch time, and somebody who liked what no catalogue has."""
+    """Interactions of the window with ids and watch time; one user likes an uncatalogued movie."""
     rows = world()
     stranger = pa.Table.from_pylist(
         [STRANGER | {"event_time": START, "date": DAY, "split": "train"}],

@@ -43,7 +43,7 @@ def matrix(seed=0, users=50, items=12):
 
 
 def test_ease_solves_each_column_without_the_movie_itself():
-    """Column j is ridge regression of movie j on all others (the constraint diag(B) = 0, solved one by one)."""
+    """Column j is the ridge regression of movie j on all others (diag(B) = 0), solved alone."""
     rows = matrix()
     weights, dense = ease.fit(rows, 3.0, 100), rows.toarray().astype(float)
     assert weights.dtype == np.float32 and not np.diag(weights).any()

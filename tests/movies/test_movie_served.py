@@ -1,4 +1,4 @@
-"""The model as training leaves it: its report, its parameters, and its version as MLflow serves it."""
+"""The model after training: its report, its parameters, and its version as MLflow serves it."""
 
 from __future__ import annotations
 

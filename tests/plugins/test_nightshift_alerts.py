@@ -1,4 +1,4 @@
-"""An alert says what on-call needs, leaves by a real webhook, and costs a task nothing when it cannot."""
+"""An alert says what on-call needs, reaches a real webhook, and never costs a task anything."""
 
 from __future__ import annotations
 

@@ -70,7 +70,10 @@ def response(option, user="oncall", **given):
 
 @pytest.fixture
 def waiting(services, serving_db, redis_url, approval, monkeypatch, tmp_path):
-    """An installation in which the gate let a challenger pass; Airflow shows the question that it is asked to show."""
+    """An installation in which the gate passed a challenger.
+
+    Airflow shows the question that it is asked to show.
+    """
     place = Place(tmp_path, services.url(settings.SOURCE), serving_db, redis_url)
     place.set_params(promote={"approval": "manual"})
     place.lake.require_schema_version()  # marks the empty lake

@@ -19,7 +19,7 @@ def events(airflow_variables):
 
 @pytest.fixture
 def emitted(events):
-    """What a task of the step would send when it succeeded with this XCom: {(asset, partition key): extra}."""
+    """What a task of the step sends on success with this XCom: {(asset, partition key): extra}."""
 
     def run(step, key=DAY, form=None, **more):
         task = SimpleNamespace(outlets=events.outlets("fraud", step))

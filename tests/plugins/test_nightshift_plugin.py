@@ -10,7 +10,8 @@ from process_watch import alive, end, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 
-# A component as Airflow starts it, twice told that it starts, its database without tables; then a fork and a fork of that.
+# A component as Airflow starts it: notified twice of its start, on a database without tables. Then
+# a fork, and a fork of the fork.
 COMPONENT = """
 import os, time
 from airflow.listeners.listener import get_listener_manager

@@ -186,7 +186,7 @@ def test_no_terminal_acts_on_what_a_library_prints(steps, logged):
 
 @pytest.fixture
 def waiting(services):
-    """The lock of extract is held: a step started now waits, and `waiting()` says whether one does."""
+    """The lock of extract is held: a new step waits, and `waiting()` says whether one does."""
     with (
         locks.hold(services.postgres, LOCK, "a test"),
         closing(psycopg2.connect(services.postgres)) as session,

@@ -1,4 +1,4 @@
-"""Steps as pods: the real operator against the double of the cluster's API, over a copy of the prepared night."""
+"""Steps as pods: the real operator and a double of the cluster, on a copy of a prepared night."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def cluster():
 
 @pytest.fixture
 def pods(at, cluster, services, steps, monkeypatch, tmp_path):
-    """`pods("train")`: (place, task), the night at that moment and the task of that step, which is to run as a pod."""
+    """`pods("train")`: (place, task), the night before that step, and its task to run as a pod."""
 
     def make(moment, step="train", **given):
         place = at(moment)

@@ -1,4 +1,4 @@
-"""The double of the Kubernetes API, asked by the official clients: it answers as an API server does."""
+"""The double of the Kubernetes API answers the official clients as an API server does."""
 
 import asyncio
 import json
@@ -444,7 +444,7 @@ def test_a_watch_from_a_version_shows_what_came_after_it_until_its_time_is_up(cl
 
 
 def log(api, name="step", **more):
-    """The words; not decoded by the client, which makes b'...' of a log (kubernetes-client/python#2596)."""
+    """The log's text; the client does not decode it (kubernetes-client/python#2596)."""
     return (
         api.read_namespaced_pod_log(name, NAMESPACE, _preload_content=False, **more)
         .data.decode()

@@ -20,7 +20,7 @@ GONE = [pytest.param(states, marks=pytest.mark.kubernetes) for states in ({"trai
 
 @pytest.fixture
 def sweep(pods, cluster):
-    """`sweep(states)`: run the task over a pod of train whose run has these states; what it returns."""
+    """`sweep(states)`: result of the task on a pod of train whose run has these states."""
     place, task = pods("train")
     task.die_after_asking()
     orphans = importlib.import_module("nightshift.orphans")

@@ -1,4 +1,4 @@
-"""What a step's pod asks for: held by a snapshot, by the official models and schemas, and by the cluster's own rules."""
+"""What a step's pod requests, checked by a snapshot, official schemas and the cluster's rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A step as a pod: what counts as success, what each failure says, and that no pod trains beside another."""
+"""A step as a pod: what counts as success, what a failure reports, no two trainings at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def ends_with(error, *words, kind="StepFailed"):
 
 
 def undisturbed(place, night):
-    """Whether the night stands where it stands when training was a process and nothing happened to it."""
+    """Whether the night equals one in which training was an undisturbed process."""
     return place.lake_digests() == {
         name: found for name, found in night["gate"].digests.items() if name.startswith("fraud/")
     }
@@ -32,7 +32,7 @@ def undisturbed(place, night):
 
 @pytest.fixture
 def trained(pods, cluster, night):
-    """`trained(task)`: the next try ends well, with what an undisturbed night has, and leaves no pod."""
+    """`trained(task)`: the next try succeeds, equals an undisturbed night and leaves no pod."""
 
     def check(place, task):
         found = task.attempt()

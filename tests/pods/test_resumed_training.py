@@ -1,4 +1,4 @@
-"""A training whose pod dies goes on at its checkpoint, and ends in the model of one that nothing happened to."""
+"""A training whose pod dies resumes from its checkpoint, to the same model as without a kill."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.kubernetes
 
 @pytest.fixture
 def training(pods, cluster):
-    """`training()`: (place, task) of one that boosts for seconds; the next `pods` begins another."""
+    """`training()`: (place, task) of a training that takes seconds; each `pods` starts another."""
 
     def make():
         place, task = pods("train")

@@ -6,10 +6,10 @@ _HEAD = """# Reliability
 
 <!-- Written by `make test-chaos`. Do not edit. -->
 
-The kills of one `make test-chaos` (tests/scheduler/test_chaos.py): while a real scheduler ran a night on real
-engines, something was killed by SIGKILL, or pressed by on-call, in the step named. *Equal* means that the run ended
-green, that the digests of everything that the night wrote or serves equal those of an undisturbed night, and that
-no process of it was left.
+The kills of one `make test-chaos` (tests/scheduler/test_chaos.py). While a real scheduler ran a
+night on real engines, the test killed something with SIGKILL in the step, or pressed a button of
+on-call. *Equal* means that the run ended green, that the digests of everything that the night wrote
+or serves equal those of an undisturbed night, and that no process of it was left.
 
 | in step | killed or done | re-trigger | digests |
 |---|---|---|---|

@@ -1,4 +1,7 @@
-"""Manual approval, by a real scheduler and by the API that the UI uses: forged, approved, declined, expired, too late."""
+"""Manual approval with a real scheduler, through the API that the UI uses.
+
+Answers are forged, approve, decline, expire or come too late.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ SETTLED_S = 3  # in which a late answer would have changed something
 
 @pytest.fixture(scope="module")
 def platform(scheduled):
-    """One Airflow for all tests of this module, which run in order over one night; a person has to approve."""
+    """One Airflow for all tests of this module, which run in order on one night with approval."""
     with scheduled("extract", manual) as platform:
         yield platform
 

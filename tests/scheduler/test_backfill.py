@@ -1,4 +1,4 @@
-"""Three days by `airflow backfill create`: the same as the days one after the other, and what the options do."""
+"""Three days by `airflow backfill create` equal the same days in turn; what its options do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def platform(scheduled):
 
 
 def backfill(platform, *more):
-    """What on-call types, when the backfill before is over; the runs that there are afterwards, by day."""
+    """Run on-call's command once the last backfill is over; return the runs by day."""
     with platform.api() as api:
         deadline = time.monotonic() + 120
         while any(

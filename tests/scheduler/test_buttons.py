@@ -1,4 +1,4 @@
-"""What the runbook tells on-call to press, by a real scheduler over REST; the steps under the buttons are canned."""
+"""On-call's buttons in the runbook, by a real scheduler over REST; the steps are canned."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def platform(canned):
 
 @pytest.fixture(scope="module")
 def red(platform):
-    """(run of each day) Runs that failed in STEP while their deadline is pending; what failed them is mended."""
+    """Runs by day that failed in STEP while their deadline is pending; the cause is fixed."""
     for day in (FIRST, SECOND, THIRD):
         platform.order(day, STEP, "fail")
     with platform.api("oncall") as api:
@@ -116,7 +116,7 @@ def test_a_paused_dag_starts_nothing_until_it_is_unpaused_and_freshness_is_clear
 
 @pytest.fixture(scope="module")
 def earlier(platform):
-    """A failed run that an earlier release created: its deadline counts from when it was queued, and is pending."""
+    """A failed run of an earlier release, with a pending deadline that counts from its queueing."""
     platform.order(FIRST, "extract", "fail")
     with platform.api("oncall") as api:
         run = api.trigger("queued_at", FIRST)

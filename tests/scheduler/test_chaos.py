@@ -1,7 +1,7 @@
-"""Everything is killed under a running night; each time the night must end as an undisturbed one.
+"""Kill everything during a night; the night must end as an undisturbed one does.
 
-Each test is one night of DAY, in which the same thing is killed once in every step. What was killed and how the
-night went on becomes a row of docs/reliability.md.
+Each test is one night of DAY that kills the same thing once in every step. What was killed and how
+the night recovered becomes a row of docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def run(platform):
 
 
 def equal(platform, run, night):
-    """The night ended green, with the digests of the undisturbed one, and nothing of it runs any more."""
+    """The night ended green with the digests of the undisturbed one, and no process remains."""
     state, tasks = platform.finish(run)
     assert state == "success", f"{tasks}\n{platform.logs(run)}"
     assert platform.place.digests() == night["end"].digests
@@ -45,7 +45,7 @@ def equal(platform, run, night):
 
 
 def test_each_task_is_killed(platform, run, night, kills):
-    """The process that Airflow runs the task in: its step must die with it, and a retry take over."""
+    """The task's process in Airflow dies: its step must die with it, and a retry take over."""
     for step in NIGHTLY:
         process = platform.await_step(step)
         kill(process.parent())
@@ -99,7 +99,7 @@ def test_the_other_components_are_killed(platform, run, night, kills):
     ids=["redis", "mlflow", "postgres"],
 )
 def test_a_store_is_killed(platform, run, night, kills, services, store, steps):
-    """And stays away for some seconds; then `nightshift up`, and Clear where the retries were used up."""
+    """The store stays away for seconds; then `nightshift up`, and Clear if no retry is left."""
     for step in steps:
         platform.await_step(step)
         for process in store.service(State(services.home)).members():
@@ -115,7 +115,7 @@ def test_a_store_is_killed(platform, run, night, kills, services, store, steps):
 
 
 def test_on_call_clears_and_triggers_what_runs(platform, run, night, kills):
-    """Clear of a running task, of the running whole, the same date twice, and a run that is marked failed."""
+    """Clear a running task and a running run, trigger a date twice, mark a run as failed."""
     with platform.api("oncall") as api:
         process = platform.await_step("build_features")
         api.clear(DAG, run, "build_features")
@@ -138,7 +138,7 @@ def test_on_call_clears_and_triggers_what_runs(platform, run, night, kills):
 
 
 def test_everything_is_killed_at_once(platform, run, night, kills, services):
-    """A power cut in the middle of publish, as far as one can be had: every process at the same moment."""
+    """A simulated power cut in the middle of publish: every process is killed at one moment."""
     platform.await_step("publish")
     ours = [
         each

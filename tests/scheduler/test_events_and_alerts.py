@@ -1,4 +1,4 @@
-"""What leaves the platform, by a real scheduler: events that another DAG runs on, alerts to a webhook, the deadline."""
+"""Outgoing messages with a real scheduler: events for another DAG, webhook alerts, the deadline."""
 
 from __future__ import annotations
 
@@ -25,17 +25,25 @@ from airflow.sdk import DAG, PartitionedAssetTimetable, get_current_context, tas
 from nightshift.events import asset
 from nightshift.nights import date_field, deadline
 
-with DAG("{LISTENER}", schedule=PartitionedAssetTimetable(assets=asset("fraud", "predictions.published"))):
+published = asset("fraud", "predictions.published")
+
+with DAG("{LISTENER}", schedule=PartitionedAssetTimetable(assets=published)):
 
     @task
     def hear():
         context = get_current_context()
         (events,) = context["triggering_asset_events"].values()
-        return {{"key": context["dag_run"].partition_key, "extra": [event.extra for event in events]}}
+        extra = [event.extra for event in events]
+        return {{"key": context["dag_run"].partition_key, "extra": extra}}
 
     hear()
 
-with DAG("{LATE}", schedule=None, params={{"date": date_field()}}, deadline=deadline("fraud", timedelta(seconds=2))):
+with DAG(
+    "{LATE}",
+    schedule=None,
+    params={{"date": date_field()}},
+    deadline=deadline("fraud", timedelta(seconds=2)),
+):
 
     @task
     def slow():
@@ -60,7 +68,7 @@ def webhook():
 
 @pytest.fixture(scope="module")
 def platform(scheduled, webhook, tmp_path_factory):
-    """One Airflow for all tests of this module, which run in order; its alerts go to the webhook."""
+    """One Airflow for all tests of this module, which run in order; alerts go to the webhook."""
     folder = tmp_path_factory.mktemp("bundle")
     (folder / "team.py").write_text(DAGS)
     local = "airflow.dag_processing.bundles.local.LocalDagBundle"

@@ -1,4 +1,7 @@
-"""The night with NIGHTSHIFT_RUNNER=kubernetes, by a real scheduler against the double: as if training were a process."""
+"""The night with NIGHTSHIFT_RUNNER=kubernetes: a real scheduler, the double of the cluster.
+
+It ends as if training were a process.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the night trains, by a real scheduler: the branch, and what on-call may press afterwards."""
+"""The retrain branch with a real scheduler, and what on-call may press afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rollback as a DAG, by a real scheduler: what its form takes, who may, and that a busy night does not hold it up."""
+"""The rollback DAG with a real scheduler: its form, who may use it, no wait for a busy night."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORM = {"pipeline": "fraud", "what": "both", "reason": "scores are off", "date":
 
 @pytest.fixture(scope="module")
 def platform(scheduled):
-    """An Airflow over an installation that has published two days; the pool of ClickHouse has no slot free."""
+    """An Airflow on an installation with two published days; ClickHouse's pool has no free slot."""
     with scheduled("end") as platform:
         with platform.api() as api:
             pool = {"pool": "clickhouse", "slots": 0, "include_deferred": False}

@@ -23,7 +23,7 @@ ALL = {*NIGHTLY, *WAITS, "champion", "watcher"}
 
 @pytest.fixture(scope="module")
 def platform(scheduled):
-    """One Airflow for all tests of this module, which run in order: the first of them is the night."""
+    """One Airflow for all tests of this module, which run in order; the first is the night."""
     with scheduled("extract") as platform:
         yield platform
 

@@ -1,6 +1,7 @@
-"""A small pipeline to publish: every row of an edition carries its stamp, and the stamp says how many rows there are.
+"""A small pipeline to publish.
 
-Run as a script it publishes or rolls back in a process of its own, so that a failpoint can kill it.
+Every row of an edition carries its stamp, and the stamp determines the number of rows. Run as a
+script, it publishes or rolls back in its own process, so that a failpoint can kill it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ PARAMS = PublishParams(keep_versions=10, keep_days=30)
 
 
 def tables(pipeline="demo"):
-    """An entity table and an event table, named after the pipeline, so that two can live in one database."""
+    """An entity table and an event table, named after the pipeline; two fit in one database."""
     day = pa.field("date", pa.date32(), nullable=False)
     fields = [("stamp", pa.int64()), ("score", pa.float64()), ("note", pa.string())]
     entity = Table(
@@ -119,7 +120,10 @@ def states(both):
 
 
 def shown(both):
-    """All that a reader can see of a pipeline, without times, its name and versions replaced; of Redis what the pair holds."""
+    """All that a reader can see of a pipeline, with its name and versions replaced, without times.
+
+    Of Redis, what the two stores hold.
+    """
 
     def rows(view):
         with both.session.cursor(cursor_factory=RealDictCursor) as cursor:
@@ -166,7 +170,7 @@ def orphans(both):
 
 
 def postgres_shows(cursor, pipeline="demo"):
-    """Of both current views in one statement: (rows, least and greatest stamp) of each, at the served date."""
+    """(rows, least stamp, greatest stamp) of both current views at the served date, in one read."""
     cursor.execute(
         f"SELECT (SELECT count(*) FROM {pipeline}_risk_current), "
         f"(SELECT min(stamp) FROM {pipeline}_risk_current),"

@@ -1,6 +1,6 @@
-"""Whatever text an upstream calls a customer by: the same text in every store, and one row for each in lookups.
+"""Any text works as an id: the same text in every store, and one row for each in lookups.
 
-And whatever a day is: the rows of its 24 hours, and no other.
+A day, whatever its clocks do, is the rows of its 24 hours and no others.
 """
 
 from __future__ import annotations
@@ -205,7 +205,10 @@ def test_a_day_is_its_24_hours_in_utc_whatever_the_clocks_of_the_upstream_do(
 
 @pytest.fixture(scope="module")
 def source_zone(databases):
-    """A source with an event each hour, and one at the last instant of each day, around days that clocks or years make odd."""
+    """A source with hourly events, and one at the last instant of each day.
+
+    Its days are made odd by clocks or years.
+    """
     with databases("source") as dsn:
         rows = []
         for around in ODD_DAYS:

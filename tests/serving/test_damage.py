@@ -1,4 +1,4 @@
-"""Whatever somebody did to what is stored: no flip to less than a whole version, and publish mends both stores."""
+"""Despite damage in the stores, no flip goes to an incomplete version; publish repairs both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Killed at any named point and run again, a publish or a rollback ends as if nothing had happened."""
+"""A publish or rollback killed at any named point and run again ends as if nothing had happened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client would notice: a day that is late, rows that are gone, stores that answer differently."""
+"""What a client would notice: a late day, missing rows, stores that answer differently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readers beside publishes, rollbacks and retention: in neither store does one ever see half a version or two mixed."""
+"""Readers during publishes, rollbacks and retention never see half a version or a mixture."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def read_redis(url, stop, seen, cache_seconds=0.0):
             for text in client.mget([f"ns:demo:{version}:demo_risk:c{n}" for n in range(50)])
         ]
         if not any(found) and client.get("ns:demo:current") != version and not cache_seconds:
-            continue  # it moved on twice between the two reads: once more, as client.from_redis does
+            continue  # two publishes between the two reads: read again, as client.from_redis does
         stamps = {row["stamp"] for row in found if row}
         assert len(stamps) == 1 and sum(map(bool, found)) == size(stamps.pop()), (version, found)
         seen.append(1)
@@ -134,7 +134,7 @@ def test_no_reader_sees_a_half_or_mixed_version(both, serving_db, redis_url, hou
 
 
 def test_no_reader_sees_a_mixture_while_damaged_tables_are_loaded_again(both, serving_db):
-    """The damage keeps the number of rows and moves the stamp of them all, so that readers can tell the two contents."""
+    """The damage keeps the row count and changes every stamp, so readers can tell old from new."""
     night(both, edition(day(0), 100), utc_now())
     with readers((read_postgres, serving_db), (read_postgres, serving_db, True)):
         for _ in range(6):

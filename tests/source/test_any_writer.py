@@ -1,4 +1,7 @@
-"""Tables of every type, written by every program: a load has the same rows, or refuses the file or the row by name."""
+"""Tables of every type, written by every program: a load keeps the rows or refuses by name.
+
+It refuses the file or the row.
+"""
 
 from __future__ import annotations
 

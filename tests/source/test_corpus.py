@@ -26,7 +26,8 @@ PAGE = (PROJECT / "docs" / "sources.md").read_text()
 RATINGS = "SELECT user_id, movie_id, value, timestamp FROM user_interactions ORDER BY timestamp, id"
 TRANSACTIONS = """
 SELECT transaction_id, event_time, customer_id, merchant_id, amount, currency, is_fraud
-FROM transactions LEFT JOIN fraud_labels USING (transaction_id) ORDER BY event_time, transaction_id"""
+FROM transactions LEFT JOIN fraud_labels USING (transaction_id)
+ORDER BY event_time, transaction_id"""
 
 
 def at(*parts):

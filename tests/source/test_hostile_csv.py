@@ -1,4 +1,7 @@
-"""CSV files as people make them: every line is a row, or is named with its number, and costs no other row."""
+"""CSV files as people write them: each line becomes a row or is reported with its number.
+
+A bad line costs no other row.
+"""
 
 from __future__ import annotations
 

@@ -356,7 +356,7 @@ def test_a_day_with_one_rating(run_ratings, rows, file):
     assert rows(days) == [("2013-04-03", 1), ("2013-04-04", 2)]
 
 
-# The titles of movies ----------------------------------------------------------------------------------
+# The titles of movies ------------------------------------------------------------------------
 
 
 def item(number, title, genres=(), unknown=0):

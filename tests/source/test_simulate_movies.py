@@ -170,7 +170,7 @@ def test_movies_have_titles_years_and_genres_and_some_lack_them():
 
 @pytest.mark.parametrize("kind", ["view", "rating"])
 def test_a_collaborative_model_beats_popularity(months, kind):
-    """Recall@10 of what is watched in the last twelve days and was not before, by item-item cosine."""
+    """Recall@10 of new watches in the last twelve days, by item-item cosine."""
     rows = of(months, kind)
     user, movie = rows["user_id"].factorize()[0], rows["movie_id"].factorize()[0]
     past = (rows["timestamp"] < pd.Timestamp("2018-05-19", tz="UTC")).to_numpy()

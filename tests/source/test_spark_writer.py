@@ -113,7 +113,8 @@ def test_csv_with_sparks_own_escape(spark, tmp_path, types, compression):
     (path,) = parts(out, ".csv")
     loaded = writers.load(path, form=CsvFormat(escape="\\"))
     texts = {f"r{number}": expected(text) for number, text in enumerate(TEXTS)}
-    # Spark escapes only between quotes: the backslash that ends a bare text escapes the delimiter to other programs.
+    # Spark escapes only inside quotes: a backslash at the end of a bare text escapes the delimiter
+    # to other programs.
     assert [*loaded.rejected.values()] == ["has 5 columns where the header has 6"]
     assert {row: values["text"] for row, values in loaded.rows.items()} == {
         row: text for row, text in texts.items() if not (text or "").endswith("\\")

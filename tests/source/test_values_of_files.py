@@ -1,4 +1,4 @@
-"""Ids, labels, missing values and dates of files that real exports hold: loaded right, noted, or refused."""
+"""Ids, labels, missing values and dates of real exports: loaded correctly, noted, or refused."""
 
 from __future__ import annotations
 
@@ -306,7 +306,8 @@ def test_a_date_of_a_report_is_the_end_of_that_day(load, query, file, tmp_path):
     [
         (date(2018, 7, 10), "UTC", datetime(2018, 7, 10, 23, 59, 59, 999_999, UTC)),
         (date(2018, 7, 10), "Europe/Berlin", datetime(2018, 7, 10, 21, 59, 59, 999_999, UTC)),
-        # In São Paulo clocks went forward at midnight: the day before ends there, and this one begins at 01:00.
+        # In São Paulo clocks went forward at midnight: the day before ends there, and this one
+        # begins at 01:00.
         (date(2018, 11, 3), "America/Sao_Paulo", datetime(2018, 11, 4, 2, 59, 59, 999_999, UTC)),
         # In Havana they go back at 01:00: midnight comes twice, and the day ends before the first.
         (date(2018, 11, 3), "America/Havana", datetime(2018, 11, 4, 3, 59, 59, 999_999, UTC)),

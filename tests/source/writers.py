@@ -1,4 +1,4 @@
-"""Tables of every type, the programs that write them as files, and what a load makes of each value."""
+"""Tables of every type, the programs that write them as files, and the expected loaded values."""
 
 from __future__ import annotations
 
@@ -127,7 +127,10 @@ _BY_COLUMN = {
 def tables(
     draw: st.DrawFn, never: bool = False, texts: st.SearchStrategy[str] | None = None
 ) -> pa.Table:
-    """A table whose column `row` names its rows, and whose other columns have any type that can be read, or `never`."""
+    """A table whose column `row` names its rows.
+
+    The other columns have any readable type, except `never`.
+    """
     count = draw(st.integers(1, 6))
     columns: dict[str, pa.Array] = {"row": pa.array([f"r{number}" for number in range(count)])}
     broken = draw(st.sampled_from(sorted(_BY_COLUMN))) if never else None
@@ -193,7 +196,7 @@ CSV: dict[str, Writer] = {
 
 @dataclass(frozen=True)
 class Loaded:
-    """The rows of a file by their names, as the database gets them, and the reason of each that is rejected."""
+    """The rows of a file by name, as the database gets them, and the reason of each rejection."""
 
     rows: dict[str, dict[str, Any]]
     rejected: dict[int, str]
@@ -228,7 +231,10 @@ def fault(kind: str, given: pa.DataType, value: Any) -> bool:
 
 
 def same(kind: str, given: pa.DataType, value: Any, got: Any, *, lossy: bool = False) -> bool:
-    """Whether `got` is what `value` means in a column of `kind`; a `lossy` writer made floats of integers."""
+    """Whether `got` is what `value` means in a column of `kind`.
+
+    A `lossy` writer turned integers into floats.
+    """
     if value is None or (isinstance(value, str) and not value.strip()):
         return got is None
     if got is None:
@@ -278,8 +284,8 @@ def values(table: pa.Table, name: str) -> list[Any]:
 def check(table: pa.Table, loaded: Loaded, *, lossy: bool = False, typed: bool = True) -> None:
     """Every row of `table` is loaded as it is, or rejected because a column holds no such value.
 
-    A `lossy` writer may have turned integers into floats. A file that is not `typed` says of no digits that they
-    were a float.
+    A `lossy` writer may have turned integers into floats. A file that is not `typed` does not show
+    that digits were a float.
     """
     columns = {name: values(table, name) for name in table.column_names}
     for number, row in enumerate(columns["row"]):

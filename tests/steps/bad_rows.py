@@ -1,4 +1,4 @@
-"""Statements that spoil rows of DAY in the operational database, the reason each is told, and how many rows are."""
+"""Statements that spoil rows of DAY in the operational database: statement, reason, row count."""
 
 from __future__ import annotations
 

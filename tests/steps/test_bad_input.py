@@ -1,4 +1,4 @@
-"""Bad input, through extract and validate, from a real operational database: each kind is named, no row is lost."""
+"""Bad input through extract and validate on a real database: each kind is named, no row is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nights import AFTER, BEFORE, DAY, Place, database_of
 
 @pytest.fixture
 def place(upstream, databases, tmp_path, pipeline):
-    """An operational database without keys, which no upstream promises; its lake holds nothing yet."""
+    """An operational database without keys, since no upstream promises them; an empty lake."""
     with databases("source", database_of(upstream)) as source, databases("serving") as serving:
         found = Place(tmp_path / "home", source, serving, "", pipeline)
         found.home.mkdir()
@@ -27,7 +27,7 @@ def place(upstream, databases, tmp_path, pipeline):
 
 
 def validated(place):
-    """(manifest of extract, manifest of validate), every row of every source being in one of validate's halves."""
+    """(manifest of extract, of validate); each source row is either a good row or quarantined."""
     extract, validate = place.run("extract"), place.run("validate")
     for source in find_usecase(place.pipeline).sources:
         good, bad = validate.output(source.name), validate.output(f"quarantine-{source.name}")

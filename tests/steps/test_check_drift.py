@@ -1,4 +1,4 @@
-"""check_drift by the real step: silent on a quiet day, loud on a drifted one, and never in the way of the night."""
+"""check_drift, the real step: silent on a quiet day, loud on a drifted one, never blocking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine says of a failure fills a file; the step says four lines, and its exit code decides about retries."""
+"""An engine's long error goes to a file; the step prints four lines and exits for retry or not."""
 
 from __future__ import annotations
 

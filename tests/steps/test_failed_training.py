@@ -76,7 +76,8 @@ def test_a_rejected_challenger_is_a_result_and_the_champion_stays(at):
     assert place.run("promote").model_digest == champion
     last = place.serving()["promotions"][-1]
     assert last == (DAY, "promotion", champion, None, "rejected")
-    # A second look with the same snapshot, and other floors, may come to another verdict; the row is replaced.
+    # Judging the same snapshot again with other floors may give another verdict; the row is
+    # replaced.
     place.set_params(gate={"floors": {"roc_auc": 0.0}})
     assert place.run("gate").facts["verdict"] == "promoted"
     assert place.run("promote").model_digest == gate.model_digest

@@ -1,4 +1,7 @@
-"""freshness by the real step: a served day, a late one, stores that part, and nights under way that it does not wait for."""
+"""freshness, the real step: a served day, a late one, stores that differ.
+
+It does not wait for nights in progress.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A disk that is full: our error with the path, no manifest, nothing lost; and a log that cannot be written stops nothing."""
+"""A full disk: an error with the path, no manifest, nothing lost; a failed log stops nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(place, command, **streams):
 
 @pytest.mark.slow
 def test_a_full_lake_is_said_and_leaves_what_was_there(at):
-    """A limit on the size of a file fails a write as a full disk does, and needs no disk of its own."""
+    """A limit on file size fails a write as a full disk does, and needs no disk of its own."""
     place = at("validate")
     before, files = place.lake_digests(), {file.path for file in place.lake.listing("")}
     limited = ["bash", "-c", 'ulimit -f 1 && exec "$@"', "bash", sys.executable, *EXTRACT]

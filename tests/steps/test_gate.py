@@ -180,7 +180,8 @@ def test_a_model_that_was_rolled_back_is_not_promoted_again_unless_it_wins_anew(
     place.lake.commit(place.manifest("snapshot").model_copy(update={"date": AFTER}))
     assert place.run("train", AFTER).model_digest == rolled_back
     for draws_say, verdict in ((1.0, "rejected"), (-1.0, "promoted")):
-        # Worse or better than the champion by so much that no draw says otherwise: the holdout is told so.
+        # The labels of the holdout are set so that the champion is clearly worse or better,
+        # whatever the draw.
         favour(place, AFTER, former if draws_say > 0 else rolled_back)
         gate = place.run("gate", AFTER)
         reason = next(each for each in gate.facts["reasons"] if "rolled_back" in each)

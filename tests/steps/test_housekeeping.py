@@ -1,4 +1,4 @@
-"""Housekeeping removes what killed steps and old versions left, exactly that, and nobody notices."""
+"""Housekeeping removes exactly what killed steps and old versions left, and no reader notices."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ KILLED = (
 
 @pytest.fixture
 def place(at):
-    """The night before its publish, with an operational database of its own, as housekeeping leaves it."""
+    """The night before its publish, after housekeeping, with an operational database of its own."""
     place = at("publish", own_source=True)
     age(place)
     place.run("housekeeping")
@@ -82,7 +82,7 @@ def age(place, days=30):
 
 
 def everything(place):
-    """Every file, table, publication and key, by name; the manifests of housekeeping itself left out."""
+    """Every file, table, publication and key by name, except housekeeping's own manifests."""
     lake = {
         str(path.relative_to(place.home))
         for path in (place.home / "lake").rglob("*")

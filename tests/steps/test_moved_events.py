@@ -1,4 +1,4 @@
-"""An event whose time was moved to another day in the source, with one of the two days extracted again."""
+"""An event that the source moved to another day, with one of the two days extracted again."""
 
 from __future__ import annotations
 

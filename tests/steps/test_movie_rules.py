@@ -52,7 +52,7 @@ VIEW = {"interaction_type": "view", "value": None}
         ({"user_id": "Zoë 🎬"}, None),
         ({"user_id": "Zo\ufffd"}, GARBLED),
         ({"movie_id": "m\x00"}, GARBLED),
-        # What cannot be read comes before what is missing, that before the rules, these in their order.
+        # Unreadable values come before missing ones, and those before the rules in their order.
         ({"value": "x", "user_id": None}, "value is not a number: x"),
         ({"value": "9", "user_id": None}, "missing user_id"),
         ({"value": "9", "event_time": "2018-07-11"}, "timestamp is not on 2018-07-10"),

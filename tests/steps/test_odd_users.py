@@ -1,4 +1,4 @@
-"""A night of movies with what a source may hold: unknown movies, ratings twice, somebody who rated thousands."""
+"""A night of odd users: unknown movies, repeated ratings, one user with thousands of ratings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ STATEMENTS = (
     f"{RATE} SELECT 'heavy-' || n, 'heavy', 'many-' || n, 'rating', 1 + n % 10, "
     f"'{DAY} 10:00Z'::timestamptz"
     f" + n * interval '1 second' FROM generate_series(1, {MANY}) n",
-    # Everybody rates a movie that the catalogue lacks: were it in the catalogue, it would be the most popular.
+    # Everybody rates a movie that is not in the catalogue; if it were, it would be the most
+    # popular.
     f"{RATE} SELECT 'lacks-' || n, 'fan-' || n, 'nowhere', 'rating', 9, '{DAY} 11:00Z' "
     "FROM generate_series(1, 300) n",
     f"{RATE} SELECT 'early-' || n, 'fan-' || n, 'nowhere', 'rating', 9, "

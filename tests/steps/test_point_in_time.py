@@ -1,4 +1,4 @@
-"""The future is poisoned, late rows come, days are missing or empty: what changes, and what must not."""
+"""Poisoned futures, late rows, missing and empty days: what changes, and what must not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PARTITIONS = ("customer_daily", "merchant_daily")
 
 
 def poison(place, moment):
-    """From `moment` on everybody spends absurd amounts, and everything old enough turns out to be fraud."""
+    """From `moment` on, everybody spends absurd amounts and every old transaction is a fraud."""
     place.upstream(
         "INSERT INTO transactions SELECT 'late-' || transaction_id, "
         f"timestamptz '{moment}' + interval '1 hour',"
@@ -42,8 +42,8 @@ def poison_movies(place, moment):
     """From `moment` on everybody loves one movie, which is new, and has watched it for days."""
     place.upstream("INSERT INTO movies VALUES ('craze', 'Craze', 2018, 'Craze')")
     place.upstream(
-        "INSERT INTO user_interactions SELECT DISTINCT "
-        "ON (user_id) 'late-' || id, user_id, 'craze', 'rating', 10,"
+        "INSERT INTO user_interactions "
+        "SELECT DISTINCT ON (user_id) 'late-' || id, user_id, 'craze', 'rating', 10,"
         f" timestamptz '{moment}' + interval '1 hour', '{{\"watch_time_s\": 999999}}'::jsonb "
         "FROM user_interactions"
     )

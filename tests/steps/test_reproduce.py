@@ -1,4 +1,4 @@
-"""DVC runs the same commands to the same model, and brings back the training set that a model was fitted on."""
+"""DVC runs the same commands to the same model, and restores a model's training set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A night that would fail for a parameter does not begin: whatever section it is in, extract says which key."""
+"""A night with a bad parameter in any section does not start: extract names the key."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def refused(tmp_path):
 
 
 def wrong_value(model):
-    """(key, value that it does not take) of a section; of one without keys, a key that it has not."""
+    """(key, invalid value) of a section; a section without keys gets an unknown key."""
     for name in model.model_fields:
         for value in (-1, "no such word", [1, 2, 3, "x"]):
             with suppress(ValueError):

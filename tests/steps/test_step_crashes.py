@@ -1,4 +1,4 @@
-"""Killed at any point and run again, a step ends as if nothing had happened, and no reader noticed."""
+"""A step killed at any point and run again ends as if nothing had happened; no reader notices."""
 
 from __future__ import annotations
 
@@ -22,11 +22,9 @@ ALSO = [
     pytest.param(step, marks=pytest.mark.slow)
     for step in ("extract", "validate", "retrain", "gate", "promote", "verify")
 ]
-FIRST_POINTS = (
-    "swap",
-    "manifest",
-)  # of the steps that start Spark: staged but not swapped, swapped but not said
-WITHIN_PUBLISH = (  # in the order in which a publish that goes on from where the last one died comes by
+# For steps that start Spark: staged but not swapped, swapped but without a manifest.
+FIRST_POINTS = ("swap", "manifest")
+WITHIN_PUBLISH = (  # in the order of a publish that resumes where the last one died
     "publish.loading",
     "publish.attached",
     "redis.loading",
@@ -42,7 +40,7 @@ def points(step, names=POINTS):
 
 
 def crash(place, step, failpoints, ended, **options):
-    """Die at each of the points, one after the other, then run; compare with what it was undisturbed."""
+    """Die at each point in turn, then run; compare with the undisturbed result."""
     served = place.serving()
     for point in failpoints:
         place.kill(step, point, **options)
@@ -161,7 +159,7 @@ def test_rollback_killed_at_each_point(at):
 
 @EACH
 def test_reconcile_killed_at_each_point(at, caplog):
-    """It has all of Redis to load, and is killed there as well. That it loads something is no alarm."""
+    """It loads all of Redis, and is killed there as well; loading rows is no alarm here."""
     caplog.set_level(logging.INFO)
     place = at("end")
     before = place.serving()

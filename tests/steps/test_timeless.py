@@ -1,4 +1,4 @@
-"""A table without time: D keeps what it was extracted with, until somebody asks for the table of today."""
+"""A table without time: D keeps its extracted rows until somebody asks for today's table."""
 
 from __future__ import annotations
 

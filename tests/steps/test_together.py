@@ -1,4 +1,4 @@
-"""Several at once: the same step twice, days beside each other, a lock that somebody holds, rollback and publish."""
+"""Steps at once: the same step twice, neighbouring days, a held lock, rollback with publish."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def reasons(source, *rows):
         ({"country": "Z\ufffdrich"}, "text in an unknown encoding"),
         ({"merchant_id": "m\x01"}, "text in an unknown encoding"),
         ({"card_last_4": "12\n4"}, "text in an unknown encoding"),
-        # What cannot be read comes before what is missing, that before the rules, these in their order.
+        # Unreadable values come before missing ones, and those before the rules in their order.
         ({"amount": "x", "customer_id": None}, "amount is not a number: x"),
         ({"amount": "-1", "customer_id": None}, "missing customer_id"),
         ({"amount": "-1", "event_time": "2018-07-11"}, "event_time is not on 2018-07-10"),

@@ -1,9 +1,9 @@
-"""ClickHouse's HTTP interface in front of chDB, as far as clickhouse-connect uses it. For tests only.
+"""ClickHouse's HTTP interface on chDB, as far as clickhouse-connect uses it. For tests only.
 
-`python clickhouse_front.py FOLDER` serves the folder on a free port of the loopback, prints the port, and ends
-with the process that started it. User and password come from FRONT_USER and FRONT_PASSWORD.
+`python clickhouse_front.py FOLDER` serves the folder on a free loopback port, prints the port, and
+ends with the process that started it. User and password come from FRONT_USER and FRONT_PASSWORD.
 
-Unlike a server it keeps no sessions (every request has a handle of its own) and answers only when a
+Unlike a server, it keeps no sessions (every request has its own handle) and answers only when a
 statement has ended.
 """
 
@@ -119,8 +119,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if self.headers.get("Authorization") != self.server.authorization:
                 raise RuntimeError(
-                    "Code: 516. DB::Exception: default: Authentication failed: "
-                    "password is incorrect, or there is no user with such name. (AUTHENTICATION_FAILED)"
+                    "Code: 516. DB::Exception: default: Authentication failed: password is "
+                    "incorrect, or there is no user with such name. (AUTHENTICATION_FAILED)"
                 )
             params = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
             if self.headers.get_content_type() == "multipart/form-data":

@@ -31,10 +31,8 @@ def front(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         port = int(process.stdout.readline())
         try:
-            yield (
-                f"clickhouse://{user}:{password.replace('%', '%25').replace('/', '%2F')}@127.0.0.1:{port}/",
-                process,
-            )
+            quoted = password.replace("%", "%25").replace("/", "%2F")
+            yield f"clickhouse://{user}:{quoted}@127.0.0.1:{port}/", process
         finally:
             process.kill()
 

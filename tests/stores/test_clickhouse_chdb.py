@@ -1,4 +1,4 @@
-"""What only a folder can do to its users: be open elsewhere, and be left by a process that was killed."""
+"""Failures that only a folder has: it is open elsewhere, or a killed process left it."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ with clickhouse.connect(settings.load()):
     sys.stdin.readline()
 """
 
-# At each line of its input it starts a writer, lets it replace the day over and over, and kills it that many
-# seconds after the first time. chDB is loaded in the writer only: it does not survive a fork.
+# For each line of input it starts a writer that replaces the day over and over, and kills it that
+# many seconds after the first time. Only the writer loads chDB, which does not survive a fork.
 _KILLER = """
 import os, signal, sys, time
 import pyarrow
@@ -179,7 +179,10 @@ def test_a_process_killed_in_the_middle_leaves_the_old_day_or_the_new(start, req
 
 @pytest.mark.parametrize("size", [SIZE, 0], ids=["rows", "an empty day"])
 def test_a_swap_cut_between_its_new_rows_and_the_old_is_completed_by_the_next_to_open(size):
-    """REPLACE PARTITION names the new part before it covers the old ones: what a kill leaves then is made here."""
+    """REPLACE PARTITION names the new part before it covers the old ones.
+
+    This recreates what a kill between the two leaves.
+    """
     old, new = generation(1), generation(2).slice(0, size)
     with clickhouse.connect(settings.load()) as store:
         store.swap("fraud", store.stage("fraud", TABLE, DAY, "old", old))

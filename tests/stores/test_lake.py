@@ -236,7 +236,7 @@ def test_the_address_for_spark(tmp_path):
     assert Lake("memory://lake").uri("fraud/x.parquet") == "memory:///lake/fraud/x.parquet"
 
 
-# --- A writer killed at any instant leaves the old bytes or the new (a process's memory dies with it).
+# --- A writer killed at any instant leaves the old bytes or the new (its memory dies with it).
 
 # At each line of its input it starts a writer, lets it run for that many seconds, and kills it.
 _KILLER = """

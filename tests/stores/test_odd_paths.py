@@ -23,7 +23,7 @@ from jobs.stores.lake import Lake
 from odd_places import NAMES, WORST, another_spark
 
 EACH = pytest.mark.parametrize("name", [*NAMES, WORST])
-# Where one takes long: all of them at once always, and one by one, to see which it was, in the slow lane.
+# For slow cases: the default lane runs all at once, the slow lane one by one, to see which failed.
 AT_ONCE = pytest.mark.parametrize(
     "name", [WORST, *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES)]
 )
@@ -198,7 +198,7 @@ def test_our_java_and_spark_win_whatever_is_set_for_another(tmp_path):
 
 
 def test_libraries_are_unpacked_where_they_may_run(monkeypatch, tmp_path):
-    """A mount that forbids it is passed over; only the answer of the kernel about the mount is replaced."""
+    """A mount that forbids it is skipped; only the kernel's answer about the mount is faked."""
     scratch = tmp_path / "home"
     scratch.mkdir()
 

@@ -1,4 +1,4 @@
-"""Limits that a role or a database has for its people do not end a night's sessions; what does is named."""
+"""Limits of a role or database do not end a night's sessions; the error names those that do."""
 
 from __future__ import annotations
 

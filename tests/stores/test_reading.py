@@ -1,4 +1,4 @@
-"""SQL that a person types reads ClickHouse's own tables, and does nothing else: on chDB, and on a server."""
+"""SQL from a person reads ClickHouse's own tables and does nothing else, on chDB and a server."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def chosen(store):
 
 
 def state(store):
-    """Every table of every database that is not the engine's own, and the rows of the one with rows."""
+    """Every table outside the engine's own databases, and the rows of the one that has any."""
     tables = (
         "SELECT database, name FROM system.tables "
         "WHERE database NOT IN ('system', 'INFORMATION_SCHEMA')"
@@ -144,7 +144,7 @@ def refuse(chosen, query):
 
 @EMBEDDED
 def test_no_function_of_the_engine_that_reads_elsewhere_gets_through_in_any_spelling(chosen, store):
-    """The list is the engine's: a table function that a later version brings is refused until somebody allows it."""
+    """The list comes from the engine: a later version's table function is refused until allowed."""
     names = [
         row[0] for row in store.client.query("SELECT name FROM system.table_functions").result_rows
     ]

@@ -1,4 +1,7 @@
-"""What an operational database's columns may be: read right, or refused by name. One real PostgreSQL, a schema a case."""
+"""Types of an operational database's columns: read correctly, or refused by name.
+
+One real PostgreSQL, one schema per case.
+"""
 
 from __future__ import annotations
 
@@ -158,7 +161,7 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def schemas(databases):
-    """Makes schemas of one database: `schemas(statements)` runs them in a new one and returns an address that selects there."""
+    """`schemas(statements)` runs them in a new schema and returns an address that selects there."""
     numbers = itertools.count()
     with databases("source") as dsn, closing(psycopg2.connect(dsn)) as session:
 
@@ -214,7 +217,7 @@ def test_a_type_is_refused_by_name(schemas, column, kind, value, said):
 
 
 def test_citext_is_refused_too():
-    """The engine of the tests has no such extension; its type is named like this wherever it is installed."""
+    """The test engine lacks this extension; its type has this name wherever it is installed."""
     for kind in ("citext", "extensions.citext"):
         with pytest.raises(DataError, match=r"(?s)customer_id is of type .*citext.*differ in case"):
             require(TRANSACTIONS, {"transactions": {"customer_id": kind}})

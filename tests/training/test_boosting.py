@@ -1,4 +1,4 @@
-"""Boosting in segments: the same bytes, whatever was interrupted, and what a plain training gives within one segment."""
+"""Boosting in segments: the same bytes despite interruptions; one segment equals plain training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints in the lake: only those of the same training are found, and only whole ones are taken."""
+"""Checkpoints in the lake: only whole ones of the same training are used."""
 
 from __future__ import annotations
 
