@@ -32,7 +32,9 @@ class Manifest(Frozen):
 
     `reads` maps the name (`<pipeline>/<step>/<date>`) of every manifest in its window to the
     content digest at that time; this run is stale once one of them differs. `checks` holds rows of
-    `core.checks.Check`, `facts` the headline counts and other results of the step.
+    `core.checks.Check`, `facts` the headline counts and other results of the step. `decisive` names
+    the facts by which later steps decide: they count in `content`. Manifests of earlier releases
+    name none, so their content stays the same.
     """
 
     pipeline: str
@@ -48,6 +50,7 @@ class Manifest(Frozen):
     model_digest: str | None = None
     checks: list[dict[str, Any]] = Field(default_factory=list)
     facts: dict[str, Any] = Field(default_factory=dict)
+    decisive: list[str] = Field(default_factory=list)
     started: datetime
     ended: datetime
 
@@ -62,17 +65,19 @@ class Manifest(Frozen):
 
     @property
     def content(self) -> str:
-        """Return the digest of the output; two runs with the same output have the same digest."""
+        """Return the digest of the receipt; two runs with the same output have the same digest."""
         return json_digest(self.receipt())
 
     def receipt(self) -> dict[str, Any]:
-        """Return what a repeated run leaves unchanged: outputs and model, without times."""
+        """Return what a repeated run leaves unchanged: outputs, model and decisive facts."""
         outputs = sorted((o.name, o.rows, o.digest) for o in self.outputs)
+        decisive = {name: self.facts[name] for name in sorted(self.decisive)}
         return {
             "step": f"{self.pipeline}/{self.step}",
             "date": str(self.date),
             "outputs": outputs,
             "model_digest": self.model_digest,
+            **({"facts": decisive} if decisive else {}),
         }
 
     def output(self, name: str) -> Dataset:

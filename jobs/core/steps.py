@@ -30,6 +30,7 @@ class StepRow:
     runbook: sections of docs/runbook.md for a failure, the likeliest first.
     other_sections: sections of the parameters that the step reads besides its own.
     code: files and folders of jobs/ that decide its result, besides its module and its use case.
+    decisive_facts: facts by which later steps decide, so that a change makes these steps stale.
     pod_size: the size of its pod where params.yaml names none; empty for a process of the worker.
     """
 
@@ -43,6 +44,7 @@ class StepRow:
     runbook: tuple[str, ...] = ()
     other_sections: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
+    decisive_facts: tuple[str, ...] = ()
     pod_size: str = ""
 
 
@@ -54,6 +56,7 @@ _ROWS = (
         timeout=timedelta(hours=1),
         runbook=("the-source-is-down", "the-source-lacks-a-table-or-a-column"),
         code=("core/cast.py",),
+        decisive_facts=("trailing_mean",),
     ),
     StepRow(
         name="validate",

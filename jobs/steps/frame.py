@@ -169,6 +169,7 @@ class Step:
             model_digest=self.model_digest,
             checks=[check.as_row() for check in self.checks],
             facts=self.facts,
+            decisive=[fact for fact in STEPS[self.run.step].decisive_facts if fact in self.facts],
             started=self.started,
             ended=utc_now(),
         )

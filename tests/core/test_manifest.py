@@ -96,6 +96,21 @@ def test_what_was_produced_is(changes):
     assert manifest(**changes).content != manifest().content
 
 
+def test_a_fact_by_which_later_steps_decide_is():
+    one, other = (manifest(facts={"mean": n, "seconds": n}, decisive=["mean"]) for n in (1.5, 2.5))
+    assert one.content != other.content
+    assert one.content == manifest(facts={"mean": 1.5}, decisive=["mean"]).content
+
+
+def test_a_manifest_of_an_earlier_release_keeps_its_content():
+    values = json.loads(manifest().to_bytes())
+    del values["decisive"]
+    assert Manifest.from_bytes(json.dumps(values).encode()) == manifest()
+    assert manifest().content == (
+        "619fceadeeed8bd45921a57b5e0812fbb1e23633be469f79d1a58ed7d0af353b"
+    )
+
+
 @pytest.mark.parametrize("path", [[], ["outputs", 0]])
 def test_keys_it_does_not_know_are_refused(path):
     values = json.loads(manifest().to_bytes())
