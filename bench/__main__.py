@@ -19,14 +19,14 @@ ROUNDS = 3
 def main() -> None:
     with TemporaryDirectory(prefix="nightshift-bench-") as home:
         os.environ["NIGHTSHIFT_HOME"] = home
-        chosen = settings.load()
-        embedded.up(chosen)
+        config = settings.load()
+        embedded.up(config)
         try:
             print(f"{'what':34} {'rows':>10} {'ours s':>9} {'theirs s':>9} {'times':>6}  theirs")
             for bench in (source_load, redis_load):
-                report(bench.NAME, bench.ROWS, bench.OTHER, *bench.sides(chosen, Path(home)))
+                report(bench.NAME, bench.ROWS, bench.OTHER, *bench.sides(config, Path(home)))
         finally:
-            embedded.down(chosen, purge=True)
+            embedded.down(config, purge=True)
 
 
 def report(

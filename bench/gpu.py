@@ -85,13 +85,13 @@ class Case:
 
 def main(words: list[str] | None = None) -> None:
     words = sys.argv[1:] if words is None else words
-    given = arguments(words)
-    if not given.only and (lacking := lack(ease=bool(given.items))):
+    options = arguments(words)
+    if not options.only and (lacking := lack(ease=bool(options.items))):
         sys.exit(f"error: {lacking}. Next: run this where there is one, or with --only cpu")
-    devices = ["cpu"] if given.only else ["cpu", "cuda"]
+    devices = ["cpu"] if options.only else ["cpu", "cuda"]
     print("\n".join(f"- {line}" for line in header(words, devices)))
     print(f"\n| {' | '.join(COLUMNS)} |\n|---|{'---:|' * 4}---|---|{'---:|' * 2}---|", flush=True)
-    equal = [*compare(boosting, given.rows, devices), *compare(ease, given.items, devices)]
+    equal = [*compare(boosting, options.rows, devices), *compare(ease, options.items, devices)]
     if not all(equal):
         sys.exit(
             "error: CPU and GPU differ by more than is allowed. Next: see the lines that say NO"
@@ -295,8 +295,8 @@ def gpus() -> list[str]:
         return []
     return [
         name.value.decode()
-        for each in range(count.value)
-        if not driver.cuDeviceGetName(name, len(name), each)
+        for number in range(count.value)
+        if not driver.cuDeviceGetName(name, len(name), number)
     ]
 
 
@@ -322,7 +322,7 @@ def header(words: list[str], devices: list[str]) -> Iterator[str]:
 def processor() -> str:
     with suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(each.partition(": ")[2] for each in lines if each.startswith("model name"))
+        return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
     return platform.machine()
 
 

@@ -40,15 +40,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Users per second of top-20 recommendations.")
     parser.add_argument("--users", type=int, default=20_000)
     parser.add_argument("--movies", type=int, default=5_000)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with TemporaryDirectory(prefix="nightshift-bench-") as home:
         os.environ["NIGHTSHIFT_HOME"] = home
-        known, catalogue = world(given.users, given.movies)
+        history, catalogue = world(options.users, options.movies)
         print(
-            f"{given.users:,} users x {given.movies:,} movies, "
-            f"{known.strengths.nnz:,} interactions, top {TOP}"
+            f"{options.users:,} users x {options.movies:,} movies, "
+            f"{history.strengths.nnz:,} interactions, top {TOP}"
         )
-        compare([*ours(known, catalogue), *spark(known), *implicit(known)], given.users)
+        compare([*ours(history, catalogue), *spark(history), *implicit(history)], options.users)
 
 
 def compare(sides: list[Side], users: int) -> None:
@@ -65,34 +65,34 @@ def compare(sides: list[Side], users: int) -> None:
         )
 
 
-def ours(known: Interactions, catalogue: Catalogue) -> Iterator[Side]:
-    fitted = scorers.fit(known, catalogue, TrainParams(threads=THREADS), half_life=7)
+def ours(history: Interactions, catalogue: Catalogue) -> Iterator[Side]:
+    fitted = scorers.fit(history, catalogue, TrainParams(threads=THREADS), half_life=7)
 
     def everything() -> None:
-        for table in recommend.recommend(fitted, Hybrid(), known, known.users, threads=THREADS):
+        for table in recommend.recommend(fitted, Hybrid(), history, history.users, threads=THREADS):
             assert table.num_rows
 
-    yield "Nightshift, collaborative", lambda: collaborative(fitted, known)
+    yield "Nightshift, collaborative", lambda: collaborative(fitted, history)
     yield "Nightshift, four algorithms with reasons", everything
 
 
-def collaborative(fitted: Scorers, known: Interactions) -> None:
+def collaborative(fitted: Scorers, history: Interactions) -> None:
     def work(block: slice) -> np.ndarray:
-        return ranking.top(fitted.collaborative(known.strengths[block]), TOP)
+        return ranking.top(fitted.collaborative(history.strengths[block]), TOP)
 
-    assert sum(map(len, ranking.by_blocks(work, *known.strengths.shape, THREADS))) == len(
-        known.users
+    assert sum(map(len, ranking.by_blocks(work, *history.strengths.shape, THREADS))) == len(
+        history.users
     )
 
 
-def spark(known: Interactions) -> Iterator[Side]:
+def spark(history: Interactions) -> Iterator[Side]:
     from pyspark.ml.recommendation import ALS
 
     from jobs.stores import spark as store
 
-    users, movies = known.strengths.nonzero()
+    users, movies = history.strengths.nonzero()
     frame = pd.DataFrame(
-        {"user": users, "item": movies, "rating": known.strengths.data.astype(float)}
+        {"user": users, "item": movies, "rating": history.strengths.data.astype(float)}
     )
     session = store.session(settings.load())  # before the estimator, which looks for one
     als = ALS(rank=FACTORS, maxIter=1, implicitPrefs=True, seed=0)
@@ -104,13 +104,13 @@ def spark(known: Interactions) -> Iterator[Side]:
     yield f"Spark ALSModel.recommendForAllUsers, rank {FACTORS}", run
 
 
-def implicit(known: Interactions) -> Iterator[Side]:
+def implicit(history: Interactions) -> Iterator[Side]:
     if not find_spec("implicit"):
         print("implicit is not installed: left out")
         return
     from implicit.als import AlternatingLeastSquares
 
-    matrix = sp.csr_matrix(known.strengths)
+    matrix = sp.csr_matrix(history.strengths)
     model = AlternatingLeastSquares(
         factors=FACTORS, iterations=1, random_state=0, num_threads=THREADS
     )

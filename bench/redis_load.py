@@ -21,7 +21,7 @@ NAME, OTHER, ROWS = "publish a table to Redis", "redis-py pipeline, 10,000 SETs 
 BATCH = 10_000
 
 
-def sides(chosen: Settings, folder: Path) -> tuple[Callable[[], None], Callable[[], None]]:
+def sides(config: Settings, folder: Path) -> tuple[Callable[[], None], Callable[[], None]]:
     table = find_usecase("fraud").prediction("customer_risk")
     rows = pa.table(
         [
@@ -38,14 +38,14 @@ def sides(chosen: Settings, folder: Path) -> tuple[Callable[[], None], Callable[
     digests = {table.name: table.digest(rows)}
 
     def ours() -> None:
-        with store.connect(chosen.redis, "fraud") as keys:
+        with store.connect(config.redis, "fraud") as keys:
             keys.client.flushdb()
             assert all(
                 check.passed for check in keys.load("20180710-bench", {table: rows}, digests, BATCH)
             )
 
     def theirs() -> None:
-        client = redis.Redis.from_url(chosen.redis)
+        client = redis.Redis.from_url(config.redis)
         client.flushdb()
         pipe = client.pipeline(transaction=False)
         for number, row in enumerate(rows.to_pylist(), 1):

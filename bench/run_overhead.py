@@ -29,25 +29,25 @@ PIPELINE, DAG = "fraud", "fraud_scores"
 def main() -> None:
     with TemporaryDirectory(prefix="nightshift-bench-") as home:
         os.environ["NIGHTSHIFT_HOME"] = home
-        chosen = settings.load()
+        config = settings.load()
         try:
-            embedded.up(chosen, scheduler=True)
-            compare(chosen)
+            embedded.up(config, scheduler=True)
+            compare(config)
         finally:
-            embedded.down(chosen, purge=True)
+            embedded.down(config, purge=True)
 
 
-def compare(chosen: Settings) -> None:
+def compare(config: Settings) -> None:
     """Print a line per round and the medians.
 
     Before the first, both prepare and run the day once.
     """
-    first = params.first_date(chosen.params_file, PIPELINE)
+    first = params.first_date(config.params_file, PIPELINE)
     day = first + timedelta(days=demo.DAYS["fraud"] - 1)
-    demo.fill(chosen, PIPELINE, None)
-    night.catch_up(show.Screen(stderr=True), chosen, PIPELINE, day)
+    demo.fill(config, PIPELINE, None)
+    night.catch_up(show.Screen(stderr=True), config, PIPELINE, day)
     rounds = []
-    with demo.scheduler(chosen) as api:
+    with demo.scheduler(config) as api:
         nights.await_dag(api, DAG)
         for number in range(ROUNDS + 1):
             seconds, steps = scheduled(api, day), chained(day)

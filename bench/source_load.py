@@ -21,17 +21,17 @@ from jobs.source.schema import TRANSACTIONS
 NAME, OTHER, ROWS = "source load, parquet", "pandas.to_sql(method='multi')", 100_000
 
 
-def sides(chosen: Settings, folder: Path) -> tuple[Callable[[], None], Callable[[], None]]:
+def sides(config: Settings, folder: Path) -> tuple[Callable[[], None], Callable[[], None]]:
     path = folder / "transactions.parquet"
     rows(ROWS).to_parquet(path, index=False)
     engine = sqlalchemy.create_engine(
-        chosen.source.replace("postgresql://", "postgresql+psycopg2://")
+        config.source.replace("postgresql://", "postgresql+psycopg2://")
     )
 
     def ours() -> None:
-        _drop(chosen.source)
+        _drop(config.source)
         load(
-            chosen.source,
+            config.source,
             Request(TRANSACTIONS, (str(path),)),
             folder / "rejects.parquet",
             lambda *_: None,

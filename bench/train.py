@@ -56,24 +56,24 @@ def main() -> None:
         "--lake", metavar="FOLDER", help="take the latest training set of fraud in it"
     )
     parser.add_argument("--rows", type=int, default=100_000, help="to generate without --lake")
-    given = parser.parse_args()
-    chosen = params.section(settings.load().params_file, "fraud", "train", TrainParams)
+    options = parser.parse_args()
+    section = params.section(settings.load().params_file, "fraud", "train", TrainParams)
     name, table = (
-        fraud_rows.stored(given.lake)
-        if given.lake
-        else ("generated", fraud_rows.generated(given.rows))
+        fraud_rows.stored(options.lake)
+        if options.lake
+        else ("generated", fraud_rows.generated(options.rows))
     )
-    rows = fraud_rows.rows(table, chosen)
+    rows = fraud_rows.rows(table, section)
     print(
         f"{name}: {rows.fit.num_row():,} rows x {rows.fit.num_col()} features, "
-        f"{chosen.threads} threads\n"
+        f"{section.threads} threads\n"
     )
     print(f"| {' | '.join(COLUMNS)} |\n|---|{'---:|' * (len(COLUMNS) - 1)}")
     patient = BoostingPlan(
-        chosen.n_estimators, chosen.checkpoint_rounds, chosen.early_stopping_rounds
+        section.n_estimators, section.checkpoint_rounds, section.early_stopping_rounds
     )
     with TemporaryDirectory(prefix="nightshift-bench-") as folder:
-        segments = sorted({chosen.checkpoint_rounds, *SEGMENTS}, reverse=True)
+        segments = sorted({section.checkpoint_rounds, *SEGMENTS}, reverse=True)
         compare(rows, patient, segments, Lake(folder))
         compare(rows, BoostingPlan(LONG, LONG), segments, Lake(folder))
 
@@ -123,8 +123,8 @@ def report(
     `seconds` are of the clock and of all cores.
     """
     trained = [
-        min(each.num_boosted_rounds() + (plan.patience or 0), plan.rounds)
-        for each in boosters.values()
+        min(booster.num_boosted_rounds() + (plan.patience or 0), plan.rounds)
+        for booster in boosters.values()
     ]
     for (name, booster), count, each in zip(boosters.items(), trained, seconds, strict=True):
         ratio, other = each / seconds[0]

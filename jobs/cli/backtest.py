@@ -67,11 +67,11 @@ def fraud(
     from jobs.usecases.fraud import backtest
     from jobs.usecases.fraud.params import TrainParams
 
-    chosen, screen = settings.load(), Screen()
+    config, screen = settings.load(), Screen()
     plan = backtest.Plan(start.date(), folds, train_days, delay_days, test_days)
-    section = params.section(chosen.params_file, "fraud", "train", TrainParams)
+    section = params.section(config.params_file, "fraud", "train", TrainParams)
     with screen.status("reading the source and computing features"):
-        table = _features(chosen, plan)
+        table = _features(config, plan)
     results: list[dict[str, Any]] = []
     with screen.status("fitting"):
         for fold in backtest.run(table, plan, section):
@@ -85,7 +85,7 @@ def fraud(
         json_.write_text(json.dumps(summary, indent=1) + "\n")
 
 
-def _features(chosen: Settings, plan: Plan) -> pa.Table:
+def _features(config: Settings, plan: Plan) -> pa.Table:
     """Return one row per transaction of the plan, with the features of model and baseline.
 
     The functions of the steps compute them.
@@ -100,9 +100,9 @@ def _features(chosen: Settings, plan: Plan) -> pa.Table:
     first = plan.span[0] - timedelta(days=LONGEST + plan.delay_days)
     # Frauds of the last test day are reported up to `delay_days` later.
     reported = whole(plan.span[-1] + timedelta(days=plan.delay_days))
-    session = spark.session(chosen)
-    with TemporaryDirectory(dir=chosen.home / "tmp", prefix="backtest-") as folder:
-        names = _good_rows(chosen, list(days(first, reported)), Path(folder))
+    session = spark.session(config)
+    with TemporaryDirectory(dir=config.home / "tmp", prefix="backtest-") as folder:
+        names = _good_rows(config, list(days(first, reported)), Path(folder))
         rows = {name: session.read.parquet(str(path)) for name, path in names.items()}
         history = {
             "transactions": rows["transactions"].where(f"date(event_time) <= '{plan.span[-1]}'")
@@ -130,7 +130,7 @@ def _features(chosen: Settings, plan: Plan) -> pa.Table:
     return table.sort_by("transaction_id")
 
 
-def _good_rows(chosen: Settings, wanted: list[Any], folder: Path) -> dict[str, Path]:
+def _good_rows(config: Settings, wanted: list[Any], folder: Path) -> dict[str, Path]:
     """Write the source's valid rows of these days as parquet; return one folder per source."""
     import pyarrow.parquet as pq
 
@@ -142,8 +142,8 @@ def _good_rows(chosen: Settings, wanted: list[Any], folder: Path) -> dict[str, P
     from jobs.usecases.discovery import find_usecase
 
     usecase = find_usecase("fraud")
-    section = params.section(chosen.params_file, "fraud", "validate", usecase.params["validate"])
-    with operational.connect(chosen.source) as session:
+    section = params.section(config.params_file, "fraud", "validate", usecase.params["validate"])
+    with operational.connect(config.source) as session:
         for source in usecase.sources:
             (folder / source.name).mkdir()
             for day in wanted:

@@ -48,11 +48,11 @@ def movies(
     from jobs.usecases.movies import backtest
     from jobs.usecases.movies.params import TrainParams
 
-    chosen, screen = settings.load(), Screen()
+    config, screen = settings.load(), Screen()
     plan = backtest.Plan(split.value, ratio, seed, k)
-    section = params.section(chosen.params_file, "movies", "train", TrainParams)
+    section = params.section(config.params_file, "movies", "train", TrainParams)
     with screen.status("reading the source"):
-        history = read(chosen)
+        history = read(config)
     if history.left_out:
         screen.say(f"left out: {history.left_out}")
     with screen.status("fitting"):
@@ -63,7 +63,7 @@ def movies(
     if json_:
         json_.write_text(json.dumps(summary, indent=1) + "\n")
     _log(
-        chosen,
+        config,
         summary,
         {**section.model_dump(mode="json"), **asdict(plan), "validation": plan.split},
     )
@@ -99,7 +99,7 @@ def _differences(rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _log(chosen: Settings, summary: dict[str, Any], params: dict[str, Any]) -> None:
+def _log(config: Settings, summary: dict[str, Any], params: dict[str, Any]) -> None:
     from jobs.stores import registry
 
     metrics = {
@@ -109,5 +109,5 @@ def _log(chosen: Settings, summary: dict[str, Any], params: dict[str, Any]) -> N
         if isinstance(value, float)
     }
     registry.log_run(
-        chosen, EXPERIMENT, params | summary["chosen"], metrics, {"backtest.json": summary}
+        config, EXPERIMENT, params | summary["chosen"], metrics, {"backtest.json": summary}
     )

@@ -52,35 +52,35 @@ def demo(
     from jobs.stores.lake import Lake
     from jobs.usecases.discovery import find_usecase
 
-    chosen, screen = settings.load(), Screen()
+    config, screen = settings.load(), Screen()
     names = _pipelines(data)
     nights = [
         Night(name, find_usecase(name).dag, day)
         for name in names
-        for day in _days(chosen, name, data)
+        for day in _days(config, name, data)
     ]
-    lake = Lake(chosen.lake)
+    lake = Lake(config.lake)
     done = [night for night in nights if lake.manifest(f"{night.pipeline}/verify/{night.day}")]
     if not done:
-        schedule.begin_off(chosen, schedule.DEMO)
-    with _services(chosen, screen) as services:
+        schedule.begin_off(config, schedule.DEMO)
+    with _services(config, screen) as services:
         for name in names:
             if not any(night.pipeline == name for night in done):
-                fill(chosen, name, data)
-                catch_up(screen, chosen, name, _days(chosen, name, data)[0])
+                fill(config, name, data)
+                catch_up(screen, config, name, _days(config, name, data)[0])
         services.result()
-    ended = _run(screen, chosen, [night for night in nights if night not in done])
+    ended = _run(screen, config, [night for night in nights if night not in done])
     agree = True
     for name in names:
-        _metrics(screen, chosen, name, _days(chosen, name, data)[-1])
-        agree = _answers(screen, chosen, name) and agree
-    _where(screen, chosen)
+        _metrics(screen, config, name, _days(config, name, data)[-1])
+        agree = _answers(screen, config, name) and agree
+    _where(screen, config)
     if not agree or "failed" in ended.values():
         raise typer.Exit(1)
 
 
 @contextmanager
-def _services(chosen: Settings, screen: Screen) -> Iterator[Future[Any]]:
+def _services(config: Settings, screen: Screen) -> Iterator[Future[Any]]:
     """Start the services; yield once the databases run, since the ingest needs no other service.
 
     MLflow and Airflow take half a minute more. The future ends when all services run.
@@ -94,11 +94,11 @@ def _services(chosen: Settings, screen: Screen) -> Iterator[Future[Any]]:
         screen.say(f"{service:13} {doing}")
 
     def migrate() -> None:
-        run.migrate(chosen, lambda line: show("migrate", line))
+        run.migrate(config, lambda line: show("migrate", line))
         databases.set()
 
     with ThreadPoolExecutor(1) as pool:
-        services = pool.submit(embedded.up, chosen, show, scheduler=True, migrate=migrate)
+        services = pool.submit(embedded.up, config, show, scheduler=True, migrate=migrate)
         services.add_done_callback(lambda _: databases.set())
         databases.wait()
         if services.done():
@@ -122,24 +122,24 @@ def _pipelines(data: Path | None) -> list[str]:
     return names
 
 
-def _days(chosen: Settings, pipeline: str, data: Path | None) -> list[date]:
+def _days(config: Settings, pipeline: str, data: Path | None) -> list[date]:
     """Return the days of the demo's nights, oldest first."""
     from jobs.core import params
     from jobs.usecases.discovery import find_usecase
 
-    first, demo = params.first_date(chosen.params_file, pipeline), find_usecase(pipeline).demo
+    first, demo = params.first_date(config.params_file, pipeline), find_usecase(pipeline).demo
     last = demo.last_real if data else first + timedelta(days=demo.days - 1)
     return [last - timedelta(days=n) for n in range(_NIGHTS - 1, -1, -1)]
 
 
-def _run(screen: Screen, chosen: Settings, wanted: Sequence[Night]) -> dict[Night, str]:
+def _run(screen: Screen, config: Settings, wanted: Sequence[Night]) -> dict[Night, str]:
     """Start the nights in order and follow them; return the final state of each."""
     from jobs.cli import nights
 
     if not wanted:
         screen.say("all nights are published already")
         return {}
-    with scheduler(chosen) as api:
+    with scheduler(config) as api:
         for dag in {night.dag for night in wanted}:
             nights.await_dag(api, dag)
         runs = {
@@ -154,38 +154,38 @@ def _run(screen: Screen, chosen: Settings, wanted: Sequence[Night]) -> dict[Nigh
     return ended
 
 
-def scheduler(chosen: Settings) -> AbstractContextManager[Scheduler]:
+def scheduler(config: Settings) -> AbstractContextManager[Scheduler]:
     """Return a session of the embedded Airflow's API, logged in as its administrator."""
     from jobs.local import airflow, scheduler
     from jobs.local.state import State
 
-    state = State(chosen.home)
+    state = State(config.home)
     return scheduler.connect(airflow.url(state), "admin", airflow.logins(state)["admin"])
 
 
-def _where(screen: Screen, chosen: Settings) -> None:
+def _where(screen: Screen, config: Settings) -> None:
     from jobs.core import schedule
     from jobs.local import airflow
     from jobs.local.state import State
 
-    state = State(chosen.home)
+    state = State(config.home)
     screen.say()
     screen.item("Airflow", airflow.url(state))
     screen.item("logins", f"in {airflow.logins_file(state)}")
-    screen.item("MLflow", chosen.mlflow)
-    screen.item("schedule", schedule.described(chosen))
+    screen.item("MLflow", config.mlflow)
+    screen.item("schedule", schedule.described(config))
     screen.item("next", ". .venv/bin/activate; nightshift status; README.md, Look things up")
     screen.item("stop", "make down")
 
 
-def fill(chosen: Settings, pipeline: str, data: Path | None) -> None:
+def fill(config: Settings, pipeline: str, data: Path | None) -> None:
     """Fill the pipeline's source: simulate from its first date on, or load the folder's files."""
     from jobs.cli import source, source_movies
     from jobs.core import params
     from jobs.usecases.discovery import find_usecase
 
     days = find_usecase(pipeline).demo.days
-    first = datetime.combine(params.first_date(chosen.params_file, pipeline), time())
+    first = datetime.combine(params.first_date(config.params_file, pipeline), time())
     if data is None and pipeline == "fraud":
         source.simulate(days=days, customers=_CUSTOMERS, merchants=_MERCHANTS, start=first)
     elif data is None:
@@ -201,14 +201,14 @@ def fill(chosen: Settings, pipeline: str, data: Path | None) -> None:
         source_movies.load_ratings(files=[str(data / "ratings" / "ratings.dat")])
 
 
-def _metrics(screen: Screen, chosen: Settings, pipeline: str, day: date) -> None:
+def _metrics(screen: Screen, config: Settings, pipeline: str, day: date) -> None:
     """Print the metrics of the champion, and of D's challenger if it was not promoted."""
     from jobs.serving import promotions
     from jobs.stores.lake import Lake
 
-    lake, name = Lake(chosen.lake), pipeline
+    lake, name = Lake(config.lake), pipeline
     gate = lake.manifest(f"{pipeline}/gate/{day}")
-    for champion in promotions.models(chosen.postgres, pipeline)[-1:]:
+    for champion in promotions.models(config.postgres, pipeline)[-1:]:
         train = lake.manifest(f"{pipeline}/train/{champion.date}")
         screen.say(
             f"\nModel {name} version {champion.version} is the champion, since {champion.date}."
@@ -240,7 +240,7 @@ def _numbers(screen: Screen, pipeline: str, holdout: str, metrics: dict[str, flo
         screen.say(f"  {holdout}: {shown}")
 
 
-def _answers(screen: Screen, chosen: Settings, pipeline: str) -> bool:
+def _answers(screen: Screen, config: Settings, pipeline: str) -> bool:
     """Look up one example per table in both stores; return whether they agree."""
     from jobs.core.text import printable_json
     from jobs.serving import lookup as client
@@ -248,12 +248,12 @@ def _answers(screen: Screen, chosen: Settings, pipeline: str) -> bool:
 
     agree, usecase = True, find_usecase(pipeline)
     for table in usecase.predictions:
-        if (key := _most(chosen, table, usecase.demo.order[table.name])) is None:
+        if (key := _most(config, table, usecase.demo.order[table.name])) is None:
             screen.say(f"{table.name} is empty")
             agree = False
             continue
         answers = [
-            client.lookup(chosen, pipeline, table, key, store) for store in ("redis", "postgres")
+            client.lookup(config, pipeline, table, key, store) for store in ("redis", "postgres")
         ]
         same = answers[0] is not None and answers[0] == answers[1]
         agree = agree and same
@@ -264,7 +264,7 @@ def _answers(screen: Screen, chosen: Settings, pipeline: str) -> bool:
     return agree
 
 
-def _most(chosen: Settings, table: Table, order: str) -> tuple[str, ...] | None:
+def _most(config: Settings, table: Table, order: str) -> tuple[str, ...] | None:
     """Return the lookup key of the first row of the served date in this order.
 
     None if empty.
@@ -283,7 +283,7 @@ def _most(chosen: Settings, table: Table, order: str) -> tuple[str, ...] | None:
         order=SQL(order),
     )
     with (
-        postgres.connect(chosen.postgres, "nightshift demo") as session,
+        postgres.connect(config.postgres, "nightshift demo") as session,
         session.cursor() as cursor,
     ):
         cursor.execute(query)

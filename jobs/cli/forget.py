@@ -31,10 +31,10 @@ def forget(
     from jobs.core import settings
     from jobs.steps import forget
 
-    chosen, wanted = settings.load(), _days(days)
-    plans = {day: forget.plan(chosen, pipeline, day, wanted) for day in wanted}
+    config, wanted = settings.load(), _days(days)
+    plans = {day: forget.plan(config, pipeline, day, wanted) for day in wanted}
     if not dry_run:
-        plans = {day: forget.forget(chosen, pipeline, day) for day in wanted}
+        plans = {day: forget.forget(config, pipeline, day) for day in wanted}
     lines = [line for plan in plans.values() for line in plan.lines()]
     if not lines:
         show.echo(f"{pipeline} has nothing to remove for {days}")

@@ -57,11 +57,11 @@ def lookup(
         raise ConfigError(
             f"{pipeline} serves no such entity", input=entity, remedy=choice(entity, entities)
         )
-    table, chosen = usecase.prediction(entities[entity]), settings.load()
+    table, config = usecase.prediction(entities[entity]), settings.load()
     key = (id_, algorithm)[: len(table.lookup_key)]
-    answer = client.lookup(chosen, pipeline, table, key, store.value)
+    answer = client.lookup(config, pipeline, table, key, store.value)
     if answer is None:
-        near = ", ".join(client.near(chosen, table, id_)) or "none; see `nightshift status`"
+        near = ", ".join(client.near(config, table, id_)) or "none; see `nightshift status`"
         raise NightshiftError(
             f"{store.value} serves nothing for this {entity} of {pipeline}",
             input=" ".join(key),
@@ -93,12 +93,12 @@ def manifest(
     from jobs.stores.lake import Lake
     from jobs.usecases.discovery import find_usecase
 
-    chosen = settings.load()
+    config = settings.load()
     sections = find_usecase(pipeline).params
     if step not in sections:
         raise ConfigError("there is no such step", input=step, remedy=choice(step, sections))
-    section = params.section(chosen.params_file, pipeline, step, sections[step])
-    result = Lake(chosen.lake).result(pipeline, step, date.date(), section.digest, attempt)
+    section = params.section(config.params_file, pipeline, step, sections[step])
+    result = Lake(config.lake).result(pipeline, step, date.date(), section.digest, attempt)
     if receipt:
         write_receipt(result, receipt)
     typer.echo(printable_json(result.to_bytes().decode()))

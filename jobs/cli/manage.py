@@ -57,10 +57,10 @@ def rollback(
     from jobs.steps import frame
 
     log.set_up()
-    chosen = settings.load()
+    config = settings.load()
     manifest = frame.execute(
-        Run(pipeline, "rollback", date.date() if date else _newest(chosen, pipeline)),
-        chosen,
+        Run(pipeline, "rollback", date.date() if date else _newest(config, pipeline)),
+        config,
         what=what.value,
         to=to,
         reason=reason,
@@ -85,7 +85,7 @@ def _move(left: str | None, to: str | None) -> str:
     return f"{left or 'none'} -> {to}" if to else "unchanged"
 
 
-def _newest(chosen: Settings, pipeline: str) -> Day:
+def _newest(config: Settings, pipeline: str) -> Day:
     """Return the day of the newest night.
 
     A rollback of that date takes precedence over everything published, and changes no earlier
@@ -94,9 +94,9 @@ def _newest(chosen: Settings, pipeline: str) -> Day:
     from jobs.core.errors import DataError
     from jobs.serving import promotions, publications, schema
 
-    with schema.connect(chosen.postgres) as session:
+    with schema.connect(config.postgres) as session:
         served = publications.served(session, pipeline)
-    days = [promotions.newest_date(chosen.postgres, pipeline), served.date if served else None]
+    days = [promotions.newest_date(config.postgres, pipeline), served.date if served else None]
     if dated := [day for day in days if day]:
         return max(dated)
     raise DataError(
@@ -124,12 +124,12 @@ def restore(
     from jobs.stores import registry, snapshots
     from jobs.usecases.discovery import find_usecase
 
-    chosen = settings.load()
-    with TemporaryDirectory() as folder, registry.connect(chosen) as client:
+    config = settings.load()
+    with TemporaryDirectory() as folder, registry.connect(config) as client:
         pointer = registry.snapshot_of(
             client, find_usecase(pipeline).name, model_version, Path(folder)
         )
-        md5 = snapshots.restore(chosen, pointer, out)
+        md5 = snapshots.restore(config, pointer, out)
     typer.echo(f"{out}: training set of {pipeline} version {model_version}, md5 {md5}")
 
 
@@ -144,22 +144,22 @@ def params(
     from jobs.core import settings
     from jobs.steps import sections
 
-    chosen = settings.load()
-    sections.check(chosen.params_file, pipeline)
-    Screen().table(("key", "value", "meaning"), _keys(chosen, pipeline))
+    config = settings.load()
+    sections.check(config.params_file, pipeline)
+    Screen().table(("key", "value", "meaning"), _keys(config, pipeline))
 
 
-def _keys(chosen: Settings, pipeline: str) -> Iterator[tuple[str, object, str]]:
+def _keys(config: Settings, pipeline: str) -> Iterator[tuple[str, object, str]]:
     """Yield every key of the pipeline in params.yaml with its value and meaning."""
     from jobs.core import params
     from jobs.usecases.discovery import find_usecase
 
-    first = params.first_date(chosen.params_file, pipeline)
+    first = params.first_date(config.params_file, pipeline)
     yield f"{pipeline}.first_date", first, "first day of the source"
     sections: dict[str, Any] = {
-        f"{pipeline}.{step}": params.section(chosen.params_file, pipeline, step, model)
+        f"{pipeline}.{step}": params.section(config.params_file, pipeline, step, model)
         for step, model in find_usecase(pipeline).params.items()
     }
-    for prefix, values in (sections | {"alerts": params.alerts(chosen.params_file)}).items():
+    for prefix, values in (sections | {"alerts": params.alerts(config.params_file)}).items():
         for name, field in type(values).model_fields.items():
             yield f"{prefix}.{name}", getattr(values, name), field.description or ""

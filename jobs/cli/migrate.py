@@ -26,8 +26,8 @@ def migrate(
     from jobs.core.errors import ConfigError
     from jobs.migrations import run
 
-    chosen = settings.load()
-    changes = run.pending(chosen) if dry_run or check else run.migrate(chosen, typer.echo)
+    config = settings.load()
+    changes = run.pending(config) if dry_run or check else run.migrate(config, typer.echo)
     if not changes:
         typer.echo("every store has the schema of this release")
     elif check:

@@ -29,7 +29,7 @@ class Rows:
     left_out: dict[str, int]
 
 
-def read(chosen: Settings) -> Rows:
+def read(config: Settings) -> Rows:
     """Return the valid rows of the whole source; writes nothing."""
     from jobs.core import params
     from jobs.core.cast import typed
@@ -37,10 +37,10 @@ def read(chosen: Settings) -> Rows:
     from jobs.usecases.discovery import find_usecase
 
     usecase = find_usecase("movies")
-    section = params.section(chosen.params_file, "movies", "validate", usecase.params["validate"])
+    section = params.section(config.params_file, "movies", "validate", usecase.params["validate"])
     tables: dict[str, pa.Table] = {}
     left_out: Counter[str] = Counter()
-    with operational.connect(chosen.source) as session:
+    with operational.connect(config.source) as session:
         operational.extra_columns(session, usecase.sources)  # raises if the tables are wrong
         for source in usecase.sources:
             rows = typed(

@@ -67,16 +67,16 @@ def run(
 
     Example: nightshift run fraud --date 2018-07-10 --from train
     """
-    screen, chosen = Screen(stderr=True), settings.load()
+    screen, config = Screen(stderr=True), settings.load()
     steps = between(NIGHTLY, from_, to)
     whole(date.date())
-    sections.check(chosen.params_file, pipeline)
+    sections.check(config.params_file, pipeline)
     if not force:
-        _refuse_far(chosen, pipeline, date.date())
+        _refuse_far(config, pipeline, date.date())
     with locks.hold(
-        chosen.postgres, run_lock(pipeline, date.date()), f"nightshift run {pipeline} {date.date()}"
+        config.postgres, run_lock(pipeline, date.date()), f"nightshift run {pipeline} {date.date()}"
     ):
-        outcomes = night(screen, chosen, pipeline, date.date(), steps, ingest_first)
+        outcomes = night(screen, config, pipeline, date.date(), steps, ingest_first)
     screen.table(("step", "seconds", "peak MiB", ""), _table(outcomes))
     if failed := [outcome.step for outcome in outcomes if outcome.code]:
         published = any(outcome.step == "publish" and not outcome.code for outcome in outcomes)
@@ -86,18 +86,18 @@ def run(
             else "Nothing new was published."
         )
         screen.say(f"{', '.join(failed)} failed. {what}", "red")
-        screen.say(f"Log: {log_file(chosen, pipeline, date.date())}")
+        screen.say(f"Log: {log_file(config, pipeline, date.date())}")
         raise typer.Exit(next(outcome.code for outcome in outcomes if outcome.code))
 
 
-def _refuse_far(chosen: Settings, pipeline: str, day: date) -> None:
+def _refuse_far(config: Settings, pipeline: str, day: date) -> None:
     """Refuse a day far from all data before catching up on its look-back window.
 
     Extract checks later.
     """
-    section = params.section(chosen.params_file, pipeline, "extract", params.ExtractParams)
-    with operational.connect(chosen.source) as session:
-        refuse_far(session, Lake(chosen.lake), pipeline, day, section.max_gap_days)
+    section = params.section(config.params_file, pipeline, "extract", params.ExtractParams)
+    with operational.connect(config.source) as session:
+        refuse_far(session, Lake(config.lake), pipeline, day, section.max_gap_days)
 
 
 def between(steps: Sequence[str], first: str | None, last: str | None) -> list[str]:
@@ -110,7 +110,7 @@ def between(steps: Sequence[str], first: str | None, last: str | None) -> list[s
 
 def night(
     screen: Screen,
-    chosen: Settings,
+    config: Settings,
     pipeline: str,
     day: date,
     steps: Sequence[str],
@@ -120,53 +120,53 @@ def night(
 
     A failure stops the night; in training, it only skips the rest of the training.
     """
-    outcomes = catch_up(screen, chosen, pipeline, day) if ingest_first else []
+    outcomes = catch_up(screen, config, pipeline, day) if ingest_first else []
     if any(outcome.code for outcome in outcomes):
         return outcomes
     trains = True
     for step in steps:
         if step in TRAINING and not trains:
             continue
-        outcomes.append(_step(screen, chosen, pipeline, step, [day], day))
+        outcomes.append(_step(screen, config, pipeline, step, [day], day))
         failed = outcomes[-1].code != 0
         if failed and step not in TRAINING:
             break
         if failed and step != "check_drift":  # after a failed drift check, retrain trains
             trains = False
         elif step == "retrain":
-            trains = _trains(chosen, pipeline, day)
+            trains = _trains(config, pipeline, day)
     return outcomes
 
 
-def _trains(chosen: Settings, pipeline: str, day: date) -> bool:
+def _trains(config: Settings, pipeline: str, day: date) -> bool:
     """Whether retrain decided to train."""
-    retrain = Lake(chosen.lake).manifest(manifest_name(pipeline, "retrain", day))
+    retrain = Lake(config.lake).manifest(manifest_name(pipeline, "retrain", day))
     return retrain is None or retrain.facts["decision"] == "train"
 
 
-def catch_up(screen: Screen, chosen: Settings, pipeline: str, day: date) -> list[Outcome]:
+def catch_up(screen: Screen, config: Settings, pipeline: str, day: date) -> list[Outcome]:
     """Ingest the missing days of D's look-back window, in one process per step."""
     outcomes: list[Outcome] = []
-    if missing := missing_days(chosen, pipeline, day):
+    if missing := missing_days(config, pipeline, day):
         screen.say(f"catching up {len(missing)} days from {missing[0]} to {missing[-1]}")
         for step in INGEST:
-            outcomes.append(_step(screen, chosen, pipeline, step, missing, day))
+            outcomes.append(_step(screen, config, pipeline, step, missing, day))
             if outcomes[-1].code:
                 break
     return outcomes
 
 
-def missing_days(chosen: Settings, pipeline: str, day: date) -> list[date]:
+def missing_days(config: Settings, pipeline: str, day: date) -> list[date]:
     """Return the days of D's look-back window before D that are not ingested, oldest first."""
-    first, lake = params.first_date(chosen.params_file, pipeline), Lake(chosen.lake)
+    first, lake = params.first_date(config.params_file, pipeline), Lake(config.lake)
     usecase = find_usecase(pipeline)
     windows = (
         usecase.features.training.days(
             day,
-            params.section(chosen.params_file, pipeline, "snapshot", usecase.params["snapshot"]),
+            params.section(config.params_file, pipeline, "snapshot", usecase.params["snapshot"]),
         ),
         usecase.features.scoring.days(
-            day, params.section(chosen.params_file, pipeline, "predict", usecase.params["predict"])
+            day, params.section(config.params_file, pipeline, "predict", usecase.params["predict"])
         ),
     )
     earlier = {
@@ -184,17 +184,17 @@ def _ingested(lake: Lake, pipeline: str, day: date) -> bool:
     return all(manifest and not manifest.premature for manifest in done)
 
 
-def log_file(chosen: Settings, pipeline: str, day: date) -> Path:
-    return chosen.home / "logs" / "runs" / f"{pipeline}-{day}.log"
+def log_file(config: Settings, pipeline: str, day: date) -> Path:
+    return config.home / "logs" / "runs" / f"{pipeline}-{day}.log"
 
 
 def _step(
-    screen: Screen, chosen: Settings, pipeline: str, step: str, days: Sequence[date], night_of: date
+    screen: Screen, config: Settings, pipeline: str, step: str, days: Sequence[date], night_of: date
 ) -> Outcome:
     words = [argument for day in days for argument in ("--date", str(day))]
     if step == INGEST[0]:
         words.append("--force")  # `run` has checked the day, and its look-back follows from it
-    log = log_file(chosen, pipeline, night_of)
+    log = log_file(config, pipeline, night_of)
     log.parent.mkdir(parents=True, exist_ok=True)
     label = f"{step} ({len(days)} days)" if len(days) > 1 else step
     with log.open("ab") as sink, screen.status(f"{pipeline} {night_of}: {label}"):

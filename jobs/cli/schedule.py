@@ -30,9 +30,9 @@ def switch(
     """
     from jobs.core import schedule, settings
 
-    chosen = settings.load()
+    config = settings.load()
     if to is To.ON:
-        schedule.switch_on(chosen)
+        schedule.switch_on(config)
     elif to is To.OFF:
-        schedule.switch_off(chosen, "somebody switched it off")
-    typer.echo(f"schedule  {schedule.described(chosen)}")
+        schedule.switch_off(config, "somebody switched it off")
+    typer.echo(f"schedule  {schedule.described(config)}")

@@ -34,23 +34,23 @@ def up(
     from jobs.local.state import State
     from jobs.migrations import run
 
-    screen, chosen = Screen(), settings.load()
-    if not airflow.logins_file(State(chosen.home)).exists():
-        schedule.begin_off(chosen, schedule.NEW)
+    screen, config = Screen(), settings.load()
+    if not airflow.logins_file(State(config.home)).exists():
+        schedule.begin_off(config, schedule.NEW)
     with _Board(screen, "waiting for the services") as board:
         endpoints = embedded.up(
-            chosen,
+            config,
             board.show,
             scheduler=not stores,
-            migrate=lambda: run.migrate(chosen, lambda line: board.show("migrate", line)),
+            migrate=lambda: run.migrate(config, lambda line: board.show("migrate", line)),
         )
     for name, url in endpoints.items():
         screen.say(f"{name:24} {masking.public(url)}")
     if not stores:
-        state = State(chosen.home)
+        state = State(config.home)
         screen.say(f"{'Airflow':24} {airflow.url(state)}")
         screen.say(f"{'  logins':24} {airflow.logins_file(state)}")
-        screen.say(f"{'  schedule':24} {schedule.described(chosen)}")
+        screen.say(f"{'  schedule':24} {schedule.described(config)}")
 
 
 def call_airflow(context: typer.Context) -> None:
@@ -62,9 +62,9 @@ def call_airflow(context: typer.Context) -> None:
     from jobs.local.services import inherited
     from jobs.local.state import State
 
-    chosen = settings.load()
-    chosen.url(settings.AIRFLOW_DB)  # raises, with the command to start it, if nothing runs
-    environment = inherited() | airflow.environment(State(chosen.home))
+    config = settings.load()
+    config.url(settings.AIRFLOW_DB)  # raises, with the command to start it, if nothing runs
+    environment = inherited() | airflow.environment(State(config.home))
     os.execve(sys.executable, airflow.command(*context.args), environment)
 
 

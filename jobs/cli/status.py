@@ -44,19 +44,19 @@ def status(
     from jobs.core import schedule, settings
     from jobs.usecases.discovery import find_usecase
 
-    chosen = settings.load()
+    config = settings.load()
     find_usecase(pipeline)  # raises for an unknown pipeline
     if digests:
-        for line in sorted(_digests(chosen, pipeline)):
+        for line in sorted(_digests(config, pipeline)):
             echo(line)
         return
     first, last = _range(range_)
     screen = Screen()
-    _served(screen, chosen, pipeline)
-    if schedule.off(chosen):
-        screen.item("schedule", schedule.described(chosen))
-    _decisions(screen, chosen, pipeline)
-    _history(screen, chosen, pipeline, first, last)
+    _served(screen, config, pipeline)
+    if schedule.off(config):
+        screen.item("schedule", schedule.described(config))
+    _decisions(screen, config, pipeline)
+    _history(screen, config, pipeline, first, last)
 
 
 def _range(text: str | None) -> tuple[date | None, date | None]:
@@ -77,10 +77,10 @@ def _range(text: str | None) -> tuple[date | None, date | None]:
     return first, last
 
 
-def _served(screen: Screen, chosen: Settings, pipeline: str) -> None:
+def _served(screen: Screen, config: Settings, pipeline: str) -> None:
     from jobs.serving import publications, schema
 
-    with schema.connect(chosen.postgres) as session:
+    with schema.connect(config.postgres) as session:
         served, versions = (
             publications.served(session, pipeline),
             publications.every(session, pipeline),
@@ -102,11 +102,11 @@ def _served(screen: Screen, chosen: Settings, pipeline: str) -> None:
     screen.item("previous", served.previous or "none")
 
 
-def _decisions(screen: Screen, chosen: Settings, pipeline: str) -> None:
+def _decisions(screen: Screen, config: Settings, pipeline: str) -> None:
     """Print the newest decisions on the model, with one line per check that did not pass."""
     from jobs.serving import promotions
 
-    for row in promotions.history(chosen.postgres, pipeline)[-_DECISIONS:]:
+    for row in promotions.history(config.postgres, pipeline)[-_DECISIONS:]:
         by = f" by {row.approved_by}" if row.approved_by else ""
         model = f", model version {row.to_version}" if row.to_version else ""
         screen.say(f"  {row.date} {row.kind}: {row.verdict}{by}{model}")
@@ -118,7 +118,7 @@ def _decisions(screen: Screen, chosen: Settings, pipeline: str) -> None:
 
 
 def _history(
-    screen: Screen, chosen: Settings, pipeline: str, start: date | None, end: date | None
+    screen: Screen, config: Settings, pipeline: str, start: date | None, end: date | None
 ) -> None:
     from jobs.core import params
     from jobs.core.steps import INGEST, STEPS
@@ -126,11 +126,11 @@ def _history(
     from jobs.stores.lake import Lake
     from jobs.usecases.discovery import find_usecase
 
-    manifests = lineage.manifests(Lake(chosen.lake), pipeline)
+    manifests = lineage.manifests(Lake(config.lake), pipeline)
     if not manifests:
         screen.say("  no step has run")
         return
-    first = params.first_date(chosen.params_file, pipeline)
+    first = params.first_date(config.params_file, pipeline)
     for step in STEPS:
         if done := sorted(run.date for run in manifests.values() if run.step == step):
             # Before the first training there is nothing to train, judge or serve.
@@ -143,7 +143,7 @@ def _history(
     if empty := [run.date for run in manifests.values() if _is_empty(run)]:
         screen.item("no rows", f"in the source on {ranges(empty)}")
     sections = {
-        step: params.section(chosen.params_file, pipeline, step, model).digest
+        step: params.section(config.params_file, pipeline, step, model).digest
         for step, model in find_usecase(pipeline).params.items()
     }
     for line in _stale(lineage.stale(manifests, sections)):
@@ -169,28 +169,28 @@ def _stale(runs: Iterable[Stale]) -> Iterator[str]:
         yield f"and {rest:,} more runs"
 
 
-def _digests(chosen: Settings, pipeline: str) -> Iterator[str]:
+def _digests(config: Settings, pipeline: str) -> Iterator[str]:
     from jobs.stores import lineage
     from jobs.stores.lake import Lake
 
-    for manifest in lineage.manifests(Lake(chosen.lake), pipeline).values():
+    for manifest in lineage.manifests(Lake(config.lake), pipeline).values():
         for output in manifest.outputs:
             yield f"manifest {manifest.name} {output.name} rows={output.rows} {output.digest}"
         if manifest.model_digest:
             yield f"manifest {manifest.name} model {manifest.model_digest}"
         if md5 := manifest.facts.get("snapshot_md5"):
             yield f"snapshot {manifest.name} md5 {md5}"
-    yield from _clickhouse_digests(chosen, pipeline)
-    yield from _serving_digests(chosen, pipeline)
+    yield from _clickhouse_digests(config, pipeline)
+    yield from _serving_digests(config, pipeline)
 
 
-def _clickhouse_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
+def _clickhouse_digests(config: Settings, pipeline: str) -> Iterator[str]:
     from jobs.steps.records import RECORDS
     from jobs.stores import clickhouse
     from jobs.usecases.discovery import find_usecase
 
     usecase = find_usecase(pipeline)
-    with clickhouse.connect(chosen) as db:
+    with clickhouse.connect(config) as db:
         for table in (*usecase.aggregates, *usecase.predictions, *RECORDS):
             for day in db.days(pipeline, table):
                 rows = db.read_partition(pipeline, table, day)
@@ -198,12 +198,12 @@ def _clickhouse_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
                 yield f"clickhouse {pipeline}.{table.name} {day} rows={rows.num_rows} {digest}"
 
 
-def _serving_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
+def _serving_digests(config: Settings, pipeline: str) -> Iterator[str]:
     from jobs.serving import promotions, publications, stores
     from jobs.usecases.discovery import find_usecase
 
     with stores.connect(
-        chosen.postgres, chosen.redis, pipeline, find_usecase(pipeline).predictions
+        config.postgres, config.redis, pipeline, find_usecase(pipeline).predictions
     ) as both:
         for publication in both.kept():
             version = f"{pipeline} {publication.version}"
@@ -216,6 +216,6 @@ def _serving_digests(chosen: Settings, pipeline: str) -> Iterator[str]:
             yield f"served postgres {pipeline} {served.version} previous={served.previous}"
         versions = ",".join(sorted(both.redis.versions()))
         yield f"served redis {pipeline} {both.redis.served()} holds={versions}"
-    for row in promotions.history(chosen.postgres, pipeline):
+    for row in promotions.history(config.postgres, pipeline):
         move = f"{row.from_digest} -> {row.to_digest}"
         yield f"promotion {pipeline} {row.date} {row.kind} {row.verdict} {move}"

@@ -28,9 +28,9 @@ def merge_labels(stage: Stage, *, genuine: bool) -> int:
     """
     if genuine:
         return stage.merge(FRAUD_LABELS, FRAUD_LABELS.names, sql.SQL("is_fraud IS NOT NULL"))
-    known = (
+    exists = (
         "EXISTS (SELECT FROM fraud_labels known WHERE known.transaction_id = stage.transaction_id)"
     )
     return stage.merge(
-        FRAUD_LABELS, FRAUD_LABELS.names, sql.SQL("is_fraud OR (NOT is_fraud AND " + known + ")")
+        FRAUD_LABELS, FRAUD_LABELS.names, sql.SQL("is_fraud OR (NOT is_fraud AND " + exists + ")")
     )

@@ -138,9 +138,9 @@ def _from_numbers(text: Any, counted: Mask, dialect: Dialect) -> Converted:
     whole = pc.if_else(pa.array(digits), pc.replace_substring_regex(text, r"\.0*$", ""), "0")
     integers = pc.utf8_ltrim(whole, "+").cast(pa.int64()).to_numpy()
     exact = integers * (nanos // 1000) if nanos >= 1000 else integers // 1000
-    known = np.where(digits, exact, micros) + start
+    values = np.where(digits, exact, micros) + start
     far = f"is beyond the year 9999, too many digits for {_WORDS[unit]}"
-    values = pa.array(np.where(near, known, 0), mask=~near).cast(TIME)
+    values = pa.array(np.where(near, values, 0), mask=~near).cast(TIME)
     return Converted(values, {far: counted & ~near})
 
 

@@ -59,7 +59,7 @@ def simulate_day(audience: Audience, day: date) -> pa.Table:
         *(random.integers(1, _AFTER, len(w)) for w in which[1:]),
     ]
     of = np.concatenate(which)
-    kind = np.repeat(np.arange(len(TYPES)), [len(each) for each in which])
+    kind = np.repeat(np.arange(len(TYPES)), [len(rows) for rows in which])
     second = views.second[of] + np.concatenate(later)
     order = np.argsort(second, kind="stable")
     return _rows(audience, views, value, of[order], kind[order], second[order], day)
@@ -70,7 +70,7 @@ def _views(audience: Audience, day: date) -> _Views:
     taste, appeal = audience.taste_on(day), audience.movies.appeal_on(day)
     width = audience.offered(np.zeros(1, dtype=np.int64), day).shape[1]
     busy = WEEKEND if day.weekday() >= 5 else 1.0
-    found = []
+    chunks = []
     for users in np.array_split(np.arange(len(audience)), len(audience) * width // _CHUNK + 1):
         offered = audience.offered(users, day)
         draws = random.random(offered.shape)
@@ -78,8 +78,8 @@ def _views(audience: Audience, day: date) -> _Views:
         affinity = np.einsum("uf,umf->um", taste[users], audience.movies.factors[there])
         chance = busy * audience.weight[users, None] * appeal[there] * np.exp(PICKY * affinity)
         row, column = np.nonzero((draws < np.minimum(chance, _CERTAIN)) & (offered < len(appeal)))
-        found.append((users[row], offered[row, column], affinity[row, column]))
-    user, movie, liking = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        chunks.append((users[row], offered[row, column], affinity[row, column]))
+    user, movie, liking = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
     ended = np.rint(random.normal(_EVENING, _SPREAD, len(user))).astype(np.int64) % (_DAY - _AFTER)
     finished = random.random(len(user)) < 1 / (1 + np.exp(-0.5 - liking))
     watched = np.where(finished, 1.0, random.uniform(0.03, 0.9, len(user)))
