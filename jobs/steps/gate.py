@@ -83,8 +83,8 @@ def _judged(
 ) -> tuple[Judged | None, str]:
     """(the champion's result on the same holdout, "") or (None, why it cannot be judged).
 
-    The reason is empty if there is no champion. A champion whose file is missing, or whose features
-    no longer exist, must not block its successor.
+    The reason is empty if there is no champion. A champion must not block its successor
+    because its file is missing or its features no longer exist.
     """
     if champion is None:
         return None, ""

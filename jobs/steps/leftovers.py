@@ -66,7 +66,7 @@ def files(
 
 
 def checkpoints(listing: Sequence[File], now: datetime, max_age: timedelta) -> list[Leftover]:
-    """The folders `<pipeline>/checkpoints/<key>` whose newest file is older than `max_age`."""
+    """The folders `<pipeline>/checkpoints/<key>` with no file younger than `max_age`."""
     trainings: dict[str, list[File]] = defaultdict(list)
     for file in listing:
         if file.path.split("/")[1] == CHECKPOINTS and not file.half_written:
@@ -117,7 +117,7 @@ def report(title: str, group: Sequence[Leftover], now: datetime) -> str:
 
 
 def folder_of(path: str) -> str:
-    """The folder whose manifest names the file (`<pipeline>/<step>/<date>`), or its folder."""
+    """The folder of the manifest that names the file (`<pipeline>/<step>/<date>`), or its own."""
     return "/".join(path.split("/")[:3]) if _dated(path) else str(PurePosixPath(path).parent)
 
 

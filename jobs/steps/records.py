@@ -48,7 +48,7 @@ DRIFT_METRICS = Table(
         Column(
             "champion",
             pa.string(),
-            "digest of the model whose reference was used; null without one",
+            "digest of the model that the reference belongs to; null without one",
             nullable=True,
         ),
     ),

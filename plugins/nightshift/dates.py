@@ -62,7 +62,7 @@ class DayIsKey:
 
     @hookimpl
     def on_dag_run_running(self, dag_run: DagRun, msg: str) -> None:
-        """Runs in the scheduler, whose session stores the key. An existing key stays; `day_of`
+        """Runs in the scheduler; its session stores the key. An existing key stays; `day_of`
         compares it with the form.
         """
         del msg

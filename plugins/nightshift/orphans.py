@@ -23,7 +23,7 @@ _ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 
 
 class OrphanPods(BaseOperator):
-    """Delete pods whose task has ended, and pods that ended `keep_failed_days` ago. Logs the
+    """Delete pods of tasks that have ended, and pods that ended `keep_failed_days` ago. Logs the
     reasons.
     """
 

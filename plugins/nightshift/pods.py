@@ -117,7 +117,7 @@ class PodStepOperator(KubernetesPodOperator):
         return pod
 
     def get_or_create_pod(self, pod_request_obj: k8s.V1Pod, context: Context) -> k8s.V1Pod:
-        """The pod of an earlier try that still runs, or whose end no try has seen; else a new one.
+        """The pod of an earlier try, if it runs or its end was not seen yet; else a new one.
 
         If a pod of an earlier try is being stopped, wait for that first: a new pod would train next
         to it.

@@ -264,7 +264,7 @@ def logged_failure(log: Logger) -> Iterator[None]:
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
     """The environment of a step's process: without Airflow's own settings and secrets, and with the
-    process whose death ends it.
+    id of the process with which it dies.
     """
     airflows = ("AIRFLOW", "_AIRFLOW", "NIGHTSHIFT_AIRFLOW")
     passed = {k: v for k, v in restored(variables).items() if not k.startswith(airflows)}

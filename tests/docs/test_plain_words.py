@@ -19,6 +19,7 @@ from jobs.core.settings import PROJECT
 
 COVERED = (
     "README.md",
+    "dags/*.py",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "docs/*.md",
@@ -29,7 +30,9 @@ COVERED = (
     "jobs/local/**/*.py",
     "jobs/serving/**/*.py",
     "jobs/migrations/README.md",
+    "jobs/steps/**/*.py",
     "plugins/README.md",
+    "plugins/**/*.py",
     "tests/README.md",
 )
 GENERATED = {f"docs/{page}.md" for page in ("dags", "params", "reliability", "tables")}
