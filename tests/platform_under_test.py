@@ -28,7 +28,7 @@ NIGHT = timedelta(hours=2)  # the time of day of the nightly schedule
 
 
 def newest_scheduled_day() -> date:
-    """The day of the newest run that the schedule has asked for; before 02:00 that is not yesterday."""
+    """The day of the newest run that the schedule started; before 02:00 it is not yesterday."""
     return (datetime.now(UTC) - NIGHT).date() - timedelta(days=1)
 
 
