@@ -27,8 +27,8 @@ def airflow_variables(home, monkeypatch):
 @pytest.fixture
 def component_environment(airflow_variables):
     """Environment of a process that initialises everything in Airflow, as production does."""
-    known = {name: value for name, value in os.environ.items() if name != AS_LIBRARY}
-    return known | {"PYTHONPATH": str(PROJECT / "plugins")}
+    variables = {name: value for name, value in os.environ.items() if name != AS_LIBRARY}
+    return variables | {"PYTHONPATH": str(PROJECT / "plugins")}
 
 
 @pytest.fixture

@@ -50,15 +50,15 @@ def home():
 @pytest.fixture(scope="session")
 def services(home):
     """PostgreSQL, Redis and MLflow under the session's home, their addresses in the environment."""
-    found = settings.load()
+    config = settings.load()
     try:
-        endpoints = embedded.up(found)
+        endpoints = embedded.up(config)
         with pytest.MonkeyPatch.context() as patch:
             for name, url in endpoints.items():
                 patch.setenv(name, url)
-            yield found
+            yield config
     finally:
-        embedded.down(found, purge=True)
+        embedded.down(config, purge=True)
 
 
 @pytest.fixture(scope="session")

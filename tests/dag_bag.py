@@ -32,7 +32,7 @@ def airflow_environment(home: Path) -> dict[str, str]:
 
 def parse(prepare=lambda home: None) -> dict:
     """What tests/dags/parse.py says of the DAGs, over a new home that `prepare` has changed."""
-    known = {
+    variables = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("AIRFLOW", "_AIRFLOW"))
@@ -42,7 +42,7 @@ def parse(prepare=lambda home: None) -> dict:
         prepare(Path(folder))
         ended = subprocess.run(
             [sys.executable, PROJECT / "tests" / "dags" / "parse.py", facts],
-            env=known | airflow_environment(Path(folder)),
+            env=variables | airflow_environment(Path(folder)),
             cwd=folder,
             capture_output=True,
             text=True,

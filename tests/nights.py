@@ -109,11 +109,11 @@ class Place:
         file.write_text(yaml.safe_dump(every | {self.pipeline: known | changed}))
 
     def run(self, step: str, day: date = DAY, **options: Any) -> Manifest:
-        with self.settings() as found, warnings.catch_warnings():
+        with self.settings() as config, warnings.catch_warnings():
             # MLflow warns of its own type hints when it is imported.
             warnings.filterwarnings("ignore", ".*Any type hint is inferred", UserWarning)
             warnings.filterwarnings("ignore", category=UserWarning, module="mlflow")
-            return frame.execute(Run(self.pipeline, step, day), found, **options)
+            return frame.execute(Run(self.pipeline, step, day), config, **options)
 
     def ingest(self, first: date, last: date) -> None:
         for day in days(first, last):
@@ -132,9 +132,9 @@ class Place:
         log = self.home / f"{step}.log"
         # The fork server keeps the environment of its first caller, so each child receives this
         # one.
-        given = dict(os.environ) | self.environment | (environment or {})
+        variables = dict(os.environ) | self.environment | (environment or {})
         process = context.Process(
-            target=_child, args=(self.pipeline, step, day, given, options, log)
+            target=_child, args=(self.pipeline, step, day, variables, options, log)
         )
         process.start()
         return process
@@ -182,10 +182,10 @@ class Place:
     def stale(self) -> set[tuple[str, date]]:
         """(step, day) of what was made from something that has changed since."""
         manifests = [
-            found
+            manifest
             for step in self.lake.steps(self.pipeline)
             for day in self.lake.days(self.pipeline, step)
-            if (found := self.manifest(step, day))
+            if (manifest := self.manifest(step, day))
         ]
         current = {each.name: each.content for each in manifests}
         return {
@@ -199,7 +199,7 @@ class Place:
         return self.lake_digests() | self.clickhouse_digests() | self.serving()
 
     def lake_digests(self) -> dict[str, Any]:
-        found = {}
+        digests = {}
         for step in self.lake.steps(self.pipeline):
             for day in self.lake.days(self.pipeline, step):
                 manifest = self.manifest(step, day)
@@ -208,8 +208,8 @@ class Place:
                     name: manifest.facts.get(name)
                     for name in ("snapshot_md5", "model_version", "verdict")
                 }
-                found[manifest.name] = (manifest.content, sorted(manifest.reads.items()), fixed)
-        return found
+                digests[manifest.name] = (manifest.content, sorted(manifest.reads.items()), fixed)
+        return digests
 
     def clickhouse_digests(self) -> dict[str, Any]:
         every = (
@@ -217,7 +217,7 @@ class Place:
             *find_usecase(self.pipeline).predictions,
             *RECORDS,
         )
-        with self.settings() as chosen, clickhouse.connect(chosen) as db:
+        with self.settings() as config, clickhouse.connect(config) as db:
             read = {
                 table: db.read(self.pipeline, table, db.days(self.pipeline, table))
                 for table in every

@@ -62,13 +62,13 @@ def canned(services, databases, tmp_path_factory):
         "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
         "kwargs": {"path": str(Path(__file__).parent / "canned_dags")},
     }
-    given = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle])}
+    variables = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle])}
     home = tmp_path_factory.mktemp("canned") / "home"
     (home / "canned").mkdir(parents=True)
     with databases("serving") as serving, databases("airflow") as metadata:
         place = Place(home, serving, serving, services.redis.rpartition("/")[0] + "/15")
         place.set_params()
-        with running(place, metadata, given) as platform:
+        with running(place, metadata, variables) as platform:
             yield platform
 
 
@@ -83,8 +83,8 @@ class Platform:
     def api(self, user="admin"):
         with scheduler.connect(
             airflow.url(self.state), user, airflow.logins(self.state)[user]
-        ) as found:
-            yield found
+        ) as client:
+            yield client
 
     def up(self):
         """Start what died."""
@@ -111,10 +111,12 @@ class Platform:
         """The task, once it is in the state, on that try or a later one."""
         with self.api() as api:
             deadline = time.monotonic() + limit_s
-            while (found := api.tasks(DAG, run)[task]).state != state or found.tries < tries:
-                assert time.monotonic() < deadline, f"{found}\n{self.logs(run)}"
+            while (
+                state_of_task := api.tasks(DAG, run)[task]
+            ).state != state or state_of_task.tries < tries:
+                assert time.monotonic() < deadline, f"{state_of_task}\n{self.logs(run)}"
                 time.sleep(0.5)
-            return found
+            return state_of_task
 
     def order(self, day, step, what):
         """What a canned step does on its next tries: `fail`, or `hold` until it is mended."""
@@ -164,17 +166,17 @@ class Platform:
     def await_step(self, step, day="", limit_s=240):
         """The process of the step, once it runs."""
         deadline = time.monotonic() + limit_s
-        while not (found := self.steps(step, day)):
+        while not (processes := self.steps(step, day)):
             assert time.monotonic() < deadline, f"{step} did not start within {limit_s} s"
             time.sleep(0.05)
-        return found[0]
+        return processes[0]
 
     def leftovers(self, patience_s=10):
         """What still runs for this installation though nothing should: steps and their JVMs."""
         deadline = time.monotonic() + patience_s
-        while (found := self.steps() + self._javas()) and time.monotonic() < deadline:
+        while (processes := self.steps() + self._javas()) and time.monotonic() < deadline:
             time.sleep(0.2)
-        return [" ".join(process.cmdline())[:200] for process in found if process.is_running()]
+        return [" ".join(process.cmdline())[:200] for process in processes if process.is_running()]
 
     def _javas(self):
         return [

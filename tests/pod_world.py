@@ -52,8 +52,8 @@ def connect(cluster, place, folder, mlflow, secrets=("nightshift-stores",), **mo
     Returns what Airflow needs in its environment.
     """
     file = place.home / "params.yaml"
-    known = {"movies": {"first_date": "2018-04-08"}} | yaml.safe_load(file.read_text())
-    file.write_text(yaml.safe_dump(known | {"kubernetes": KUBERNETES | more}))
+    params = {"movies": {"first_date": "2018-04-08"}} | yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump(params | {"kubernetes": KUBERNETES | more}))
     cluster.config_map(NAMESPACE, ENDPOINTS, endpoints(place, mlflow))
     apply_params(cluster, place)
     for name in secrets:

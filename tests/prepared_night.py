@@ -93,12 +93,12 @@ def at(prepared, pipeline, databases, redis_url, tmp_path):
     with ExitStack() as stack:
 
         def make(moment, own_source=False):
-            found = prepared(pipeline)[moment]
-            serving = stack.enter_context(databases("serving", database_of(found.postgres)))
+            installation = prepared(pipeline)[moment]
+            serving = stack.enter_context(databases("serving", database_of(installation.postgres)))
             home = tmp_path / f"home{len(list(tmp_path.iterdir()))}"
-            place = resume(found, home, serving, redis_url)
+            place = resume(installation, home, serving, redis_url)
             if own_source:
-                source = stack.enter_context(databases("source", database_of(found.source)))
+                source = stack.enter_context(databases("source", database_of(installation.source)))
                 place = replace(place, source=source)
             return place
 

@@ -13,14 +13,14 @@ from jobs.core.settings import PROJECT
 def on_a_terminal(columns, *words, environment=None):
     """Output of a successful `nightshift *words` on a terminal of that many columns."""
     controller, terminal = pty.openpty()
-    given = {**os.environ, **(environment or {}), "COLUMNS": str(columns), "TERM": "xterm"}
+    variables = {**os.environ, **(environment or {}), "COLUMNS": str(columns), "TERM": "xterm"}
     with subprocess.Popen(
         [sys.executable, "-m", "jobs", *words],
         cwd=PROJECT,
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
-        env=given,
+        env=variables,
     ) as process:
         os.close(terminal)
         seen = b"".join(iter(lambda: _read(controller), b""))

@@ -128,11 +128,11 @@ def airflow_objection(imported: str) -> str | None:
 
 def modules() -> dict[str, Path]:
     """Every module of jobs/ by its name."""
-    found = {}
+    modules_by_name = {}
     for path in sorted((PROJECT / "jobs").rglob("*.py")):
         parts = path.relative_to(PROJECT).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+        modules_by_name[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return modules_by_name
 
 
 @pytest.mark.parametrize(("module", "path"), modules().items(), ids=modules())

@@ -63,8 +63,10 @@ def run(place, *before, cwd=PROJECT, **environment):
     program = shutil.which("nightshift", path=str(Path(sys.executable).parent))
     assert program
     command = [*before, program, "run", "fraud", "--date", str(DAY)]
-    given = os.environ | place.environment | environment
-    done = subprocess.run(command, cwd=cwd, env=given, text=True, capture_output=True, check=False)
+    variables = os.environ | place.environment | environment
+    done = subprocess.run(
+        command, cwd=cwd, env=variables, text=True, capture_output=True, check=False
+    )
     log = place.home / "logs" / "runs" / f"fraud-{DAY}.log"
     said = f"{done.stdout}{done.stderr}\n{log.read_text()[-5000:] if log.exists() else ''}"
     assert done.returncode == 0, said

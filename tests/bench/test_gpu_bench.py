@@ -42,9 +42,9 @@ def without_gpu(gpu, monkeypatch):
 def case(gpu, make, cpu, cuda):
     """A case of `make` whose devices find these results."""
     real = make(50)
-    found = {"cpu": np.array(cpu), "cuda": np.array(cuda)}
+    results = {"cpu": np.array(cpu), "cuda": np.array(cuda)}
     return gpu.Case(
-        "this", "50", lambda device: (1.0, found[device]), real.show, real.differ, real.tolerance
+        "this", "50", lambda device: (1.0, results[device]), real.show, real.differ, real.tolerance
     )
 
 
@@ -95,8 +95,8 @@ def test_xgboost_that_takes_the_cpu_in_silence_is_no_measurement(gpu):
 def test_results_that_differ_by_more_than_is_allowed_are_refused(
     gpu, make, cpu, cuda, equal, capsys
 ):
-    given = case(gpu, getattr(gpu, make), cpu, cuda)
-    assert list(gpu.compare(lambda size: given, [50], ["cpu", "cuda"])) == [equal]
+    broken = case(gpu, getattr(gpu, make), cpu, cuda)
+    assert list(gpu.compare(lambda size: broken, [50], ["cpu", "cuda"])) == [equal]
     assert capsys.readouterr().out.endswith("| yes |\n" if equal else "| NO |\n")
 
 

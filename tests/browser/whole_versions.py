@@ -58,8 +58,8 @@ def read_redis(url, ids, stop, seen):
     with closing(redis.Redis.from_url(url, decode_responses=True)) as client:
         while not stop.is_set():
             version = client.get("ns:fraud:current")
-            found = client.mget([f"ns:fraud:{version}:{name}" for name in ids])
-            days = {text and json.loads(text)["date"] for text in found}
+            documents = client.mget([f"ns:fraud:{version}:{name}" for name in ids])
+            days = {text and json.loads(text)["date"] for text in documents}
             assert len(days) == 1 and next(iter(days)).replace("-", "") == version[:8], (
                 version,
                 days,

@@ -27,14 +27,14 @@ def test_the_figures_of_each_fold_the_mean_and_the_baseline(source_db, monkeypat
     backtest.fraud(
         datetime(2018, 4, 7), folds=2, train_days=4, delay_days=2, test_days=2, json_=out
     )
-    found = json.loads(out.read_text())
-    assert METRICS == set(found["mean"]) == set(found["baseline"])
-    assert [fold["test"] for fold in found["folds"]] == [
+    document = json.loads(out.read_text())
+    assert METRICS == set(document["mean"]) == set(document["baseline"])
+    assert [fold["test"] for fold in document["folds"]] == [
         ["2018-04-13", "2018-04-14"],
         ["2018-04-11", "2018-04-12"],
     ]
     for name in METRICS:
-        values = [fold[name] for fold in found["folds"]]
-        assert 0 < found["mean"][name] <= 1
-        assert abs(found["mean"][name] - sum(values) / 2) < 1e-12
+        values = [fold[name] for fold in document["folds"]]
+        assert 0 < document["mean"][name] <= 1
+        assert abs(document["mean"][name] - sum(values) / 2) < 1e-12
     assert not (settings.load().home / "lake").exists()

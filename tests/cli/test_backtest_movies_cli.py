@@ -76,11 +76,11 @@ def test_bad_rows_are_left_out_and_counted(source, services):
     change(
         source, "DELETE FROM movies WHERE movie_id = (SELECT min(movie_id) FROM user_interactions)"
     )
-    found = read(settings.load())
-    assert found.left_out == {"rating outside 0 to 10": 3}
-    assert found.interactions.num_rows == every.interactions.num_rows - 3
-    assert found.interactions["title"].null_count > 0 == every.interactions["title"].null_count
-    assert found.movies.num_rows == every.movies.num_rows - 1
+    dataset = read(settings.load())
+    assert dataset.left_out == {"rating outside 0 to 10": 3}
+    assert dataset.interactions.num_rows == every.interactions.num_rows - 3
+    assert dataset.interactions["title"].null_count > 0 == every.interactions["title"].null_count
+    assert dataset.movies.num_rows == every.movies.num_rows - 1
 
 
 def test_what_cannot_be_done_says_why(source_db, services, monkeypatch):

@@ -14,8 +14,8 @@ from nights import DAY
 
 def said(place, act, *arguments):
     stream = io.StringIO()
-    with place.settings() as chosen:
-        act(Screen(file=stream), chosen, *arguments)
+    with place.settings() as config:
+        act(Screen(file=stream), config, *arguments)
     return stream.getvalue()
 
 

@@ -102,9 +102,9 @@ def every_command(command, path="nightshift"):
 
 def test_every_command_and_every_option_has_a_sentence_and_every_command_an_example():
     cli._mount()
-    found = dict(every_command(typer.main.get_command(cli.app)))
-    assert len(found) > 35
-    for path, command in found.items():
+    commands = dict(every_command(typer.main.get_command(cli.app)))
+    assert len(commands) > 35
+    for path, command in commands.items():
         first, _, more = (command.help or "").partition("\n\n")
         assert first, f"{path} says nothing"
         if not hasattr(command, "commands"):

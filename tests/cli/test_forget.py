@@ -53,7 +53,7 @@ def ingested(place, *days):
                 place.lake.write_bytes(output.path, b"rows")
             reads = {f"fraud/validate/{day - timedelta(days=1)}": "c"} if step == "snapshot" else {}
             commit(place, step, day, outputs=outputs, reads=reads)
-        with place.settings() as found, clickhouse.connect(found) as db:
+        with place.settings() as settings, clickhouse.connect(settings) as db:
             rows = {field.name: [0] for field in DAILY.schema} | {
                 "date": [day],
                 "merchant_id": ["M1"],
@@ -76,7 +76,7 @@ def commit(place, step, day, **more):
 
 def left(place):
     """(files of the lake below fraud/, days in ClickHouse)"""
-    with place.settings() as found, clickhouse.connect(found) as db:
+    with place.settings() as settings, clickhouse.connect(settings) as db:
         return [file.path for file in place.lake.listing("fraud")], db.days("fraud", DAILY)
 
 
@@ -92,13 +92,13 @@ def test_a_day_goes_without_a_trace_after_a_dry_run(place):
     before = left(place)
     ingested(place, DAY)
     both = left(place)
-    with place.settings() as found:
-        plan = forget.plan(found, "fraud", DAY)
+    with place.settings() as settings:
+        plan = forget.plan(settings, "fraud", DAY)
     assert left(place) == both
     assert {*both[0]} - {*before[0]} == {*plan.files} and plan.partitions == [DAILY]
-    with place.settings() as found:
-        assert forget.forget(found, "fraud", DAY) == plan
-        assert forget.forget(found, "fraud", DAY) == forget.Plan([], [])
+    with place.settings() as settings:
+        assert forget.forget(settings, "fraud", DAY) == plan
+        assert forget.forget(settings, "fraud", DAY) == forget.Plan([], [])
     assert left(place) == before
 
 
@@ -169,8 +169,8 @@ def test_a_day_that_something_refers_to_is_refused(place, refer, reason):
     ingested(place, DAY)
     refer(place)
     before = left(place)
-    with place.settings() as found, pytest.raises(DataError) as caught:
-        forget.forget(found, "fraud", DAY)
+    with place.settings() as settings, pytest.raises(DataError) as caught:
+        forget.forget(settings, "fraud", DAY)
     assert reason in str(caught.value) and "nightshift rollback" in str(caught.value)
     assert left(place) == before
 
@@ -179,9 +179,9 @@ def test_a_day_whose_model_has_an_alias_is_refused(place):
     place.lake.require_schema_version()
     digest = secrets.token_hex(32)
     commit(place, "train", DAY, model_digest=digest)
-    with place.settings() as found:
-        assert forget.plan(found, "fraud", DAY).files == [f"fraud/train/{DAY}/manifest.json"]
-        with registry.connect(found) as client:
+    with place.settings() as settings:
+        assert forget.plan(settings, "fraud", DAY).files == [f"fraud/train/{DAY}/manifest.json"]
+        with registry.connect(settings) as client:
             with suppress(MlflowException):
                 client.create_registered_model("fraud")
             version = client.create_model_version(
@@ -192,9 +192,9 @@ def test_a_day_whose_model_has_an_alias_is_refused(place):
             with pytest.raises(
                 DataError, match="the alias drill in MLflow names the model of this day"
             ):
-                forget.plan(found, "fraud", DAY)
+                forget.plan(settings, "fraud", DAY)
         finally:
-            with registry.connect(found) as client:
+            with registry.connect(settings) as client:
                 client.delete_model_version("fraud", version.version)
 
 
@@ -204,9 +204,9 @@ def test_a_step_under_way_is_named(place, monkeypatch):
     ingested(place, DAY)
     run = Run("fraud", "validate", DAY)
     with (
-        place.settings() as found,
-        locks.hold(found.postgres, f"fraud/validate/{DAY}", str(run)),
+        place.settings() as settings,
+        locks.hold(settings.postgres, f"fraud/validate/{DAY}", str(run)),
         pytest.raises(StoreError, match=f"held by fraud/validate {DAY}"),
     ):
-        forget.forget(found, "fraud", DAY)
+        forget.forget(settings, "fraud", DAY)
     assert place.manifest("validate", DAY) is not None

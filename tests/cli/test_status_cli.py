@@ -30,8 +30,8 @@ def said(place, capsys, act, *arguments, **options):
 
 def line(text, name):
     """The line of `status` that begins with that name."""
-    [found] = [each for each in text.splitlines() if re.match(rf"  {name}\b", each)]
-    return found
+    [shown] = [line for line in text.splitlines() if re.match(rf"  {name}\b", line)]
+    return shown
 
 
 def test_status_and_served_agree_on_the_age_of_a_version_that_a_rollback_brought_back(at, capsys):

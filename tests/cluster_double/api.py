@@ -33,8 +33,8 @@ class Api(Handler):
         self._admit()
         if path.rstrip("/") == "/version":
             self.send(200, {"major": "1", "minor": "34", "gitVersion": "v1.34.0-double"})
-        elif found := ROUTE.fullmatch(path):
-            self._resource(found, body)
+        elif match := ROUTE.fullmatch(path):
+            self._resource(match, body)
         else:
             raise Refusal(404, "the server could not find the requested resource")
 

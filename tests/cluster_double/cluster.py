@@ -150,13 +150,13 @@ class Cluster:
 
     def create(self, manifest: Object, dry_run: bool) -> Object:
         """The pod as it is when it has been taken; a refusal otherwise. A dry run ends there."""
-        given = admitted(manifest, self.namespace)
+        accepted = admitted(manifest, self.namespace)
         if self.restricted:
-            check_restricted(given)
+            check_restricted(accepted)
         if dry_run:
-            return given
+            return accepted
         with self._lock:
-            pod = Pod(manifest, given, self.store, self._node)
+            pod = Pod(manifest, accepted, self.store, self._node)
             self.pods.append(pod)
         created = pod.object
         self._scenario(pod)
@@ -166,8 +166,8 @@ class Cluster:
     def _put(self, kind: str, namespace: str, name: str, data: Mapping[str, str]) -> None:
         if namespace != self.namespace:
             raise missing("namespaces", namespace)
-        given = {"metadata": {"name": name, "namespace": namespace}, "data": dict(data)}
+        content = {"metadata": {"name": name, "namespace": namespace}, "data": dict(data)}
         try:
-            self.store.update(kind, name, lambda found: found.update(data=given["data"]))
+            self.store.update(kind, name, lambda found: found.update(data=content["data"]))
         except Refusal:
-            self.store.create(kind, given)
+            self.store.create(kind, content)

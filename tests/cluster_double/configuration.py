@@ -25,18 +25,18 @@ class Unmounted(Missing):
 def variables(pod: Object, store: Store) -> dict[str, str]:
     """What envFrom and env say; `$(NAME)` in a value stands for a variable before it."""
     container = pod["spec"]["containers"][0]
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for source in container.get("envFrom") or []:
         prefix = source.get("prefix") or ""
-        found |= {prefix + key: value for key, value in _all(source, store).items()}
+        values |= {prefix + key: value for key, value in _all(source, store).items()}
     for variable in container.get("env") or []:
         source = variable.get("valueFrom")
         value = (
-            _value(source, pod, store) if source else expanded(variable.get("value") or "", found)
+            _value(source, pod, store) if source else expanded(variable.get("value") or "", values)
         )
         if value is not None:
-            found[variable["name"]] = value
-    return found
+            values[variable["name"]] = value
+    return values
 
 
 def command(pod: Object, entrypoint: list[str], known: Mapping[str, str]) -> list[str]:
@@ -53,13 +53,13 @@ def expanded(text: str, known: Mapping[str, str]) -> str:
 
 def volumes(pod: Object, store: Store) -> dict[str, Mapping[str, str]]:
     """The files of each volume; raises Unmounted if its ConfigMap or Secret does not exist."""
-    found: dict[str, Mapping[str, str]] = {}
+    files: dict[str, Mapping[str, str]] = {}
     for volume in pod["spec"].get("volumes") or []:
-        found[volume["name"]] = {}
+        files[volume["name"]] = {}
         for kind, key in (("configMap", "name"), ("secret", "secretName")):
             if source := volume.get(kind):
                 try:
-                    found[volume["name"]] = _data(
+                    files[volume["name"]] = _data(
                         KINDS[kind], source[key], source.get("optional"), store
                     )
                 except Missing as error:
@@ -67,14 +67,14 @@ def volumes(pod: Object, store: Store) -> dict[str, Mapping[str, str]]:
                     raise Unmounted(
                         f'MountVolume.SetUp failed for volume "{name}" : {error}'
                     ) from error
-    return found
+    return files
 
 
 def mounted(
     variables: Mapping[str, str], pod: Object, store: Store, folder: Path
 ) -> dict[str, str]:
     """The variables, with paths below a mount moved to `folder`, which contains the volumes."""
-    found = dict(variables)
+    moved = dict(variables)
     for name, files in volumes(pod, store).items():
         (folder / name).mkdir(parents=True)
         for file, text in files.items():
@@ -83,8 +83,8 @@ def mounted(
         path = mount["mountPath"]
         for variable, value in variables.items():
             if value == path or value.startswith(f"{path}/"):
-                found[variable] = f"{folder / mount['name']}{value.removeprefix(path)}"
-    return found
+                moved[variable] = f"{folder / mount['name']}{value.removeprefix(path)}"
+    return moved
 
 
 def _all(source: Object, store: Store) -> Mapping[str, str]:

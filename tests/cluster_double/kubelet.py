@@ -158,8 +158,12 @@ class Kubelet:
         if not command:
             raise FileNotFoundError("no command specified")
         folder = Path(self._volumes.name)
-        given = configuration.mounted(variables, self._record.object, self._record.store, folder)
-        return Container(command, {**self._node.environment, **given}, self._node.cwd, self.log)
+        environment = configuration.mounted(
+            variables, self._record.object, self._record.store, folder
+        )
+        return Container(
+            command, {**self._node.environment, **environment}, self._node.cwd, self.log
+        )
 
     def _not_started(self, message: str) -> None:
         self._record.event("Warning", "Failed", f"Error: {message}")

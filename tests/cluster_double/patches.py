@@ -45,6 +45,6 @@ def _merged(value: Any, patch: Any) -> Any:
     """RFC 7386: null removes."""
     if not isinstance(patch, dict):
         return patch
-    known = value if isinstance(value, dict) else {}
-    found = known | {key: _merged(known.get(key), part) for key, part in patch.items()}
-    return {key: part for key, part in found.items() if patch.get(key, "") is not None}
+    before = value if isinstance(value, dict) else {}
+    merged = before | {key: _merged(before.get(key), part) for key, part in patch.items()}
+    return {key: part for key, part in merged.items() if patch.get(key, "") is not None}

@@ -42,8 +42,8 @@ class Record:
 
     @property
     def container(self) -> Object:
-        found: Object = self.object["spec"]["containers"][0]
-        return found
+        container_spec: Object = self.object["spec"]["containers"][0]
+        return container_spec
 
     def change(self, change: Callable[[Object], Any]) -> None:
         with suppress(Refusal):  # deleted meanwhile

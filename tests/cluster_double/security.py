@@ -23,8 +23,8 @@ SECCOMP = ("RuntimeDefault", "Localhost")
 
 def check_restricted(pod: Object) -> None:
     """403 with every violation, as the admission says it."""
-    if found := list(_violations(pod["spec"])):
-        name, said = pod["metadata"]["name"], ", ".join(found)
+    if violations := list(_violations(pod["spec"])):
+        name, said = pod["metadata"]["name"], ", ".join(violations)
         raise Refusal(
             403, f'pods "{name}" is forbidden: violates PodSecurity "restricted:latest": {said}'
         )

@@ -47,8 +47,8 @@ def _parts(selector: str) -> list[str]:
 
 def _requirement(text: str) -> Match:
     for form in (SET, EQUAL, EXISTS):
-        if found := form.fullmatch(text):
-            parts = found.groupdict()
+        if match := form.fullmatch(text):
+            parts = match.groupdict()
             return _label(
                 parts["key"], parts["how"], [v.strip() for v in parts.get("values", "").split(",")]
             )
@@ -72,10 +72,10 @@ def _labels(value: Object) -> Mapping[str, str]:
 
 
 def _field(kind: str, text: str) -> Match:
-    found = EQUAL.fullmatch(text)
-    if not found or found["key"] not in FIELDS[kind]:
+    match = EQUAL.fullmatch(text)
+    if not match or match["key"] not in FIELDS[kind]:
         raise Refusal(400, f"field label not supported: {text}")
-    path, wanted, negated = found["key"].split("."), found["values"], found["how"] == "!="
+    path, wanted, negated = match["key"].split("."), match["values"], match["how"] == "!="
     return lambda value: (_at(value, path) == wanted) is not negated
 
 

@@ -46,12 +46,12 @@ class Server(ThreadingHTTPServer):
 
 def cut(connections: set[socket.socket]) -> int:
     """Break the connections off; how many there were."""
-    found = [*connections]
-    for connection in found:
+    open_connections = [*connections]
+    for connection in open_connections:
         connections.discard(connection)
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
-    return len(found)
+    return len(open_connections)
 
 
 class Handler(ABC, BaseHTTPRequestHandler):

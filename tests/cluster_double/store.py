@@ -49,8 +49,8 @@ class Store:
 
     def read(self, kind: str, name: str) -> Object:
         with self.changed:
-            if found := self._objects.get((kind, name)):
-                return found
+            if item := self._objects.get((kind, name)):
+                return item
         raise missing(kind, name)
 
     def latest(self, uid: str) -> Object:
@@ -71,19 +71,19 @@ class Store:
     def remove(self, kind: str, name: str, uid: str) -> None:
         """Nothing happens where it is gone."""
         with self.changed:
-            found = self._objects.get((kind, name))
-            if found and found["metadata"]["uid"] == uid:
-                self._put(kind, found, None)
+            item = self._objects.get((kind, name))
+            if item and item["metadata"]["uid"] == uid:
+                self._put(kind, item, None)
 
     def list(self, kind: str, match: Match) -> tuple[list[Object], str]:
         """The objects that match, by name, and the version of the list."""
         with self.changed:
-            found = [
+            items = [
                 value
                 for (of, _), value in sorted(self._objects.items())
                 if of == kind and match(value)
             ]
-            return found, self.version
+            return items, self.version
 
     def watch(
         self, kind: str, match: Match, since: str, limit_s: float | None, over: Callable[[], bool]

@@ -29,11 +29,11 @@ def read(**columns):
     rows = len(next(iter(columns.values())))
     names = ["amount" if name == "amount_minor" else name for name in SCHEMA.names]
     text = pd.DataFrame({name: columns.get(name, [None] * rows) for name in names}, dtype="object")
-    found = typed(text, SCHEMA, {"amount_minor": "amount"})
-    assert found.num_rows == rows
-    assert found.schema.names == [*SCHEMA.names, PROBLEM]
-    assert found.select(SCHEMA.names).schema == SCHEMA
-    return found.to_pydict()
+    cells = typed(text, SCHEMA, {"amount_minor": "amount"})
+    assert cells.num_rows == rows
+    assert cells.schema.names == [*SCHEMA.names, PROBLEM]
+    assert cells.select(SCHEMA.names).schema == SCHEMA
+    return cells.to_pydict()
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def read(**columns):
     ],
 )
 def test_money_becomes_integer_minor_units(text, minor):
-    found = read(amount=[text])
-    assert (found["amount_minor"], found[PROBLEM]) == ([minor], [None])
+    cells = read(amount=[text])
+    assert (cells["amount_minor"], cells[PROBLEM]) == ([minor], [None])
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ def test_money_becomes_integer_minor_units(text, minor):
     ],
 )
 def test_what_is_no_amount_is_a_problem_with_its_text(text):
-    found = read(amount=["1.00", text, None])
-    assert found["amount_minor"] == [100, None, None]
-    assert found[PROBLEM] == [None, f"amount is not a number: {text}", None]
+    cells = read(amount=["1.00", text, None])
+    assert cells["amount_minor"] == [100, None, None]
+    assert cells[PROBLEM] == [None, f"amount is not a number: {text}", None]
 
 
 def test_money_equals_its_decimal_twin():
@@ -103,7 +103,7 @@ def test_money_equals_its_decimal_twin():
     texts = [
         "".join(chance.choices("0123456789.- e", k=chance.randrange(1, 9))) for _ in range(3000)
     ]
-    found = read(amount=texts)
+    cells = read(amount=texts)
 
     def decimal(text: str) -> int | None:
         """Two decimals that count, digits on both sides of a point, no exponent, no inner space."""
@@ -116,8 +116,8 @@ def test_money_equals_its_decimal_twin():
             return None
         return int(minor) if minor == minor.to_integral_value() else None
 
-    assert found["amount_minor"] == [decimal(text) for text in texts]
-    assert len({*found["amount_minor"]}) > 100
+    assert cells["amount_minor"] == [decimal(text) for text in texts]
+    assert len({*cells["amount_minor"]}) > 100
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ def test_money_equals_its_decimal_twin():
     ],
 )
 def test_times_are_utc_to_the_microsecond(text, moment):
-    found = read(at=[text])
-    assert (found["at"], found[PROBLEM]) == ([moment.replace(tzinfo=UTC)], [None])
+    cells = read(at=[text])
+    assert (cells["at"], cells[PROBLEM]) == ([moment.replace(tzinfo=UTC)], [None])
 
 
 @pytest.mark.parametrize(
@@ -143,26 +143,26 @@ def test_times_are_utc_to_the_microsecond(text, moment):
     ["yesterday", "", "10/07/2018", "2018-13-01", "2018-02-30", "2018-07-10 25:00", "1531180800"],
 )
 def test_what_is_no_time_is_a_problem_with_its_text(text):
-    found = read(at=["2018-07-10", text])
-    assert found["at"] == [datetime(2018, 7, 10, tzinfo=UTC), None]
-    assert found[PROBLEM] == [None, f"at is not a time: {text}"]
+    cells = read(at=["2018-07-10", text])
+    assert cells["at"] == [datetime(2018, 7, 10, tzinfo=UTC), None]
+    assert cells[PROBLEM] == [None, f"at is not a time: {text}"]
 
 
 def test_times_that_no_clock_can_hold_are_problems():
-    found = read(at=["9999-12-31T23:59:59Z", "0001-01-01", "2018-07-10"])
-    assert found["at"][2] == datetime(2018, 7, 10, tzinfo=UTC)
-    for moment, problem in list(zip(found["at"], found[PROBLEM], strict=True))[:2]:
+    cells = read(at=["9999-12-31T23:59:59Z", "0001-01-01", "2018-07-10"])
+    assert cells["at"][2] == datetime(2018, 7, 10, tzinfo=UTC)
+    for moment, problem in list(zip(cells["at"], cells[PROBLEM], strict=True))[:2]:
         assert (moment is None) == (problem is not None)
 
 
 def test_booleans_and_integers():
-    found = read(
+    cells = read(
         good=["t", "TRUE", "1", "f", "False", "0", "yes", "2", "", None],
         n=["5", "-7", "0", "999999999999999999", "1.0", "1e3", " 5", "NaN", "9" * 19, "٣"],
     )
-    assert found["good"] == [True, True, True, False, False, False, None, None, None, None]
-    assert found["n"] == [5, -7, 0, 999999999999999999, *[None] * 6]
-    assert found[PROBLEM] == [
+    assert cells["good"] == [True, True, True, False, False, False, None, None, None, None]
+    assert cells["n"] == [5, -7, 0, 999999999999999999, *[None] * 6]
+    assert cells[PROBLEM] == [
         None,
         None,
         None,
@@ -197,8 +197,8 @@ def test_booleans_and_integers():
     ],
 )
 def test_floats_are_read_to_the_last_bit(text, value):
-    found = read(value=[text, None])
-    assert (found["value"], found[PROBLEM]) == ([value, None], [None, None])
+    cells = read(value=[text, None])
+    assert (cells["value"], cells[PROBLEM]) == ([value, None], [None, None])
 
 
 @pytest.mark.parametrize(
@@ -231,9 +231,9 @@ def test_floats_are_read_to_the_last_bit(text, value):
     ],
 )
 def test_what_is_no_finite_number_is_a_problem_and_harms_no_other_row(text):
-    found = read(value=["7.5", text, None, "8"])
-    assert found["value"] == [7.5, None, None, 8.0]
-    assert found[PROBLEM] == [None, f"value is not a number: {text}", None, None]
+    cells = read(value=["7.5", text, None, "8"])
+    assert cells["value"] == [7.5, None, None, 8.0]
+    assert cells[PROBLEM] == [None, f"value is not a number: {text}", None, None]
 
 
 def test_floats_equal_their_plain_twin():
@@ -243,11 +243,11 @@ def test_floats_equal_their_plain_twin():
 
 
 def test_text_stays_as_it_is_and_every_bad_cell_is_named():
-    found = read(
+    cells = read(
         id=["a; b", "", None, "NaN"], at=["x", None, "y", None], amount=["z", "1", None, None]
     )
-    assert found["id"] == ["a; b", "", None, "NaN"]
-    assert found[PROBLEM] == [
+    assert cells["id"] == ["a; b", "", None, "NaN"]
+    assert cells[PROBLEM] == [
         "at is not a time: x; amount is not a number: z",
         None,
         "at is not a time: y",
@@ -257,11 +257,11 @@ def test_text_stays_as_it_is_and_every_bad_cell_is_named():
 
 def test_no_rows_and_only_nulls_keep_their_types():
     assert read(id=[])[PROBLEM] == []
-    found = read(id=[None, None])
-    assert all(values == [None, None] for values in found.values())
+    cells = read(id=[None, None])
+    assert all(values == [None, None] for values in cells.values())
 
 
 def test_an_index_of_any_kind_is_let_pass():
     text = pd.DataFrame({"n": ["1", "x"]}, index=[7, 7])
-    found = typed(text, pa.schema({"n": pa.int64()}), {})
-    assert found.to_pydict() == {"n": [1, None], PROBLEM: [None, "n is not a number: x"]}
+    cells = typed(text, pa.schema({"n": pa.int64()}), {})
+    assert cells.to_pydict() == {"n": [1, None], PROBLEM: [None, "n is not a number: x"]}

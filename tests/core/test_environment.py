@@ -27,9 +27,9 @@ def proxied(request, monkeypatch):
             monkeypatch.delenv(name)
 
     def put(**more):
-        given = {request.param: PROXY, **more}
+        variables = {request.param: PROXY, **more}
         monkeypatch.setattr(os, "environ", os.environ.copy())
-        os.environ.update(given)
+        os.environ.update(variables)
         environment.settle()
         return request.param
 

@@ -46,9 +46,9 @@ def test_attempts_differ_and_identities_do_not():
 @given(some_days, st.integers(0, 400))
 def test_days_are_every_day_once_in_order(first, count):
     last = first + timedelta(days=count)
-    found = list(days(first, last))
-    assert (found[0], found[-1], len(found)) == (first, last, count + 1)
-    assert all(b - a == timedelta(days=1) for a, b in pairwise(found))
+    listed = list(days(first, last))
+    assert (listed[0], listed[-1], len(listed)) == (first, last, count + 1)
+    assert all(b - a == timedelta(days=1) for a, b in pairwise(listed))
 
 
 def test_no_days_when_the_last_is_before_the_first():

@@ -174,8 +174,8 @@ def test_a_waiter_whose_session_is_ended_is_told(serving_db, hold_elsewhere):
     end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE %s"
     stop = threading.Timer(0.5, lambda: execute(serving_db, end, "the waiter %"))
     stop.start()
-    told = pytest.raises(StoreError, match=rf"the lock {NAME} ended(.|\n)*run the step again")
-    with told, locks.hold(serving_db, NAME, "the waiter", wait=30):
+    refusal = pytest.raises(StoreError, match=rf"the lock {NAME} ended(.|\n)*run the step again")
+    with refusal, locks.hold(serving_db, NAME, "the waiter", wait=30):
         pass
     stop.join()
 
@@ -208,6 +208,6 @@ def test_other_peoples_advisory_locks_are_not_ours(serving_db):
 
 def test_a_server_that_does_not_answer_is_named_with_the_remedy(tmp_path):
     dsn = f"postgresql:///serving?host={tmp_path}"
-    told = pytest.raises(StoreError, match=r"PostgreSQL does not answer(.|\n)*make up")
-    with told, locks.hold(dsn, NAME, "owner", wait=0):
+    refusal = pytest.raises(StoreError, match=r"PostgreSQL does not answer(.|\n)*make up")
+    with refusal, locks.hold(dsn, NAME, "owner", wait=0):
         pass

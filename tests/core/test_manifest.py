@@ -18,7 +18,7 @@ BAD = Dataset(name="quarantine", path="fraud/validate/2018-07-10/q-2.parquet", r
 
 
 def manifest(**changes) -> Manifest:
-    given = {
+    fields = {
         "pipeline": "fraud",
         "step": "validate",
         "date": date(2018, 7, 10),
@@ -44,7 +44,7 @@ def manifest(**changes) -> Manifest:
         "started": datetime(2018, 7, 11, 2, tzinfo=UTC),
         "ended": datetime(2018, 7, 11, 2, 1, tzinfo=UTC),
     }
-    return Manifest(**{**given, **changes})
+    return Manifest(**{**fields, **changes})
 
 
 def test_it_comes_back_as_it_was():

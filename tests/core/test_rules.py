@@ -11,13 +11,13 @@ ROWS = pd.DataFrame({"n": [1.0, -1.0, None, -5.0]})
 
 
 def reasons(rows, *rules):
-    found = first_of(rows, *rules)
-    return [None if pd.isna(reason) else reason for reason in found]
+    result = first_of(rows, *rules)
+    return [None if pd.isna(reason) else reason for reason in result]
 
 
 def test_the_first_rule_broken_is_the_reason():
-    found = reasons(ROWS, (ROWS["n"] < -2, "far below"), (ROWS["n"] < 0, "below"))
-    assert found == [None, "below", None, "far below"]
+    result = reasons(ROWS, (ROWS["n"] < -2, "far below"), (ROWS["n"] < 0, "below"))
+    assert result == [None, "below", None, "far below"]
 
 
 def test_unknown_is_not_broken():
@@ -29,8 +29,8 @@ def test_unknown_is_not_broken():
 
 def test_reasons_stand_beside_the_rows_whatever_their_index():
     rows = ROWS.set_index(pd.Index([9, 3, 7, 1]))
-    found = first_of(rows, (rows["n"] < 0, "below"))
-    assert found.index.tolist() == [9, 3, 7, 1] and found[3] == found[1] == "below"
+    result = first_of(rows, (rows["n"] < 0, "below"))
+    assert result.index.tolist() == [9, 3, 7, 1] and result[3] == result[1] == "below"
 
 
 def test_no_rules_and_no_rows_have_no_reasons():

@@ -41,10 +41,10 @@ def test_environment_beats_endpoints_beats_default(home, monkeypatch, attribute,
 
 
 def test_defaults_need_no_service_and_stay_at_home(home):
-    found = settings.load()
-    assert found.lake == str(home / "lake")
-    assert found.clickhouse == f"chdb:///{home / 'clickhouse'}"
-    assert found.spark_master.startswith("local[")
+    config = settings.load()
+    assert config.lake == str(home / "lake")
+    assert config.clickhouse == f"chdb:///{home / 'clickhouse'}"
+    assert config.spark_master.startswith("local[")
 
 
 @pytest.mark.parametrize("attribute", NEEDS_A_SERVICE)
@@ -65,12 +65,12 @@ def test_paths_are_absolute_wherever_one_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NIGHTSHIFT_HOME", "state")
     monkeypatch.setenv("NIGHTSHIFT_PARAMS", "my.yaml")
-    found = settings.load()
-    assert (found.home, found.params_file) == (tmp_path / "state", tmp_path / "my.yaml")
+    config = settings.load()
+    assert (config.home, config.params_file) == (tmp_path / "state", tmp_path / "my.yaml")
 
 
 def test_without_variables_all_is_in_the_project(monkeypatch):
     monkeypatch.delenv("NIGHTSHIFT_HOME")
-    found = settings.load()
+    config = settings.load()
     project = Path(settings.__file__).parents[2]
-    assert (found.home, found.params_file) == (project / ".nightshift", project / "params.yaml")
+    assert (config.home, config.params_file) == (project / ".nightshift", project / "params.yaml")

@@ -16,9 +16,9 @@ def bag():
 @pytest.fixture
 def nightly(bag):
     """The facts of each nightly DAG by its id."""
-    found = {name: dag for name, dag in bag["dags"].items() if "nightly" in dag["tags"]}
-    assert found
-    return found
+    dags = {name: dag for name, dag in bag["dags"].items() if "nightly" in dag["tags"]}
+    assert dags
+    return dags
 
 
 @pytest.fixture

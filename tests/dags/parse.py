@@ -18,15 +18,15 @@ from airflow.timetables.base import TimeRestriction
 def main(target: Path) -> None:
     with tempfile.TemporaryDirectory() as empty:
         DagBag(empty)
-    known = set(sys.modules)
+    modules_before = set(sys.modules)
     bag = DagBag(conf.get("core", "dags_folder"))
-    parsed = set(sys.modules) - known
+    parsed = set(sys.modules) - modules_before
     ensure_plugins_loaded()
     facts = {
         "import_errors": bag.import_errors,
         "parsed_modules": sorted(parsed),
         "plugin_errors": get_import_errors(),
-        "plugin_modules": sorted(set(sys.modules) - known - parsed),
+        "plugin_modules": sorted(set(sys.modules) - modules_before - parsed),
         "plugins": [each["name"] for each in get_plugin_info(["name"])],
         "dags": {name: described(dag) for name, dag in bag.dags.items()},
         "again": {name: structure(round_trip(dag)) for name, dag in bag.dags.items()},

@@ -295,9 +295,9 @@ def test_every_step_has_the_retry_policy(tasks):
 
 def downstream(tasks, name):
     """The tasks that come after the one called `name`."""
-    found, ahead = set(), [name]
+    reached, ahead = set(), [name]
     while ahead:
-        fresh = set(tasks[ahead.pop()]["downstream"]) - found
-        found |= fresh
+        fresh = set(tasks[ahead.pop()]["downstream"]) - reached
+        reached |= fresh
         ahead += fresh
-    return found
+    return reached

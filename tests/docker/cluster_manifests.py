@@ -16,10 +16,10 @@ STEPS = pods.kubernetes(PROJECT / "params.yaml")
 def documents(folder):
     """(file, object) of every manifest in a folder."""
     return [
-        (file.name, found)
+        (file.name, document)
         for file in sorted(folder.glob("*.yaml"))
         if file.name != "kustomization.yaml"
-        for found in yaml.safe_load_all(file.read_text())
+        for document in yaml.safe_load_all(file.read_text())
     ]
 
 
@@ -28,7 +28,7 @@ def kustomization(folder):
 
 
 def of_kind(*kinds):
-    return [found for _, found in documents(BASE) if found["kind"] in kinds]
+    return [document for _, document in documents(BASE) if document["kind"] in kinds]
 
 
 def names(kind, namespace):

@@ -38,9 +38,9 @@ def test_the_chart_makes_restricted_pods():
 
 
 def test_the_chart_runs_steps_as_pods_and_knows_where_everything_is():
-    given = {each["name"]: each["value"] for each in VALUES["env"]}
-    assert given["NIGHTSHIFT_RUNNER"] == "kubernetes"
-    assert given["AIRFLOW__CORE__EXECUTOR"] == VALUES["executor"]
+    variables = {each["name"]: each["value"] for each in VALUES["env"]}
+    assert variables["NIGHTSHIFT_RUNNER"] == "kubernetes"
+    assert variables["AIRFLOW__CORE__EXECUTOR"] == VALUES["executor"]
     taken = {
         reference["name"]
         for source in yaml.safe_load(VALUES["extraEnvFrom"])
@@ -59,5 +59,5 @@ def test_the_chart_is_given_names_of_secrets_and_no_secret():
     # What it would write into secrets of its own; names of secrets are other keys.
     assert not {"fernetKey", "jwtSecret", "apiSecretKey", "extraSecrets"} & set(VALUES)
     assert set(VALUES["data"]) == {"metadataSecretName"}
-    given = {each["name"] for each in VALUES["env"]}
-    assert not [name for name in given if re.search(r"(PASSWORD|SECRET|KEY|TOKEN|CONN)$", name)]
+    variables = {each["name"] for each in VALUES["env"]}
+    assert not [name for name in variables if re.search(r"(PASSWORD|SECRET|KEY|TOKEN|CONN)$", name)]

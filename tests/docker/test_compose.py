@@ -147,7 +147,7 @@ def test_the_steps_are_given_every_store():
 def test_the_roles_of_postgresql_are_given_their_passwords():
     script = (PROJECT / "docker" / "postgres" / "roles.sh").read_text()
     roles = re.search(r"for name in ([a-z ]+);", script)[1].split()
-    given = environment("postgres")
-    assert {f"{role.upper()}_PASSWORD" for role in roles} <= set(given)
+    variables = environment("postgres")
+    assert {f"{role.upper()}_PASSWORD" for role in roles} <= set(variables)
     for name in AIRFLOW[1:]:
-        assert given["AIRFLOW_PASSWORD"] in environment(name)["NIGHTSHIFT_AIRFLOW_DB"]
+        assert variables["AIRFLOW_PASSWORD"] in environment(name)["NIGHTSHIFT_AIRFLOW_DB"]

@@ -37,10 +37,10 @@ def test_every_manifest_follows_the_schema_of_its_kind(found):
 
 
 def test_a_mistyped_field_is_found():
-    (found,) = of_kind("Deployment")
+    (deployment,) = of_kind("Deployment")
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(
-            found | {"spec": found["spec"] | {"replica": 1}}, KUBERNETES, strict=True
+            deployment | {"spec": deployment["spec"] | {"replica": 1}}, KUBERNETES, strict=True
         )
 
 
@@ -81,8 +81,8 @@ def test_only_airflow_s_account_gets_a_token():
 
 @pytest.mark.parametrize("namespace", ["nightshift", "nightshift-jobs"])
 def test_the_namespaces_take_restricted_pods_only(namespace):
-    (found,) = (each for each in of_kind("Namespace") if each["metadata"]["name"] == namespace)
-    assert found["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    (manifest,) = (each for each in of_kind("Namespace") if each["metadata"]["name"] == namespace)
+    assert manifest["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
 @pytest.mark.parametrize("pod", PODS, ids=lambda pod: pod["metadata"]["name"])
@@ -148,8 +148,8 @@ def test_the_parameters_are_the_project_s_own():
 
 
 def test_a_gpu_node_is_what_the_operator_looks_for():
-    (node,) = (found for _, found in ALL if found["kind"] == "Node")
-    (pod,) = (found for _, found in ALL if found["kind"] == "Pod")
+    (node,) = (document for _, document in ALL if document["kind"] == "Node")
+    (pod,) = (document for _, document in ALL if document["kind"] == "Pod")
     assert STEPS.gpu_nodes.items() <= node["metadata"]["labels"].items()
     assert pod["spec"]["nodeSelector"] == STEPS.gpu_nodes
     (taint,), (toleration,) = node["spec"]["taints"], pod["spec"]["tolerations"]

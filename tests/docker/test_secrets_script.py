@@ -33,15 +33,15 @@ def test_a_second_run_changes_nothing(generate, file):
 
 def test_a_name_that_is_lacking_is_added_and_the_rest_is_kept(generate, file):
     file.write_text("REDIS_PASSWORD=of-old\n")
-    found = generate(file)
-    assert found["REDIS_PASSWORD"] == "of-old"
-    assert found["POSTGRES_PASSWORD"]
+    secrets_written = generate(file)
+    assert secrets_written["REDIS_PASSWORD"] == "of-old"
+    assert secrets_written["POSTGRES_PASSWORD"]
 
 
 def test_the_keys_have_the_sizes_that_airflow_asks_for(generate, file):
-    found = generate(file)
-    assert len(base64.urlsafe_b64decode(found["AIRFLOW_FERNET_KEY"])) == 32
-    assert len(found["AIRFLOW_JWT_SECRET"]) >= 64
+    secrets_written = generate(file)
+    assert len(base64.urlsafe_b64decode(secrets_written["AIRFLOW_FERNET_KEY"])) == 32
+    assert len(secrets_written["AIRFLOW_JWT_SECRET"]) >= 64
 
 
 def test_git_and_the_images_ignore_them():

@@ -65,18 +65,20 @@ def objection(words):
         command, rest = command.commands[rest[0]], rest[1:]
     if command.context_settings.get("ignore_unknown_options"):  # it hands everything on
         return None
-    known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    options = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
     unknown = [
-        word for word in rest if word.startswith("-") and word.partition("=")[0] not in known
+        word for word in rest if word.startswith("-") and word.partition("=")[0] not in options
     ]
     return f"{command.name} has no {', '.join(unknown)}" if unknown else None
 
 
 def test_every_command_exists():
-    found = list(quoted("nightshift"))
-    assert len(found) > 20, "the pages quote commands, and this test must find them"
+    commands = list(quoted("nightshift"))
+    assert len(commands) > 20, "the pages quote commands, and this test must find them"
     wrong = [
-        (page, " ".join(words), objection(words)) for page, words in found if objection(list(words))
+        (page, " ".join(words), objection(words))
+        for page, words in commands
+        if objection(list(words))
     ]
     assert not wrong
 
@@ -128,7 +130,7 @@ def test_every_variable_of_the_settings_is_explained():
 
 def test_every_parameter_exists():
     """Spans like `validate.quiet_days`, of steps that have a section."""
-    known = {
+    parameters = {
         f"{prefix}{step}.{name}"
         for pipeline in PIPELINES
         for prefix in ("", f"{pipeline}.")
@@ -138,5 +140,7 @@ def test_every_parameter_exists():
     steps = "|".join({step for pipeline in PIPELINES for step in find_usecase(pipeline).params})
     for page in PAGES:
         for span in re.findall(rf"`((?:{steps})\.[a-z_]+)`", page.read_text()):
-            assert span in known, f"{page.name} names the parameter {span}, which no step reads"
+            assert span in parameters, (
+                f"{page.name} names the parameter {span}, which no step reads"
+            )
     assert params.first_date(PROJECT / "params.yaml", "fraud")

@@ -110,9 +110,9 @@ def test_the_blocks_are_read_whole():
 @pytest.mark.parametrize(("pipeline", "command"), LOOK_UPS, indirect=["pipeline"])
 def test_what_a_reader_looks_up_is_there(at, pipeline, command, tmp_path):
     place = at("end")
-    for given, query in IDS.items():
-        if given in command:
-            command = command.replace(given, place.query(query)[0][0])
+    for example, query in IDS.items():
+        if example in command:
+            command = command.replace(example, place.query(query)[0][0])
     code, out, err = run(command.replace("2018-05-06", str(DAY)), place, tmp_path)
     assert code == 0, f"{command}\n{out}{err}"
     written = (tmp_path / "risk.csv").read_text() if "> risk.csv" in command else out

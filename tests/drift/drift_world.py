@@ -33,8 +33,8 @@ def detected(place, first, last):
     (None, []) if there is none up to `last`.
     """
     for number, day in enumerate(days(first, last), start=1):
-        if found := check(place, day)["drifted"]:
-            return number, found
+        if reasons := check(place, day)["drifted"]:
+            return number, reasons
     return None, []
 
 

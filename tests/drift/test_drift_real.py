@@ -55,7 +55,7 @@ def reference(examples, key, train, holdout):
 
 def false_alarms(examples, key, watched, known, first, params):
     """{day: drifted columns} of QUIET_DAYS days from `first`; each is judged with its last week."""
-    found = {}
+    alarms = {}
     for day in days(first, first + timedelta(days=QUIET_DAYS - 1)):
         scopes = {"day": (day, day), "window": (day - timedelta(days=6), day)}
         now = {
@@ -69,8 +69,8 @@ def false_alarms(examples, key, watched, known, first, params):
         measured = distances.measure(pairs)
         outcomes += [distances.outcome(each, measured.values[each.key]) for each in pairs]
         wrong = [each.title for each in outcomes if not each.passed and each.severity == "fail"]
-        found |= {str(day): wrong} if wrong else {}
-    return found
+        alarms |= {str(day): wrong} if wrong else {}
+    return alarms
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not here")
@@ -88,16 +88,16 @@ def test_thirty_quiet_days_of_the_handbook_raise_no_alarm(scenario):
     )
     watched = [each for each in fraud.FEATURES if each.name in examples.column_names]
     assert [each.name for each in watched] == ["amount", "hour"]
-    known = reference(
+    reference_sample = reference(
         examples,
         ["transaction_id"],
         (date(2018, 4, 18), date(2018, 5, 15)),
         (date(2018, 5, 23), date(2018, 5, 29)),
     )
-    found = false_alarms(
-        examples, ["transaction_id"], watched, known, date(2018, 6, 6), PARAMS["fraud"]
+    alarms = false_alarms(
+        examples, ["transaction_id"], watched, reference_sample, date(2018, 6, 6), PARAMS["fraud"]
     )
-    scenario("Handbook: 30 quiet days", "days with a false alarm", {}, found)
+    scenario("Handbook: 30 quiet days", "days with a false alarm", {}, alarms)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not here")
@@ -105,16 +105,21 @@ def test_thirty_quiet_days_of_movietweetings_raise_no_alarm(scenario):
     ratings = _ratings()
     examples = movies.examples(ratings, date(2013, 2, 28))
     last = date(2013, 7, 15)
-    known = reference(
+    reference_sample = reference(
         examples,
         ["id"],
         (date(2013, 2, 28), last - timedelta(days=7)),
         (last - timedelta(days=6), last),
     )
-    found = false_alarms(
-        examples, ["id"], movies.FEATURES, known, last + timedelta(days=1), PARAMS["movies"]
+    alarms = false_alarms(
+        examples,
+        ["id"],
+        movies.FEATURES,
+        reference_sample,
+        last + timedelta(days=1),
+        PARAMS["movies"],
     )
-    scenario("MovieTweetings: 30 quiet days", "days with a false alarm", {}, found)
+    scenario("MovieTweetings: 30 quiet days", "days with a false alarm", {}, alarms)
 
 
 def _ratings():

@@ -90,10 +90,10 @@ def turned(lived, databases, tmp_path):
 
 @pytest.mark.parametrize("pipeline", WORLDS)
 def test_thirty_quiet_days_raise_no_alarm(lived, scenario, pipeline):
-    found = {
+    alarms = {
         str(day): facts["drifted"] for day, facts in lived(pipeline)[1].items() if facts["drifted"]
     }
-    scenario(f"{pipeline}: {QUIET_DAYS} quiet days", "days with a false alarm", {}, found)
+    scenario(f"{pipeline}: {QUIET_DAYS} quiet days", "days with a false alarm", {}, alarms)
 
 
 def test_recommendations_of_a_model_that_is_never_replaced_decay(lived, scenario):
@@ -106,20 +106,20 @@ def test_recommendations_of_a_model_that_is_never_replaced_decay(lived, scenario
 
 def test_trebled_amounts_are_drift_on_their_first_day(turned, scenario):
     """One day is 2,400 amounts, and they move by more than a standard deviation."""
-    day, found = detected(turned("fraud", TREBLED), TURN, TURN + timedelta(days=6))
+    day, reasons = detected(turned("fraud", TREBLED), TURN, TURN + timedelta(days=6))
     scenario("fraud: amounts x 3", "first day detected", 1, day)
-    assert "day amount" in found
+    assert "day amount" in reasons
 
 
 def test_a_new_ring_of_merchants_is_drift_on_its_first_day(turned, scenario):
     """5 % of the transactions are with unknown merchants; usually it is a few in a thousand."""
-    day, found = detected(turned("fraud", RING), TURN, TURN + timedelta(days=6))
+    day, reasons = detected(turned("fraud", RING), TURN, TURN + timedelta(days=6))
     scenario("fraud: a ring of 20 new merchants, 5 %", "first day detected", 1, day)
-    assert "day merchant_unproven" in found
+    assert "day merchant_unproven" in reasons
 
 
 def test_a_genre_that_takes_over_is_drift_on_its_first_day(turned, scenario):
     """Half of 1,400 interactions are with movies of one genre, which had an eighth."""
-    day, found = detected(turned("movies", GENRE), TURN, TURN + timedelta(days=6))
+    day, reasons = detected(turned("movies", GENRE), TURN, TURN + timedelta(days=6))
     scenario("movies: a genre takes half", "first day detected", 1, day)
-    assert "day genre" in found
+    assert "day genre" in reasons

@@ -41,9 +41,10 @@ def table(first, last):
 
 
 def bounds(after, days=30, length=7):
-    found = decay.windows(table(date(2018, 6, 1), date(2018, 7, 10)), after, days, length)
+    windows = decay.windows(table(date(2018, 6, 1), date(2018, 7, 10)), after, days, length)
     return [
-        (str(min(part["date"].to_pylist())), part.num_rows, known.num_rows) for known, part in found
+        (str(min(part["date"].to_pylist())), part.num_rows, known.num_rows)
+        for known, part in windows
     ]
 
 
@@ -59,23 +60,23 @@ def test_windows_go_back_no_further_than_the_days_to_judge():
 
 
 def test_a_loss_beyond_the_limit_that_chance_does_not_explain_is_decay():
-    found = decay.check(decay.Pooled([hits(2000, 0.8), hits(1000, 0.8)]), KNOWN, PARAMS, 3000)
+    result = decay.check(decay.Pooled([hits(2000, 0.8), hits(1000, 0.8)]), KNOWN, PARAMS, 3000)
     assert (
-        not found.passed
-        and found.value == pytest.approx(0.8)
-        and found.threshold == pytest.approx(0.855)
+        not result.passed
+        and result.value == pytest.approx(0.8)
+        and result.threshold == pytest.approx(0.855)
     )
-    assert found.severity == "fail" and found.rows == 3000 and found.reference_rows == 10
+    assert result.severity == "fail" and result.rows == 3000 and result.reference_rows == 10
 
 
 def test_the_same_loss_on_few_units_is_within_chance():
-    found = decay.check(decay.Pooled([hits(30, 0.8)]), KNOWN, PARAMS, 30)
-    assert found.passed and "within chance" in found.message
+    result = decay.check(decay.Pooled([hits(30, 0.8)]), KNOWN, PARAMS, 30)
+    assert result.passed and "within chance" in result.message
 
 
 def test_a_smaller_loss_is_no_decay():
-    found = decay.check(decay.Pooled([hits(3000, 0.87)]), KNOWN, PARAMS, 3000)
-    assert found.passed and "chance" not in found.message
+    result = decay.check(decay.Pooled([hits(3000, 0.87)]), KNOWN, PARAMS, 3000)
+    assert result.passed and "chance" not in result.message
 
 
 def test_a_window_without_the_metric_is_left_out_of_the_mean():
@@ -98,5 +99,5 @@ def test_a_window_without_the_metric_is_left_out_of_the_mean():
     ],
 )
 def test_what_cannot_be_judged_passes_and_says_why(windows, known, reason):
-    found = decay.check(decay.Pooled(windows), known, PARAMS, 0)
-    assert found.passed and found.value is None and reason in found.message
+    result = decay.check(decay.Pooled(windows), known, PARAMS, 0)
+    assert result.passed and result.value is None and reason in result.message

@@ -66,47 +66,54 @@ def test_the_report_repeats_as_data_and_names_the_column_and_its_scope():
 
 
 def test_a_feature_that_vanished_is_said_with_its_severity_and_not_measured():
-    found, pairs = compared(AMOUNT, {"other": normal()}, {"amount": normal()})
+    findings, pairs = compared(AMOUNT, {"other": normal()}, {"amount": normal()})
     assert (
-        found["amount.schema"].message == "the feature vanished"
-        and not found["amount.schema"].passed
+        findings["amount.schema"].message == "the feature vanished"
+        and not findings["amount.schema"].passed
     )
-    assert found["amount.schema"].severity == "fail" and pairs == []
+    assert findings["amount.schema"].severity == "fail" and pairs == []
 
 
 def test_a_feature_that_is_new_since_the_champion_is_a_warning():
-    found, pairs = compared(AMOUNT, {"amount": normal()}, {"other": normal()})
-    assert found["amount.schema"].message == "new since the champion was trained"
-    assert found["amount.schema"].severity == "warn" and pairs == []
+    findings, pairs = compared(AMOUNT, {"amount": normal()}, {"other": normal()})
+    assert findings["amount.schema"].message == "new since the champion was trained"
+    assert findings["amount.schema"].severity == "warn" and pairs == []
 
 
 def test_a_feature_that_became_text_is_said_and_not_measured():
-    found, pairs = compared(AMOUNT, {"amount": ["1"] * 100}, {"amount": normal()})
-    assert "no number any more but string" in found["amount.schema"].message and pairs == []
+    findings, pairs = compared(AMOUNT, {"amount": ["1"] * 100}, {"amount": normal()})
+    assert "no number any more but string" in findings["amount.schema"].message and pairs == []
 
 
 def test_all_nulls_fail_their_gate_and_are_not_measured():
-    found, pairs = compared(AMOUNT, {"amount": pa.nulls(100, pa.float64())}, {"amount": normal()})
-    assert found["amount.null_growth"].value == 1 and not found["amount.null_growth"].passed
-    assert found["amount.null_growth"].message == "every value is null"
+    findings, pairs = compared(
+        AMOUNT, {"amount": pa.nulls(100, pa.float64())}, {"amount": normal()}
+    )
+    assert findings["amount.null_growth"].value == 1 and not findings["amount.null_growth"].passed
+    assert findings["amount.null_growth"].message == "every value is null"
     assert (
-        found["amount"].passed
-        and found["amount"].value is None
-        and "not judged: 0 rows" in found["amount"].message
+        findings["amount"].passed
+        and findings["amount"].value is None
+        and "not judged: 0 rows" in findings["amount"].message
     )
     assert pairs == []
 
 
 def test_more_nulls_than_in_the_reference_fail_and_as_many_do_not():
     holey = [None, *normal(3)] * 100
-    found, _ = compared(AMOUNT, {"amount": holey}, {"amount": normal()})
-    assert found["amount.null_growth"].value == 0.25 and not found["amount.null_growth"].passed
+    findings, _ = compared(AMOUNT, {"amount": holey}, {"amount": normal()})
+    assert (
+        findings["amount.null_growth"].value == 0.25 and not findings["amount.null_growth"].passed
+    )
     assert compared(AMOUNT, {"amount": holey}, {"amount": holey})[0]["amount.null_growth"].passed
 
 
 def test_a_constant_fails_where_the_reference_is_none():
-    found, _ = compared(AMOUNT, {"amount": [3.0] * 100}, {"amount": normal()})
-    assert not found["amount.constant"].passed and found["amount.constant"].message == "always 3.0"
+    findings, _ = compared(AMOUNT, {"amount": [3.0] * 100}, {"amount": normal()})
+    assert (
+        not findings["amount.constant"].passed
+        and findings["amount.constant"].message == "always 3.0"
+    )
     assert compared(AMOUNT, {"amount": [3.0] * 100}, {"amount": [4.0] * 100})[0][
         "amount.constant"
     ].passed
@@ -118,42 +125,45 @@ def test_a_constant_is_no_news_where_the_reference_was_nearly_one():
 
 
 def test_infinite_values_are_counted_and_left_out_of_the_distance():
-    found, pairs = compared(AMOUNT, {"amount": [np.inf, -np.inf, *normal()]}, {"amount": normal()})
-    assert found["amount.infinite"].value == 2 and not found["amount.infinite"].passed
+    findings, pairs = compared(
+        AMOUNT, {"amount": [np.inf, -np.inf, *normal()]}, {"amount": normal()}
+    )
+    assert findings["amount.infinite"].value == 2 and not findings["amount.infinite"].passed
     assert distances.measure(pairs).values["day amount"] < 0.05
 
 
 def test_a_category_never_seen_fails_from_its_share_on():
     then = {"country": ["ES", "FR"] * 100}
-    found, _ = compared(COUNTRY, {"country": ["ES"] * 99 + ["XX"] * 6}, then)
-    assert not found["country.unseen"].passed and "XX" in found["country.unseen"].message
+    findings, _ = compared(COUNTRY, {"country": ["ES"] * 99 + ["XX"] * 6}, then)
+    assert not findings["country.unseen"].passed and "XX" in findings["country.unseen"].message
     assert compared(COUNTRY, {"country": ["ES"] * 99 + ["XX"]}, then)[0]["country.unseen"].passed
 
 
 @pytest.mark.parametrize("count", [0, 49])
 def test_too_few_rows_are_not_judged_and_say_so(count):
-    found, pairs = compared(
+    findings, pairs = compared(
         AMOUNT, {"amount": pa.array([1.0] * count, pa.float64())}, {"amount": normal()}
     )
     assert (
-        found["amount"].passed and f"not judged: {count} rows, 50 needed" in found["amount"].message
+        findings["amount"].passed
+        and f"not judged: {count} rows, 50 needed" in findings["amount"].message
     )
     assert pairs == []
 
 
 def test_params_replace_threshold_and_severity_and_an_unknown_name_is_refused():
     params = CheckDriftParams(thresholds={"amount": 0.5}, severities={"amount": "warn"})
-    [found] = configured([AMOUNT], params)
-    assert (found.threshold, found.severity) == (0.5, "warn")
+    [column] = configured([AMOUNT], params)
+    assert (column.threshold, column.severity) == (0.5, "warn")
     with pytest.raises(ConfigError, match="no column amont is watched"):
         configured([AMOUNT], CheckDriftParams(thresholds={"amont": 0.5}))
 
 
 def test_a_reference_comes_back_as_it_was_written_in_the_same_bytes():
     made = reference(amount=normal())
-    found = read(made.to_bytes())
-    assert found.rows.equals(made.rows) and found.to_bytes() == made.to_bytes()
-    assert (found.fitted_until, found.holdout_days, found.baseline) == (
+    reread = read(made.to_bytes())
+    assert reread.rows.equals(made.rows) and reread.to_bytes() == made.to_bytes()
+    assert (reread.fitted_until, reread.holdout_days, reread.baseline) == (
         date(2018, 6, 1),
         7,
         {"roc_auc": 0.9},

@@ -96,16 +96,16 @@ def test_train_and_test_rows_are_the_handbooks(table, folds):
             frame, start, PLAN.train_days, PLAN.delay_days, PLAN.test_days
         )
         train_days, test_days = PLAN.fold(k)
-        found = backtest._test_rows(table, PLAN, train_days, test_days)
-        assert sorted(found["transaction_id"].to_pylist()) == sorted(test.transaction_id)
+        ours = backtest._test_rows(table, PLAN, train_days, test_days)
+        assert sorted(ours["transaction_id"].to_pylist()) == sorted(test.transaction_id)
         assert (fold["train"][0], fold["rows"]) == (str(start), len(test))
         assert fold["test"] == [str(test.date.min()), str(test.date.max())]
         everyone = frame[frame.date.isin(test_days)]
         assert 0 < len(test) < len(everyone)
         # The model of the fold sees the training days and nothing else.
         rows = table.filter(pa.array(frame.index.isin(train.index)))
-        scores = model.score(model.fit(rows, PARAMS), found)
-        assert fold["average_precision"] == metrics.average_precision(model.labels(found), scores)
+        scores = model.score(model.fit(rows, PARAMS), ours)
+        assert fold["average_precision"] == metrics.average_precision(model.labels(ours), scores)
 
 
 def test_the_baseline_is_a_hundred_trees_of_depth_three_on_fifteen_features(table, folds):
@@ -186,14 +186,14 @@ def test_the_baselines_features_are_the_handbooks(frame):
         pa.field("is_fraud", pa.bool_())
     )
     given = frame(pa.Table.from_pandas(rows, schema=schema, preserve_index=False))
-    found = handbook.with_features(given, delay).toArrow().to_pandas()
-    found = found.set_index("transaction_id").sort_index()
+    ours = handbook.with_features(given, delay).toArrow().to_pandas()
+    ours = ours.set_index("transaction_id").sort_index()
     expected = rolling_twin(rows, delay).set_index("transaction_id").sort_index()
-    assert list(found.index) == list(expected.index)
+    assert list(ours.index) == list(expected.index)
     for name in handbook.FEATURES[3:]:
         np.testing.assert_allclose(
-            found[name].to_numpy(float), expected[name].to_numpy(float), rtol=1e-9, err_msg=name
+            ours[name].to_numpy(float), expected[name].to_numpy(float), rtol=1e-9, err_msg=name
         )
-    np.testing.assert_array_equal(found["amount"], expected["amount_minor"] / 100)
-    np.testing.assert_array_equal(found["weekend"], expected["event_time"].dt.dayofweek // 5)
-    np.testing.assert_array_equal(found["night"], (expected["event_time"].dt.hour <= 6).astype(int))
+    np.testing.assert_array_equal(ours["amount"], expected["amount_minor"] / 100)
+    np.testing.assert_array_equal(ours["weekend"], expected["event_time"].dt.dayofweek // 5)
+    np.testing.assert_array_equal(ours["night"], (expected["event_time"].dt.hour <= 6).astype(int))

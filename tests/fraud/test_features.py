@@ -55,9 +55,9 @@ def everything(world, daily, frame):
 def by_id(result) -> dict[str, dict]:
     """Rows by transaction; every id once."""
     rows = result.toArrow().to_pylist()
-    found = {row["transaction_id"]: row for row in rows}
-    assert len(found) == len(rows)
-    return found
+    by_key = {row["transaction_id"]: row for row in rows}
+    assert len(by_key) == len(rows)
+    return by_key
 
 
 def only_features(rows):
@@ -150,12 +150,12 @@ def test_aggregates_equal_their_twin(table, entity, world, daily):
         }
         return {name: values[name] for name in names}
 
-    found = daily[table.name].select(table.schema.names).cast(table.schema).to_pylist()
+    aggregates = daily[table.name].select(table.schema.names).cast(table.schema).to_pylist()
     cells = made.keys() | reported.keys()
-    assert len(found) == len(cells)
-    assert {(row["date"], row[entity]): {name: row[name] for name in names} for row in found} == {
-        cell: expected(made[cell], reported[cell]) for cell in cells
-    }
+    assert len(aggregates) == len(cells)
+    assert {
+        (row["date"], row[entity]): {name: row[name] for name in names} for row in aggregates
+    } == {cell: expected(made[cell], reported[cell]) for cell in cells}
 
 
 def test_amounts_at_the_bound_go_through_to_scores(world, aggregated, frame):
@@ -166,9 +166,9 @@ def test_amounts_at_the_bound_go_through_to_scores(world, aggregated, frame):
     labels = [replace(row, amount_minor=paid.get(row.transaction_id, 1)) for row in world.labels]
     large = World(rows, labels)
     frames = everything(large, aggregated(large), frame)
-    found = by_id(features.with_features(frames, DELAY))
+    feature_rows = by_id(features.with_features(frames, DELAY))
     expected = {row.transaction_id: twin(large, row, DELAY) for row in rows[::7]}
-    assert differences(found, expected) == []
+    assert differences(feature_rows, expected) == []
     table = features.training_set(frames, LAST, SNAPSHOT).toArrow()
     fitted = model.fit(table, TrainParams(n_estimators=5, validation_days=1, checkpoint_rounds=5))
     scores = model.score(fitted, table)
@@ -217,11 +217,11 @@ def test_a_window_at_the_bound_has_its_exact_sums(world, frame):
     }
     rows = [one, replace(one, transaction_id="later", event_time=at(LAST, hours=13))]
     (row,) = [
-        found
-        for found in features.with_features(everything(World(rows, []), daily, frame), DELAY)
+        feature_rows
+        for feature_rows in features.with_features(everything(World(rows, []), daily, frame), DELAY)
         .toArrow()
         .to_pylist()
-        if found["transaction_id"] == "later"
+        if feature_rows["transaction_id"] == "later"
     ]
     assert (
         row["customer_sum_30"]
@@ -263,9 +263,11 @@ def test_scoring_set_gives_a_row_the_features_that_training_gave_it(world, daily
     train, holdout = features.split_days(LAST, SNAPSHOT)
     for day in (train[0], holdout[-1]):
         asked = features.scoring_days(day, params)
-        found = by_id(features.scoring_set(sliced(world, daily, asked, frame), day, params))
-        assert found.keys() == {row.transaction_id for row in world.on([day])}
-        assert only_features(found) == only_features({key: training[key] for key in found})
+        feature_rows = by_id(features.scoring_set(sliced(world, daily, asked, frame), day, params))
+        assert feature_rows.keys() == {row.transaction_id for row in world.on([day])}
+        assert only_features(feature_rows) == only_features(
+            {key: training[key] for key in feature_rows}
+        )
 
 
 def test_another_future_changes_nothing(world, computed, aggregated, frame):
@@ -285,16 +287,21 @@ def test_another_future_changes_nothing(world, computed, aggregated, frame):
         > 1
     )
     other = world.poisoned(row.event_time, row)
-    found = by_id(features.with_features(everything(other, aggregated(other), frame), DELAY))
+    feature_rows = by_id(features.with_features(everything(other, aggregated(other), frame), DELAY))
     past = {one.transaction_id for one in world.transactions if one.event_time < row.event_time}
     kept = past | {row.transaction_id}
     assert len(kept) < len(world.transactions)
-    assert only_features({key: found[key] for key in kept}) == only_features(
+    assert only_features({key: feature_rows[key] for key in kept}) == only_features(
         {key: computed[key] for key in kept}
     )
-    assert found["twin"]["customer_count_1"] == found[row.transaction_id]["customer_count_1"]
-    later = [one for one in computed if one not in kept and one in found]
-    assert any(found[key]["customer_mean_30"] != computed[key]["customer_mean_30"] for key in later)
+    assert (
+        feature_rows["twin"]["customer_count_1"]
+        == feature_rows[row.transaction_id]["customer_count_1"]
+    )
+    later = [one for one in computed if one not in kept and one in feature_rows]
+    assert any(
+        feature_rows[key]["customer_mean_30"] != computed[key]["customer_mean_30"] for key in later
+    )
 
 
 def test_a_label_reported_after_the_day_is_not_in_its_training_set(world, training):
@@ -348,8 +355,8 @@ def test_windows_reach_as_far_as_is_asked_for(what, world, daily, training, fram
         name: [each for each in wanted if each > oldest]
         for name, wanted in ask(day, params).items()
     }
-    found = by_id(make(sliced(world, daily, asked, frame), day, params))
-    changed = {name for name, *_ in differences(found, whole)}
+    feature_rows = by_id(make(sliced(world, daily, asked, frame), day, params))
+    changed = {name for name, *_ in differences(feature_rows, whole)}
     assert oldest > FIRST and len(list(days(oldest, LAST))) < DAYS
     assert "merchant_risk_30" in changed and "amount_over_genuine" in changed
     assert not changed & {

@@ -53,31 +53,33 @@ def fitted(table):
 
 
 def test_every_watched_column_is_among_the_examples(table, fitted):
-    found = drift.predictions(fitted, drift.examples(table, START), table)
+    predicted = drift.predictions(fitted, drift.examples(table, START), table)
     watched = (*drift.FEATURES, *drift.PREDICTIONS, drift.LABEL)
-    assert {each.name for each in watched} <= set(found.column_names)
+    assert {each.name for each in watched} <= set(predicted.column_names)
     assert len({each.name for each in watched}) == len(watched)
 
 
 def test_examples_are_those_since_the_day(table):
-    found = drift.examples(table, START + timedelta(days=10))
-    assert set(found["date"].to_pylist()) == {
+    examples = drift.examples(table, START + timedelta(days=10))
+    assert set(examples["date"].to_pylist()) == {
         START + timedelta(days=10),
         START + timedelta(days=11),
     }
 
 
 def test_a_merchant_is_unproven_until_a_transaction_of_it_is_known_to_be_genuine(table):
-    found = drift.examples(table, START)
+    examples = drift.examples(table, START)
     unknown = table["merchant_days_since_genuine"].is_null().to_pylist()
-    assert found["merchant_unproven"].to_pylist() == ["yes" if each else "no" for each in unknown]
+    assert examples["merchant_unproven"].to_pylist() == [
+        "yes" if each else "no" for each in unknown
+    ]
 
 
 def test_a_column_that_is_gone_is_left_out_and_scores_cannot_be_had(table, fitted):
-    found = drift.examples(table.drop_columns(["amount", "merchant_days_since_genuine"]), START)
-    assert not {"amount", "merchant_unproven"} & set(found.column_names)
+    examples = drift.examples(table.drop_columns(["amount", "merchant_days_since_genuine"]), START)
+    assert not {"amount", "merchant_unproven"} & set(examples.column_names)
     with pytest.raises(DataError, match="fitted on amount"):
-        drift.predictions(fitted, found, table)
+        drift.predictions(fitted, examples, table)
 
 
 @pytest.fixture

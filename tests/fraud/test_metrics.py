@@ -147,13 +147,15 @@ def test_calibration_of_few_rows_and_of_a_perfect_score():
 
 def test_summary_names_all_of_them():
     labels, scores, days, customers = case(2)
-    found = metrics.summary(labels, scores, days, customers, 0.5)
+    figures = metrics.summary(labels, scores, days, customers, 0.5)
     counts = metrics.confusion(labels, scores, 0.5)
     flagged = counts["true_positives"] + counts["false_positives"]
-    assert found["precision"] == counts["true_positives"] / flagged
-    assert found["recall"] == counts["true_positives"] / labels.sum()
-    assert (found["rows"], found["frauds"]) == (300, labels.sum())
-    assert found["card_precision_at_100"] == metrics.card_precision(labels, scores, days, customers)
-    assert counts.items() <= found.items()
+    assert figures["precision"] == counts["true_positives"] / flagged
+    assert figures["recall"] == counts["true_positives"] / labels.sum()
+    assert (figures["rows"], figures["frauds"]) == (300, labels.sum())
+    assert figures["card_precision_at_100"] == metrics.card_precision(
+        labels, scores, days, customers
+    )
+    assert counts.items() <= figures.items()
     nothing = metrics.summary(labels, scores * 0, days, customers, 0.5)
     assert (nothing["precision"], nothing["recall"]) == (0.0, 0.0)

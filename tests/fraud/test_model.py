@@ -72,8 +72,8 @@ def test_same_table_and_parameters_same_bytes(table, fitted):
 
 def test_the_number_of_threads_does_not_change_the_bytes(table, fitted):
     for threads in (2, 3):
-        found = model.fit(table, PARAMS.model_copy(update={"threads": threads}))
-        assert found.to_bytes() == fitted.to_bytes()
+        refitted = model.fit(table, PARAMS.model_copy(update={"threads": threads}))
+        assert refitted.to_bytes() == fitted.to_bytes()
 
 
 def test_rows_are_taken_in_their_order(table, fitted):
@@ -101,8 +101,8 @@ def test_it_learned_something(fitted, holdout):
     scores = model.score(fitted, holdout)
     assert scores.dtype == np.float64 and ((scores > 0) & (scores < 1)).all()
     assert metrics.roc_auc(model.labels(holdout), scores) > 0.8
-    found = model.judge(fitted, holdout.slice(0, 0), holdout).summary()
-    assert found["roc_auc"] == metrics.roc_auc(model.labels(holdout), scores)
+    figures = model.judge(fitted, holdout.slice(0, 0), holdout).summary()
+    assert figures["roc_auc"] == metrics.roc_auc(model.labels(holdout), scores)
 
 
 def test_scores_need_neither_labels_nor_the_order_of_columns(fitted, holdout):
@@ -177,10 +177,10 @@ def test_refit_fits_every_day(table):
 def test_no_more_than_a_third_of_the_days_decides_when_to_stop(days, late):
     """A week of training, or the first fold of a search, is shorter than what a month can spare."""
     rows = examples(days=days)
-    early, chosen = model.split_by_day(rows, PARAMS.validation_days)
-    assert len({*chosen["date"].to_pylist()}) == late
+    early, stopping = model.split_by_day(rows, PARAMS.validation_days)
+    assert len({*stopping["date"].to_pylist()}) == late
     assert len({*early["date"].to_pylist()}) == days - late
-    assert max(early["date"].to_pylist()) < min(chosen["date"].to_pylist())
+    assert max(early["date"].to_pylist()) < min(stopping["date"].to_pylist())
 
 
 @pytest.mark.parametrize(("days", "trials"), [(7, 0), (28, 2)])

@@ -120,9 +120,9 @@ def test_scores_are_one_row_a_transaction_by_id():
         row["transaction_id"]: (row["amount_minor"], row["currency"])
         for row in shuffled.to_pylist()
     }
-    found = predictions.transaction_scores(shuffled, np.array(scores)[order], 0.5)
-    assert found.schema == SCORES.schema
-    rows = found.to_pylist()
+    scored = predictions.transaction_scores(shuffled, np.array(scores)[order], 0.5)
+    assert scored.schema == SCORES.schema
+    rows = scored.to_pylist()
     assert [row["transaction_id"] for row in rows] == sorted(key for key, *_ in made)
     for row, (key, customer, merchant), score in zip(rows, made, scores, strict=True):
         assert (row["transaction_id"], row["customer_id"], row["merchant_id"]) == (
@@ -135,8 +135,8 @@ def test_scores_are_one_row_a_transaction_by_id():
 
 
 def test_risk_equals_its_twin():
-    made, scores, before, customers, merchants = given = world()
-    found = build(*given)
+    made, scores, before, customers, merchants = case = world()
+    tables_built = build(*case)
     for table, column, seen in ((CUSTOMERS, 1, customers), (MERCHANTS, 2, merchants)):
         (entity,) = table.key
         own = defaultdict(list)
@@ -148,8 +148,8 @@ def test_risk_equals_its_twin():
         for ago, who, _ in seen:
             last[who] = min(last[who], ago)
         alive = sorted(who for who, ago in last.items() if ago < 30)
-        rows = found[table.name].to_pylist()
-        assert found[table.name].schema == table.schema
+        rows = tables_built[table.name].to_pylist()
+        assert tables_built[table.name].schema == table.schema
         assert [row[entity] for row in rows] == alive
         for row in rows:
             mine = own[row[entity]]
@@ -164,11 +164,11 @@ def test_risk_equals_its_twin():
 
 
 def test_the_order_of_rows_does_not_change_the_digest():
-    made, scores, before, customers, merchants = given = world()
+    made, scores, before, customers, merchants = case = world()
     chance = random.Random(8)
     pairs = chance.sample([*zip(made, scores, strict=True)], len(made))
     # The hour of an event is made from its place, so events are shuffled after they are made.
-    first = build(*given)
+    first = build(*case)
     order = [made.index(row) for row, _ in pairs]
     seen = {
         "customer_daily": daily("customer_id", chance.sample(customers, len(customers))),
@@ -190,9 +190,9 @@ def test_the_order_of_rows_does_not_change_the_digest():
 )
 def test_who_was_seen_within_thirty_days_is_listed(ago, listed):
     """D is one of the thirty days: the first is 29 days before it, and no row is in the future."""
-    found = build([], [], [], [(ago, "c", 3)], [])[CUSTOMERS.name]
+    risk = build([], [], [], [(ago, "c", 3)], [])[CUSTOMERS.name]
     if listed:
-        assert one(found) == {
+        assert one(risk) == {
             "date": DAY,
             "customer_id": "c",
             "transactions": 0,
@@ -201,20 +201,20 @@ def test_who_was_seen_within_thirty_days_is_listed(ago, listed):
             "flagged": 0,
             "days_since_last": ago,
         }
-    assert found.num_rows == listed
+    assert risk.num_rows == listed
 
 
 def test_a_reported_fraud_alone_is_no_sight():
-    found = build([], [], [], [(3, "c", 0), (5, "c", 1), (2, "label-only", 0)], [])[CUSTOMERS.name]
-    assert (one(found)["customer_id"], one(found)["days_since_last"]) == ("c", 5)
+    risk = build([], [], [], [(3, "c", 0), (5, "c", 1), (2, "label-only", 0)], [])[CUSTOMERS.name]
+    assert (one(risk)["customer_id"], one(risk)["days_since_last"]) == ("c", 5)
 
 
 def test_nobody_is_an_empty_table_of_each_kind():
-    found = build([], [], [], [], [])
-    assert {name: table.num_rows for name, table in found.items()} == {
+    tables_built = build([], [], [], [], [])
+    assert {name: table.num_rows for name, table in tables_built.items()} == {
         table.name: 0 for table in PREDICTIONS
     }
-    assert [found[table.name].schema for table in PREDICTIONS] == [
+    assert [tables_built[table.name].schema for table in PREDICTIONS] == [
         table.schema for table in PREDICTIONS
     ]
 

@@ -144,14 +144,14 @@ def test_no_text_that_a_person_reads_advises_to_delete_what_stores_hold():
     destructive = re.compile(
         r"--purge|DROP DATABASE|FLUSHALL|FLUSHDB|rm -rf|give.? up the data", re.IGNORECASE
     )
-    told = {
+    texts = {
         f"{path.relative_to(PROJECT)}: {line.strip()}"
         for folder in ("jobs", "plugins", "dags")
         for path in (PROJECT / folder).rglob("*.py")
         for line in path.read_text().splitlines()
         if destructive.search(line)
     }
-    assert {line.partition(":")[0] for line in told} == {"jobs/cli/services.py"}, (
+    assert {line.partition(":")[0] for line in texts} == {"jobs/cli/services.py"}, (
         "the help of `nightshift down` alone"
     )
 

@@ -13,9 +13,9 @@ from jobs.local.state import HOST, State
 
 @pytest.fixture
 def state(tmp_path):
-    found = State(tmp_path / "home")
-    found.prepare()
-    return found
+    home_state = State(tmp_path / "home")
+    home_state.prepare()
+    return home_state
 
 
 @pytest.fixture

@@ -116,8 +116,8 @@ def tracking(url, path, body):
 
 
 def experiments(url):
-    found = tracking(url, "experiments/search", {"max_results": 100})["experiments"]
-    return {each["name"]: each["artifact_location"] for each in found}
+    listed = tracking(url, "experiments/search", {"max_results": 100})["experiments"]
+    return {each["name"]: each["artifact_location"] for each in listed}
 
 
 def kill(process):
@@ -128,28 +128,28 @@ def kill(process):
 def processes_of(home):
     """Every process that names the home, or its folder for PostgreSQL, or works in one of them."""
     places = [str(home), str(place.folder(State(home))), place.digest(State(home))]
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
-            told = " ".join([*process.cmdline(), process.cwd()])
+            words = " ".join([*process.cmdline(), process.cwd()])
         except psutil.Error:
             continue
-        if any(each in told for each in places):
-            found.append(told)
-    return found
+        if any(each in words for each in places):
+            processes.append(words)
+    return processes
 
 
 def test_all_three_answer_after_the_process_that_started_them_is_gone(own):
-    found = endpoints(own)
-    assert query(found[POSTGRES], "SHOW server_version")[0][0].startswith("18.")
-    assert query(found[SOURCE], "SHOW timezone") == [("UTC",)]
-    assert query(found[AIRFLOW_DB], "SELECT current_user, current_database()") == [
+    addresses = endpoints(own)
+    assert query(addresses[POSTGRES], "SHOW server_version")[0][0].startswith("18.")
+    assert query(addresses[SOURCE], "SHOW timezone") == [("UTC",)]
+    assert query(addresses[AIRFLOW_DB], "SELECT current_user, current_database()") == [
         ("airflow", "airflow")
     ]
-    with closing(redis.Redis.from_url(found[REDIS])) as client:
+    with closing(redis.Redis.from_url(addresses[REDIS])) as client:
         assert client.set("answer", "42") and client.get("answer") == b"42"
-    tracking(found[MLFLOW], "experiments/create", {"name": "answer"})
-    assert experiments(found[MLFLOW])["answer"].startswith("mlflow-artifacts:")
+    tracking(addresses[MLFLOW], "experiments/create", {"name": "answer"})
+    assert experiments(addresses[MLFLOW])["answer"].startswith("mlflow-artifacts:")
 
 
 def test_postgres_keeps_its_promises_about_durability_and_size(own):
@@ -216,10 +216,10 @@ def test_what_holds_a_password_is_the_owners_alone(own):
 
 def test_no_command_line_and_no_log_shows_a_password(own):
     passwords = json.loads((own.home / "secrets.json").read_text()).values()
-    told = processes_of(own.home)
-    assert len(told) >= 3
-    told += [log.read_text() for log in (own.home / "logs").iterdir()]
-    assert [line for line in told for password in passwords if password in line] == []
+    processes = processes_of(own.home)
+    assert len(processes) >= 3
+    processes += [log.read_text() for log in (own.home / "logs").iterdir()]
+    assert [line for line in processes for password in passwords if password in line] == []
 
 
 def test_everything_listens_on_loopback_alone(own, state):
@@ -425,8 +425,8 @@ def test_an_ordinary_user_has_everything_under_the_home():
     }
     try:
         subprocess.run([program, "-c", UP], **as_user)
-        found = json.loads((home / "endpoints.json").read_text())
-        assert query(found[SOURCE], "SELECT current_user") == [("source",)]
+        document = json.loads((home / "endpoints.json").read_text())
+        assert query(document[SOURCE], "SELECT current_user") == [("source",)]
         assert (home / "postgres").is_dir() and not (home / "postgres").is_symlink()
         assert {path.owner() for path in home.iterdir()} == {"nobody"}
         assert modes(home) == before

@@ -118,10 +118,10 @@ def _libpq(dsn: str) -> dict[str, str]:
 
 
 def _clickhouse(home: Path) -> dict[str, bytes]:
-    found = {}
+    files = {}
     with closing(clickhouse_connect.get_client(dsn=f"chdb:///{home / 'clickhouse'}")) as client:
         for table in TABLES:
-            found[f"{table}.sql"] = str(
+            files[f"{table}.sql"] = str(
                 client.query(f"SHOW CREATE TABLE fraud.{table}").result_rows[0][0]
             ).encode()
             buffer = io.BytesIO()
@@ -130,12 +130,12 @@ def _clickhouse(home: Path) -> dict[str, bytes]:
                 buffer,
                 compression="zstd",
             )
-            found[f"{table}.parquet"] = buffer.getvalue()
-    return found
+            files[f"{table}.parquet"] = buffer.getvalue()
+    return files
 
 
 def _redis(url: str) -> bytes:
-    found = {}
+    values = {}
     with closing(redis.Redis.from_url(url, decode_responses=True)) as client:
         read = {
             "string": client.get,
@@ -144,8 +144,8 @@ def _redis(url: str) -> bytes:
         }
         for key in sorted(client.scan_iter("ns:*", count=5000)):
             kind = client.type(key)
-            found[key] = (kind, read[kind](key))
-    return json.dumps(found).encode()
+            values[key] = (kind, read[kind](key))
+    return json.dumps(values).encode()
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

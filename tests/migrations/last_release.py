@@ -47,19 +47,19 @@ class Code:
 
     def nightshift(self, *arguments: str) -> str:
         """The output of a command; CalledProcessError, with that output, when it fails."""
-        given = {
+        variables = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("NIGHTSHIFT_", "MLFLOW_"))
         }
-        given |= {
+        variables |= {
             "NIGHTSHIFT_HOME": str(self.home),
             "NIGHTSHIFT_PARAMS": str(self.home / "params.yaml"),
         }
         done = subprocess.run(
             [sys.executable, "-m", "jobs", *arguments],
             cwd=self.tree,
-            env=given | {"PYTHONPATH": str(self.tree)},
+            env=variables | {"PYTHONPATH": str(self.tree)},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

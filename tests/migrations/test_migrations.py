@@ -43,20 +43,20 @@ def quietly(line):
 
 
 def migrated(place):
-    with place.settings() as found:
+    with place.settings() as settings:
         said = []
-        run.migrate(found, said.append)
+        run.migrate(settings, said.append)
     return said
 
 
 def versions(place):
-    with place.settings() as found:
-        return run.versions(found)
+    with place.settings() as settings:
+        return run.versions(settings)
 
 
 def set_version(place, store, number):
     """Note a version in the store itself, as a release that has it would; what is above it goes."""
-    with place.settings() as found:
+    with place.settings() as settings:
         if store in ("source", "serving"):
             change = (
                 f"DELETE FROM nightshift_migrations WHERE number > {number}; "
@@ -64,9 +64,9 @@ def set_version(place, store, number):
                 f" (store, number, name) VALUES ('{store}', {number}, 'later') "
                 "ON CONFLICT DO NOTHING"
             )
-            place.query(change, found.source if store == "source" else found.postgres)
+            place.query(change, settings.source if store == "source" else settings.postgres)
         elif store == "clickhouse":
-            with clickhouse.connect(found, check=False) as db:
+            with clickhouse.connect(settings, check=False) as db:
                 db.client.command(f"DELETE FROM nightshift.migrations WHERE number > {number}")
                 db.client.command(
                     f"INSERT INTO nightshift.migrations VALUES ({number}, 'later', now())"
@@ -74,12 +74,12 @@ def set_version(place, store, number):
         elif store == "lake":
             place.lake.set_schema_version(number)
         else:
-            with redis_store.connect(found.redis, "fraud") as keys:
+            with redis_store.connect(settings.redis, "fraud") as keys:
                 keys.set_schema_version(number)
 
 
 def scores(place, day):
-    with place.settings() as found, clickhouse.connect(found) as db:
+    with place.settings() as settings, clickhouse.connect(settings) as db:
         return db.read_partition("fraud", SCORES, day)
 
 
@@ -100,12 +100,12 @@ def test_the_migrations_of_a_store_are_numbered_without_gaps(store):
 
 def test_a_home_of_the_last_release_is_refused_and_left_as_it_is(old):
     before = old.query("SELECT * FROM publication"), old.redis_content()
-    with old.settings() as found:
+    with old.settings() as settings:
         calls = {
-            "serving": lambda: schema.connect(found.postgres).__enter__(),
-            "clickhouse": lambda: clickhouse.connect(found).__enter__(),
+            "serving": lambda: schema.connect(settings.postgres).__enter__(),
+            "clickhouse": lambda: clickhouse.connect(settings).__enter__(),
             "lake": lambda: old.lake.require_schema_version(),
-            "source": lambda: writing(found.source).__enter__(),
+            "source": lambda: writing(settings.source).__enter__(),
         }
         for store, call in calls.items():
             with pytest.raises(
@@ -144,9 +144,10 @@ def test_the_old_version_is_served_and_verified_after_the_migration(old, databas
             f"SELECT count(*), count(currency) FROM transaction_scores_{view} WHERE date = '{HOLE}'"
         ) == [(scores(old, HOLE).num_rows, 0)]
     one = next(iter(wanted))
-    with old.settings() as found:
+    with old.settings() as settings:
         answers = [
-            client.lookup(found, "fraud", SCORES, [one], store) for store in ("redis", "postgres")
+            client.lookup(settings, "fraud", SCORES, [one], store)
+            for store in ("redis", "postgres")
         ]
     assert answers[0] == answers[1] and answers[0]["currency"] == wanted[one]
     assert migrated(old) == []
@@ -215,7 +216,7 @@ def test_a_migration_that_is_killed_anywhere_resumes(old):
     migrated(old)
     assert versions(old) == {store: needed(store) for store in STORES}
     assert all(check["passed"] for check in old.run("verify", SERVED).checks)
-    with old.settings() as found, clickhouse.connect(found) as db:
+    with old.settings() as settings, clickhouse.connect(settings) as db:
         assert db.staging("fraud") == {}
 
 
@@ -239,7 +240,7 @@ def test_the_plan_is_shown_and_two_migrations_take_turns(old):
 def test_a_store_of_another_release_is_refused(old):
     """Each store in turn, from the last in migration order, so that only one differs at a time."""
     migrated(old)
-    with old.settings() as found, redis_store.connect(found.redis, "fraud") as keys:
+    with old.settings() as settings, redis_store.connect(settings.redis, "fraud") as keys:
         keys.client.delete("ns:fraud:schema")
     with pytest.raises(ConfigError, match="redis has schema version 0"):
         old.run("publish", SERVED)
@@ -249,8 +250,8 @@ def test_a_store_of_another_release_is_refused(old):
             f"{store} has schema version {needed(store) + 1}, "
             f"and this code supports only up to version {needed(store)}"
         )
-        with old.settings() as found, pytest.raises(ConfigError, match=message):
-            run.migrate(found, quietly)
+        with old.settings() as settings, pytest.raises(ConfigError, match=message):
+            run.migrate(settings, quietly)
         with pytest.raises(ConfigError, match=message):
             old.run(
                 "extract" if store == "source" else "publish", NEXT if store == "source" else SERVED
@@ -272,7 +273,7 @@ def test_a_reader_in_the_way_delays_the_migration_and_not_other_readers(old):
 def predict(place, day):
     """What this release's predict writes for `day`: the scores of the day before, shifted."""
     outputs = []
-    with place.settings() as found, clickhouse.connect(found) as db:
+    with place.settings() as settings, clickhouse.connect(settings) as db:
         for table in find_usecase("fraud").predictions:
             rows = moved(db.read_partition("fraud", table, day - timedelta(days=1)), table)
             db.swap("fraud", db.stage("fraud", table, day, "a1", rows))

@@ -24,8 +24,8 @@ def test_ndcg_of_popular_is_that_of_the_whole_catalogue_ranked(seed):
     places = ranking.top(np.where(seen, -np.inf, popularity), 10)
     hits = ranking.contains(targets, places, 70)
     expected = metrics.ndcg(hits, np.bincount(targets[0], minlength=30), 10).mean()
-    found = folds.ndcg_of_popular(popularity, sp.csr_array(seen.astype(np.float32)), targets)
-    assert found == pytest.approx(expected)
+    ndcg = folds.ndcg_of_popular(popularity, sp.csr_array(seen.astype(np.float32)), targets)
+    assert ndcg == pytest.approx(expected)
 
 
 def trend(period):
@@ -41,17 +41,17 @@ def trend(period):
 
 
 def test_the_half_life_is_short_where_fashion_is():
-    chosen = {}
+    half_lives = {}
     for period in (2, 60):
         rows = trend(period)
-        chosen[period] = validation.choose(rows, catalogue.read(rows), PARAMS).half_life
-    assert chosen[2] <= 2 < 14 <= chosen[60]
+        half_lives[period] = validation.choose(rows, catalogue.read(rows), PARAMS).half_life
+    assert half_lives[2] <= 2 < 14 <= half_lives[60]
 
 
 def test_too_few_rows_choose_nothing():
     rows = interactions([("a", "m", START, 8), ("b", "m", START, 8)])
-    chosen = validation.choose(rows, catalogue.read(rows), PARAMS)
-    assert (chosen.half_life, chosen.prior, chosen.hybrid.kind) == (7, 0, "collaborative")
+    choice = validation.choose(rows, catalogue.read(rows), PARAMS)
+    assert (choice.half_life, choice.prior, choice.hybrid.kind) == (7, 0, "collaborative")
 
 
 def made(chance, telling, users=200, count=40):
@@ -77,10 +77,10 @@ def made(chance, telling, users=200, count=40):
 )
 def test_the_best_kind_wins(telling, kind):
     chance = np.random.default_rng(0)
-    chosen = hybrid.choose(made(chance, telling), made(chance, telling), PARAMS)
-    assert chosen.kind == kind
-    assert max(chosen.figures.values()) == chosen.figures[kind]
-    assert chosen.figures.keys() == {"popular", "collaborative", "blend"}
+    choice = hybrid.choose(made(chance, telling), made(chance, telling), PARAMS)
+    assert choice.kind == kind
+    assert max(choice.figures.values()) == choice.figures[kind]
+    assert choice.figures.keys() == {"popular", "collaborative", "blend"}
 
 
 def test_what_is_not_surely_better_than_collaborative_is_not_chosen():
@@ -93,10 +93,10 @@ def test_what_is_not_surely_better_than_collaborative_is_not_chosen():
     second.found.features[found, :, column] += (
         3 * second.labels[found]
     )  # popular is right about one user more
-    chosen = hybrid.choose(first, second, PARAMS)
+    choice = hybrid.choose(first, second, PARAMS)
     assert (
-        chosen.figures["popular"] > chosen.figures["collaborative"]
-        and chosen.kind == "collaborative"
+        choice.figures["popular"] > choice.figures["collaborative"]
+        and choice.kind == "collaborative"
     )
 
 
@@ -109,11 +109,11 @@ def test_a_ranker_competes_and_strangers_get_the_popular():
         nearest = np.abs(each.found.features[:, :, column] - 0.5).argmin(axis=1)
         each.labels[np.arange(len(nearest)), nearest] = True
     params, kept = TrainParams(threads=1, ranker_rounds=30, checkpoint_rounds=11), Kept()
-    chosen = hybrid.choose(*windows, params, kept)
-    assert chosen.kind == "ranker" and chosen.figures["ranker"] > chosen.figures["blend"] + 0.2
+    choice = hybrid.choose(*windows, params, kept)
+    assert choice.kind == "ranker" and choice.figures["ranker"] > choice.figures["blend"] + 0.2
     new = Candidates(windows[0].found.places, windows[0].found.features.copy())
     new.features[:, :, FEATURES.index("user_interactions")] = 0
-    np.testing.assert_array_equal(chosen.scores(new), hybrid.blend(new, hybrid.POPULAR))
+    np.testing.assert_array_equal(choice.scores(new), hybrid.blend(new, hybrid.POPULAR))
     for count in range(1, len(kept)):  # killed anywhere, it goes on to the same ranker
-        assert hybrid.choose(*windows, params, kept.first(count)).ranker == chosen.ranker
+        assert hybrid.choose(*windows, params, kept.first(count)).ranker == choice.ranker
     assert len(kept) == 6

@@ -67,21 +67,25 @@ def test_activity_counts_what_the_user_did_in_the_thirty_days_before():
     rows = [("u", f"m{n}", time, 5.0) for n, time in enumerate(times)] + [
         ("v", "m0", START + 2_000_000, 5.0)
     ]
-    found = drift.activity(interactions(rows)).to_pylist()
-    assert found == ["cold", "light", "light", "light", "cold", "cold"]
+    activity = drift.activity(interactions(rows)).to_pylist()
+    assert activity == ["cold", "light", "light", "light", "cold", "cold"]
 
 
 def test_activity_knows_many_interactions_from_few():
     rows = [("u", f"m{n}", START + n * 1_000_000, 5.0) for n in range(25)]
-    found = Counter(drift.activity(interactions(rows)).to_pylist())
-    assert found == {"cold": 1, "light": 4, "medium": 15, "heavy": 5}
+    counts = Counter(drift.activity(interactions(rows)).to_pylist())
+    assert counts == {"cold": 1, "light": 4, "medium": 15, "heavy": 5}
 
 
 def test_every_watched_column_is_among_the_examples_of_the_day(table, fitted):
     since = day(50)
-    found = drift.predictions(fitted, drift.examples(table, since), table)
-    assert {each.name for each in (*drift.FEATURES, *drift.PREDICTIONS)} <= set(found.column_names)
-    assert found.num_rows == pc.sum(pc.greater_equal(table["date"], pa.scalar(since))).as_py() > 50
+    predicted = drift.predictions(fitted, drift.examples(table, since), table)
+    assert {each.name for each in (*drift.FEATURES, *drift.PREDICTIONS)} <= set(
+        predicted.column_names
+    )
+    assert (
+        predicted.num_rows == pc.sum(pc.greater_equal(table["date"], pa.scalar(since))).as_py() > 50
+    )
     assert drift.LABEL is None
 
 
@@ -91,16 +95,24 @@ def test_a_user_who_was_there_before_has_one_recommendation_and_a_new_one_has_no
         table.column_names
     )
     events = pa.concat_tables([table, new.cast(table.schema)])
-    found = drift.predictions(fitted, drift.examples(events, since), events).to_pandas()
-    told = found[found["recommended_genre"].notna()]
-    assert told["user_id"].is_unique and set(told["user_id"]) == set(found["user_id"]) - {"new"}
-    assert told["recommended_score"].notna().all()
-    assert set(told["recommended_genre"]) <= {"Action", "Comedy", "Drama", "Horror", "unknown"}
+    predicted = drift.predictions(fitted, drift.examples(events, since), events).to_pandas()
+    recommended = predicted[predicted["recommended_genre"].notna()]
+    assert recommended["user_id"].is_unique and set(recommended["user_id"]) == set(
+        predicted["user_id"]
+    ) - {"new"}
+    assert recommended["recommended_score"].notna().all()
+    assert set(recommended["recommended_genre"]) <= {
+        "Action",
+        "Comedy",
+        "Drama",
+        "Horror",
+        "unknown",
+    }
 
 
 def test_without_any_history_nothing_is_recommended(table, fitted):
-    found = drift.predictions(fitted, drift.examples(table, day(-1)), table)
-    assert found["recommended_genre"].null_count == found.num_rows == table.num_rows
+    predicted = drift.predictions(fitted, drift.examples(table, day(-1)), table)
+    assert predicted["recommended_genre"].null_count == predicted.num_rows == table.num_rows
 
 
 def test_a_day_without_interactions_has_empty_examples(table, fitted):

@@ -72,19 +72,21 @@ def test_every_figure_is_that_of_a_loop_over_users(halves, fitted):
             ideal = sum(1 / log2(place + 1) for place in range(1, min(len(relevant), 10) + 1))
             values.append((algorithm, activity, sum(gains) / ideal, len(gains) / len(relevant)))
     brute = pd.DataFrame(values, columns=["algorithm", "activity", "ndcg", "recall"])
-    found = model.judge(fitted, *halves).summary()
-    assert found["users"] == len(users)
+    figures = model.judge(fitted, *halves).summary()
+    assert figures["users"] == len(users)
     for algorithm, part in brute.groupby("algorithm"):
-        assert found[f"{algorithm}.ndcg_at_10"] == pytest.approx(part["ndcg"].mean())
-        assert found[f"{algorithm}.recall_at_10"] == pytest.approx(part["recall"].mean())
+        assert figures[f"{algorithm}.ndcg_at_10"] == pytest.approx(part["ndcg"].mean())
+        assert figures[f"{algorithm}.recall_at_10"] == pytest.approx(part["recall"].mean())
         for name, (least, most) in SLICES.items():
             mine = part[part["activity"].between(least, np.inf if most is None else most)]
-            assert found[f"users.{name}"] == len(mine)
+            assert figures[f"users.{name}"] == len(mine)
             if len(mine):
-                assert found[f"{algorithm}.{name}.ndcg_at_10"] == pytest.approx(mine["ndcg"].mean())
+                assert figures[f"{algorithm}.{name}.ndcg_at_10"] == pytest.approx(
+                    mine["ndcg"].mean()
+                )
             else:
-                assert f"{algorithm}.{name}.ndcg_at_10" not in found
-    assert {name for name in SLICES if found[f"users.{name}"]} == {"cold", "light", "medium"}
+                assert f"{algorithm}.{name}.ndcg_at_10" not in figures
+    assert {name for name in SLICES if figures[f"users.{name}"]} == {"cold", "light", "medium"}
 
 
 def test_there_is_a_value_a_user_of_those_that_were_summed(halves, fitted):
@@ -107,8 +109,8 @@ def test_whom_models_are_judged_by_does_not_depend_on_what_they_know(halves):
 
 
 def test_nobody_to_judge(halves, fitted):
-    found = model.judge(fitted, halves[0], halves[1].slice(0, 0)).summary()
-    assert found["users"] == 0 and found["ndcg_at_10"] == 0
+    figures = model.judge(fitted, halves[0], halves[1].slice(0, 0)).summary()
+    assert figures["users"] == 0 and figures["ndcg_at_10"] == 0
     assert model.judge(fitted, halves[0], halves[0]).summary()["users"] == 0  # all of it was seen
 
 

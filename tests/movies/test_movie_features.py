@@ -81,7 +81,7 @@ def interactions():
 @pytest.fixture(scope="module")
 def daily(frame, interactions, catalogue):
     rows = {"user_interactions": frame(interactions), "movies": frame(catalogue)}
-    return {name: found.toPandas() for name, found in features.aggregate(rows).items()}
+    return {name: aggregate.toPandas() for name, aggregate in features.aggregate(rows).items()}
 
 
 @pytest.fixture(scope="module")
@@ -148,15 +148,16 @@ def test_movies_by_day_equal_their_twin(daily, interactions):
     rows = plain(interactions)
     keys = ["date", "movie_id"]
     groups = rows.groupby(keys)
-    found = daily[BY_MOVIE.name]
-    same(found, summary(groups), keys, "interactions", "watch_time")
+    by_movie = daily[BY_MOVIE.name]
+    same(by_movie, summary(groups), keys, "interactions", "watch_time")
     assert (
-        found.set_index(keys).sort_index()["users"].tolist() == groups["user_id"].nunique().tolist()
+        by_movie.set_index(keys).sort_index()["users"].tolist()
+        == groups["user_id"].nunique().tolist()
     )
     assert set(rows["movie_id"]) > {
         f"m{n}" for n in range(len(GENRES))
     }  # also of movies that nobody knows
-    assert found["avg_rating"].isna().any() and (found["watch_time"] == 0).any()
+    assert by_movie["avg_rating"].isna().any() and (by_movie["watch_time"] == 0).any()
 
 
 def test_the_order_of_rows_does_not_change_an_aggregate(daily, frame, interactions, catalogue):
@@ -168,9 +169,11 @@ def test_the_order_of_rows_does_not_change_an_aggregate(daily, frame, interactio
     rows["movies"] = frame(pa.concat_tables([catalogue.slice(3), catalogue.slice(0, 3)]))
     for table in AGGREGATES:
         keys = ["date", *table.key]
-        found = features.aggregate(rows)[table.name].toPandas().sort_values(keys, ignore_index=True)
+        aggregate = (
+            features.aggregate(rows)[table.name].toPandas().sort_values(keys, ignore_index=True)
+        )
         pd.testing.assert_frame_equal(
-            found, daily[table.name].sort_values(keys, ignore_index=True), check_exact=True
+            aggregate, daily[table.name].sort_values(keys, ignore_index=True), check_exact=True
         )
 
 
@@ -217,5 +220,5 @@ def test_the_days_asked_for_end_with_the_day():
 def test_a_day_without_interactions_has_no_rows(frame, catalogue):
     nothing = frame(INTERACTIONS.schema.empty_table())
     rows = {"user_interactions": nothing, "movies": frame(catalogue)}
-    assert [found.count() for found in features.aggregate(rows).values()] == [0, 0]
+    assert [aggregate.count() for aggregate in features.aggregate(rows).values()] == [0, 0]
     assert features.scoring_set(rows, LAST, PredictParams()).count() == 0

@@ -18,12 +18,12 @@ def case(seed, users=40, width=20):
 
 
 def brute(hits, relevant, k):
-    found = []
+    values = []
     for row, count in zip(hits[:, :k], relevant, strict=True):
         places = [place for place, hit in enumerate(row, 1) if hit]
         best = min(count, k)
         ideal = sum(1 / log2(place + 1) for place in range(1, best + 1))
-        found.append(
+        values.append(
             (
                 sum(1 / log2(place + 1) for place in places) / ideal if count else 0.0,
                 sum(number / place for number, place in enumerate(places, 1)) / best
@@ -33,7 +33,7 @@ def brute(hits, relevant, k):
                 len(places) / count if count else 0.0,
             )
         )
-    return np.array(found).T
+    return np.array(values).T
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -115,12 +115,12 @@ def test_a_user_of_thousands_and_one_who_has_seen_it_all(table):
     everything = interactions([("all", movie, START, 9) for movie in ids])
     most = interactions([("most", movie, START, 9) for movie in ids[5:3990]])
     history = pa.concat_tables([everything, most])
-    found = pa.concat_tables(
+    recommended = pa.concat_tables(
         model.score(fitted, history, np.array(["all", "most"], object))
     ).to_pandas()
-    assert set(found["user_id"]) == {"most"}
-    assert not set(found["movie_id"]) & set(ids[5:3990])
-    assert (found.groupby("algorithm").size() == 20).all()
+    assert set(recommended["user_id"]) == {"most"}
+    assert not set(recommended["movie_id"]) & set(ids[5:3990])
+    assert (recommended.groupby("algorithm").size() == 20).all()
 
 
 def test_the_backtest_learns_tastes_and_repeats():

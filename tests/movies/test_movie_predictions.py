@@ -90,9 +90,9 @@ def built(trained, events, preferences):
 
 def test_tables_have_their_schemas_and_unique_keys(built):
     for table in PREDICTIONS:
-        found = built[table.name]
-        assert found.schema == table.schema and set(found["date"].to_pylist()) == {DAY}
-        keys = list(zip(*(found[name].to_pylist() for name in table.key), strict=True))
+        rows_built = built[table.name]
+        assert rows_built.schema == table.schema and set(rows_built["date"].to_pylist()) == {DAY}
+        keys = list(zip(*(rows_built[name].to_pylist() for name in table.key), strict=True))
         assert len(set(keys)) == len(keys) > 100
 
 
@@ -129,13 +129,13 @@ def test_features_equal_their_twin(built, events, preferences):
     genres = defaultdict(Counter)
     for row in preferences.to_pylist():
         genres[row["user_id"]][row["genre"]] += row["total_interactions"]
-    found = {row["user_id"]: row for row in built[FEATURES.name].to_pylist()}
-    assert found.keys() == mine.keys()
+    by_user = {row["user_id"]: row for row in built[FEATURES.name].to_pylist()}
+    assert by_user.keys() == mine.keys()
     for user, rows in mine.items():
         ratings = [row["value"] for row in rows if row["interaction_type"] == "rating"]
         known = [(-count, genre) for genre, count in genres[user].items() if genre != "unknown"]
         favourite = min(known)[1] if known else None
-        assert found[user] == {
+        assert by_user[user] == {
             "date": DAY,
             "user_id": user,
             "avg_rating": pytest.approx(sum(ratings) / len(ratings), rel=1e-12)
@@ -145,7 +145,9 @@ def test_features_equal_their_twin(built, events, preferences):
             "total_watch_time": sum(row["watch_time_s"] or 0 for row in rows),
             "favourite_genre": favourite,
         }
-    assert found["stranger"]["favourite_genre"] is None and found["stranger"]["avg_rating"] is None
+    assert (
+        by_user["stranger"]["favourite_genre"] is None and by_user["stranger"]["avg_rating"] is None
+    )
 
 
 def test_the_order_of_rows_does_not_change_the_digest(trained, built, events, preferences):
@@ -168,23 +170,23 @@ def test_who_saw_all_gets_nothing_and_who_saw_nearly_all_gets_the_rest(
         for user, saw in (("all", ids), ("nearly", ids[3:]))
         for movie in saw
     ]
-    found = build(trained, pa.Table.from_pylist(rows, events.schema), preferences)
+    tables_built = build(trained, pa.Table.from_pylist(rows, events.schema), preferences)
     lists = defaultdict(list)
-    for row in found[RECOMMENDATIONS.name].to_pylist():
+    for row in tables_built[RECOMMENDATIONS.name].to_pylist():
         lists[row["user_id"], row["algorithm"]].append((row["rank"], row["movie_id"]))
     assert {user for user, _ in lists} == {"nearly"}
     for rows in lists.values():
         assert [rank for rank, _ in rows] == [1, 2, 3] and {movie for _, movie in rows} == set(
             ids[:3]
         )
-    assert found[FEATURES.name]["user_id"].to_pylist() == ["all", "nearly"]
+    assert tables_built[FEATURES.name]["user_id"].to_pylist() == ["all", "nearly"]
 
 
 def test_nobody_is_an_empty_table_of_each_kind(trained, events):
-    found = build(trained, events.slice(0, 0), PREFERENCES.schema.empty_table())
-    assert {name: table.num_rows for name, table in found.items()} == {
+    tables_built = build(trained, events.slice(0, 0), PREFERENCES.schema.empty_table())
+    assert {name: table.num_rows for name, table in tables_built.items()} == {
         table.name: 0 for table in PREDICTIONS
     }
-    assert [found[table.name].schema for table in PREDICTIONS] == [
+    assert [tables_built[table.name].schema for table in PREDICTIONS] == [
         table.schema for table in PREDICTIONS
     ]

@@ -18,17 +18,17 @@ def test_top_is_the_sorted_row_ties_by_place(seed):
     chance = np.random.default_rng(seed)
     scores = chance.integers(0, 6, (30, 25)).astype(np.float32)
     scores[chance.random(scores.shape) < 0.4] = -np.inf
-    for row, found in zip(scores, ranking.top(scores, 12), strict=True):
+    for row, places in zip(scores, ranking.top(scores, 12), strict=True):
         left = [place for place in range(25) if row[place] > -np.inf]
         expected = sorted(left, key=lambda place: (-row[place], place))[:12]
-        assert found.tolist() == expected + [-1] * (12 - len(expected))
+        assert places.tolist() == expected + [-1] * (12 - len(expected))
     assert ranking.top(scores[:0], 5).shape == (0, 5)
     assert ranking.top(scores[:, :3], 20).shape == (30, 3)
 
 
 def test_union_and_contains():
-    found = ranking.union([np.array([[3, 1, -1]]), np.array([[1, 5, -1]])])
-    assert found[0][found[0] >= 0].tolist() == [1, 3, 5]
+    candidates = ranking.union([np.array([[3, 1, -1]]), np.array([[1, 5, -1]])])
+    assert candidates[0][candidates[0] >= 0].tolist() == [1, 3, 5]
     hits = ranking.contains(
         (np.array([0, 1]), np.array([3, 1])), np.array([[3, 1, -1], [3, 1, -1]]), 6
     )
@@ -85,7 +85,7 @@ def test_a_gpu_without_cupy_is_an_error_that_says_what_to_do(monkeypatch):
 def test_walk_is_the_product_of_its_chances():
     rows = matrix(1)
     seen = rows.toarray() > 0
-    found = walk.fit(rows, 0.5, 11).toarray()
+    weights = walk.fit(rows, 0.5, 11).toarray()
     for one in range(12):
         for other in range(12):
             chance = sum(
@@ -94,7 +94,7 @@ def test_walk_is_the_product_of_its_chances():
                 if seen[u].any()
             )
             expected = 0 if one == other else chance / seen[:, other].sum() ** 0.5
-            assert found[one, other] == pytest.approx(expected, rel=1e-5)
+            assert weights[one, other] == pytest.approx(expected, rel=1e-5)
     assert (np.count_nonzero(walk.fit(rows, 0.5, 3).toarray(), axis=0) == 3).all()
 
 

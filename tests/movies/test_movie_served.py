@@ -56,17 +56,22 @@ def test_the_report_is_what_was_judged_and_chosen(halves, fitted, tmp_path):
         json.loads((tmp_path / "metrics.json").read_text())
         == model.judge(fitted, *halves).summary()
     )
-    told = json.loads((tmp_path / "hybrid.json").read_text())
-    assert told["kind"] == fitted.hybrid.kind and told["validation"] == fitted.hybrid.figures
+    document = json.loads((tmp_path / "hybrid.json").read_text())
+    assert (
+        document["kind"] == fitted.hybrid.kind and document["validation"] == fitted.hybrid.figures
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hybrid.json", "metrics.json"]
 
 
 def test_parameters_hold_the_section_and_what_was_chosen(halves, fitted):
-    found = model.parameters(fitted, PARAMS)
-    assert found["ranker_rounds"] == 10
-    assert found["half_life_days"] in PARAMS.half_lives_days and found["prior"] in PARAMS.priors
-    assert found["interactions"] == halves[0].num_rows
-    assert found["users"] == len(set(halves[0]["user_id"].to_pylist()))
+    parameters = model.parameters(fitted, PARAMS)
+    assert parameters["ranker_rounds"] == 10
+    assert (
+        parameters["half_life_days"] in PARAMS.half_lives_days
+        and parameters["prior"] in PARAMS.priors
+    )
+    assert parameters["interactions"] == halves[0].num_rows
+    assert parameters["users"] == len(set(halves[0]["user_id"].to_pylist()))
 
 
 @pytest.mark.filterwarnings(
@@ -87,8 +92,8 @@ def test_a_version_of_mlflow_recommends_as_the_model_does(halves, fitted, tmp_pa
     some = halves[0].filter(pa.array(np.isin(halves[0]["user_id"].to_numpy(), ["u000", "u007"])))
     frame = some.select(list(example.columns)).to_pandas()
     frame["event_time"] = frame["event_time"].dt.tz_localize(None)
-    found = mlflow.pyfunc.load_model(str(tmp_path / "version")).predict(frame)
+    recommended = mlflow.pyfunc.load_model(str(tmp_path / "version")).predict(frame)
     users = np.array(["u000", "u007"], object)
     expected = pa.concat_tables(model.score(fitted, some, users)).to_pandas()
-    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
-    assert len(found) == 2 * 4 * 20
+    pd.testing.assert_frame_equal(recommended, expected, check_dtype=False)
+    assert len(recommended) == 2 * 4 * 20

@@ -20,9 +20,9 @@ def alive(pid: int) -> bool:
 def wait_until(holds, seconds: float) -> bool:
     """Whether it came to hold within the time."""
     deadline = time.monotonic() + seconds
-    while not (found := holds()) and time.monotonic() < deadline:
+    while not (result := holds()) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return bool(found)
+    return bool(result)
 
 
 def end(pids) -> None:

@@ -32,16 +32,16 @@ def notifier(airflow_variables):
 @pytest.fixture
 def alerts(notifier, monkeypatch):
     """With limits that a busy machine keeps."""
-    found = importlib.import_module("nightshift.alerts")
-    for module in (notifier, found):
+    loaded = importlib.import_module("nightshift.alerts")
+    for module in (notifier, loaded):
         monkeypatch.setattr(module, "LIMIT_S", 120)
-    return found
+    return loaded
 
 
 @pytest.fixture
 def webhook():
-    with Webhook().serving() as found:
-        yield found
+    with Webhook().serving() as receiver:
+        yield receiver
 
 
 @pytest.fixture

@@ -118,10 +118,10 @@ def test_an_answer_is_a_persons_and_promote_reads_it_from_the_record_alone(task,
     }
     assert waiting.manifest("gate").model_digest in task.body
     comment = "--answer=declined; $(id)"
-    given = task.execute_complete(context(), response("Approve", comment=comment))
-    assert given == {"answer": "approved", "by": "oncall", "comment": comment}
+    answer = task.execute_complete(context(), response("Approve", comment=comment))
+    assert answer == {"answer": "approved", "by": "oncall", "comment": comment}
     recorded = waiting.manifest("approve")
-    assert recorded.facts == given | {"dag_run": RUN}
+    assert recorded.facts == answer | {"dag_run": RUN}
     assert recorded.model_digest == waiting.manifest("gate").model_digest
 
 

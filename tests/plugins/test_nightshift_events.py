@@ -30,11 +30,11 @@ def emitted(events):
             "outlet_events": OutletEventAccessors(),
         }
         events.emit("fraud", step, context, LEFT | more)
-        found = {}
+        sent = {}
         for asset in task.outlets:
             event = context["outlet_events"][asset]
-            found |= {(asset.name, key): event.extra for key in event.partition_keys}
-        return found
+            sent |= {(asset.name, key): event.extra for key in event.partition_keys}
+        return sent
 
     return run
 

@@ -11,8 +11,8 @@ from pod_world import Task, connect, image
 
 @pytest.fixture
 def cluster():
-    with Cluster(image(), PROJECT) as found:
-        yield found
+    with Cluster(image(), PROJECT) as double:
+        yield double
 
 
 @pytest.fixture

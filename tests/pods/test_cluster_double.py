@@ -47,8 +47,10 @@ def cluster(tmp_path):
 
 @pytest.fixture
 def api(cluster, tmp_path):
-    with config.new_client_from_config(str(cluster.kubeconfig(tmp_path / "kubeconfig"))) as found:
-        yield client.CoreV1Api(found)
+    with config.new_client_from_config(
+        str(cluster.kubeconfig(tmp_path / "kubeconfig"))
+    ) as connection:
+        yield client.CoreV1Api(connection)
 
 
 def manifest(script="true", name="step", labels=None, **more):
@@ -101,16 +103,16 @@ def reasons(api, name="step"):
 
 def refused(ask, *arguments, **more):
     """(code, reason, message) of the Status that is the answer."""
-    with pytest.raises(client.ApiException) as found:
+    with pytest.raises(client.ApiException) as refusal:
         ask(*arguments, **more)
-    status = json.loads(found.value.body)
-    assert (status["kind"], status["code"]) == ("Status", found.value.status)
+    status = json.loads(refusal.value.body)
+    assert (status["kind"], status["code"]) == ("Status", refusal.value.status)
     return status["code"], status["reason"], status["message"]
 
 
 def names(api, selector="", fields=""):
-    found = api.list_namespaced_pod(NAMESPACE, label_selector=selector, field_selector=fields)
-    return [pod.metadata.name for pod in found.items]
+    pods = api.list_namespaced_pod(NAMESPACE, label_selector=selector, field_selector=fields)
+    return [pod.metadata.name for pod in pods.items]
 
 
 # Running.
@@ -176,9 +178,9 @@ def test_the_environment_is_the_images_and_the_pods_and_nothing_else(cluster, ap
     code = "import os, json; print(json.dumps(dict(os.environ)))"
     command = [sys.executable, "-c", code, "$(POD)"]
     body = manifest(labels={"a.b/c": "d"}, command=command, env=env, envFrom=sources)
-    found = json.loads(run(cluster, api, body, "Succeeded").log)
-    found.pop("LC_CTYPE", None)  # Python's own
-    assert found == {
+    document = json.loads(run(cluster, api, body, "Succeeded").log)
+    document.pop("LC_CTYPE", None)  # Python's own
+    assert document == {
         "PATH": "/usr/bin:/bin",
         "IMAGE": "yes",
         "URL": "http://store",
@@ -258,8 +260,8 @@ def test_a_pod_waits_for_what_it_refers_to(cluster, api, lacks, reason, message)
     ids=lambda value: json.dumps(value)[:40] if isinstance(value, dict) else "",
 )
 def test_a_pod_that_is_wrong_is_refused(cluster, api, change, code, message):
-    found = refused(api.create_namespaced_pod, NAMESPACE, manifest(**change))
-    assert found[0] == code and message in found[2]
+    refusal = refused(api.create_namespaced_pod, NAMESPACE, manifest(**change))
+    assert refusal[0] == code and message in refusal[2]
     assert cluster.pods == []
 
 

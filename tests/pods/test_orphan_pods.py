@@ -24,7 +24,7 @@ def sweep(pods, cluster):
     place, task = pods("train")
     task.die_after_asking()
     orphans = importlib.import_module("nightshift.orphans")
-    known = importlib.import_module("jobs.core.pods").kubernetes(place.home / "params.yaml")
+    params = importlib.import_module("jobs.core.pods").kubernetes(place.home / "params.yaml")
 
     def run(states, dry_run=False):
         ti = SimpleNamespace(
@@ -36,7 +36,7 @@ def sweep(pods, cluster):
             "dag_run": SimpleNamespace(run_type="manual"),
         }
         return orphans.OrphanPods.execute.__wrapped__(
-            orphans.OrphanPods(task_id="orphan_pods", cluster=known), context
+            orphans.OrphanPods(task_id="orphan_pods", cluster=params), context
         )
 
     return run

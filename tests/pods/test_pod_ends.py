@@ -119,11 +119,11 @@ def test_each_end_says_what_happened_and_what_to_do(ends, found, tail, said, kin
 
 
 def test_a_pod_that_ended_says_when(ends):
-    found = pod(state=ended(1))
-    found.status.container_statuses[0].state.terminated.finished_at = "then"
-    found.metadata.creation_timestamp = "before"
-    assert ends.ended_at(found) == "then"
+    finished = pod(state=ended(1))
+    finished.status.container_statuses[0].state.terminated.finished_at = "then"
+    finished.metadata.creation_timestamp = "before"
+    assert ends.ended_at(finished) == "then"
     assert (
-        ends.ended_at(SimpleNamespace(status=k8s.V1PodStatus(), metadata=found.metadata))
+        ends.ended_at(SimpleNamespace(status=k8s.V1PodStatus(), metadata=finished.metadata))
         == "before"
     )

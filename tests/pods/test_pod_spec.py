@@ -39,21 +39,21 @@ def spec(steps, monkeypatch):
 
 
 def test_a_training_asks_for_what_the_snapshot_says(spec):
-    found = spec("fraud", "train")
-    found["metadata"]["labels"].pop("airflow_version")
-    assert found == json.loads(SNAPSHOT.read_text()), (
-        f"if this change is meant: write {json.dumps(found)}"
+    pod = spec("fraud", "train")
+    pod["metadata"]["labels"].pop("airflow_version")
+    assert pod == json.loads(SNAPSHOT.read_text()), (
+        f"if this change is meant: write {json.dumps(pod)}"
     )
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_it_is_a_pod_to_the_official_models_and_schemas(spec, pipeline):
-    found = spec(pipeline, "train")
-    kubernetes_validate.validate(found, "1.32", strict=True)
+    pod = spec(pipeline, "train")
+    kubernetes_validate.validate(pod, "1.32", strict=True)
     api = client.ApiClient()
-    again = api.sanitize_for_serialization(api.deserialize(Answer(found), "V1Pod"))
-    assert again == found
-    check_restricted(found)
+    again = api.sanitize_for_serialization(api.deserialize(Answer(pod), "V1Pod"))
+    assert again == pod
+    check_restricted(pod)
 
 
 def test_no_value_of_a_secret_is_in_it(spec, monkeypatch):

@@ -26,7 +26,7 @@ def ends_with(error, *words, kind="StepFailed"):
 def undisturbed(place, night):
     """Whether the night equals one in which training was an undisturbed process."""
     return place.lake_digests() == {
-        name: found for name, found in night["gate"].digests.items() if name.startswith("fraud/")
+        name: digest for name, digest in night["gate"].digests.items() if name.startswith("fraud/")
     }
 
 
@@ -35,20 +35,20 @@ def trained(pods, cluster, night):
     """`trained(task)`: the next try succeeds, equals an undisturbed night and leaves no pod."""
 
     def check(place, task):
-        found = task.attempt()
-        assert isinstance(found, dict), found
+        result = task.attempt()
+        assert isinstance(result, dict), result
         assert undisturbed(place, night)
         cluster.pods[-1].await_gone()
-        return found
+        return result
 
     return check
 
 
 def test_a_pod_leaves_what_a_process_leaves(pods, cluster, trained):
     place, task = pods("train")
-    found = trained(place, task)
+    result = trained(place, task)
     manifest = place.manifest("train")
-    assert found == {"manifest": NAMED, "rows": found["rows"], "model": manifest.model_digest}
+    assert result == {"manifest": NAMED, "rows": result["rows"], "model": manifest.model_digest}
     said = {
         asset.name: (event.partition_keys, event.extra["version"])
         for asset, event in task.said.items()

@@ -90,12 +90,12 @@ def test_told_to_end_it_leaves_a_checkpoint_and_says_so(training, cluster):
     pod.await_log("boosted", limit_s=60)
     task.operator.on_kill()  # SIGTERM, and the grace period
     join()
-    told = re.search(
+    match = re.search(
         r"stopped by SIGTERM after (\d+) of 400 rounds of fit, which are kept", pod.log
     )
-    assert told, pod.log
+    assert match, pod.log
     assert task.attempt()["model"] == undisturbed
-    assert boosted(cluster.pods[-1])[0] == ROUNDS - int(told[1])
+    assert boosted(cluster.pods[-1])[0] == ROUNDS - int(match[1])
 
 
 def test_a_checkpoint_of_other_parameters_is_not_used(training, cluster, die_at):

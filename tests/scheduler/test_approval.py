@@ -134,10 +134,14 @@ def test_an_approved_challenger_becomes_champion_in_the_name_of_who_approved(
 ):
     answer(platform, run, "Approve", "looks right; --answer=declined")
     ended_well(platform, run)
-    found, challenger = last_promotion(platform), platform.place.manifest("train").model_digest
-    assert (found["date"], found["verdict"], found["approved_by"]) == (DAY, "promoted", "oncall")
-    assert found["to_digest"] == challenger != champion
-    assert any("looks right; --answer=declined" in reason for reason in found["reasons"])
+    promotion, challenger = last_promotion(platform), platform.place.manifest("train").model_digest
+    assert (promotion["date"], promotion["verdict"], promotion["approved_by"]) == (
+        DAY,
+        "promoted",
+        "oncall",
+    )
+    assert promotion["to_digest"] == challenger != champion
+    assert any("looks right; --answer=declined" in reason for reason in promotion["reasons"])
     assert platform.place.manifest("predict").model_digest == champion
 
 
@@ -165,10 +169,14 @@ def test_a_cleared_question_is_asked_anew_and_a_declined_challenger_leaves_the_c
     assert asked(platform, run)["response_received"] is False
     answer(platform, run, "Reject", "not on a Friday")
     ended_well(platform, run)
-    found = last_promotion(platform)
-    assert (found["date"], found["verdict"], found["approved_by"]) == (DAY, "declined", "oncall")
-    assert found["to_digest"] is None and any(
-        "not on a Friday" in reason for reason in found["reasons"]
+    promotion = last_promotion(platform)
+    assert (promotion["date"], promotion["verdict"], promotion["approved_by"]) == (
+        DAY,
+        "declined",
+        "oncall",
+    )
+    assert promotion["to_digest"] is None and any(
+        "not on a Friday" in reason for reason in promotion["reasons"]
     )
     assert platform.place.manifest("promote").facts["champion"] == champion
 
@@ -179,8 +187,12 @@ def test_without_an_answer_in_time_the_default_counts_and_a_late_answer_is_refus
     platform.place.set_params(promote={"timeout_hours": 5 / 3600})
     ask_again(platform, run)
     ended_well(platform, run)
-    found = last_promotion(platform)
-    assert (found["date"], found["verdict"], found["to_digest"]) == (DAY, "expired", None)
+    promotion = last_promotion(platform)
+    assert (promotion["date"], promotion["verdict"], promotion["to_digest"]) == (
+        DAY,
+        "expired",
+        None,
+    )
     assert platform.place.manifest("promote").facts["champion"] == champion
     before = platform.place.digests()
     with pytest.raises(StoreError, match=r"409.*not allowed to write again"):

@@ -76,15 +76,15 @@ def test_three_runs_at_once_equal_the_days_in_series(platform, at):
         for step in NIGHTLY:
             in_series.run(step, day)
     assert holes(platform)["extract"] == f"{DAY}..{LAST} (3 days)"
-    known = backfill(platform)
-    assert all(len(known[day]) == 1 for day in RANGE)
+    runs_before = backfill(platform)
+    assert all(len(runs_before[day]) == 1 for day in RANGE)
     with platform.api() as api:
         deadline = time.monotonic() + 120
-        while {api.state(DAG, run) for [run] in known.values()} != {"running"}:
+        while {api.state(DAG, run) for [run] in runs_before.values()} != {"running"}:
             assert time.monotonic() < deadline, "the three were never running at once"
             time.sleep(0.5)
-    assert set(finished(platform, known).values()) == {"success"}, [
-        platform.logs(run) for [run] in known.values()
+    assert set(finished(platform, runs_before).values()) == {"success"}, [
+        platform.logs(run) for [run] in runs_before.values()
     ]
     assert digests(platform) == in_series.digests()
     assert set(holes(platform).values()) == {""}

@@ -62,8 +62,8 @@ HAPPENED = {
 
 @pytest.fixture(scope="module")
 def webhook():
-    with Webhook().serving() as found:
-        yield found
+    with Webhook().serving() as receiver:
+        yield receiver
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,8 @@ def platform(scheduled, webhook, tmp_path_factory):
         {"name": "dags-folder", "classpath": local, "kwargs": {}},
         {"name": "team", "classpath": local, "kwargs": {"path": str(folder)}},
     ]
-    given = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles)}
-    with scheduled("extract", lambda place: given) as platform, platform.api() as api:
+    variables = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles)}
+    with scheduled("extract", lambda place: variables) as platform, platform.api() as api:
         extra = json.dumps({"config": {"path": webhook.address}})
         api.call(
             "POST",
@@ -106,13 +106,13 @@ def metadata(platform, statement):
 
 def events(platform):
     """(event, partition key, extra) of all that was said of fraud, in order."""
-    found = metadata(
+    records = metadata(
         platform,
         "SELECT asset.name, partition_key, asset_event.extra FROM asset_event JOIN asset "
         "ON asset.id = asset_id"
         " WHERE asset.name LIKE 'fraud.%' ORDER BY asset_event.id",
     )
-    return [(name.removeprefix("fraud."), key, extra) for name, key, extra in found]
+    return [(name.removeprefix("fraud."), key, extra) for name, key, extra in records]
 
 
 def heard(platform, count):
@@ -163,9 +163,9 @@ def test_every_event_of_a_night_is_said_once_for_its_day(platform, run):
 
 
 def test_another_dag_ran_once_on_it_and_knows_the_day(platform, run):
-    (found,) = heard(platform, 1)
-    assert found["key"] == str(DAY)
-    assert [extra["version"] for extra in found["extra"]] == [platform.place.serving()["served"][0]]
+    (event,) = heard(platform, 1)
+    assert event["key"] == str(DAY)
+    assert [extra["version"] for extra in event["extra"]] == [platform.place.serving()["served"][0]]
 
 
 def test_a_rejected_challenger_is_not_promoted_and_what_is_published_again_is_said_again(

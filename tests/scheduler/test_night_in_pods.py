@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def cluster():
-    with Cluster(image(), PROJECT) as found:
-        yield found
+    with Cluster(image(), PROJECT) as double:
+        yield double
 
 
 @pytest.fixture(scope="module")
@@ -76,26 +76,26 @@ def test_the_night_ends_with_the_digests_of_one_without_pods(platform, run, nigh
 def test_a_pod_whose_worker_and_scheduler_died_is_taken_up_again(
     platform, run, night, cluster, training
 ):
-    known = len(cluster.pods)
+    before = len(cluster.pods)
     leader = platform.component("scheduler").leader
     kill(leader)
     assert gone(leader)
     platform.up()
     os.kill(training.process.pid, signal.SIGCONT)
     assert ended_well(platform, run, night)
-    assert len(cluster.pods) == known
+    assert len(cluster.pods) == before
     assert platform.place.manifest("train").attempt == training.labels["nightshift/attempt"]
 
 
 def test_a_task_that_is_cleared_under_way_gets_a_pod_after_the_first_has_ended(
     platform, run, night, cluster, training
 ):
-    known, still = len(cluster.pods), []
+    before, still = len(cluster.pods), []
     cluster.on_create(lambda pod: still.append(training.process.poll() is None))
     with platform.api("oncall") as api:
         api.clear(DAG, run, "train")
     assert ended_well(platform, run, night)
-    assert len(cluster.pods) == known + 1 and still == [False]
+    assert len(cluster.pods) == before + 1 and still == [False]
     assert platform.place.manifest("train").attempt == cluster.pods[-1].labels["nightshift/attempt"]
 
 

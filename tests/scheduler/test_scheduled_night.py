@@ -44,15 +44,15 @@ def test_the_night_ends_as_an_undisturbed_one(platform, run, night):
 def test_xcom_carries_names_counts_and_what_was_decided_alone(platform, run):
     with platform.api() as api:
         path = f"dags/{DAG}/dagRuns/{run}/taskInstances"
-        found = {
+        xcoms = {
             step: api.call("GET", f"{path}/{step}/xcomEntries/return_value")["value"]
             for step in NIGHTLY
         }
-    for step, value in found.items():
+    for step, value in xcoms.items():
         assert value["manifest"] == f"fraud/{step}/{DAY}"
         assert set(value) == {"manifest", "rows", "model", *DECIDED.get(step, ())}
-    assert found["retrain"]["decision"] == "train" and found["promote"]["verdict"] == "promoted"
-    assert found["publish"]["model"] == platform.place.manifest("publish").model_digest
+    assert xcoms["retrain"]["decision"] == "train" and xcoms["promote"]["verdict"] == "promoted"
+    assert xcoms["publish"]["model"] == platform.place.manifest("publish").model_digest
 
 
 def test_no_secret_is_in_a_log(platform, run):

@@ -132,20 +132,20 @@ def shown(both):
 
     served = publications.served(both.session, both.pipeline)
     names = [f"{table.name}_{view}" for table in both.tables for view in ("current", "history")]
-    found = {name: rows(name) for name in names} | {
+    contents = {name: rows(name) for name in names} | {
         "states": states(both),
         "served": (*served.pair, served.reason),
         "pointer": both.redis.served(),
         "redis": {
-            key: found
+            key: contents
             for version in served.pair
-            for key, found in redis_content(both, version).items()
+            for key, contents in redis_content(both, version).items()
         },
     }
-    text = json.dumps(found, default=str).replace(both.pipeline, "demo")
-    for n, known in enumerate(reversed(publications.every(both.session, both.pipeline))):
+    text = json.dumps(contents, default=str).replace(both.pipeline, "demo")
+    for n, publication in enumerate(reversed(publications.every(both.session, both.pipeline))):
         text = text.replace(
-            known.version, f"version {n}"
+            publication.version, f"version {n}"
         )  # the tables' names are part of a version
     return json.loads(text)
 

@@ -199,8 +199,8 @@ def test_a_day_is_its_24_hours_in_utc_whatever_the_clocks_of_the_upstream_do(
     fill(zone)
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     hours = [start + timedelta(hours=n) for n in range(24)]
-    found = good_rows(dsn, day)["event_time"].to_pylist()
-    assert sorted(found) == sorted([*hours, start + timedelta(days=1) - timedelta(microseconds=1)])
+    times = good_rows(dsn, day)["event_time"].to_pylist()
+    assert sorted(times) == sorted([*hours, start + timedelta(days=1) - timedelta(microseconds=1)])
 
 
 @pytest.fixture(scope="module")

@@ -38,10 +38,10 @@ def tell(serving_db):
 @pytest.fixture
 def champion(serving_db):
     def ask(n, inclusive=True):
-        found = promotions.champion(
+        current = promotions.champion(
             serving_db, "demo", FIRST + timedelta(days=n), inclusive=inclusive
         )
-        return found.digest if found else None
+        return current.digest if current else None
 
     return ask
 
@@ -116,8 +116,8 @@ def test_a_champion_says_its_number_and_the_date_of_its_promotion(serving_db, te
     tell(3, "a")
     tell(5, "b")
     tell(6, "a", "rollback")
-    found = promotions.champion(serving_db, "demo", FIRST + timedelta(days=9), inclusive=True)
-    assert found == promotions.Champion("a", "va", FIRST + timedelta(days=3))
+    current = promotions.champion(serving_db, "demo", FIRST + timedelta(days=9), inclusive=True)
+    assert current == promotions.Champion("a", "va", FIRST + timedelta(days=3))
 
 
 def test_pipelines_do_not_meet(serving_db, champion, tell):

@@ -62,12 +62,12 @@ def test_both_stores_give_equal_answers(both):
     night(both, edition(FIRST, 5), NOON)
     for n in range(size(5)):
         for table, key in ((ENTITY, (f"c{n}",)), (EVENT, (f"t01:{n}", n))):
-            found = client.from_postgres(both.session, table, key)
-            assert found == client.from_redis(both.redis, table, key)
+            answer = client.from_postgres(both.session, table, key)
+            assert answer == client.from_redis(both.redis, table, key)
             assert (
-                found["stamp"] == 5
-                and found["score"] == 5 + n / 3
-                and found["date"] == "2018-07-01"
+                answer["stamp"] == 5
+                and answer["score"] == 5 + n / 3
+                and answer["date"] == "2018-07-01"
             )
     assert (
         client.from_postgres(both.session, EVENT, ("t01:1", 1))["at"]

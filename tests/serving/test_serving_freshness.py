@@ -40,10 +40,12 @@ def test_nothing_is_served_before_the_first_night(both):
 
 
 def test_a_day_that_is_late_is_named_with_what_is_served_instead(both, published):
-    found = wrong(both, 4)
-    assert set(found) == {"days_behind"}
-    assert found["days_behind"].startswith(f"{published[2].version} of 2018-07-03 is served, for ")
-    assert found["days_behind"].endswith("of 2018-07-05 there is nothing")
+    findings = wrong(both, 4)
+    assert set(findings) == {"days_behind"}
+    assert findings["days_behind"].startswith(
+        f"{published[2].version} of 2018-07-03 is served, for "
+    )
+    assert findings["days_behind"].endswith("of 2018-07-05 there is nothing")
     assert next(check.value for check in look(both, 4)) == 2
 
 

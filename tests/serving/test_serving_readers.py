@@ -65,14 +65,17 @@ def read_redis(url, stop, seen, cache_seconds=0.0):
     while not stop.is_set():
         if time.monotonic() - since >= cache_seconds:
             version, since = client.get("ns:demo:current"), time.monotonic()
-        found = [
+        documents = [
             text and json.loads(text)
             for text in client.mget([f"ns:demo:{version}:demo_risk:c{n}" for n in range(50)])
         ]
-        if not any(found) and client.get("ns:demo:current") != version and not cache_seconds:
+        if not any(documents) and client.get("ns:demo:current") != version and not cache_seconds:
             continue  # two publishes between the two reads: read again, as client.from_redis does
-        stamps = {row["stamp"] for row in found if row}
-        assert len(stamps) == 1 and sum(map(bool, found)) == size(stamps.pop()), (version, found)
+        stamps = {row["stamp"] for row in documents if row}
+        assert len(stamps) == 1 and sum(map(bool, documents)) == size(stamps.pop()), (
+            version,
+            documents,
+        )
         seen.append(1)
     client.close()
 

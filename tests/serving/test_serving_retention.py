@@ -16,8 +16,8 @@ KEEP = PublishParams(keep_versions=2, keep_days=3)
 def held(both, table):
     """The days of the versions that are kept, newest first."""
     attached = partitions.attached(both.session, "demo", table)
-    known = publications.every(both.session, "demo")
-    return [(each.date - day(0)).days for each in known if each.version in attached]
+    kept = publications.every(both.session, "demo")
+    return [(each.date - day(0)).days for each in kept if each.version in attached]
 
 
 def publish_days(both, count, apart=HOUR, params=KEEP):

@@ -58,8 +58,8 @@ def test_a_superseded_version_fails(both, published):
 def test_an_altered_table_in_postgres_is_found(both, published, spoil, named):
     with both.session.cursor() as cursor:
         cursor.execute(spoil)
-    found = {name.removeprefix("demo_risk.") for name in wrong(both, 2, published[2].version)[0]}
-    assert named <= found
+    findings = {name.removeprefix("demo_risk.") for name in wrong(both, 2, published[2].version)[0]}
+    assert named <= findings
 
 
 def test_an_altered_redis_is_found(both, published):

@@ -118,9 +118,9 @@ def test_what_pythons_writer_writes_is_read_back(
     path = tmp_path_factory.mktemp("csv") / "rows.csv"
     path.write_bytes(text.encode())
     form = CsvFormat(delimiter=delimiter, quoted=True, escape=escape)
-    found, malformed = read(path, form=form, block=block)
+    rows_read, malformed = read(path, form=form, block=block)
     assert malformed == {}
-    assert [values for _, values in sorted(found.items())] == rows
+    assert [values for _, values in sorted(rows_read.items())] == rows
 
 
 @settings(max_examples=80, deadline=None)

@@ -237,13 +237,15 @@ def test_times_far_outside_are_rejected(run_ratings, rows, file, rejects):
     run_ratings(
         file("ratings.dat", *(f"u{row}::1::5::{at}" for row, at in enumerate(times, start=1)))
     )
-    told = {row: reason for row, reason, _ in rejects()}
-    assert told.keys() == {2, 3, 4, 5, 6, 7, 8, 9}
-    assert {told[row].partition(" and ")[0] for row in (2, 3, 5, 9)} == {
+    reasons = {row: reason for row, reason, _ in rejects()}
+    assert reasons.keys() == {2, 3, 4, 5, 6, 7, 8, 9}
+    assert {reasons[row].partition(" and ")[0] for row in (2, 3, 5, 9)} == {
         "timestamp is not between 1990-01-01"
     }
-    assert told[4] == told[8] == "timestamp is beyond the year 9999, too many digits for seconds"
-    assert (told[6], told[7]) == ("timestamp is not an ISO 8601 time", "timestamp is missing")
+    assert (
+        reasons[4] == reasons[8] == "timestamp is beyond the year 9999, too many digits for seconds"
+    )
+    assert (reasons[6], reasons[7]) == ("timestamp is not an ISO 8601 time", "timestamp is missing")
     assert {user for user, _, _ in rows(RATED)} == {"u1", "u10"}
 
 

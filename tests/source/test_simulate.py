@@ -97,8 +97,8 @@ def test_merchants_near_a_customer_agree_with_a_search_of_all():
     distance = np.linalg.norm(homes[:, None] - places[None], axis=2)
     for customer in range(customers):
         near = set(np.flatnonzero(distance[customer] <= RADIUS))
-        found = population.nearby[customer, : population.choices[customer]]
-        assert set(found) == (
+        nearby = population.nearby[customer, : population.choices[customer]]
+        assert set(nearby) == (
             near if len(near) >= AT_LEAST else set(np.argsort(distance[customer])[:AT_LEAST])
         )
 

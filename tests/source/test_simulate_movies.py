@@ -128,9 +128,9 @@ def test_a_user_comes_across_every_movie_once_in_a_cycle():
 def test_new_movies_arrive_are_not_watched_before_and_wanted_at_first():
     simulation = MovieSimulation(EPOCH, 120, 1000, 300)
     films = gather(0, 1000, 300).movies
-    known = [len(day.movies) for _, day in simulation.tables()]
-    assert 180 < known[0] < 220
-    assert 20 < known[-1] - known[0] < 50
+    catalogue_sizes = [len(day.movies) for _, day in simulation.tables()]
+    assert 180 < catalogue_sizes[0] < 220
+    assert 20 < catalogue_sizes[-1] - catalogue_sizes[0] < 50
     rows = of(everything(simulation).to_pandas(), "view")
     arrival = dict(zip(films.rows["movie_id"].to_pylist(), films.arrival.tolist(), strict=True))
     age = rows["timestamp"].map(lambda at: at.toordinal()) - rows["movie_id"].map(arrival)

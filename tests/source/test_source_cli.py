@@ -49,7 +49,7 @@ def write(path, *lines):
 def test_files_that_the_shell_expanded_and_a_report_of_every_row(call, source_db, tmp_path):
     one = write(tmp_path / "1.csv", T1, T2, "t3;never;1;0")
     two = write(tmp_path / "2.csv", T1, "t4;2018-04-02;3;0")
-    told = call(
+    output = call(
         *(
             "load",
             "transactions",
@@ -73,11 +73,11 @@ def test_files_that_the_shell_expanded_and_a_report_of_every_row(call, source_db
             "0.2",
         ),
     )
-    assert "read 5 rows of 2 files = 3 loaded + 1 duplicates + 1 rejected" in told
-    assert "written: 3 rows new or changed, 3 labels new or changed" in told
-    assert "rejected: 1 × event_time is not an ISO 8601 time" in told
+    assert "read 5 rows of 2 files = 3 loaded + 1 duplicates + 1 rejected" in output
+    assert "written: 3 rows new or changed, 3 labels new or changed" in output
+    assert "rejected: 1 × event_time is not an ISO 8601 time" in output
     (rejects,) = (tmp_path / "home" / "rejects").glob("transactions-*.csv")
-    assert str(rejects) in told
+    assert str(rejects) in output
     assert (
         rejects.read_text().splitlines()[1] == f"{one},4,event_time is not an ISO 8601 time,never"
     )
@@ -92,25 +92,25 @@ def test_files_that_the_shell_expanded_and_a_report_of_every_row(call, source_db
 def test_labels_and_a_tab(call, source_db, tmp_path):
     path = tmp_path / "chargebacks.tsv"
     path.write_text("tx\tbooked\tby\nt1\t2018-04-08 10:00:00\tme\n")
-    told = call(
+    output = call(
         *("load", "labels", "--files", path, "--delimiter", r"\t", "--const", "is_fraud=true"),
         *("--map", "transaction_id=tx,reported_at=booked", "--timezone", "Europe/Berlin"),
     )
-    assert "columns not loaded: by" in told
+    assert "columns not loaded: by" in output
     assert query(
         source_db, "SELECT transaction_id, is_fraud, reported_at::text FROM fraud_labels"
     ) == [("t1", True, "2018-04-08 08:00:00+00")]
 
 
 def test_simulate_fills_the_tables(call, source_db):
-    told = call("simulate", "--days", 20, "--customers", 100, "--start", "2018-05-01")
+    output = call("simulate", "--days", 20, "--customers", 100, "--start", "2018-05-01")
     transactions, frauds, first, last = query(
         source_db,
         "SELECT count(*), count(is_fraud), min(event_time)::date, max(event_time)::date"
         " FROM transactions LEFT JOIN fraud_labels USING (transaction_id)",
     )[0]
     assert (first, last) == (date(2018, 5, 1), date(2018, 5, 20))
-    assert f"{transactions:,} transactions on 20 days, {frauds:,} of them fraud" in told
+    assert f"{transactions:,} transactions on 20 days, {frauds:,} of them fraud" in output
 
 
 def test_simulate_to_files_needs_no_database(tmp_path, monkeypatch):

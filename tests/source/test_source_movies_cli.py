@@ -42,10 +42,10 @@ def write(path, *lines):
 
 def test_movies_and_ratings_with_a_report_of_every_row(call, source_db, tmp_path):
     films = write(tmp_path / "movies.dat", "1::Alien::Nation (1988)::Sci-Fi", "2::Nowhere::")
-    told = call("load", "movies", "--files", films)
-    assert "read 2 rows of 1 file = 2 loaded + 0 duplicates + 0 rejected" in told
-    assert "written: 2 rows new or changed\n" in told
-    assert "note: 1 movies have no genre\nnote: 1 movies have no year" in told
+    output = call("load", "movies", "--files", films)
+    assert "read 2 rows of 1 file = 2 loaded + 0 duplicates + 0 rejected" in output
+    assert "written: 2 rows new or changed\n" in output
+    assert "note: 1 movies have no genre\nnote: 1 movies have no year" in output
     rated = write(
         tmp_path / "ratings.dat",
         f"1::1::8::{AT}",
@@ -54,16 +54,16 @@ def test_movies_and_ratings_with_a_report_of_every_row(call, source_db, tmp_path
         f"2::1::11::{AT}",
         f"1::1::8::{AT}",
     )
-    told = call("load", "ratings", "--files", rated, "--max-bad-fraction", "0.5")
-    assert "read 5 rows of 1 file = 3 loaded + 1 duplicates + 1 rejected" in told
-    assert "rejected: 1 × value is outside the scale 0..10" in told
+    output = call("load", "ratings", "--files", rated, "--max-bad-fraction", "0.5")
+    assert "read 5 rows of 1 file = 3 loaded + 1 duplicates + 1 rejected" in output
+    assert "rejected: 1 × value is outside the scale 0..10" in output
     assert (
         "note: 1 pairs of user and movie have several ratings: all are kept, the last one counts"
-        in told
+        in output
     )
-    assert "note: 1 rows are of a movie that the table movies does not have" in told
+    assert "note: 1 rows are of a movie that the table movies does not have" in output
     (rejects,) = (tmp_path / "home" / "rejects").glob("user_interactions-*.csv")
-    assert str(rejects) in told
+    assert str(rejects) in output
     assert query(source_db, "SELECT movie_id, title, year FROM movies ORDER BY 1")[0] == (
         "1",
         "Alien::Nation",
@@ -140,18 +140,18 @@ def test_simulate_ratings_fills_the_tables_and_its_files_load_to_the_same(
         "--start",
         "2018-05-01",
     )
-    told = call(*wanted)
+    output = call(*wanted)
     counts = dict(
         query(source_db, "SELECT interaction_type, count(*) FROM user_interactions GROUP BY 1")
     )
     ((films,),) = query(source_db, "SELECT count(*) FROM movies")
     assert (
         f"{counts['view']:,} views, {counts['rating']:,} ratings and {counts['like']:,} likes "
-        f"of {films} movies" in told
+        f"of {films} movies" in output
     )
     days = "SELECT min(timestamp)::date::text, max(timestamp)::date::text FROM user_interactions"
     assert query(source_db, days) == [("2018-05-01", "2018-05-05")]
-    assert call(*wanted, "--to", tmp_path / "out") == told
+    assert call(*wanted, "--to", tmp_path / "out") == output
     for what, folder in (("interactions", "user_interactions"), ("movies", "movies")):
         loaded = call("load", what, "--files", tmp_path / "out" / folder / "*.parquet")
         assert "written: 0 rows new or changed" in loaded

@@ -369,8 +369,8 @@ def test_times_as_files_write_them(dialect, text, expected):
 )
 def test_years_that_nanoseconds_do_not_reach(text, zone):
     time = datetime.fromisoformat(text)
-    for given in (text, time):
-        converted = convert("time", pa.array([given]), Dialect(zone))
+    for column in (text, time):
+        converted = convert("time", pa.array([column]), Dialect(zone))
         assert converted.values.to_pylist() == [time.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)]
     assert convert(
         "time", pa.array([f"{text[:10]} 00:00+01:00"]), Dialect()

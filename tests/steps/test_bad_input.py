@@ -16,14 +16,14 @@ from nights import AFTER, BEFORE, DAY, Place, database_of
 def place(upstream, databases, tmp_path, pipeline):
     """An operational database without keys, since no upstream promises them; an empty lake."""
     with databases("source", database_of(upstream)) as source, databases("serving") as serving:
-        found = Place(tmp_path / "home", source, serving, "", pipeline)
-        found.home.mkdir()
-        found.set_params()
+        installation = Place(tmp_path / "home", source, serving, "", pipeline)
+        installation.home.mkdir()
+        installation.set_params()
         for table, columns in REQUIRED[pipeline].items():
-            found.upstream(f"ALTER TABLE {table} DROP CONSTRAINT {table}_pkey")
+            installation.upstream(f"ALTER TABLE {table} DROP CONSTRAINT {table}_pkey")
             for column in columns:
-                found.upstream(f"ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL")
-        yield found
+                installation.upstream(f"ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL")
+        yield installation
 
 
 def validated(place):

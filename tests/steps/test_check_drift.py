@@ -24,9 +24,9 @@ CHECKED = BEFORE - timedelta(days=1)  # the only earlier day that was
 
 def rows(place):
     """The rows of the day by (scope, name)."""
-    with place.settings() as chosen, clickhouse.connect(chosen) as db:
-        found = db.read_partition(place.pipeline, DRIFT_METRICS, DAY).to_pylist()
-    return {(row["scope"], row["name"]): row for row in found}
+    with place.settings() as config, clickhouse.connect(config) as db:
+        stored = db.read_partition(place.pipeline, DRIFT_METRICS, DAY).to_pylist()
+    return {(row["scope"], row["name"]): row for row in stored}
 
 
 def champion(place):
@@ -45,9 +45,9 @@ def test_a_quiet_day_is_silent_and_amounts_that_treble_are_drift(at):
     place.set_params(check_drift={"min_rows": 100})
     quiet = place.run("check_drift").facts
     assert (quiet["judged"], quiet["drifted"], quiet["decayed"]) == (True, [], False)
-    found = rows(place)
-    assert found["day", "amount"]["passed"] and found["day", "amount"]["rows"] >= 100
-    assert {row["champion"] for row in found.values()} == {champion(place)}
+    stored = rows(place)
+    assert stored["day", "amount"]["passed"] and stored["day", "amount"]["rows"] >= 100
+    assert {row["champion"] for row in stored.values()} == {champion(place)}
     place.upstream(f"UPDATE transactions SET amount = amount * 3 WHERE event_time::date = '{DAY}'")
     place.ingest(DAY, DAY)
     place.run("snapshot")
@@ -75,8 +75,8 @@ def test_the_window_is_made_of_what_earlier_checks_kept(at):
     day, both = (place.lake.read_table(each.output("examples")) for each in (manifest, earlier))
     assert set(day["date"].to_pylist()) == {DAY} and set(both["date"].to_pylist()) == {CHECKED}
     name = {"fraud": "amount", "movies": "value"}[place.pipeline]
-    found = rows(place)
-    assert found["window", f"{name}.infinite"]["rows"] == day.num_rows + both.num_rows
+    stored = rows(place)
+    assert stored["window", f"{name}.infinite"]["rows"] == day.num_rows + both.num_rows
 
 
 def test_the_champions_reference_is_what_it_was_fitted_and_judged_on(at):
@@ -84,19 +84,19 @@ def test_the_champions_reference_is_what_it_was_fitted_and_judged_on(at):
     train = place.manifest("train", CHECKED)
     path = train.output("reference").path
     assert path == reference_path("fraud", champion(place))
-    found = reference.read(place.lake.read_bytes(path))
+    sample = reference.read(place.lake.read_bytes(path))
     trained = place.lake.read_table(
         place.manifest("snapshot", CHECKED).output("training_set")
     ).to_pandas()
-    assert found.fitted_until == trained[trained["split"] == "train"]["date"].max()
-    assert found.baseline["roc_auc"] == pytest.approx(train.facts["metrics"]["roc_auc"])
-    assert {"amount", "score", "is_fraud", "merchant_unproven"} <= set(found.rows.column_names)
+    assert sample.fitted_until == trained[trained["split"] == "train"]["date"].max()
+    assert sample.baseline["roc_auc"] == pytest.approx(train.facts["metrics"]["roc_auc"])
+    assert {"amount", "score", "is_fraud", "merchant_unproven"} <= set(sample.rows.column_names)
 
 
 def test_housekeeping_leaves_the_reference_beside_its_model():
     old = datetime(2018, 1, 1, tzinfo=UTC)
-    found = [File(name("fraud", "0a1b"), 1, old) for name in (model_path, reference_path)]
-    assert leftovers.files(found, set(), old + timedelta(days=99), timedelta(days=1)) == []
+    aged = [File(name("fraud", "0a1b"), 1, old) for name in (model_path, reference_path)]
+    assert leftovers.files(aged, set(), old + timedelta(days=99), timedelta(days=1)) == []
 
 
 @pytest.mark.slow
@@ -143,12 +143,12 @@ def test_a_reference_of_an_older_schema_is_compared_in_what_it_has(at):
     place.set_params(check_drift={"min_rows": 100})
     rewrite(place, reference_path, lambda data: _without(data, "merchant_unproven"))
     facts = place.run("check_drift").facts
-    found = rows(place)
+    stored = rows(place)
     assert facts["judged"] and "day merchant_unproven.schema" in facts["warnings"]
     assert (
-        found["day", "merchant_unproven.schema"]["message"] == "new since the champion was trained"
+        stored["day", "merchant_unproven.schema"]["message"] == "new since the champion was trained"
     )
-    assert found["day", "amount"]["value"] is not None
+    assert stored["day", "amount"]["value"] is not None
 
 
 @pytest.mark.slow

@@ -90,8 +90,8 @@ def test_a_flip_under_way_is_no_alarm(at):
 def test_it_waits_for_no_publish(at):
     place = at("end")
     with (
-        place.settings(NIGHTSHIFT_LOCK_WAIT="0.2") as chosen,
-        locks.hold(chosen.postgres, PIPELINE, "a publish"),
+        place.settings(NIGHTSHIFT_LOCK_WAIT="0.2") as settings,
+        locks.hold(settings.postgres, PIPELINE, "a publish"),
     ):
         assert place.run("freshness")
 

@@ -23,9 +23,9 @@ STRICT = {"min_margin": 0.0, "floors": {"roc_auc": 0.5}}
 
 def rows(place):
     """The checks of DAY by name."""
-    with place.settings() as chosen, clickhouse.connect(chosen) as db:
-        found = db.read_partition(place.pipeline, GATE_CHECKS, DAY).to_pylist()
-    return {row["name"]: row for row in found}
+    with place.settings() as settings, clickhouse.connect(settings) as db:
+        stored = db.read_partition(place.pipeline, GATE_CHECKS, DAY).to_pylist()
+    return {row["name"]: row for row in stored}
 
 
 def champion_of(place, day=DAY):
@@ -101,19 +101,19 @@ def test_what_predict_saw_and_what_the_snapshot_sees_agree(at):
 def test_what_predict_saw_otherwise_is_counted_and_rejects(at):
     place = at("gate")
     place.run("snapshot", BEFORE)
-    with place.settings() as chosen, clickhouse.connect(chosen) as db:
+    with place.settings() as settings, clickhouse.connect(settings) as db:
         table, column, day = {  # the labels of fraud are known two days later
             "fraud": ("transaction_scores", "score", BEFORE - timedelta(days=1)),
             "movies": ("user_features", "total_interactions", BEFORE),
         }[place.pipeline]
         manifest = place.manifest("predict", day)
-        found = find_usecase(place.pipeline).prediction(table)
-        changed = db.read_partition(place.pipeline, found, day)
+        prediction = find_usecase(place.pipeline).prediction(table)
+        changed = db.read_partition(place.pipeline, prediction, day)
         values = pc.add(changed[column], 1)
         changed = changed.set_column(changed.column_names.index(column), column, values)
-        staging = db.stage(place.pipeline, found, day, "skewed", changed)
+        staging = db.stage(place.pipeline, prediction, day, "skewed", changed)
         db.swap(place.pipeline, staging)
-    rewrite(place, manifest, table, changed, found.key)
+    rewrite(place, manifest, table, changed, prediction.key)
     gate = place.run("gate")
     skew = rows(place)["skew"]
     assert gate.facts["verdict"] == "rejected" and not skew["passed"] and skew["value"] > 0
@@ -148,9 +148,9 @@ def test_a_champion_of_other_features_is_met_by_nobody_and_is_replaced(at):
     place = at("gate")
     before = champion_of(place, BEFORE)
     model = load(place.lake.read_bytes(model_path("fraud", before)))
-    told = json.loads(model.booster.attr("nightshift"))
+    facts = json.loads(model.booster.attr("nightshift"))
     model.booster.set_attr(
-        nightshift=json.dumps(told | {"features": [*told["features"], "gone_since"]})
+        nightshift=json.dumps(facts | {"features": [*facts["features"], "gone_since"]})
     )
     place.lake.write_bytes(model_path("fraud", before), model.to_bytes())
     gate = place.run("gate")

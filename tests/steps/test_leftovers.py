@@ -18,8 +18,8 @@ NAMED, ORPHAN = f"{FOLDER}/transactions-aa.parquet", f"{FOLDER}/transactions-bb.
 
 def files(ages, known=frozenset()):
     """The names that go, of files by path and age."""
-    found = [File(path, 1, NOW - age) for path, age in sorted(ages.items())]
-    return [each.name for each in leftovers.files(found, set(known), NOW, DAY)]
+    aged = [File(path, 1, NOW - age) for path, age in sorted(ages.items())]
+    return [each.name for each in leftovers.files(aged, set(known), NOW, DAY)]
 
 
 def manifest(**fields):
@@ -82,20 +82,20 @@ def test_the_lake_leaves_what_is_taken_for_half_written(tmp_path, monkeypatch):
     lake = Lake(str(tmp_path))
     with pytest.raises(KeyboardInterrupt):
         lake.write_bytes(NAMED, b"bytes")
-    [found] = lake.listing("fraud")
-    assert found.half_written and found.size == 5
-    assert datetime.now(UTC) - found.modified < timedelta(minutes=1)
-    lake.remove(found.path)
-    lake.remove(found.path)
+    [file] = lake.listing("fraud")
+    assert file.half_written and file.size == 5
+    assert datetime.now(UTC) - file.modified < timedelta(minutes=1)
+    lake.remove(file.path)
+    lake.remove(file.path)
     assert lake.listing("fraud") == lake.listing("nothing") == []
 
 
 def test_an_object_store_lists_and_removes_alike():
     lake = Lake("memory://leftovers")
     lake.write_bytes(ORPHAN, b"bytes")
-    [found] = lake.listing("fraud")
-    assert (found.path, found.size, found.half_written) == (ORPHAN, 5, False)
-    assert datetime.now(UTC) - found.modified < timedelta(minutes=1)
+    [file] = lake.listing("fraud")
+    assert (file.path, file.size, file.half_written) == (ORPHAN, 5, False)
+    assert datetime.now(UTC) - file.modified < timedelta(minutes=1)
     lake.remove(ORPHAN)
     lake.remove(ORPHAN)
     assert lake.listing("fraud") == []
@@ -128,8 +128,8 @@ def test_checkpoints_go_together_when_even_the_newest_is_old():
         "b/boost-000100-0a.ubj": WEEK - timedelta(seconds=1),
         "b/.boost-000150-0a.ubj.0123abcd": 9 * DAY,
     }
-    found = [File(f"fraud/checkpoints/{name}", 7, NOW - age) for name, age in ages.items()]
-    [gone] = leftovers.checkpoints([*found, File(ORPHAN, 7, NOW - 99 * DAY)], NOW, WEEK)
+    aged = [File(f"fraud/checkpoints/{name}", 7, NOW - age) for name, age in ages.items()]
+    [gone] = leftovers.checkpoints([*aged, File(ORPHAN, 7, NOW - 99 * DAY)], NOW, WEEK)
     assert (gone.name, gone.since, gone.size) == ("fraud/checkpoints/a", NOW - WEEK, 14)
 
 
@@ -145,10 +145,10 @@ def test_staging_tables_go_when_their_attempt_must_be_dead():
 
 def test_the_report_says_how_much_there_is_beyond_what_it_shows(monkeypatch):
     monkeypatch.setattr(leftovers, "SHOWN", 2)
-    found = leftovers.files(
+    left = leftovers.files(
         [File(f"{ORPHAN}{n}", 1000, NOW - WEEK) for n in range(5)], set(), NOW, DAY
     )
-    first, head, row, _, more = leftovers.report("would remove", found, NOW).splitlines()
+    first, head, row, _, more = leftovers.report("would remove", left, NOW).splitlines()
     assert first == "would remove: 5, in the lake 5,000 bytes" and more.strip() == "and 3 more"
     assert head.split() == ["what", "name", "age", "bytes", "why"]
     assert row.split() == [

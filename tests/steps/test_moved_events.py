@@ -20,13 +20,13 @@ WEEK = DAY - timedelta(days=4)  # of the holdout, as the day after it
 def move(place, start, to):
     """An event of `start` is moved to `to`, at the same time of day; returns its key."""
     table, key, moment = SOURCE[place.pipeline]
-    (found,) = place.upstream(
+    (moved,) = place.upstream(
         f"UPDATE {table} SET {moment} = {moment} + interval '{(to - start).days} days' "
         f"WHERE {key} = (SELECT min({key})"
         f" FROM {table} WHERE {moment} >= '{start} 00:00Z' "
         f"AND {moment} < '{start + timedelta(days=1)} 00:00Z') RETURNING {key}"
     )
-    return found[0]
+    return moved[0]
 
 
 @EACH

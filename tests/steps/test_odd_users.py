@@ -45,15 +45,17 @@ def place(services, prepared, databases, tmp_path_factory):
         before = prepared("movies")["extract"]
         serving = stack.enter_context(databases("serving", database_of(before.postgres)))
         source = stack.enter_context(databases("source", database_of(before.source)))
-        found = resume(before, tmp_path_factory.mktemp("odd") / "home", serving, services.redis)
-        found = replace(found, source=source)
-        found.set_params(validate={"min_volume_fraction": 0.0})
+        installation = resume(
+            before, tmp_path_factory.mktemp("odd") / "home", serving, services.redis
+        )
+        installation = replace(installation, source=source)
+        installation.set_params(validate={"min_volume_fraction": 0.0})
         for statement in STATEMENTS:
-            found.upstream(statement)
-        found.ingest(EARLY, EARLY)
+            installation.upstream(statement)
+        installation.ingest(EARLY, EARLY)
         for step in NIGHTLY:
-            found.run(step)
-        yield found
+            installation.run(step)
+        yield installation
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,7 @@ def read(place, name):
         each.name: each
         for each in (*find_usecase("movies").aggregates, *find_usecase("movies").predictions)
     }
-    with place.settings() as chosen, clickhouse.connect(chosen) as db:
+    with place.settings() as settings, clickhouse.connect(settings) as db:
         return db.read_partition("movies", every[name], DAY)
 
 
@@ -96,8 +98,8 @@ def test_a_rating_of_an_unknown_movie_counts_under_unknown(place):
 
 
 def test_an_unknown_movie_is_never_recommended(recommended):
-    known = {movie for movies in recommended.values() for movie in movies}
-    assert known and "nowhere" not in known
+    movies_listed = {movie for movies in recommended.values() for movie in movies}
+    assert movies_listed and "nowhere" not in movies_listed
 
 
 def test_who_is_known_by_unknown_movies_alone_gets_what_is_popular(recommended):
@@ -134,5 +136,5 @@ def test_of_two_ratings_both_are_rows_of_the_day_and_the_last_counts_in_training
 
 def test_the_model_holds_the_movies_of_the_catalogue_and_no_other(place):
     fitted = model.load(place.lake.read_bytes(place.manifest("train").output("model").path))
-    known = place.lake.read_table(place.manifest("validate").output("movies"), ["movie_id"])
-    assert set(fitted.scorers.catalogue.ids) == set(known["movie_id"].to_pylist())
+    catalogue = place.lake.read_table(place.manifest("validate").output("movies"), ["movie_id"])
+    assert set(fitted.scorers.catalogue.ids) == set(catalogue["movie_id"].to_pylist())

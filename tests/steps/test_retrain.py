@@ -48,8 +48,8 @@ def test_daily_trains_and_on_drift_does_not_without_a_reason():
 
 
 def test_on_drift_trains_for_drift_and_for_decay_and_names_both():
-    found = reasons("on_drift", drift(drifted=["day amount", "window prediction"], decayed=True))
-    assert found == ["the champion has decayed", "drift of day amount, window prediction"]
+    result = reasons("on_drift", drift(drifted=["day amount", "window prediction"], decayed=True))
+    assert result == ["the champion has decayed", "drift of day amount, window prediction"]
 
 
 def test_drift_that_nobody_could_judge_is_a_reason():
@@ -76,7 +76,7 @@ def test_the_decision_is_a_row_and_a_fact(at, policy, decision):
     place = at("retrain")
     place.set_params(retrain={"policy": policy, "weekday": (DAY.weekday() + 1) % 7})
     manifest = place.run("retrain")
-    with place.settings() as chosen, clickhouse.connect(chosen) as db:
+    with place.settings() as settings, clickhouse.connect(settings) as db:
         (row,) = db.read_partition("fraud", RETRAIN_DECISIONS, DAY).to_pylist()
     assert manifest.facts["decision"] == row["decision"] == decision
     assert row["reasons"] == ("every day trains" if decision == "train" else "no retrain needed")

@@ -118,9 +118,9 @@ def test_a_wrong_value_of_any_section_stops_the_night_before_its_first_step(
     refused, pipeline, step
 ):
     key, value = wrong_value(find_usecase(pipeline).params[step])
-    known = GIVEN[pipeline].get(step, {})
+    valid = GIVEN[pipeline].get(step, {})
     assert f"{pipeline}.{step}.{key}" in refused(
-        pipeline, **{pipeline: {step: {**known, key: value}}}
+        pipeline, **{pipeline: {step: {**valid, key: value}}}
     )
 
 

@@ -63,11 +63,14 @@ def readers_see_one_version(place):
     pointer, documents = shown["redis"]
     asked = 0
     for table in find_usecase(place.pipeline).predictions:
-        found = place.query(f"SELECT version, count(*) FROM {table.name}_current GROUP BY version")
-        assert all(
-            counts[each][table.name] == rows and states[each] == "current" for each, rows in found
+        versions = place.query(
+            f"SELECT version, count(*) FROM {table.name}_current GROUP BY version"
         )
-        assert table.kind == "event" or [each for each, _ in found] == [version]
+        assert all(
+            counts[each][table.name] == rows and states[each] == "current"
+            for each, rows in versions
+        )
+        assert table.kind == "event" or [each for each, _ in versions] == [version]
         key = ", ".join(table.lookup_key)
         [(ids,)] = place.query(
             f"SELECT count(DISTINCT ({key})) FROM {place.pipeline}.{table.name} "
@@ -150,11 +153,11 @@ def test_rollback_killed_at_each_point(at):
         assert place.manifest("rollback") is None
         readers_see_one_version(place)
     place.run("rollback", **ROLLBACK)
-    found = place.serving()
-    assert found["served"][0].startswith(f"{BEFORE:%Y%m%d}")
-    assert found["redis"][0] == found["served"][0]
-    assert [row[:2] for row in found["promotions"]][-1] == (DAY, "rollback")
-    assert sum(row[1] == "rollback" for row in found["promotions"]) == 1
+    serving = place.serving()
+    assert serving["served"][0].startswith(f"{BEFORE:%Y%m%d}")
+    assert serving["redis"][0] == serving["served"][0]
+    assert [row[:2] for row in serving["promotions"]][-1] == (DAY, "rollback")
+    assert sum(row[1] == "rollback" for row in serving["promotions"]) == 1
 
 
 @EACH

@@ -19,10 +19,10 @@ ARRIVE = "INSERT INTO movies VALUES ('arrived', 'Late Arrival', 2018, 'Drama')"
 @pytest.fixture
 def place(at):
     """The source has changed since its night."""
-    found = at("end", own_source=True)
-    found.upstream(RENAME)
-    found.upstream(ARRIVE)
-    return found
+    installation = at("end", own_source=True)
+    installation.upstream(RENAME)
+    installation.upstream(ARRIVE)
+    return installation
 
 
 def movies(place, step):
@@ -55,9 +55,9 @@ def test_refreshed_the_day_takes_the_new_catalogue_and_marks_what_used_the_old(p
     command = place.nightshift("extract", "--pipeline", "movies", "--date", str(DAY), "--refresh")
     said, _ = command.communicate(timeout=300)
     assert command.returncode == 0, said
-    found = movies(place, "extract").to_pylist()
-    assert len(found) == before.num_rows + 1
-    assert all(row["genres"] == "Musical" for row in found if row["movie_id"] != "arrived")
+    catalogue = movies(place, "extract").to_pylist()
+    assert len(catalogue) == before.num_rows + 1
+    assert all(row["genres"] == "Musical" for row in catalogue if row["movie_id"] != "arrived")
     assert place.stale() == {("validate", DAY)}
     place.run("validate")
     assert place.stale() == {
@@ -80,15 +80,15 @@ def test_a_catalogue_that_the_lake_lost_is_read_again(place):
     """Kept as it was, it would stay damaged for ever."""
     kept = place.run("extract").output("movies")
     (place.home / "lake" / kept.path).write_bytes(b"damaged")
-    found = place.run("extract").output("movies")
-    assert found.digest != kept.digest and found.rows == kept.rows + 1
+    output = place.run("extract").output("movies")
+    assert output.digest != kept.digest and output.rows == kept.rows + 1
     assert place.stale() == {("validate", DAY)}
 
 
 def test_a_catalogue_read_before_the_day_was_over_is_read_again(place):
-    found = place.manifest("extract")
+    manifest = place.manifest("extract")
     noon = datetime(DAY.year, DAY.month, DAY.day, 12, tzinfo=UTC)
-    place.lake.commit(found.model_copy(update={"started": noon}))
-    rows = found.output("movies").rows
+    place.lake.commit(manifest.model_copy(update={"started": noon}))
+    rows = manifest.output("movies").rows
     assert place.run("extract").output("movies").rows == rows + 1
     assert place.run("extract").output("movies").rows == rows + 1

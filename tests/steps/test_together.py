@@ -34,8 +34,8 @@ def test_two_runs_of_one_step_at_once_end_as_one(at, night, step):
 def test_whoever_waits_too_long_names_the_holder(at, step, lock):
     place = at("publish")
     with (
-        place.settings(NIGHTSHIFT_LOCK_WAIT="0.2") as chosen,
-        locks.hold(chosen.postgres, lock, "an operator"),
+        place.settings(NIGHTSHIFT_LOCK_WAIT="0.2") as settings,
+        locks.hold(settings.postgres, lock, "an operator"),
         pytest.raises(
             StoreError, match=rf"waited 0\.2 s for the lock {lock}, held by an operator"
         ) as raised,
@@ -47,8 +47,8 @@ def test_whoever_waits_too_long_names_the_holder(at, step, lock):
 def test_a_step_waits_while_the_day_before_is_under_way(at):
     place = at("gate")
     with (
-        place.settings(NIGHTSHIFT_LOCK_WAIT="0.2") as chosen,
-        locks.hold(chosen.postgres, f"{PIPELINE}/run/{BEFORE}", "the run of the day before"),
+        place.settings(NIGHTSHIFT_LOCK_WAIT="0.2") as settings,
+        locks.hold(settings.postgres, f"{PIPELINE}/run/{BEFORE}", "the run of the day before"),
         pytest.raises(StoreError, match="held by the run of the day before"),
     ):
         place.run("gate")
@@ -66,12 +66,12 @@ def test_publishing_again_does_not_undo_a_rollback(at):
         and not publish.facts["served"]
         and "rollback" in publish.facts["warning"]
     )
-    found = place.serving()
-    assert found["served"][0] == found["redis"][0] == previous
+    serving = place.serving()
+    assert serving["served"][0] == serving["redis"][0] == previous
     readers_see_one_version(place)
     assert place.run("verify").facts["state"] == "withdrawn"
     assert place.run("rollback", **ROLLBACK).facts["withdrawn"] == []
-    assert place.serving() == found
+    assert place.serving() == serving
 
 
 def test_after_a_rollback_the_earlier_model_scores_and_its_tables_are_served(at):
@@ -94,8 +94,8 @@ def test_a_rollback_can_be_rolled_back_by_name(at):
     left = before["served"][0]
     place.run("rollback", **ROLLBACK)
     place.run("rollback", what="tables", to=left, reason="they were right")
-    found = place.serving()
-    assert found["served"][0] == found["redis"][0] == left and found["rows"] == before["rows"]
+    serving = place.serving()
+    assert serving["served"][0] == serving["redis"][0] == left and serving["rows"] == before["rows"]
 
 
 def test_a_dry_run_of_a_rollback_says_what_it_would_do_and_does_nothing(at):

@@ -69,21 +69,21 @@ def reasons(source, *rows):
     table = extract(source, *rows)
     params = PARAMS if source in SOURCES else OF_MOVIES_PARAMS
     good, bad = split(table, source, DAY, params)
-    found = [
+    per_row = [
         None if pd.isna(reason) else reason
         for reason in judge(table.to_pandas(), source, DAY, params)
     ]
     assert good.num_rows + bad.num_rows == table.num_rows
     assert good.schema == source.schema
     assert bad.schema.names == [*source.schema.names, REASON]
-    assert bad[REASON].to_pylist() == [reason for reason in found if reason]
+    assert bad[REASON].to_pylist() == [reason for reason in per_row if reason]
     kept = [
         row
-        for row, reason in zip(table.drop_columns(PROBLEM).to_pylist(), found, strict=True)
+        for row, reason in zip(table.drop_columns(PROBLEM).to_pylist(), per_row, strict=True)
         if not reason
     ]
     assert good.to_pylist() == kept
-    return found
+    return per_row
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_good_and_quarantined_are_what_was_read():
         }
         for number in range(400)
     ]
-    found = reasons(TRANSACTIONS, *changes)
+    result = reasons(TRANSACTIONS, *changes)
 
     def clean(row):
         return (
@@ -233,14 +233,14 @@ def test_good_and_quarantined_are_what_was_read():
     for row in filter(clean, changes):
         contents.setdefault(row["transaction_id"], set()).add(tuple(row.values()))
     kept = set()
-    for row, reason in zip(changes, found, strict=True):
+    for row, reason in zip(changes, result, strict=True):
         content = tuple(row.values())
         good = clean(row) and len(contents[row["transaction_id"]]) == 1 and content not in kept
         assert (reason is None) == good, (row, reason)
         if good:
             kept.add(content)
     assert len(kept) > 20 and {"duplicate, same content", "duplicate key, different content"} < set(
-        found
+        result
     )
 
 

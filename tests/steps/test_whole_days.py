@@ -47,10 +47,10 @@ def test_no_command_takes_such_a_day(words):
 
 def cut_short(place, step, day):
     """The manifest that the step would have left, had it run at noon of the day."""
-    found = place.manifest(step, day)
+    manifest = place.manifest(step, day)
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     place.lake.commit(
-        found.model_copy(update={"started": noon, "ended": noon + timedelta(seconds=9)})
+        manifest.model_copy(update={"started": noon, "ended": noon + timedelta(seconds=9)})
     )
 
 
@@ -58,9 +58,9 @@ def test_what_was_extracted_before_the_day_was_over_is_stale_and_nobody_looks_ba
     place = at("snapshot")
     for step in INGEST:
         cut_short(place, step, BEFORE)
-    found = list(lineage.stale(lineage.manifests(place.lake, "fraud"), {}))
+    stale_steps = list(lineage.stale(lineage.manifests(place.lake, "fraud"), {}))
     why = "it ran before that day was over"
-    assert {(each.step, each.because) for each in found if each.date == BEFORE} == {
+    assert {(each.step, each.because) for each in stale_steps if each.date == BEFORE} == {
         (step, why) for step in INGEST
     }
     for step, day in (("validate", BEFORE), ("snapshot", DAY), ("predict", DAY)):
@@ -68,8 +68,8 @@ def test_what_was_extracted_before_the_day_was_over_is_stale_and_nobody_looks_ba
             DataError, match=f"(?s){BEFORE} ran before the day was over.*run these days"
         ):
             place.run(step, day)
-    with place.settings() as chosen:
-        assert missing_days(chosen, "fraud", DAY) == [BEFORE]
+    with place.settings() as settings:
+        assert missing_days(settings, "fraud", DAY) == [BEFORE]
     place.ingest(BEFORE, BEFORE)
     assert not [
         each

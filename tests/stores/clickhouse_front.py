@@ -167,8 +167,8 @@ class Handler(BaseHTTPRequestHandler):
         return self._compressed(data, headers, params)
 
     def _format(self, statement: bytes, params: dict[str, str]) -> str:
-        if found := FORMAT.search(statement):
-            return found.group(1).decode()
+        if match := FORMAT.search(statement):
+            return match.group(1).decode()
         return (
             params.get("default_format")
             or self.headers.get("X-ClickHouse-Format")
@@ -186,8 +186,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, text: str) -> None:
         text = text[max(0, text.find("Code: ")) :].strip()
-        found = re.match(r"Code: (\d+)", text)
-        code = int(found.group(1)) if found else 1001
+        match = re.match(r"Code: (\d+)", text)
+        code = int(match.group(1)) if match else 1001
         body = f"{text} (version {chdb.engine_version} (official build))\n"
         self._send(STATUS.get(code, 500), body.encode(), {"X-ClickHouse-Exception-Code": str(code)})
 

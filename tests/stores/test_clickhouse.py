@@ -99,10 +99,10 @@ def digest(table: pa.Table) -> str:
 
 def names(store: ClickHouse, database: str) -> set[str]:
     """Every table of the database, seen past the store."""
-    found = store.client.query(
+    result = store.client.query(
         "SELECT name FROM system.tables WHERE database = {d:String}", parameters={"d": database}
     )
-    return {row[0] for row in found.result_rows}
+    return {row[0] for row in result.result_rows}
 
 
 # --- stage, check, swap, read
@@ -110,8 +110,8 @@ def names(store: ClickHouse, database: str) -> set[str]:
 
 def test_what_was_put_is_read_sorted_and_typed(store, database):
     put(store, database, SCORES, DAY, rows("c", "a", "b"))
-    found = store.read_partition(database, SCORES, DAY)
-    assert found.equals(rows("a", "b", "c"))
+    stored = store.read_partition(database, SCORES, DAY)
+    assert stored.equals(rows("a", "b", "c"))
 
 
 def test_before_the_first_day_there_is_nothing(store, database):
@@ -131,12 +131,12 @@ def test_staged_rows_are_invisible_until_the_swap(store, database):
 
 
 def test_a_second_run_replaces_and_gives_the_same_digest(store, database):
-    given = rows("a", "b", "c", score=None)
-    put(store, database, SCORES, DAY, given, attempt="a1")
+    rows_put = rows("a", "b", "c", score=None)
+    put(store, database, SCORES, DAY, rows_put, attempt="a1")
     first = store.read_partition(database, SCORES, DAY)
-    put(store, database, SCORES, DAY, given.take([2, 0, 1]), attempt="a2")
+    put(store, database, SCORES, DAY, rows_put.take([2, 0, 1]), attempt="a2")
     assert store.read_partition(database, SCORES, DAY).equals(first)
-    assert digest(first) == digest(given)
+    assert digest(first) == digest(rows_put)
 
 
 def test_a_replacement_takes_rows_away_and_leaves_other_days(store, database):
@@ -181,8 +181,8 @@ def test_many_days_are_read_at_once(store, database, count):
     for at in range(0, count, 100):  # an insert may touch 100 partitions
         some = pa.concat_tables([rows("a", "b", day=day) for day in days[at : at + 100]])
         store.client.insert_arrow("scores", some, database=database)
-    found = store.read(database, SCORES, [*days[1:], date(1999, 1, 1)])
-    assert found.equals(pa.concat_tables([rows("a", "b", day=day) for day in days[1:]]))
+    stored = store.read(database, SCORES, [*days[1:], date(1999, 1, 1)])
+    assert stored.equals(pa.concat_tables([rows("a", "b", day=day) for day in days[1:]]))
 
 
 def test_no_days_are_no_rows(store, database):
@@ -218,10 +218,10 @@ def test_checks_of_the_staged_rows(store, database, given, expected, wrong):
 
 def test_a_key_of_two_columns_is_unique_together(store, database):
     pairs = [("a", 1), ("a", 2), ("b", 1)]
-    given = pa.Table.from_pylist(
+    rows_put = pa.Table.from_pylist(
         [{"date": DAY, "order by": left, "quo`te": right} for left, right in pairs], ODD.schema
     )
-    staging = store.stage(database, ODD, DAY, "a1", given)
+    staging = store.stage(database, ODD, DAY, "a1", rows_put)
     assert failed(store.check(database, staging, ODD, DAY, 3)) == []
 
 
@@ -253,9 +253,9 @@ def test_a_table_whose_name_begins_the_same_keeps_its_staging(store, database):
 
 
 def test_texts_come_back_as_they_were(store, database):
-    given = pa.concat_tables([rows(f"{at}{text}", note=text) for at, text in enumerate(TEXTS)])
-    put(store, database, SCORES, DAY, given)
-    assert digest(store.read_partition(database, SCORES, DAY)) == digest(given)
+    rows_put = pa.concat_tables([rows(f"{at}{text}", note=text) for at, text in enumerate(TEXTS)])
+    put(store, database, SCORES, DAY, rows_put)
+    assert digest(store.read_partition(database, SCORES, DAY)) == digest(rows_put)
 
 
 @pytest.mark.parametrize(
@@ -276,11 +276,11 @@ def test_names_that_need_quoting(store, database):
         for at, text in enumerate(TEXTS)
         if text
     ]
-    given = pa.Table.from_pylist(values, ODD.schema)
-    put(store, pipeline, ODD, DAY, given)
-    put(store, pipeline, ODD, DAY, given)
-    found = store.read_partition(pipeline, ODD, DAY)
-    assert found.to_pylist() == sorted(
+    rows_put = pa.Table.from_pylist(values, ODD.schema)
+    put(store, pipeline, ODD, DAY, rows_put)
+    put(store, pipeline, ODD, DAY, rows_put)
+    stored = store.read_partition(pipeline, ODD, DAY)
+    assert stored.to_pylist() == sorted(
         values, key=lambda row: (row["order by"].encode(), row["quo`te"])
     )
     assert store.days(pipeline, ODD) == [DAY] and names(store, pipeline) == {ODD.name}
@@ -326,16 +326,18 @@ def test_numbers_and_nulls_come_back_as_they_were(store, database):
         1.7976931348623157e308,
     ]
     amounts = [0, -1, 2**63 - 1, -(2**63), 1, 2, 3, 4]
-    given = pa.concat_tables(
+    rows_put = pa.concat_tables(
         [
             rows(str(at), score=score, amount=amounts[at], flagged=at % 2 == 0)
             for at, score in enumerate(numbers)
         ]
     )
-    put(store, database, SCORES, DAY, given)
-    found = store.read_partition(database, SCORES, DAY)
-    assert digest(found) == digest(given)
-    assert found.column("score").null_count == 1 and found.column("note").null_count == len(numbers)
+    put(store, database, SCORES, DAY, rows_put)
+    stored = store.read_partition(database, SCORES, DAY)
+    assert digest(stored) == digest(rows_put)
+    assert stored.column("score").null_count == 1 and stored.column("note").null_count == len(
+        numbers
+    )
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
@@ -360,12 +362,12 @@ def test_times_are_kept_to_the_microsecond(store, database, zone, monkeypatch):
 
 
 def test_columns_in_another_order_and_narrower_types_are_fitted(store, database):
-    given = rows("a", "b")
-    other = given.set_column(3, "amount", given.column("amount").cast(pa.int32())).select(
-        given.column_names[::-1]
+    rows_put = rows("a", "b")
+    other = rows_put.set_column(3, "amount", rows_put.column("amount").cast(pa.int32())).select(
+        rows_put.column_names[::-1]
     )
     put(store, database, SCORES, DAY, other)
-    assert store.read_partition(database, SCORES, DAY).equals(given)
+    assert store.read_partition(database, SCORES, DAY).equals(rows_put)
 
 
 def test_texts_in_parameters_are_bound(store):
@@ -392,11 +394,11 @@ def test_a_reader_never_sees_a_mixture_during_50_swaps(connect, store, database)
     def read() -> None:
         with connect() as reader:
             while not done.is_set():
-                found = reader.read_partition(database, SCORES, DAY)
-                numbers = found.column("amount").unique().to_pylist()
+                stored = reader.read_partition(database, SCORES, DAY)
+                numbers = stored.column("amount").unique().to_pylist()
                 seen.update(numbers)
-                if len(numbers) != 1 or found.num_rows != size + numbers[0] % 3:
-                    wrong.append((numbers, found.num_rows))
+                if len(numbers) != 1 or stored.num_rows != size + numbers[0] % 3:
+                    wrong.append((numbers, stored.num_rows))
 
     def read_or_tell() -> None:
         try:

@@ -164,9 +164,9 @@ def test_a_process_killed_in_the_middle_leaves_the_old_day_or_the_new(start, req
         killer.stdin.write(f"{instants.uniform(0.0, 0.2)}\n")
         assert killer.stdout.readline() == "killed\n"
         with clickhouse.connect(settings.load(), wait=10) as store:
-            found = store.read_partition("fraud", TABLE, DAY)
-        (number,) = found.column("generation").unique().to_pylist()
-        assert found.equals(generation(number)) and number > seen[-1]
+            stored = store.read_partition("fraud", TABLE, DAY)
+        (number,) = stored.column("generation").unique().to_pylist()
+        assert stored.equals(generation(number)) and number > seen[-1]
         seen.append(number)
     with clickhouse.connect(settings.load()) as store:
         store.stage("fraud", TABLE, DAY, "dead", generation(2))

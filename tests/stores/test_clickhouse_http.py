@@ -64,9 +64,9 @@ def test_every_compression_gives_the_same(server, method):
     client.command(
         f"CREATE TABLE {name} (n UInt64, s String, d Date) ENGINE = MergeTree ORDER BY n"
     )
-    given = [(number, f"ü'{number}", date(2018, 7, 10)) for number in range(5_000)]
-    client.insert(name, given, column_names=["n", "s", "d"])
-    assert client.query(f"SELECT * FROM {name} ORDER BY n").result_rows == given
+    rows_sent = [(number, f"ü'{number}", date(2018, 7, 10)) for number in range(5_000)]
+    client.insert(name, rows_sent, column_names=["n", "s", "d"])
+    assert client.query(f"SELECT * FROM {name} ORDER BY n").result_rows == rows_sent
     assert client.query_arrow(f"SELECT sum(n) AS n FROM {name}").to_pylist() == [
         {"n": sum(range(5_000))}
     ]

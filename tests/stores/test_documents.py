@@ -52,11 +52,11 @@ ROWS = st.lists(
 @given(ROWS)
 def test_a_document_reads_back_to_its_row(rows):
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
-    found = [
+    reread = [
         json.loads(text, parse_constant=lambda name: 1 / 0) for text in documents(table).to_pylist()
     ]
-    assert found == [{name: value(row[name]) for name in SCHEMA.names} for row in rows]
-    for document, row in zip(found, rows, strict=True):
+    assert reread == [{name: value(row[name]) for name in SCHEMA.names} for row in rows]
+    for document, row in zip(reread, rows, strict=True):
         assert type(document["score"]) is (
             float if row["score"] is not None and math.isfinite(row["score"]) else type(None)
         )
@@ -66,9 +66,9 @@ def test_a_document_reads_back_to_its_row(rows):
 @given(ROWS)
 def test_the_ids_of_a_column_are_those_of_its_rows(rows):
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
-    found = identifiers(table, ("id", "part")).to_pylist()
-    assert found == [identifier((row["id"], row["part"])) for row in rows]
-    assert [unquote(text.partition(":")[0]) for text in found] == [row["id"] for row in rows]
+    ids = identifiers(table, ("id", "part")).to_pylist()
+    assert ids == [identifier((row["id"], row["part"])) for row in rows]
+    assert [unquote(text.partition(":")[0]) for text in ids] == [row["id"] for row in rows]
 
 
 def test_what_a_document_looks_like():
@@ -122,19 +122,19 @@ def looked_up(table, of, size):
 )
 def test_ranked_rows_of_one_id_are_one_array_in_order(keys, size):
     rows = pa.Table.from_pylist([{"id": id_, "part": rank} for id_, rank in keys], schema=SCHEMA)
-    found = looked_up(RANKED, rows, size)
+    lookups = looked_up(RANKED, rows, size)
     wanted = {
         identifier((id_,)): sorted(rank for other, rank in keys if other == id_) for id_, _ in keys
     }
-    assert {key: [row["part"] for row in array] for key, array in found.items()} == wanted
+    assert {key: [row["part"] for row in array] for key, array in lookups.items()} == wanted
 
 
 def test_a_sample_of_a_ranked_table_has_all_rows_of_whom_it_has():
     rows = [{"id": f"u{n}", "part": rank} for rank in (2, 1, 3) for n in range(50)]
-    chosen = sampled(pa.Table.from_pylist(rows, schema=SCHEMA), RANKED, "seed", 5)
-    found = looked_up(RANKED, chosen, 2)
-    assert 1 <= len(found) <= 5 and all(
-        [row["part"] for row in array] == [1, 2, 3] for array in found.values()
+    sample = sampled(pa.Table.from_pylist(rows, schema=SCHEMA), RANKED, "seed", 5)
+    lookups = looked_up(RANKED, sample, 2)
+    assert 1 <= len(lookups) <= 5 and all(
+        [row["part"] for row in array] == [1, 2, 3] for array in lookups.values()
     )
 
 

@@ -126,7 +126,7 @@ def test_airflow_takes_its_folders_as_they_are(tmp_path):
         "    assert conf.get('core', 'plugins_folder') == f'/x/{name}/plugins', name\n"
         "    assert conf.get('logging', 'base_log_folder') == f'/x/{name}/logs/airflow', name\n"
     )
-    given = {
+    variables = {
         "AIRFLOW_HOME": str(tmp_path),
         "AIRFLOW_CONFIG": str(PROJECT / "airflow.cfg"),
         "NIGHTSHIFT_PROJECT": "/p",
@@ -140,7 +140,7 @@ def test_airflow_takes_its_folders_as_they_are(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code],
         input=json.dumps([*NAMES, WORST]),
-        env=os.environ | given,
+        env=os.environ | variables,
         text=True,
         capture_output=True,
         check=False,

@@ -50,9 +50,9 @@ def test_a_table_comes_back_as_it_went_in(serving_db, rows):
     with postgres.connect(serving_db) as session, session, session.cursor() as cursor:
         cursor.execute(SQL("CREATE TABLE copied ({})").format(columns))
         postgres.copy_in(cursor, Identifier("copied"), table)
-        found = postgres.copy_out(cursor, SQL("SELECT * FROM copied"), SCHEMA)
+        copied = postgres.copy_out(cursor, SQL("SELECT * FROM copied"), SCHEMA)
         cursor.execute("DROP TABLE copied")
-    assert found.schema == SCHEMA and table_digest(found, ("id",)) == table_digest(table, ("id",))
+    assert copied.schema == SCHEMA and table_digest(copied, ("id",)) == table_digest(table, ("id",))
 
 
 def test_a_text_that_postgres_cannot_hold_is_wrong_data(serving_db):

@@ -173,8 +173,8 @@ def test_the_ranked_rows_of_one_user_are_one_array(keys):
     )
     assert all(check.passed for check in keys.load(VERSION, {TOP: content}, {"top": "d"}, 7))
     keys.point(VERSION)
-    found = client.from_redis(keys, TOP, ("u7",))
-    assert found["version"] == VERSION and [row["rank"] for row in found["rows"]] == [1, 2, 3]
+    answer = client.from_redis(keys, TOP, ("u7",))
+    assert answer["version"] == VERSION and [row["rank"] for row in answer["rows"]] == [1, 2, 3]
     assert sum(1 for _ in keys.client.scan_iter(match=f"ns:demo:{VERSION}:top:*")) == 40
     keys.client.set(f"ns:demo:{VERSION}:top:u1", "[]")
     keys.client.delete(f"ns:demo:{VERSION}:top:u2")

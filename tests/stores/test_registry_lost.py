@@ -26,8 +26,8 @@ def log(name):
 
 
 def runs(client, name):
-    found = client.get_experiment_by_name(name)
-    return {run.info.run_id for run in client.search_runs([found.experiment_id])}
+    experiment = client.get_experiment_by_name(name)
+    return {run.info.run_id for run in client.search_runs([experiment.experiment_id])}
 
 
 def version(client, name, digest):

@@ -18,10 +18,10 @@ def lake(request, tmp_path):
 
 @pytest.fixture
 def kept(lake):
-    found = checkpoints.of(lake, "fraud", ["data"], "params", "cpu")
+    checkpoint_list = checkpoints.of(lake, "fraud", ["data"], "params", "cpu")
     for rounds in (90, 100, 1000):
-        found.save("fit", rounds, f"after {rounds}".encode())
-    return found
+        checkpoint_list.save("fit", rounds, f"after {rounds}".encode())
+    return checkpoint_list
 
 
 def test_the_latest_is_the_one_of_most_rounds_of_its_stage(kept):
