@@ -1,4 +1,4 @@
-"""Training sets of fraud whose labels are dealt out anew, for models that must lose or win."""
+"""Training sets of fraud with new labels, for models that must lose or win."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ STORE_LIBRARIES = frozenset(
     }
 )
 
-# What each layer may import of jobs/, beside itself.
+# What each layer may import of jobs/ besides itself.
 _BELOW_USECASES = {"core", "stores", "serving", "training", "evaluation"}
 LAYERS = {
     "core": set(),

@@ -40,7 +40,7 @@ def without_gpu(gpu, monkeypatch):
 
 
 def case(gpu, make, cpu, cuda):
-    """A case of `make` whose devices find these results."""
+    """A case of `make` with these results for the devices."""
     real = make(50)
     results = {"cpu": np.array(cpu), "cuda": np.array(cuda)}
     return gpu.Case(

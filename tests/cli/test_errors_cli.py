@@ -1,4 +1,4 @@
-"""What the command line says of itself, and of a name that it does not know."""
+"""What the command line says about itself, and about a name that it does not know."""
 
 from __future__ import annotations
 

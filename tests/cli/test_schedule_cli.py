@@ -1,4 +1,4 @@
-"""A home whose schedule is off says so wherever somebody looks."""
+"""A home with its schedule off says so wherever somebody looks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text to typed columns: what is read, and what is said of what cannot be read."""
+"""Text to typed columns: values that are read, and reasons for those that are not."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def table(given_rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def column(values: Any, kind: pa.DataType | None = None) -> str:
-    """Digest of a table of one column `x` beside its key."""
+    """Digest of a table with its key and one column `x`."""
     array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, kind)
     return table_digest(pa.table({"k": pa.array(range(len(array))), "x": array}), ["k"])
 

@@ -1,4 +1,4 @@
-"""params.yaml: what is wrong is said by key, with what is allowed."""
+"""params.yaml: errors name the key and the allowed values."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ STEP_OPERATORS = {*NIGHT_OPERATORS, "HousekeepingOperator", "RollbackOperator"}
 
 
 def offenders(facts, holds):
-    """The names of which the rule does not hold; there must be some to hold it to."""
+    """The names that break the rule; `facts` must not be empty."""
     assert facts
     return [name for name, each in facts.items() if not holds(each)]
 

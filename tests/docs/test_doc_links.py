@@ -22,7 +22,7 @@ def without_code(text):
 
 
 def anchors(page):
-    """The anchors that GitHub makes of a page's headings."""
+    """The anchors of a page's headings, as GitHub writes them."""
     titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 

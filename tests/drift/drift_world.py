@@ -39,7 +39,7 @@ def detected(place, first, last):
 
 
 def branch(stack, databases, place, home, statement):
-    """A copy of the installation, whose operational database the statement has changed."""
+    """A copy of the installation, with its operational database changed by the statement."""
     ignore = shutil.ignore_patterns("tmp", "logs", "*.log")
     shutil.copytree(place.home, home, symlinks=True, ignore=ignore)
     serving = stack.enter_context(databases("serving", database_of(place.postgres)))

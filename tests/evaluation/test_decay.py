@@ -19,7 +19,7 @@ KNOWN = Reference(pa.table({"split": ["holdout"] * 10}), date(2018, 6, 1), 7, {"
 
 @dataclass
 class Hits:
-    """Results whose metric is a share of units; without any unit that counts, there is none."""
+    """Results with a share of units as metric; without any unit that counts, there is none."""
 
     hits: np.ndarray
 

@@ -67,7 +67,7 @@ class World:
 
     @classmethod
     def random(cls, seed: int, customers: int = 40, merchants: int = 15) -> World:
-        """Whole hours for ties, odd microseconds beside them, days on which somebody stays away."""
+        """Whole hours for ties, odd microseconds as well, and days without some customers."""
         chance = random.Random(seed)
         made = []
         for offset in range(DAYS):

@@ -16,7 +16,7 @@ from jobs.usecases.fraud.columns import CATEGORIES, FEATURES
 from jobs.usecases.fraud.params import TrainParams
 from kept_checkpoints import Kept
 
-# One thread: beside other tests on few cores a second one mostly waits.
+# One thread: while other tests run on few cores, a second one mostly waits.
 PARAMS = TrainParams(
     n_estimators=30, max_depth=3, validation_days=3, early_stopping_rounds=5, threads=1
 )
@@ -77,9 +77,9 @@ def test_the_number_of_threads_does_not_change_the_bytes(table, fitted):
 
 
 def test_rows_are_taken_in_their_order(table, fitted):
-    """Another order is another sample of rows for each tree, hence the snapshot's sort by key.
+    """Another order means another sample of rows for each tree, so the snapshot sorts by key.
 
-    Where no rows are sampled only the rounding of sums is left, and the scores agree closely.
+    Without sampling, only the rounding of sums differs, and the scores agree closely.
     """
     order = np.random.default_rng(4).permutation(table.num_rows)
     assert model.fit(table.take(order), PARAMS).to_bytes() != fitted.to_bytes()

@@ -364,7 +364,7 @@ def test_up_says_where_the_logins_are_and_prints_no_secret(own):
 
 
 def test_down_leaves_no_process_and_purge_no_data(own, state):
-    """The last test of this home, with Airflow under way."""
+    """The last test of this home, with Airflow running."""
     query(endpoints(own)[POSTGRES], "CREATE TABLE before_down AS SELECT 1 AS id")
     data = postgres.service(state).folder
     assert processes_of(own.home)

@@ -34,7 +34,7 @@ TABLES = ("transaction_scores", "customer_risk", "merchant_risk", "gate_checks")
 
 
 def pack(home: Path, archive: Path) -> None:
-    """Pack the home, whose stores run, with the good rows of all nights but HOLE."""
+    """Pack a home with running stores, and the good rows of all nights but HOLE."""
     addresses = json.loads((home / "endpoints.json").read_text())
     with tarfile.open(archive, "w:gz", compresslevel=9) as tar:
         _add(tar, "serving.sql", _postgres(home, addresses["NIGHTSHIFT_POSTGRES_DSN"]))

@@ -18,7 +18,7 @@ from jobs.core.settings import PROJECT
 RELEASE = "8211ea076dae33fcab71b8cba2f567b31142e225"
 FIRST, DAYS, NIGHTS = date(2018, 4, 1), 20, (date(2018, 4, 12), date(2018, 4, 13))
 NEXT = date(2018, 4, 14)
-HOLE = NIGHTS[0]  # the night of which the fixture's lake has no rows any more
+HOLE = NIGHTS[0]  # the night with no rows left in the fixture's lake
 PARAMS = {
     "fraud": {
         "first_date": str(FIRST),

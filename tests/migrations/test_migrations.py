@@ -39,7 +39,7 @@ SERVED = NIGHTS[-1]
 
 
 def quietly(line):
-    """For migrations whose output nobody reads."""
+    """Discards the output of a migration."""
 
 
 def migrated(place):

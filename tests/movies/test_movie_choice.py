@@ -55,7 +55,7 @@ def test_too_few_rows_choose_nothing():
 
 
 def made(chance, telling, users=200, count=40):
-    """Candidates of which one is taken; only the scores named in `telling` know which."""
+    """Candidates, one of which is taken; only the scores named in `telling` show which."""
     features = chance.random((users, count, len(FEATURES))).astype(np.float32)
     features[:, :, FEATURES.index("user_interactions")] = 5
     labels = np.zeros((users, count), bool)

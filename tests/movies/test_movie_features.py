@@ -53,7 +53,7 @@ def catalogue():
 
 @pytest.fixture(scope="module")
 def interactions():
-    """Some hundreds of a few users, two movies of which the catalogue lacks."""
+    """Some hundreds of interactions of a few users; two of the movies are not in the catalogue."""
     chance = np.random.default_rng(4)
     span, rows = list(days(FIRST, LAST)), []
     for number in range(400):

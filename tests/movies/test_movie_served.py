@@ -76,7 +76,7 @@ def test_parameters_hold_the_section_and_what_was_chosen(halves, fitted):
 
 @pytest.mark.filterwarnings(
     "ignore::UserWarning"
-)  # of MLflow on itself, and for want of an example
+)  # of MLflow about itself, and about a missing example
 def test_a_version_of_mlflow_recommends_as_the_model_does(halves, fitted, tmp_path):
     data = tmp_path / "model"
     data.write_bytes(fitted.to_bytes())

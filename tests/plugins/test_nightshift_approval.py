@@ -1,4 +1,4 @@
-"""The question to a person, who is asked at all, and what promote is told of the answer."""
+"""The question to a person: who is asked, and what promote learns from the answer."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def task(approval):
 
 
 def context(run=RUN, **left):
-    """Of a task whose upstream tasks have left these values."""
+    """Context of a task with these values from its upstream tasks."""
     run = SimpleNamespace(run_id=run, partition_key=str(DAY))
     ti = SimpleNamespace(id="ti", xcom_pull=lambda task_ids, **_: left.get(task_ids))
     return {"ti": ti, "dag_run": run, "params": {}}

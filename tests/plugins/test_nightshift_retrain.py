@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import DownstreamTasksSkipped
 
 @pytest.fixture
 def branch(airflow_variables, monkeypatch):
-    """`branch(decision)`: (what the task pushed, the tasks that it passed by)."""
+    """`branch(decision)`: (what the task pushed, the tasks that it skipped)."""
     retrain = importlib.import_module("nightshift.retrain")
     steps = importlib.import_module("nightshift.steps")
     with DAG("a_night", schedule=None) as dag:

@@ -10,7 +10,7 @@ import pytest
 
 from nights import DAY
 
-# Each takes seconds; one of a kind is enough beside other tests.
+# Each takes seconds; without the kubernetes tests, one of a kind is enough.
 MORE = [
     pytest.param(state, marks=pytest.mark.kubernetes)
     for state in ("running", "deferred", "queued", None)
@@ -20,7 +20,7 @@ GONE = [pytest.param(states, marks=pytest.mark.kubernetes) for states in ({"trai
 
 @pytest.fixture
 def sweep(pods, cluster):
-    """`sweep(states)`: result of the task on a pod of train whose run has these states."""
+    """`sweep(states)`: run the task on a pod of train; its run has these states."""
     place, task = pods("train")
     task.die_after_asking()
     orphans = importlib.import_module("nightshift.orphans")

@@ -1,4 +1,4 @@
-"""What is said of a pod that left no manifest: what happened, and what to do next."""
+"""The report about a pod that left no manifest: what happened, and what to do next."""
 
 from __future__ import annotations
 

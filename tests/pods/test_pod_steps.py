@@ -284,7 +284,7 @@ def test_a_deferred_task_whose_pod_does_not_start_says_why(pods, cluster, proble
 @pytest.mark.kubernetes
 @pytest.mark.parametrize("how", ["ends well", "is killed", "is deleted"])
 def test_a_deferred_task_goes_on_where_the_trigger_leaves_it(pods, cluster, night, how):
-    """Another process goes on with an operator that has nothing but what the DAG file gave it."""
+    """Another process resumes with an operator that has only what the DAG file passed to it."""
     place, task = pods("train", deferrable=True)
     deferred = task.defer()
     pod = cluster.await_pod()

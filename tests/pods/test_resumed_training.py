@@ -1,4 +1,4 @@
-"""A training whose pod dies resumes from its checkpoint, to the same model as without a kill."""
+"""Training resumes from its checkpoint when its pod dies, to the same model as without a kill."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def heard(platform, count):
 
 
 def by_form(api, dag, day):
-    """A run whose form names the day."""
+    """Trigger a run with the day in its form; returns the id of the run."""
     return api.call(
         "POST", f"dags/{dag}/dagRuns", {"logical_date": None, "conf": {"date": str(day)}}
     )["dag_run_id"]

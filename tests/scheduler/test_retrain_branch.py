@@ -16,7 +16,7 @@ ON_DRIFT, DAILY = {"policy": "on_drift"}, {"policy": "daily"}
 BLIND = {
     "min_rows": 1_000_000,
     "max_degradation": 0.99,
-}  # days so small that nothing is held against them
+}  # days too small to be compared with anything
 
 
 @pytest.fixture(scope="module")

@@ -182,7 +182,7 @@ def test_a_column_that_nobody_reads_is_reported_and_harms_nothing(place):
 
 
 def test_rows_of_another_day_are_quarantined(place):
-    """No query brings them; whoever writes into the lake otherwise is told all the same."""
+    """No query returns such rows; other writers to the lake get the reason all the same."""
     extract = place.run("extract")
     source = find_usecase("fraud").sources[0]
     table = place.lake.read_table(extract.output(source.name))
@@ -235,7 +235,7 @@ def test_half_a_day_fails_or_warns_as_params_say(place):
 
 
 def test_the_volume_is_held_against_the_days_that_the_source_has(place):
-    """The first day of all has nothing before it to be held against."""
+    """The first day has no earlier days to compare with."""
     extract = place.run("extract", BEFORE)
     counted = place.upstream(
         "SELECT count(*) / 3.0 FROM transactions "

@@ -21,7 +21,7 @@ def away(days):
 
 @pytest.fixture
 def place(serving_db, source_db, redis_url, tmp_path):
-    """An installation whose source has the tables, and no rows."""
+    """An installation with the tables in its source, but no rows."""
     home = tmp_path / "home"
     home.mkdir()
     with writing(source_db):

@@ -376,7 +376,7 @@ def test_texts_in_parameters_are_bound(store):
         assert store.client.query(query, parameters={"text": text}).result_rows == [(text,)]
 
 
-# --- readers beside a writer
+# --- readers during writes
 
 
 def generation(number: int, size: int) -> pa.Table:

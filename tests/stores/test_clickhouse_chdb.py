@@ -101,7 +101,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def start():
-    """Starts a script beside the test and reads its first line."""
+    """Starts a script in another process and reads its first line."""
     started = []
 
     def start(script: str, *arguments: str) -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""Every store under a home whose name some program takes for something else than a name."""
+"""Every store under a home with a name that some program misinterprets."""
 
 import json
 import os
@@ -99,7 +99,7 @@ def test_clickhouse_keeps_its_data_there(odd):
 
 @EACH
 def test_mlflow_keeps_artifacts_where_it_is_told(odd):
-    """As its server does it, whose command line says where."""
+    """The address, built as its server does: the command line names the folder."""
     words = mlflow.service(State(odd.home)).command
     repository = get_artifact_repository(words[words.index("--artifacts-destination") + 1])
     (file := odd.home.parent / "model.bin").write_text("model")

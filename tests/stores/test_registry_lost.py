@@ -1,4 +1,4 @@
-"""What people delete in MLflow comes back, or is made anew: a night does not stop for it."""
+"""What people delete in MLflow is restored or created again: a night does not stop for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The device that trains: what is asked for, what there is, and what is said of it."""
+"""The training device: what is requested, what exists, and what is reported."""
 
 from __future__ import annotations
 
