@@ -68,7 +68,7 @@ def test_a_text_that_postgres_cannot_hold_is_wrong_data(serving_db):
 
 
 def test_a_kind_that_is_not_served_is_refused_by_name():
-    with pytest.raises(ConfigError, match=r"(?s)column tags.*list.*choose one of"):
+    with pytest.raises(ConfigError, match=r"(?s)column tags.*list.*cannot be served.*one of"):
         postgres.column_type(pa.field("tags", pa.list_(pa.string())))
 
 
