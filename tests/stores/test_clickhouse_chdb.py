@@ -54,7 +54,7 @@ import os, signal, sys, time
 import pyarrow
 from jobs.core import settings
 from jobs.stores import clickhouse
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], os.path.dirname(sys.argv[1])]  # this file, and tests/
 from test_clickhouse_chdb import DAY, TABLE, generation
 
 def write(first):
