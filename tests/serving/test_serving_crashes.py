@@ -51,7 +51,8 @@ def killed(what, failpoint, n, both, dsn, redis_url):
         "day": str(day(n)),
         "now": str(NOON + n * HOUR),
     }
-    environment = os.environ | {VARIABLE: failpoint, "PYTHONPATH": str(PROJECT)}
+    path = os.pathsep.join(map(str, (PROJECT, PROJECT / "tests")))
+    environment = os.environ | {VARIABLE: failpoint, "PYTHONPATH": path}
     script = Path(serving_cases.__file__)
     done = subprocess.run(
         [sys.executable, script, json.dumps(asked)],
