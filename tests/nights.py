@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,10 @@ class Place:
 
     def serving(self) -> dict[str, Any]:
         """Publications, pointers, champions, and all rows of the current views and Redis."""
+        return self.published() | {"redis": self.redis_content()}
+
+    def published(self) -> dict[str, Any]:
+        """What PostgreSQL has of `serving`."""
         with schema.connect(self.postgres) as session:
             served = publications.served(session, self.pipeline)
             states = {
@@ -249,7 +254,6 @@ class Place:
             "publications": states,
             "promotions": champions,
             "rows": shown,
-            "redis": self.redis_content(),
         }
 
     def empty_redis(self) -> None:
@@ -272,8 +276,15 @@ class Moment:
     source: str
     postgres: str
     keys: dict[bytes, bytes]  # of Redis, as DUMP gives them
-    digests: dict[str, Any]
+    documents: tuple[str | None, dict[str, str]]  # of Redis, as `redis_content` gives them
     pipeline: str
+
+    @cached_property
+    def digests(self) -> dict[str, Any]:
+        """The digests of the installation at the moment, read when a test first asks."""
+        kept = Place(self.home, self.source, self.postgres, "", self.pipeline)
+        stores = kept.lake_digests() | kept.clickhouse_digests() | kept.published()
+        return stores | {"redis": self.documents}
 
 
 def keep(place: Place, home: Path, postgres: str) -> Moment:
@@ -284,7 +295,7 @@ def keep(place: Place, home: Path, postgres: str) -> Moment:
             key: client.dump(key)
             for key in client.scan_iter(match=f"ns:{place.pipeline}:*", count=5000)
         }
-    return Moment(home, place.source, postgres, keys, place.digests(), place.pipeline)
+    return Moment(home, place.source, postgres, keys, place.redis_content(), place.pipeline)
 
 
 def resume(moment: Moment, home: Path, postgres: str, redis_url: str) -> Place:
