@@ -14,16 +14,14 @@ from jobs.usecases.discovery import find_usecase
 from nights import BEFORE, DAY
 from prepared_night import EACH
 
-CHEAP = ("train", "publish")
-SPARK = ("build_features", "snapshot", "check_drift", "predict")
-# A minute together; `make test-chaos` kills them under the scheduler, too.
-SLOWLY = [pytest.param(step, marks=pytest.mark.slow) for step in SPARK]
-ALSO = [
-    pytest.param(step, marks=pytest.mark.slow)
-    for step in ("extract", "validate", "retrain", "gate", "promote", "verify")
-]
-# For steps that start Spark: staged but not swapped, swapped but without a manifest.
-FIRST_POINTS = ("swap", "manifest")
+# Before the first write, staged but not swapped, swapped but without a manifest. At the other
+# points the stores hold what they hold at one of these.
+STATES = ("stage", "swap", "manifest")
+OTHERS = tuple(point for point in POINTS if point not in STATES)
+QUICK = ("train", "publish")
+SPARK = ("build_features", "snapshot", "check_drift", "predict")  # a minute together
+# `make test-chaos` kills every step under the scheduler, too.
+STEPS = [pytest.param(step, marks=() if step in QUICK else pytest.mark.slow) for step in NIGHTLY]
 WITHIN_PUBLISH = (  # in the order of a publish that resumes where the last one died
     "publish.loading",
     "publish.attached",
@@ -87,27 +85,23 @@ def after(prepared, pipeline):
 
 
 @EACH
-@pytest.mark.parametrize("step", [*CHEAP, *ALSO])
-def test_a_step_killed_at_each_point_and_run_again(at, after, step):
-    crash(at(step), step, points(step), after(step))
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_killed_in_each_state_and_run_again(at, after, step):
+    crash(at(step), step, points(step, STATES), after(step))
 
 
+@pytest.mark.slow
 @EACH
-@pytest.mark.parametrize("step", SLOWLY)
-def test_a_step_with_spark_killed_before_and_after_its_swap(at, after, step):
-    crash(at(step), step, points(step, FIRST_POINTS), after(step))
+@pytest.mark.parametrize("step", [step for step in NIGHTLY if step not in SPARK])
+def test_a_step_killed_at_each_other_point_and_run_again(at, after, step):
+    crash(at(step), step, points(step, OTHERS), after(step))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("step", SPARK)
 def test_a_step_with_spark_killed_at_each_other_point(at, after, step):
-    crash(
-        at(step),
-        step,
-        points(step, [point for point in POINTS if point not in FIRST_POINTS]),
-        after(step),
-    )
+    crash(at(step), step, points(step, OTHERS), after(step))
 
 
 @EACH
@@ -144,11 +138,29 @@ def test_publish_killed_while_it_drops_an_expired_version(at):
     )
 
 
+KILLED_ROLLBACKS = {
+    "in each state": (*points("rollback", STATES), *rollback.FAILPOINTS),
+    "at each other point": points("rollback", OTHERS),
+}
+KILLED_RECONCILES = {
+    "in each state": (*points("reconcile", ("swap", "manifest")), "redis.loading", "redis.loaded"),
+    "at each other point": points("reconcile", (*OTHERS, "stage")),
+}
+
+
+def in_each_state(killed):
+    """Parametrizes a test with its failpoints; those that add no state are slow."""
+    slow = {"in each state": (), "at each other point": pytest.mark.slow}
+    values = [pytest.param(killed[name], marks=marks, id=name) for name, marks in slow.items()]
+    return pytest.mark.parametrize("failpoints", values)
+
+
 @EACH
-def test_rollback_killed_at_each_point(at):
+@in_each_state(KILLED_ROLLBACKS)
+def test_rollback_killed_and_run_again(at, failpoints):
     """Both the tables and the model go back, once, however often it was killed."""
     place = at("end")
-    for failpoint in (*points("rollback"), *rollback.FAILPOINTS):
+    for failpoint in failpoints:
         place.kill("rollback", failpoint, **ROLLBACK)
         assert place.manifest("rollback") is None
         readers_see_one_version(place)
@@ -161,13 +173,14 @@ def test_rollback_killed_at_each_point(at):
 
 
 @EACH
-def test_reconcile_killed_at_each_point(at, caplog):
+@in_each_state(KILLED_RECONCILES)
+def test_reconcile_killed_and_run_again(at, caplog, failpoints):
     """It loads all of Redis, and is killed there as well; loading rows is no alarm here."""
     caplog.set_level(logging.INFO)
     place = at("end")
     before = place.serving()
     place.empty_redis()
-    for failpoint in (*points("reconcile"), "redis.loading", "redis.loaded"):
+    for failpoint in failpoints:
         place.kill("reconcile", failpoint)
         place.empty_redis()
     place.run("reconcile")
