@@ -231,18 +231,10 @@ def _served(pipeline: str, table: Table) -> Iterator[str]:
 
 def _features() -> Iterator[str]:
     yield "## fraud: the features, in `training_set`\n"
-    yield (
-        "A column is made of counts and sums over windows (`<entity>_<measure>_<days>`: "
-        "whole days, and the rows"
-    )
-    yield (
-        "of D before t) by the expression beside it; "
-        "without one it is such a count or sum, or a column of the"
-    )
-    yield (
-        "transaction. `training_set` also has the transaction's own columns, `split` (train, "
-        "holdout) and `is_fraud`.\n"
-    )
+    yield "A feature is an expression of counts and sums over windows (`<entity>_<measure>_<days>`)."
+    yield "A window is whole days, and the rows of D before t. A feature without an expression is such"
+    yield "a count or sum, or a column of the transaction. `training_set` also has the transaction's"
+    yield "own columns, `split` (train, holdout) and `is_fraud`.\n"
     yield from _grid(
         ("feature", "expression"),
         ((f"`{name}`", f"`{DERIVED[name]}`" if name in DERIVED else "") for name in FEATURES),
@@ -396,15 +388,10 @@ def _sentence(text: str) -> str:
 
 
 def _params() -> Iterator[str]:
-    yield (
-        "# Parameters\n\n`params.yaml` has one section a step, "
-        "`<pipeline>.<step>`. A step reads its own section, whose"
-    )
-    yield (
-        "digest is in its manifest. A key that no step reads, or a value out of range, "
-        "is an error that names it."
-    )
-    yield "`NIGHTSHIFT_PARAMS` names another file.\n"
+    yield "# Parameters\n"
+    yield "`params.yaml` has one section per step, `<pipeline>.<step>`. A step reads its own section, and"
+    yield "its manifest holds the digest of that section. A key that no step reads, or a value out of"
+    yield "range, is an error that names it. `NIGHTSHIFT_PARAMS` names another file.\n"
     file = PROJECT / "params.yaml"
     for pipeline, day in params.load(file).get("reproduce", {}).items():
         yield (
@@ -414,11 +401,9 @@ def _params() -> Iterator[str]:
     for pipeline in PIPELINES:
         given = params.load(file)[pipeline]
         first = params.first_date(file, pipeline)
-        yield (
-            f"## {pipeline}\n\n`{pipeline}.first_date` is `{first}`: "
-            "the first day that the source has; days before it"
-        )
-        yield "are not missing.\n"
+        yield f"## {pipeline}\n"
+        yield f"`{pipeline}.first_date` is `{first}`: the first day of the source. Earlier days do not"
+        yield "count as missing.\n"
         sizes = _value(pods.resources(file, pipeline))
         yield (
             f"`{pipeline}.resources` is {sizes}: "
@@ -505,13 +490,10 @@ def _allowed(field: FieldInfo) -> str:
 
 def _dags() -> Iterator[str]:
     yield (
-        "# DAGs\n\nA task is called like the step that it runs; "
-        "what each step reads and writes is in"
+        "# DAGs\n\nA task has the name of the step that it runs. What a step reads and writes is in"
     )
-    yield (
-        "[architecture.md](architecture.md#step-by-step), "
-        "what to do when one fails in the [runbook](runbook.md).\n"
-    )
+    yield "[architecture.md](architecture.md#step-by-step); what to do when it fails is in the"
+    yield "[runbook](runbook.md).\n"
     for name, dag in _facts().items():
         _title, _, rest = dag["doc"].partition("\n\n")
         yield f"## {name}\n\n{_first(rest)}\n"

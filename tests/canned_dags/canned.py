@@ -41,7 +41,7 @@ def command(self, run, words, unsaid=()):
     while orders.exists() and orders.read_text() == "hold":
         time.sleep(0.1)
     if orders.exists():
-        raise PermanentFailure(f"{run}: told to fail")
+        raise PermanentFailure(f"{run}: asked to fail")
     if unsaid:
         receipt = {
             "step": f"{options['--pipeline']}/{words[0]}",

@@ -159,7 +159,7 @@ def test_aggregates_equal_their_twin(table, entity, world, daily):
 
 
 def test_amounts_at_the_bound_go_through_to_scores(world, aggregated, frame):
-    """The largest amount that params allow, in every window, beside a third of it, and cents."""
+    """The largest amount that params allow, a third of it, and cents, in every window."""
     amounts = itertools.cycle((LARGEST_AMOUNT, LARGEST_AMOUNT // 3, 9_244_551_664, 1))
     rows = [replace(row, amount_minor=next(amounts)) for row in world.transactions]
     paid = {row.transaction_id: row.amount_minor for row in rows}

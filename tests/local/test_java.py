@@ -31,8 +31,8 @@ def test_java_home_comes_first_then_the_path_then_the_usual_folders(bare, monkey
     on_path = fake(bare / "path", "17.0.15")
     monkeypatch.setenv("PATH", f"{on_path}/bin:/bin")
     assert java.home() == on_path
-    monkeypatch.setenv("JAVA_HOME", str(fake(bare / "told", "25")))
-    assert java.home() == bare / "told"
+    monkeypatch.setenv("JAVA_HOME", str(fake(bare / "configured", "25")))
+    assert java.home() == bare / "configured"
 
 
 @pytest.mark.parametrize("version", ["1.8.0_392", "11.0.20", "16"])

@@ -26,7 +26,7 @@ SECURITY = {
 }
 HANDLER = (
     "import signal, sys, time; "
-    "signal.signal(signal.SIGTERM, lambda *_: (print('told', flush=True), sys.exit(7)))"
+    "signal.signal(signal.SIGTERM, lambda *_: (print('stopping', flush=True), sys.exit(7)))"
 )
 
 
@@ -531,7 +531,7 @@ def test_a_deleted_pod_is_told_ends_and_is_gone(cluster, api):
     last = next(event["object"] for event in changes if event["type"] == "DELETED")
     assert last.status.container_statuses[0].state.terminated.exit_code == 7
     assert refused(read, api)[0] == 404
-    assert "told" in pod.log and not pod.exists and "Killing" in reasons(api)
+    assert "stopping" in pod.log and not pod.exists and "Killing" in reasons(api)
     run(cluster, api, manifest(), "Succeeded")  # its name is free again
 
 

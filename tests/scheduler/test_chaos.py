@@ -120,11 +120,11 @@ def test_on_call_clears_and_triggers_what_runs(platform, run, night, kills):
         process = platform.await_step("build_features")
         api.clear(DAG, run, "build_features")
         assert gone(process, 60), "a cleared task went on"
-        kills.add("build_features", "cleared while it ran", "runs again by itself")
+        kills.add("build_features", "cleared while it ran", "Airflow runs it again")
         process = platform.await_step("snapshot")
         api.clear_run(DAG, run)
         assert gone(process, 60)
-        kills.add("snapshot", "the whole run cleared while it ran", "runs again by itself")
+        kills.add("snapshot", "the whole run cleared while it ran", "Airflow runs it again")
         process = platform.await_step("build_features")
         api.mark(DAG, run, "failed")
         assert gone(process, 60), "a run marked failed went on"

@@ -80,7 +80,7 @@ def test_a_finished_task_is_cleared_and_nothing_changes(platform, run, night):
 
 @pytest.fixture(scope="module")
 def red(platform, run):
-    """The run of AFTER, whose training failed; the wrong parameter is mended."""
+    """The run of AFTER: its training failed, and the wrong parameter is corrected."""
     with platform.api("oncall") as api:
         red = api.trigger(DAG, AFTER)
     platform.await_task(red, "extract", "success")  # which would refuse it

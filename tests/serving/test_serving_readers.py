@@ -130,7 +130,7 @@ def test_no_reader_sees_a_half_or_mixed_version(both, serving_db, redis_url, hou
     if hours_apart:
         assert (
             len(partitions.attached(both.session, "demo", ENTITY)) <= 5
-        )  # retention did work beside the readers
+        )  # retention did work during the reads
         assert both.redis.versions() <= set(publications.served(both.session, "demo").pair) | set(
             states(both)
         )

@@ -127,7 +127,7 @@ _BY_COLUMN = {
 def tables(
     draw: st.DrawFn, never: bool = False, texts: st.SearchStrategy[str] | None = None
 ) -> pa.Table:
-    """A table whose column `row` names its rows.
+    """A table with a column `row` that names its rows.
 
     The other columns have any readable type, except `never`.
     """

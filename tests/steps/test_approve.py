@@ -1,4 +1,4 @@
-"""approve and promote by the real steps: whose answer counts, about which model, in which run."""
+"""approve and promote, the real steps: which answer counts, for which model, in which run."""
 
 from __future__ import annotations
 

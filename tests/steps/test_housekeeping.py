@@ -170,7 +170,7 @@ def test_killed_anywhere_and_run_again_it_ends_the_same(place, clean):
 def test_a_step_under_way_keeps_its_files_and_what_it_writes_again_stays(place, clean):
     litter(place)
     age(place)
-    with locks.hold(place.postgres, EXTRACT, "an extract under way"):
+    with locks.hold(place.postgres, EXTRACT, "a running extract"):
         facts = place.run("housekeeping").facts
     beside = {"file": 1, "half-written file": 1}
     assert {kind: facts["found"][kind] - facts["removed"].get(kind, 0) for kind in beside} == beside

@@ -415,7 +415,7 @@ def test_a_reader_never_sees_a_mixture_during_50_swaps(connect, store, database)
         done.set()
         thread.join()
     assert wrong == []
-    assert len(seen) >= 5, "the reader hardly read beside the writer"
+    assert len(seen) >= 5, "the reader hardly read during the writes"
 
 
 # --- errors
