@@ -65,7 +65,7 @@ def test_a_step_that_says_what_must_be_mended_is_not_tried_again(pods, cluster):
     ends_with(
         task.attempt(),
         "snapshot has not run for 2018-04-14",
-        "run those days first",
+        "run these days first",
         kind="PermanentFailure",
     )
     (pod,) = cluster.pods

@@ -29,7 +29,7 @@ def test_the_remedy_of_verify_is_a_command_that_mends(at, store):
             )
     with pytest.raises(DataError, match=r"differing|missing") as error:
         place.run("verify")
-    command = shlex.split(re.search(r"Next: (.*?): it loads again", str(error.value))[1])
+    command = shlex.split(re.search(r"Next: (.*?) loads the differing rows", str(error.value))[1])
     assert command == ["nightshift", "publish", "--pipeline", "fraud", "--date", str(DAY)]
     place.run(command[1])
     place.run("verify")
