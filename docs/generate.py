@@ -231,10 +231,11 @@ def _served(pipeline: str, table: Table) -> Iterator[str]:
 
 def _features() -> Iterator[str]:
     yield "## fraud: the features, in `training_set`\n"
-    yield "A feature is an expression of counts and sums over windows (`<entity>_<measure>_<days>`)."
-    yield "A window is whole days, and the rows of D before t. A feature without an expression is such"
-    yield "a count or sum, or a column of the transaction. `training_set` also has the transaction's"
-    yield "own columns, `split` (train, holdout) and `is_fraud`.\n"
+    yield "A feature is an expression of counts and sums over windows"
+    yield "(`<entity>_<measure>_<days>`). A window is whole days, and the rows of D before t. A"
+    yield "feature without an expression is such a count or sum, or a column of the transaction."
+    yield "`training_set` also has the transaction's own columns, `split` (train, holdout) and"
+    yield "`is_fraud`.\n"
     yield from _grid(
         ("feature", "expression"),
         ((f"`{name}`", f"`{DERIVED[name]}`" if name in DERIVED else "") for name in FEATURES),
@@ -389,9 +390,9 @@ def _sentence(text: str) -> str:
 
 def _params() -> Iterator[str]:
     yield "# Parameters\n"
-    yield "`params.yaml` has one section per step, `<pipeline>.<step>`. A step reads its own section, and"
-    yield "its manifest holds the digest of that section. A key that no step reads, or a value out of"
-    yield "range, is an error that names it. `NIGHTSHIFT_PARAMS` names another file.\n"
+    yield "`params.yaml` has one section per step, `<pipeline>.<step>`. A step reads its own"
+    yield "section, and its manifest holds the digest of that section. A key that no step reads, or"
+    yield "a value out of range, is an error that names it. `NIGHTSHIFT_PARAMS` names another file.\n"
     file = PROJECT / "params.yaml"
     for pipeline, day in params.load(file).get("reproduce", {}).items():
         yield (
@@ -402,8 +403,8 @@ def _params() -> Iterator[str]:
         given = params.load(file)[pipeline]
         first = params.first_date(file, pipeline)
         yield f"## {pipeline}\n"
-        yield f"`{pipeline}.first_date` is `{first}`: the first day of the source. Earlier days do not"
-        yield "count as missing.\n"
+        yield f"`{pipeline}.first_date` is `{first}`: the first day of the source. Earlier days"
+        yield "do not count as missing.\n"
         sizes = _value(pods.resources(file, pipeline))
         yield (
             f"`{pipeline}.resources` is {sizes}: "

@@ -1,7 +1,7 @@
-"""Whether a component of Airflow is well, for a container's health check: exit code 0 when its heart beats.
+"""Health check of a container with an Airflow component: exits 0 if its heartbeat is recent.
 
-`python healthy.py scheduler` (or dag_processor, triggerer, metadatabase) asks the api-server, which takes
-milliseconds; Airflow's own `jobs check` takes seconds of processor time a minute.
+`python healthy.py scheduler` (or dag_processor, triggerer, metadatabase) asks the api-server, which
+takes milliseconds; Airflow's own `jobs check` takes seconds of processor time per minute.
 """
 
 import json

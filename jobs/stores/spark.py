@@ -29,8 +29,8 @@ _JVM = (
     # As a URI, since it has no character that is special for Log4j or for the splitting of options.
     f"-Dlog4j2.configurationFile={Path(__file__).with_name('spark-log4j2.properties').as_uri()}",
     "-XX:TieredStopAtLevel=1",
-    # The default at that level, 48 MiB, is full after some twenty days in one process; the JVM then stops
-    # compiling, and interprets whatever is new.
+    # The default at that level, 48 MiB, is full after some twenty days in one process; the JVM then
+    # stops compiling and interprets new code.
     "-XX:ReservedCodeCacheSize=256m",
     "-XX:+UseSerialGC",
 )
