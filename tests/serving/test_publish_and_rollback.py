@@ -269,7 +269,7 @@ def test_a_rollback_of_the_model_alone_leaves_the_tables(both, serving_db):
         both, serving_db, RollbackRequest(day(2), "still bad", "model", "aaaaaaaa"), NOON + 5 * HOUR
     )
     assert promotions.pair(serving_db, "demo") == ("a" * 64, None)
-    with pytest.raises(DataError, match=r"names no model(?s:.*)b \(bbbb"):
+    with pytest.raises(DataError, match=r"matches no former champion(?s:.*)b \(bbbb"):
         rollback.plan(both, serving_db, RollbackRequest(day(2), "bad", "model", "unknown-model"))
     with pytest.raises(DataError, match="would change nothing"):
         rollback.plan(both, serving_db, RollbackRequest(day(1), "bad", "model", "b"))
@@ -314,7 +314,7 @@ def test_an_empty_day_is_published(both):
 
 
 def test_a_table_of_another_shape_is_refused_before_anything_is_written(both, serving_db):
-    with pytest.raises(ConfigError, match=r"(?s)demo_risk.*tables\.py says"):
+    with pytest.raises(ConfigError, match=r"(?s)demo_risk.*tables\.py declares"):
         schema.ensure(
             both.session,
             "demo",
