@@ -39,3 +39,8 @@ def dates(airflow_variables):
 @pytest.fixture
 def steps(airflow_variables):
     return importlib.import_module("nightshift.steps")
+
+
+@pytest.fixture
+def step_task(airflow_variables):
+    return importlib.import_module("nightshift.tasks").step_task

@@ -77,10 +77,11 @@ def apply_params(cluster, place):
 class Task:
     """One task instance: its tries share what Airflow keeps between them."""
 
-    def __init__(self, steps, step="train", day=DAY):
+    def __init__(self, step_task, step="train", day=DAY):
         from airflow.sdk.execution_time.context import OutletEventAccessors
 
-        self.steps, self.step, self.day, self.said = steps, step, day, OutletEventAccessors()
+        self.step_task, self.step, self.day = step_task, step, day
+        self.said = OutletEventAccessors()
         self.kept, self.pushed, self.tries, self.operator = {}, {}, 0, None
 
     def attempt(self):
@@ -104,7 +105,7 @@ class Task:
     def _ended(self, work):
         from airflow.sdk.bases.operator import ExecutorSafeguard
 
-        self.operator = self.steps.step_task("fraud", self.step)
+        self.operator = self.step_task("fraud", self.step)
         ExecutorSafeguard.tracker.set(self.operator)  # as the task runner does
         try:
             work(self.operator)
@@ -117,10 +118,12 @@ class Task:
 
         Only what other processes keep survives.
         """
+        from nightshift.steps import arguments
+
         self.tries += 1
-        operator, context = self.steps.step_task("fraud", self.step), self.context()
+        operator, context = self.step_task("fraud", self.step), self.context()
         operator.name = f"fraud-{self.step}-{self.day}-0123456789{self.tries:02}"
-        operator.arguments = self.steps.arguments("fraud", self.step, self.day)
+        operator.arguments = arguments("fraud", self.step, self.day)
         operator.get_or_create_pod(operator.build_pod_request_obj(context), context)
 
     def start(self):

@@ -9,7 +9,7 @@ from airflow.sdk import TaskGroup
 from jobs.core.pipelines import PIPELINES
 from nightshift.alerts import parameters
 from nightshift.nights import daily, date_field
-from nightshift.steps import step_task
+from nightshift.tasks import step_task
 
 
 def every_day() -> dict[str, Any]:

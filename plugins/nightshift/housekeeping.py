@@ -7,14 +7,15 @@ from inspect import getdoc
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Param, TaskGroup
-from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.exceptions import AirflowSkipException
 
 from jobs.core.pipelines import PIPELINES
 from jobs.core.pods import kubernetes
 from jobs.core.settings import load
+from nightshift.forms import is_dry
 from nightshift.nights import daily, date_field
-from nightshift.steps import StepOperator, step_task
+from nightshift.steps import StepOperator
+from nightshift.tasks import step_task
 from nightshift.triage import runbook
 
 if TYPE_CHECKING:
@@ -55,13 +56,6 @@ class HousekeepingOperator(StepOperator):
 
     def options(self, context: Context) -> tuple[str, ...]:
         return ("--dry-run" if is_dry(context) else "--no-dry-run",)
-
-
-def is_dry(context: Context) -> bool:
-    """Whether this run only lists. Scheduled runs remove, since nobody would read the list."""
-    return (
-        bool(context["params"]["dry_run"]) and context["dag_run"].run_type != DagRunType.SCHEDULED
-    )
 
 
 def housekeeping() -> None:

@@ -8,7 +8,7 @@ from jobs.core.steps import Group
 from nightshift.nights import day_before, nightly, watcher
 from nightshift.promotion import promote_after
 from nightshift.retrain import champion_task, predict_task, retrain_task
-from nightshift.steps import step_task
+from nightshift.tasks import step_task
 
 
 def night(dag_id: str, pipeline: str, doc: str) -> DAG:

@@ -10,7 +10,7 @@ from airflow.providers.cncf.kubernetes.utils.pod_manager import PodManager
 from airflow.sdk import BaseOperator
 
 from jobs.core.pods import KubernetesParams
-from nightshift.housekeeping import is_dry
+from nightshift.forms import is_dry
 from nightshift.pod_ends import OVER, ended_at
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from airflow.sdk import BaseOperator
 from jobs.core.errors import ConfigError
 from jobs.core.params import PromoteParams, section
 from jobs.core.settings import load
-from nightshift.steps import StepOperator, step_task
+from nightshift.steps import StepOperator
+from nightshift.tasks import step_task
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

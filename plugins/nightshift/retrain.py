@@ -10,7 +10,8 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import BaseOperator, BranchMixIn, TriggerRule
 from airflow.sdk.bases.xcom import BaseXCom
 
-from nightshift.steps import StepOperator, step_task
+from nightshift.steps import StepOperator
+from nightshift.tasks import step_task
 from nightshift.triage import runbook
 
 if TYPE_CHECKING:

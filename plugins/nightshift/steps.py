@@ -26,17 +26,15 @@ from airflow.sdk import Asset, BaseOperator, ExceptionRetryPolicy, RetryAction, 
 from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
-from jobs.core import pods
 from jobs.core.errors import ConfigError, DataError
 from jobs.core.masking import mask
 from jobs.core.pg_variables import restored
-from jobs.core.settings import PROJECT, load
-from jobs.core.steps import INGEST, NIGHTLY, STEPS
+from jobs.core.settings import PROJECT
+from jobs.core.steps import INGEST, NIGHTLY
 from jobs.core.text import printable
 from nightshift.dates import day_of
 from nightshift.docs import link
-from nightshift.events import emit, outlets
-from nightshift.triage import step_doc
+from nightshift.events import emit
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -300,36 +298,6 @@ def nights(pipeline: str) -> Asset:
     return Asset(
         name=f"{pipeline}.nights", uri=f"nightshift://{pipeline}/nights", group="nightshift"
     )
-
-
-def step_task(
-    pipeline: str, step: str, operator: type[StepOperator] = StepOperator, **overrides: Any
-) -> BaseOperator:
-    """The task that runs a step and has its name.
-
-    It is a pod if NIGHTSHIFT_RUNNER is kubernetes and params.yaml gives the step a size; otherwise
-    a process on the worker.
-    """
-    row = STEPS[step]
-    kwargs: dict[str, Any] = {
-        "task_id": step,
-        "pool": row.pool,
-        "execution_timeout": row.timeout,
-        "retry_policy": RETRY_POLICY,
-        "inlets": [nights(pipeline)] if step == NIGHTLY[0] else [],
-        "outlets": outlets(pipeline, step),
-        "doc_md": step_doc(pipeline, step),
-    }
-    kwargs |= overrides
-    settings = load()
-    file = settings.params_file
-    size = pods.size(file, pipeline, step) if settings.runner == "kubernetes" else None
-    if size is None or operator is not StepOperator:
-        return operator(pipeline=pipeline, step=step, **kwargs)
-    from nightshift.pods import PodStepOperator  # a slow import, only for pods
-
-    cluster = pods.kubernetes(file)
-    return PodStepOperator(pipeline=pipeline, step=step, size=size, cluster=cluster, **kwargs)
 
 
 def _answer(words: Sequence[str], limit_s: float | None = None) -> subprocess.CompletedProcess[str]:

@@ -26,7 +26,8 @@ import nightshift.steps
 from jobs.core.settings import PROJECT
 from nightshift.alerts import report_late
 from nightshift.nights import nightly
-from nightshift.steps import PermanentFailure, step_task
+from nightshift.steps import PermanentFailure
+from nightshift.tasks import step_task
 
 DECIDED = {
     "retrain": {"decision": "keep"},

@@ -15,9 +15,10 @@ def branch(airflow_variables, monkeypatch):
     """`branch(decision)`: (what the task pushed, the tasks that it skipped)."""
     retrain = importlib.import_module("nightshift.retrain")
     steps = importlib.import_module("nightshift.steps")
+    tasks = importlib.import_module("nightshift.tasks")
     with DAG("a_night", schedule=None) as dag:
         task = retrain.retrain_task("fraud")
-        train, champion = steps.step_task("fraud", "train"), retrain.champion_task()
+        train, champion = tasks.step_task("fraud", "train"), retrain.champion_task()
         task >> [train, champion]
         train >> champion
 

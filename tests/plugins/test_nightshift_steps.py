@@ -30,7 +30,7 @@ import sys
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
-from nightshift.steps import step_task
+from nightshift.tasks import step_task
 step_task("fraud", "extract")._run(date.fromisoformat("{DAY}"), Path(sys.argv[1]))
 """
 

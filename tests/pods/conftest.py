@@ -16,7 +16,7 @@ def cluster():
 
 
 @pytest.fixture
-def pods(at, cluster, services, steps, monkeypatch, tmp_path):
+def pods(at, cluster, services, step_task, monkeypatch, tmp_path):
     """`pods("train")`: (place, task), the night before that step, and its task to run as a pod."""
 
     def make(moment, step="train", **given):
@@ -24,6 +24,6 @@ def pods(at, cluster, services, steps, monkeypatch, tmp_path):
         needed = connect(cluster, place, tmp_path, services.mlflow, **given)
         for name, value in (place.environment | needed).items():
             monkeypatch.setenv(name, value)
-        return place, Task(steps, step)
+        return place, Task(step_task, step)
 
     return make

@@ -22,13 +22,13 @@ PARAMS = PROJECT / "params.yaml"
 
 
 @pytest.fixture
-def spec(steps, monkeypatch):
+def spec(steps, step_task, monkeypatch):
     """`spec("fraud", "train")`: the pod as it goes over the wire."""
     monkeypatch.setenv(settings.RUNNER, "kubernetes")
     monkeypatch.setenv("NIGHTSHIFT_PARAMS", str(PARAMS))
 
     def build(pipeline, step):
-        operator = steps.step_task(pipeline, step)
+        operator = step_task(pipeline, step)
         operator.name = NAME
         operator.arguments = steps.arguments(pipeline, step, "2018-07-10")
         return client.ApiClient().sanitize_for_serialization(
@@ -62,31 +62,31 @@ def test_no_value_of_a_secret_is_in_it(spec, monkeypatch):
     assert "of-the-" not in json.dumps(spec("fraud", "train"))
 
 
-def test_any_step_of_the_night_can_be_given_a_pod(steps, spec, tmp_path, monkeypatch):
+def test_any_step_of_the_night_can_be_given_a_pod(step_task, spec, tmp_path, monkeypatch):
     every = yaml.safe_load(PARAMS.read_text())
     every["fraud"]["resources"] = {"train": "small", "build_features": "spark"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(every))
     monkeypatch.setenv("NIGHTSHIFT_PARAMS", str(tmp_path / "params.yaml"))
-    made = {step: type(steps.step_task("fraud", step)).__name__ for step in NIGHTLY}
+    made = {step: type(step_task("fraud", step)).__name__ for step in NIGHTLY}
     assert {step for step, kind in made.items() if kind == "PodStepOperator"} == {
         "train",
         "build_features",
     }
-    spark = steps.step_task("fraud", "build_features")
+    spark = step_task("fraud", "build_features")
     assert spark.image == "nightshift-airflow:0.1.0"
     assert spark.container_resources.limits == {"cpu": "4", "memory": "12Gi"}
     assert not spark.tolerations and not spark.node_selector
 
 
-def test_without_the_runner_every_step_is_a_process(steps, monkeypatch):
+def test_without_the_runner_every_step_is_a_process(step_task, monkeypatch):
     monkeypatch.delenv(settings.RUNNER, raising=False)
-    assert {type(steps.step_task("fraud", step)).__name__ for step in NIGHTLY} == {"StepOperator"}
+    assert {type(step_task("fraud", step)).__name__ for step in NIGHTLY} == {"StepOperator"}
 
 
-def test_an_unknown_runner_is_an_error(steps, monkeypatch):
+def test_an_unknown_runner_is_an_error(step_task, monkeypatch):
     monkeypatch.setenv(settings.RUNNER, "nomad")
     with pytest.raises(ConfigError, match="NIGHTSHIFT_RUNNER is 'nomad'"):
-        steps.step_task("fraud", "train")
+        step_task("fraud", "train")
 
 
 @pytest.mark.parametrize(
