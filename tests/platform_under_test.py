@@ -210,9 +210,9 @@ def gone(process, limit_s=10):
 
 
 @contextmanager
-def running(place: Place, database: str, given: dict[str, str]):
+def running(place: Place, database: str, variables: dict[str, str]):
     """Airflow over the installation, its metadata in `database`; stopped when the context ends."""
-    more = given | {
+    more = variables | {
         settings.AIRFLOW_DB: database,
         "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "2",  # a test does not wait as a night would
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",

@@ -205,18 +205,18 @@ def _wrong_resources(resources: Object) -> Iterator[str]:
             yield f"Invalid value: the limit of {key} must be set, and equal to its request"
 
 
-def _lost(sent: Any, known: Any, path: str) -> Iterator[str]:
+def _lost(sent: Any, decoded: Any, path: str) -> Iterator[str]:
     """What of `sent` is not in `known`, or is there as another type."""
-    if isinstance(sent, dict) and isinstance(known, dict):
+    if isinstance(sent, dict) and isinstance(decoded, dict):
         for key, value in sent.items():
-            if value is not None and key not in known:
+            if value is not None and key not in decoded:
                 yield f'unknown field "{path}{key}"'
             elif value is not None:
-                yield from _lost(value, known[key], f"{path}{key}.")
-    elif isinstance(sent, list) and isinstance(known, list):
-        for number, pair in enumerate(zip(sent, known, strict=True)):
+                yield from _lost(value, decoded[key], f"{path}{key}.")
+    elif isinstance(sent, list) and isinstance(decoded, list):
+        for number, pair in enumerate(zip(sent, decoded, strict=True)):
             yield from _lost(*pair, f"{path[:-1]}[{number}].")
-    elif (type(sent) is not type(known) or sent != known) and not _is_quantity(sent, path):
+    elif (type(sent) is not type(decoded) or sent != decoded) and not _is_quantity(sent, path):
         yield f'cannot unmarshal {json.dumps(sent)} into field "{path[:-1]}"'
 
 

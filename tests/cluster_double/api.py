@@ -44,8 +44,8 @@ class Api(Handler):
         if trouble := self.cluster.trouble():
             raise trouble
 
-    def _resource(self, found: re.Match[str], body: bytes) -> None:
-        namespace, kind, name, sub = found["namespace"], found["kind"], found["name"], found["sub"]
+    def _resource(self, match: re.Match[str], body: bytes) -> None:
+        namespace, kind, name, sub = match["namespace"], match["kind"], match["name"], match["sub"]
         if namespace != self.cluster.namespace:
             raise Refusal(
                 403,
@@ -55,7 +55,7 @@ class Api(Handler):
         if not (answer := getattr(self, "_" + "_".join(words), None)):
             raise Refusal(
                 501,
-                f"the double knows pods, their logs and events, and no {self.command} {found[0]}",
+                f"the double knows pods, their logs and events, and no {self.command} {match[0]}",
             )
         answer(*filter(None, [name]), *([] if self.command == "GET" else [body]))
 

@@ -168,6 +168,6 @@ class Cluster:
             raise missing("namespaces", namespace)
         content = {"metadata": {"name": name, "namespace": namespace}, "data": dict(data)}
         try:
-            self.store.update(kind, name, lambda found: found.update(data=content["data"]))
+            self.store.update(kind, name, lambda item: item.update(data=content["data"]))
         except Refusal:
             self.store.create(kind, content)

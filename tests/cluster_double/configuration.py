@@ -48,7 +48,7 @@ def command(pod: Object, entrypoint: list[str], known: Mapping[str, str]) -> lis
 
 def expanded(text: str, known: Mapping[str, str]) -> str:
     """`$$` is a dollar; a name that is not known stays as it is."""
-    return REFERENCE.sub(lambda found: known.get(found[1], found[0]) if found[1] else "$", text)
+    return REFERENCE.sub(lambda match: known.get(match[1], match[0]) if match[1] else "$", text)
 
 
 def volumes(pod: Object, store: Store) -> dict[str, Mapping[str, str]]:

@@ -22,8 +22,8 @@ class Pod:
     `manifest` is what was submitted, `object` what the API returns.
     """
 
-    def __init__(self, manifest: Object, given: Object, store: Store, node: Node) -> None:
-        self.manifest, self._record = manifest, Record(given, store)
+    def __init__(self, manifest: Object, accepted: Object, store: Store, node: Node) -> None:
+        self.manifest, self._record = manifest, Record(accepted, store)
         self.kubelet = Kubelet(self._record, node)
 
     @property

@@ -28,9 +28,9 @@ class Ending:
 class Record:
     """The pod in the store; once deleted, its last state is kept and changes do nothing."""
 
-    def __init__(self, given: Object, store: Store) -> None:
+    def __init__(self, accepted: Object, store: Store) -> None:
         self.store = store
-        self.uid: str = store.create("pods", given)["metadata"]["uid"]
+        self.uid: str = store.create("pods", accepted)["metadata"]["uid"]
 
     @property
     def object(self) -> Object:

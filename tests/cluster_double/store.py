@@ -36,16 +36,16 @@ class Store:
     def version(self) -> str:
         return str(len(self._history) + 1)  # 0 would mean "any"
 
-    def create(self, kind: str, given: Object) -> Object:
+    def create(self, kind: str, item: Object) -> Object:
         """The object with its identity; 409 where the name is taken."""
-        name = given["metadata"]["name"]
+        name = item["metadata"]["name"]
         with self.changed:
             if (kind, name) in self._objects:
                 raise Refusal(
                     409, f'{kind} "{name}" already exists', "AlreadyExists", name=name, kind=kind
                 )
             identity = {"uid": str(uuid.uuid4()), "creationTimestamp": now()}
-            return self._put(kind, None, given | {"metadata": given["metadata"] | identity})
+            return self._put(kind, None, item | {"metadata": item["metadata"] | identity})
 
     def read(self, kind: str, name: str) -> Object:
         with self.changed:

@@ -32,7 +32,7 @@ def interpolate(text, values):
 
     Raises KeyError for a required name without a value.
     """
-    names = re.sub(r"\$\{(\w+):\?[^}]*\}", lambda found: values[found[1]], text)
+    names = re.sub(r"\$\{(\w+):\?[^}]*\}", lambda match: values[match[1]], text)
     return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", names)
 
 

@@ -12,11 +12,11 @@ def scenario(request):
     """`scenario(name, what, expected, found)`: one row of the table; fails where the two differ."""
     rows = request.config.stash.setdefault(_SCENARIOS, [])
 
-    def record(name, what, expected, found):
+    def record(name, what, expected, detected):
         rows.append(
-            (name, what, str(expected), str(found), "ok" if found == expected else "FAILED")
+            (name, what, str(expected), str(detected), "ok" if detected == expected else "FAILED")
         )
-        assert found == expected, f"{name}: {what}"
+        assert detected == expected, f"{name}: {what}"
 
     return record
 

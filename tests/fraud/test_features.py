@@ -64,13 +64,13 @@ def only_features(rows):
     return {key: {name: row[name] for name in columns.FEATURES} for key, row in rows.items()}
 
 
-def differences(found, expected):
+def differences(actual, expected):
     """(feature, transaction, found, expected) where the two are not equal."""
     return [
-        (name, key, found[key][name], expected[key][name])
+        (name, key, actual[key][name], expected[key][name])
         for key in expected
         for name in columns.FEATURES
-        if not same(name, found[key][name], expected[key][name])
+        if not same(name, actual[key][name], expected[key][name])
     ]
 
 

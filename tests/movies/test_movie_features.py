@@ -110,16 +110,16 @@ def summary(groups):
     )
 
 
-def same(found, expected, keys, total, watch):
+def same(actual, expected, keys, total, watch):
     """The rows of `found`, by key, are those of the twin."""
-    found = found.set_index(keys).sort_index()
-    assert found.index.is_unique and found.index.tolist() == expected.sort_index().index.tolist()
+    actual = actual.set_index(keys).sort_index()
+    assert actual.index.is_unique and actual.index.tolist() == expected.sort_index().index.tolist()
     expected = expected.sort_index()
-    assert found[total].tolist() == expected["total"].tolist()
-    assert found[watch].tolist() == expected["watch"].astype(int).tolist()
-    assert found["ratings"].tolist() == expected["ratings"].tolist()
-    assert found["avg_rating"].isna().tolist() == (expected["ratings"] == 0).tolist()
-    np.testing.assert_allclose(found["avg_rating"].astype(float), expected["mean"], rtol=1e-12)
+    assert actual[total].tolist() == expected["total"].tolist()
+    assert actual[watch].tolist() == expected["watch"].astype(int).tolist()
+    assert actual["ratings"].tolist() == expected["ratings"].tolist()
+    assert actual["avg_rating"].isna().tolist() == (expected["ratings"] == 0).tolist()
+    np.testing.assert_allclose(actual["avg_rating"].astype(float), expected["mean"], rtol=1e-12)
 
 
 def test_preferences_equal_their_twin(daily, interactions, catalogue):

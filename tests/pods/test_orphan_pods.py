@@ -74,6 +74,8 @@ def test_pods_of_others_are_not_looked_at(sweep, cluster):
     pod = cluster.await_pod()
     assert str(DAY) in pod.name
     cluster.store.update(
-        "pods", pod.name, lambda found: found["metadata"]["labels"].pop("app.kubernetes.io/name")
+        "pods",
+        pod.name,
+        lambda manifest: manifest["metadata"]["labels"].pop("app.kubernetes.io/name"),
     )
     assert sweep({"train": "failed"}) == {"pods": 0, "gone": 0}

@@ -55,9 +55,9 @@ def question(platform, run):
         return api.call("GET", f"dags/{DAG}/dagRuns/{run}/taskInstances/approve/-1/hitlDetails")
 
 
-def answer(platform, run, chosen, comment="", user="oncall"):
+def answer(platform, run, option, comment="", user="oncall"):
     with platform.api(user) as api:
-        said = {"chosen_options": [chosen], "params_input": {"comment": comment}}
+        said = {"chosen_options": [option], "params_input": {"comment": comment}}
         api.call("PATCH", f"dags/{DAG}/dagRuns/{run}/taskInstances/approve/-1/hitlDetails", said)
 
 

@@ -48,9 +48,9 @@ def runs(platform):
         return {day: api.runs(DAG, day) for day in RANGE}
 
 
-def finished(platform, known):
+def finished(platform, runs_by_day):
     """The state of every run, once all are over."""
-    return {run: platform.finish(run, 1200)[0] for day in RANGE for run in known[day]}
+    return {run: platform.finish(run, 1200)[0] for day in RANGE for run in runs_by_day[day]}
 
 
 def digests(platform):
@@ -76,15 +76,15 @@ def test_three_runs_at_once_equal_the_days_in_series(platform, at):
         for step in NIGHTLY:
             in_series.run(step, day)
     assert holes(platform)["extract"] == f"{DAY}..{LAST} (3 days)"
-    runs_before = backfill(platform)
-    assert all(len(runs_before[day]) == 1 for day in RANGE)
+    runs_by_day = backfill(platform)
+    assert all(len(runs_by_day[day]) == 1 for day in RANGE)
     with platform.api() as api:
         deadline = time.monotonic() + 120
-        while {api.state(DAG, run) for [run] in runs_before.values()} != {"running"}:
+        while {api.state(DAG, run) for [run] in runs_by_day.values()} != {"running"}:
             assert time.monotonic() < deadline, "the three were never running at once"
             time.sleep(0.5)
-    assert set(finished(platform, runs_before).values()) == {"success"}, [
-        platform.logs(run) for [run] in runs_before.values()
+    assert set(finished(platform, runs_by_day).values()) == {"success"}, [
+        platform.logs(run) for [run] in runs_by_day.values()
     ]
     assert digests(platform) == in_series.digests()
     assert set(holes(platform).values()) == {""}

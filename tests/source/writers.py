@@ -217,12 +217,12 @@ def load(path: Path, dialect: Dialect = DIALECT, form: CsvFormat | None = None) 
     return Loaded(rows, rejected, numbers)
 
 
-def fault(kind: str, given: pa.DataType, value: Any) -> bool:
+def fault(kind: str, arrow_type: pa.DataType, value: Any) -> bool:
     """Whether a column of `kind` holds no such value of a type."""
     if value is None:
         return False
-    if pa.types.is_floating(given):
-        exact = {16: 2**11, 32: 2**24, 64: 2**53}[given.bit_width]
+    if pa.types.is_floating(arrow_type):
+        exact = {16: 2**11, 32: 2**24, 64: 2**53}[arrow_type.bit_width]
         if kind in ("id", "text"):
             return math.isinf(value) or (float(value).is_integer() and abs(value) >= exact)
     if kind in ("id", "text") and isinstance(value, str):
@@ -230,7 +230,7 @@ def fault(kind: str, given: pa.DataType, value: Any) -> bool:
     return kind == "money" and abs(Decimal(str(value))) >= Decimal("999999999999.995")
 
 
-def same(kind: str, given: pa.DataType, value: Any, got: Any, *, lossy: bool = False) -> bool:
+def same(kind: str, arrow_type: pa.DataType, value: Any, got: Any, *, lossy: bool = False) -> bool:
     """Whether `got` is what `value` means in a column of `kind`.
 
     A `lossy` writer turned integers into floats.
@@ -246,7 +246,7 @@ def same(kind: str, given: pa.DataType, value: Any, got: Any, *, lossy: bool = F
     if isinstance(value, bool):
         return str(got).lower() == str(value).lower()
     if isinstance(value, float):
-        narrow = {16: np.float16, 32: np.float32, 64: np.float64}[given.bit_width]
+        narrow = {16: np.float16, 32: np.float32, 64: np.float64}[arrow_type.bit_width]
         return bool(narrow(got) == narrow(value))
     if isinstance(value, int) and lossy and float(got) == float(value):
         return kind != "id" or "." not in got

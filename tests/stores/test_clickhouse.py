@@ -85,11 +85,16 @@ def rows(*ids: str, day: date = DAY, **changes) -> pa.Table:
 
 
 def put(
-    store: ClickHouse, database: str, table: Table, day: date, given: pa.Table, attempt: str = "a1"
+    store: ClickHouse,
+    database: str,
+    table: Table,
+    day: date,
+    table_rows: pa.Table,
+    attempt: str = "a1",
 ) -> None:
     """As a step does it: stage, check, swap."""
-    staging = store.stage(database, table, day, attempt, given)
-    assert failed(store.check(database, staging, table, day, given.num_rows)) == []
+    staging = store.stage(database, table, day, attempt, table_rows)
+    assert failed(store.check(database, staging, table, day, table_rows.num_rows)) == []
     store.swap(database, staging)
 
 

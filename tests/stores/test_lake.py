@@ -46,10 +46,10 @@ ROWS = [
 TABLE = pa.Table.from_pylist(ROWS, SCHEMA)
 
 
-def same(found: pa.Table, expected: pa.Table) -> bool:
+def same(actual: pa.Table, expected: pa.Table) -> bool:
     """Same columns and rows in the same order, NaN being NaN."""
-    rows = [repr(table.to_pylist()) for table in (found, expected)]
-    return found.schema.equals(expected.schema) and rows[0] == rows[1]
+    rows = [repr(table.to_pylist()) for table in (actual, expected)]
+    return actual.schema.equals(expected.schema) and rows[0] == rows[1]
 
 
 @pytest.fixture(params=["folder", "folder [with] odd* name", "memory"])
