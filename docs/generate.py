@@ -392,7 +392,8 @@ def _params() -> Iterator[str]:
     yield "# Parameters\n"
     yield "`params.yaml` has one section per step, `<pipeline>.<step>`. A step reads its own"
     yield "section, and its manifest holds the digest of that section. A key that no step reads, or"
-    yield "a value out of range, is an error that names it. `NIGHTSHIFT_PARAMS` names another file.\n"
+    yield "a value out of range, is an error that names it. `NIGHTSHIFT_PARAMS` names another"
+    yield "file.\n"
     file = PROJECT / "params.yaml"
     for pipeline, day in params.load(file).get("reproduce", {}).items():
         yield (
