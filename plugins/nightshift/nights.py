@@ -81,7 +81,15 @@ def daily(at: str) -> dict[str, Any]:
 def timetable(at: str) -> CronPartitionTimetable | ByHand:
     """One partition per day that has ended. Airflow starts no run if the schedule is off."""
     kind = ByHand if schedule.off(load()) else CronPartitionTimetable
-    return kind(at, timezone="UTC", run_offset=-1, key_format="%Y-%m-%d")
+    return kind(
+        at,
+        timezone="UTC",
+        run_offset=-1,
+        key_format="%Y-%m-%d",
+        # With False, Airflow 3.3 starts a new DAG with the last run if that was due less than a
+        # tenth of a day ago: a platform set up at 03:00 would run a night that nobody asked for.
+        run_immediately=timedelta(0),
+    )
 
 
 def deadline(pipeline: str, interval: timedelta) -> DeadlineAlert:
