@@ -35,7 +35,7 @@ DECIDED = {
 }
 
 
-def command(self, run, words, unsaid=()):
+def command(self, run, words, unlogged=()):
     self.log.info("nightshift %s", " ".join(words))
     options = dict(pairwise(words))
     orders = Path(os.environ["NIGHTSHIFT_HOME"]) / "canned" / f"{options.get('--date')}-{words[0]}"
@@ -43,7 +43,7 @@ def command(self, run, words, unsaid=()):
         time.sleep(0.1)
     if orders.exists():
         raise PermanentFailure(f"{run}: asked to fail")
-    if unsaid:
+    if unlogged:
         receipt = {
             "step": f"{options['--pipeline']}/{words[0]}",
             "date": options["--date"],
@@ -51,7 +51,7 @@ def command(self, run, words, unsaid=()):
             "model_digest": None,
             "decided": DECIDED.get(words[0], {}),
         }
-        Path(unsaid[1]).write_text(json.dumps(receipt))
+        Path(unlogged[1]).write_text(json.dumps(receipt))
 
 
 # Airflow loads a module of plugins/ a second time under the same name: each copy has its own class.
