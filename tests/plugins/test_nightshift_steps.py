@@ -126,24 +126,24 @@ def test_every_step_that_airflow_runs_has_a_time_limit(steps):
 
 
 @pytest.mark.process
-def test_a_store_that_does_not_answer_may_be_tried_again(steps, tmp_path, monkeypatch):
+def test_a_store_that_does_not_answer_may_be_tried_again(steps, tmp_path, monkeypatch, step_task):
     monkeypatch.setenv(settings.POSTGRES, "postgresql://nobody@127.0.0.1:1/nothing")
     with pytest.raises(
         steps.StepFailed, match=r"^fraud/extract 2018-07-10: PostgreSQL does not answer"
     ) as failed:
-        steps.step_task("fraud", "extract")._run(DAY, tmp_path / "receipt.json")
+        step_task("fraud", "extract")._run(DAY, tmp_path / "receipt.json")
     assert type(failed.value) is steps.StepFailed
     assert "Next: start it" in failed.value.text
     assert failed.value.section == "postgresql-is-down"
 
 
 @pytest.mark.process
-def test_wrong_parameters_must_be_mended_first(steps, tmp_path, monkeypatch):
+def test_wrong_parameters_must_be_mended_first(steps, tmp_path, monkeypatch, step_task):
     wrong = tmp_path / "params.yaml"
     wrong.write_text("fraud:\n  extract: {volume_window_days: many}\n")
     monkeypatch.setenv("NIGHTSHIFT_PARAMS", str(wrong))
     with pytest.raises(steps.PermanentFailure, match="fraud"):
-        steps.step_task("fraud", "extract")._run(DAY, tmp_path / "receipt.json")
+        step_task("fraud", "extract")._run(DAY, tmp_path / "receipt.json")
 
 
 @pytest.fixture
@@ -225,8 +225,8 @@ def test_a_step_dies_with_the_process_of_its_task(waiting, component_environment
             end([*started, task.pid])
 
 
-def test_a_task_that_is_ended_ends_its_step(steps, waiting, tmp_path):
-    operator, failed = steps.step_task("fraud", "extract"), []
+def test_a_task_that_is_ended_ends_its_step(steps, waiting, tmp_path, step_task):
+    operator, failed = step_task("fraud", "extract"), []
 
     def run():
         try:
