@@ -112,6 +112,6 @@ def test_the_log_of_a_failed_pod_ends_with_what_happened_and_what_to_do(platform
         end = "\n".join(api.log(DAG, run, "train", task.tries).splitlines()[-12:])
         api.mark(DAG, run, "failed")
     assert "did not start: no node takes it: Unschedulable: 0/3 nodes are available" in end, end
-    assert "Next: free or add such a node" in end and "docs/runbook.md#a-pod-does-not-start" in end
+    assert "Next: free or add a node" in end and "docs/runbook.md#a-pod-does-not-start" in end
     for pod in cluster.pods:
         pod.await_gone()
