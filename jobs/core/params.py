@@ -355,6 +355,36 @@ class Empty(Section):
 Params = TypeVar("Params", bound=Section)
 
 
+def sections(
+    *,
+    validate: type[Section],
+    snapshot: type[Section],
+    train: type[Section],
+    predict: type[Section],
+    check_drift: type[Section] = CheckDriftParams,
+) -> dict[str, type[Section]]:
+    """The section of every step: those of a use case, and those that all use cases share."""
+    return {
+        "extract": ExtractParams,
+        "validate": validate,
+        "build_features": Empty,
+        "snapshot": snapshot,
+        "check_drift": check_drift,
+        "retrain": RetrainParams,
+        "train": train,
+        "gate": GateParams,
+        "approve": Empty,
+        "promote": PromoteParams,
+        "predict": predict,
+        "publish": PublishParams,
+        "verify": VerifyParams,
+        "freshness": FreshnessParams,
+        "rollback": Empty,
+        "reconcile": PublishParams,
+        "housekeeping": HousekeepingParams,
+    }
+
+
 def load(path: Path) -> dict[str, Any]:
     """Return all of params.yaml as plain values.
 

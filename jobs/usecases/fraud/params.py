@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pydantic import Field
 
 from jobs.core import params
-from jobs.core.params import Empty, Section
+from jobs.core.params import Section
 from jobs.usecases.fraud.columns import LONGEST
 
 # A sum of amounts has 64 bits. The longest sum covers the longest window and the day itself, of one
@@ -116,29 +116,16 @@ class PredictParams(Section):
     )
 
 
-PARAMS: dict[str, type[Section]] = {
-    "extract": params.ExtractParams,
-    "validate": FraudValidateParams,
-    "build_features": Empty,
-    "snapshot": SnapshotParams,
-    "check_drift": params.CheckDriftParams,
-    "retrain": params.RetrainParams,
-    "train": TrainParams,
-    "gate": params.GateParams,
-    "approve": Empty,
-    "promote": params.PromoteParams,
-    "predict": PredictParams,
-    "publish": params.PublishParams,
-    "verify": params.VerifyParams,
-    "freshness": params.FreshnessParams,
-    "rollback": Empty,
-    "reconcile": params.PublishParams,
-    "housekeeping": params.HousekeepingParams,
-}
+PARAMS = params.sections(
+    validate=FraudValidateParams,
+    snapshot=SnapshotParams,
+    train=TrainParams,
+    predict=PredictParams,
+)
 
 
 def conflicts(sections: Mapping[str, Section]) -> Iterator[str]:
-    """What is wrong between sections, as contract.Parameters says."""
+    """The contradictions between sections, by `<step>.<key>`."""
     yield from params.unknown_metrics(sections, COMPARED, METRICS)
     snapshot, predict = sections["snapshot"], sections["predict"]
     assert isinstance(snapshot, SnapshotParams) and isinstance(predict, PredictParams)

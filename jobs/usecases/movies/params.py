@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from jobs.core import params
-from jobs.core.params import Empty, Section
+from jobs.core.params import Section
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -133,27 +133,15 @@ class PredictParams(Section):
     )
 
 
-PARAMS: dict[str, type[Section]] = {
-    "extract": params.ExtractParams,
-    "validate": MoviesValidateParams,
-    "build_features": Empty,
-    "snapshot": SnapshotParams,
-    "check_drift": CheckDriftParams,
-    "retrain": params.RetrainParams,
-    "train": TrainParams,
-    "gate": params.GateParams,
-    "approve": Empty,
-    "promote": params.PromoteParams,
-    "predict": PredictParams,
-    "publish": params.PublishParams,
-    "verify": params.VerifyParams,
-    "freshness": params.FreshnessParams,
-    "rollback": Empty,
-    "reconcile": params.PublishParams,
-    "housekeeping": params.HousekeepingParams,
-}
+PARAMS = params.sections(
+    validate=MoviesValidateParams,
+    snapshot=SnapshotParams,
+    check_drift=CheckDriftParams,
+    train=TrainParams,
+    predict=PredictParams,
+)
 
 
 def conflicts(sections: Mapping[str, Section]) -> Iterator[str]:
-    """What is wrong between sections, as contract.Parameters says."""
+    """The contradictions between sections, by `<step>.<key>`."""
     yield from params.unknown_metrics(sections, COMPARED, METRICS)
