@@ -68,12 +68,14 @@ def predictions(model: Model, examples: pa.Table, events: pa.Table) -> pa.Table:
     """
     first = pc.min(examples["date"]).as_py()
     history = events.filter(pc.less(events["date"], pa.scalar(first, pa.date32())))
-    told = pd.DataFrame(columns=["user_id", "recommended_genre", "recommended_score"], dtype=object)
+    recommended = pd.DataFrame(
+        columns=["user_id", "recommended_genre", "recommended_score"], dtype=object
+    )
     if history.num_rows:
         there = sorted({*examples["user_id"].to_pylist()} & {*history["user_id"].to_pylist()})
-        chosen = sample(pa.table({"user_id": pa.array(there, pa.string())}), ["user_id"], USERS)
-        told = _first(model, history, chosen["user_id"].to_numpy().astype(object))
-    return _beside(examples, told)
+        users = sample(pa.table({"user_id": pa.array(there, pa.string())}), ["user_id"], USERS)
+        recommended = _first(model, history, users["user_id"].to_numpy().astype(object))
+    return _beside(examples, recommended)
 
 
 def genres(rows: pa.Table) -> pa.Array:
@@ -83,8 +85,8 @@ def genres(rows: pa.Table) -> pa.Array:
     counts = np.asarray(pc.list_value_length(names)).astype(np.uint64)
     hashes = pd.util.hash_array(rows["id"].to_numpy().astype(object))
     place = np.asarray(names.offsets)[:-1] + (hashes % np.maximum(counts, 1)).astype(np.int64)
-    found = names.values.take(pa.array(place))
-    return pc.if_else(pc.equal(found, ""), UNKNOWN, found)
+    drawn = names.values.take(pa.array(place))
+    return pc.if_else(pc.equal(drawn, ""), UNKNOWN, drawn)
 
 
 def activity(events: pa.Table) -> pa.Array:
@@ -105,10 +107,10 @@ def activity(events: pa.Table) -> pa.Array:
 
 
 def _first(model: Model, history: pa.Table, users: np.ndarray) -> pd.DataFrame:
-    found = pa.concat_tables(
+    lists = pa.concat_tables(
         [SCHEMA.empty_table(), *score(refreshed(model, history), history, users)]
     )
-    best = found.filter(pc.and_(pc.equal(found["algorithm"], "hybrid"), pc.equal(found["rank"], 1)))
+    best = lists.filter(pc.and_(pc.equal(lists["algorithm"], "hybrid"), pc.equal(lists["rank"], 1)))
     catalogue = model.scorers.catalogue
     theirs = catalogue.genres[catalogue.places(best["movie_id"])]
     named = genres(pa.table({"id": best["user_id"], "genres": pa.array(theirs, pa.string())}))
@@ -121,10 +123,10 @@ def _first(model: Model, history: pa.Table, users: np.ndarray) -> pd.DataFrame:
     )
 
 
-def _beside(examples: pa.Table, told: pd.DataFrame) -> pa.Table:
+def _beside(examples: pa.Table, recommended: pd.DataFrame) -> pa.Table:
     """The predictions on the first row of each user, so that active users count once."""
     users = examples.select(["user_id"]).to_pandas()
-    joined = users.merge(told, "left", "user_id")
+    joined = users.merge(recommended, "left", "user_id")
     joined.loc[users["user_id"].duplicated(), ["recommended_genre", "recommended_score"]] = None
     return examples.append_column(
         "recommended_genre", pa.array(joined["recommended_genre"], pa.string(), from_pandas=True)

@@ -56,7 +56,7 @@ class Model:
 
     def to_bytes(self) -> bytes:
         catalogue, walk = self.scorers.catalogue, self.scorers.walk
-        told = {
+        document = {
             "params": self.params.model_dump(mode="json"),
             "facts": self.facts,
             "half_life": self.scorers.half_life,
@@ -69,7 +69,7 @@ class Model:
         }
         return archive.pack(
             {
-                "told.json": json.dumps(told, sort_keys=True).encode(),
+                "told.json": json.dumps(document, sort_keys=True).encode(),
                 "ranker.ubj": self.hybrid.ranker,
                 "years": catalogue.years,
                 "kept": self.scorers.kept,
@@ -85,26 +85,27 @@ class Model:
 
 def load(data: bytes) -> Model:
     """The model in `data`."""
-    found = cast(dict[str, Any], archive.unpack(data))
-    told = json.loads(found["told.json"])
-    names = [np.array(told[name], object) for name in ("ids", "titles", "genres")]
-    catalogue = Catalogue(names[0], names[1], found["years"], names[2])
-    count = len(found["kept"])
+    members = cast(dict[str, Any], archive.unpack(data))
+    document = json.loads(members["told.json"])
+    names = [np.array(document[name], object) for name in ("ids", "titles", "genres")]
+    catalogue = Catalogue(names[0], names[1], members["years"], names[2])
+    count = len(members["kept"])
     walk = sp.csr_array(
-        (found["walk_data"], found["walk_indices"], found["walk_indptr"]), shape=(count, count)
+        (members["walk_data"], members["walk_indices"], members["walk_indptr"]),
+        shape=(count, count),
     )
     fitted = Scorers(
         catalogue,
-        found["kept"],
-        found["weights"],
+        members["kept"],
+        members["weights"],
         walk,
-        found["popularity"],
-        found["age"],
-        told["half_life"],
-        told["prior"],
+        members["popularity"],
+        members["age"],
+        document["half_life"],
+        document["prior"],
     )
-    chosen = Hybrid(tuple(told["blend"]), found["ranker.ubj"], told["figures"])
-    return Model(fitted, chosen, TrainParams.model_validate(told["params"]), told["facts"])
+    hybrid = Hybrid(tuple(document["blend"]), members["ranker.ubj"], document["figures"])
+    return Model(fitted, hybrid, TrainParams.model_validate(document["params"]), document["facts"])
 
 
 def fit(

@@ -44,9 +44,9 @@ def build(
         for name in ("user_id", "favourite_genre")
     )
     empty = recommend.SCHEMA.empty_table()
-    found = pa.concat_tables([empty, *score(refreshed(model, events), events, users, favourites)])
-    dates = pa.array([day] * found.num_rows, pa.date32())
-    recommendations = found.append_column("date", dates).select(_RECOMMENDATIONS.schema.names)
+    lists = pa.concat_tables([empty, *score(refreshed(model, events), events, users, favourites)])
+    dates = pa.array([day] * lists.num_rows, pa.date32())
+    recommendations = lists.append_column("date", dates).select(_RECOMMENDATIONS.schema.names)
     return {
         _RECOMMENDATIONS.name: recommendations.cast(_RECOMMENDATIONS.schema),
         _USER_FEATURES.name: features,
