@@ -30,6 +30,7 @@ from bench import fraud_rows
 from bench.__main__ import ROUNDS, clock
 from bench.fraud_rows import Rows
 from jobs.core import params, settings
+from jobs.core.markdown_table import markdown_row, markdown_table
 from jobs.stores.lake import Lake
 from jobs.training import boosting, checkpoints
 from jobs.training.boosting import BoostingPlan
@@ -68,7 +69,7 @@ def main() -> None:
         f"{name}: {rows.fit.num_row():,} rows x {rows.fit.num_col()} features, "
         f"{section.threads} threads\n"
     )
-    print(f"| {' | '.join(COLUMNS)} |\n|---|{'---:|' * (len(COLUMNS) - 1)}")
+    print(*markdown_table(COLUMNS, (), COLUMNS[1:]), sep="\n")
     patient = BoostingPlan(
         section.n_estimators, section.checkpoint_rounds, section.early_stopping_rounds
     )
@@ -129,10 +130,13 @@ def report(
     for (name, booster), count, each in zip(boosters.items(), trained, seconds, strict=True):
         ratio, other = each / seconds[0]
         cells = (
-            f"{count} | {each[0]:.1f} | {ratio:.2f} | {each[1]:.1f} | "
-            f"{other * trained[0] / count:.2f}"
+            f"{each[0]:.1f}",
+            f"{ratio:.2f}",
+            f"{each[1]:.1f}",
+            f"{other * trained[0] / count:.2f}",
+            f"{rows.precision(booster):.4f}",
         )
-        print(f"| {name} | {cells} | {rows.precision(booster):.4f} |", flush=True)
+        print(markdown_row((name, count, *cells)), flush=True)
 
 
 def ends(plan: BoostingPlan) -> str:

@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from jobs.core import params, pods
+from jobs.core.markdown_table import markdown_table
 from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT
 from jobs.core.steps import NIGHTLY, STEPS
@@ -102,10 +103,7 @@ def _page(lines: Iterable[str]) -> str:
 
 
 def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + " --- |" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |"
+    yield from markdown_table(head, rows)
     yield ""
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jobs.core import text_table
 from jobs.core.text import printable
 
 _NAME = 17
@@ -46,13 +47,8 @@ class Screen(Console):
         self.print(grid)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print rows under their columns; a terminal wraps long cells within their column."""
-        table = Table(box=None, pad_edge=False)
-        for name in columns:
-            table.add_column(Text(printable(name)), overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(printable(str(value))) for value in row))
-        self.print(table)
+        """Print rows under their columns; a terminal wraps long text within its column."""
+        self.print(text_table.fitted(columns, rows, self.width))
 
 
 def echo(text: str, err: bool = False) -> None:

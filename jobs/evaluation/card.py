@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from jobs.core.manifest import Manifest
+from jobs.core.markdown_table import markdown_table
 from jobs.core.text import markdown
 
 
@@ -91,10 +91,9 @@ class Card:
         yield from ("", "## Limits", "", *(f"- {limit}" for limit in self.limits), "")
 
 
-def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
     yield from ("", f"## {title}", "")
-    for row in (head, ["---"] * len(head), *rows):
-        yield "| " + " | ".join(map(str, row)) + " |"
+    yield from markdown_table(head, rows)
 
 
 def _number(value: float | None) -> str:

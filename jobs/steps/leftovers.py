@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from jobs.core import text_table
 from jobs.core.manifest import Manifest
 from jobs.stores.lake import File
 from jobs.training.checkpoints import FOLDER as CHECKPOINTS
@@ -108,9 +109,8 @@ def report(title: str, group: Sequence[Leftover], now: datetime) -> str:
         )
         for leftover in group[:SHOWN]
     ]
-    cells = [("what", "name", "age", "bytes", "why"), *rows] if rows else []
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+    columns = ("what", "name", "age", "bytes", "why")
+    lines = text_table.plain(columns, rows).splitlines() if rows else []
     more = [f"and {len(group) - SHOWN} more"] if len(group) > SHOWN else []
     total = sum(leftover.size for leftover in group)
     return "\n  ".join([f"{title}: {len(group)}, in the lake {total:,} bytes", *lines, *more])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date, timedelta
 from inspect import getdoc
@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult
 from airflow.sdk.execution_time.hitl import HITLUser
 
+from jobs.core.markdown_table import markdown_table
 from jobs.core.params import PromoteParams
 from jobs.core.steps import STEPS
 from jobs.core.text import markdown, printable
@@ -203,9 +204,9 @@ def question(gate: Mapping[str, Any], report: str) -> str:
             f"The champion is version {facts['champion_version'] or 'none'}. "
             + (f"[Drift report]({report})" if report else "There is no drift report."),
             "",
-            *_grid(("metric", "challenger", "champion"), metrics),
+            *markdown_table(("metric", "challenger", "champion"), metrics),
             "",
-            *_grid(("check", "outcome", "value", "threshold", "message"), checks),
+            *markdown_table(("check", "outcome", "value", "threshold", "message"), checks),
         ]
     )
 
@@ -214,12 +215,6 @@ def _manifest(pipeline: str, step: str, day: date) -> dict[str, Any]:
     words = ("manifest", step, "--pipeline", pipeline, "--date", str(day))
     manifest: dict[str, Any] = call_json(f"{pipeline}/{step} {day}", *words)
     return manifest
-
-
-def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
-    yield from ("| " + " | ".join(head) + " |", "|" + " --- |" * len(head))
-    for row in rows:
-        yield "| " + " | ".join(row) + " |"
 
 
 def _outcome(check: Mapping[str, Any]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from jobs.core.text_table import plain
+
 _SCENARIOS = pytest.StashKey()
 
 
@@ -25,8 +27,5 @@ def pytest_terminal_summary(terminalreporter, config):
     rows = config.stash.get(_SCENARIOS, [])
     if not rows:
         return
-    cells = [("scenario", "what", "expected", "found", ""), *rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     terminalreporter.section("scenarios")
-    for row in cells:
-        terminalreporter.write_line("  ".join(map(str.ljust, row, widths)).rstrip())
+    terminalreporter.write_line(plain(("scenario", "what", "expected", "found", ""), rows))

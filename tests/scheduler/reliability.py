@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from jobs.core.markdown_table import markdown_table
+
 _HEAD = """# Reliability
 
 <!-- Written by `make test-chaos`. Do not edit. -->
@@ -11,15 +13,14 @@ night on real engines, the test killed something with SIGKILL in the step, or pr
 on-call. *Equal* means that the run ended green, that the digests of everything that the night wrote
 or serves equal those of an undisturbed night, and that no process of it was left.
 
-| in step | killed or done | re-trigger | digests |
-|---|---|---|---|
 """
 
 
 def page(rows):
     """The page for rows of (step, what was killed, re-trigger, outcome of the test)."""
-    lines = [
-        f"| `{step}` | {what} | {how} | {'equal' if outcome == 'passed' else outcome} |"
+    columns = ("in step", "killed or done", "re-trigger", "digests")
+    kills = (
+        (f"`{step}`", what, how, "equal" if outcome == "passed" else outcome)
         for step, what, how, outcome in rows
-    ]
-    return _HEAD + "\n".join(lines) + "\n"
+    )
+    return _HEAD + "\n".join(markdown_table(columns, kills)) + "\n"
