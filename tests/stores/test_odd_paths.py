@@ -189,6 +189,7 @@ def test_our_java_and_spark_win_whatever_is_set_for_another(tmp_path):
         env=os.environ | another_spark(tmp_path) | {"NIGHTSHIFT_HOME": str(home)},
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr == ""  # what Spark and the JVM print while they start is for traces only
     import pyspark
 
     where, temporary, encoding, version, zone, rows = json.loads(done.stdout)
