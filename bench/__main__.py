@@ -12,8 +12,10 @@ from time import perf_counter
 from bench import redis_load, source_load
 from jobs import local as embedded
 from jobs.core import settings
+from jobs.core.markdown_table import markdown_row, markdown_table
 
 ROUNDS = 3
+COLUMNS = ("what", "rows", "ours s", "theirs s", "times", "theirs")
 
 
 def main() -> None:
@@ -22,7 +24,7 @@ def main() -> None:
         config = settings.load()
         embedded.up(config)
         try:
-            print(f"{'what':34} {'rows':>10} {'ours s':>9} {'theirs s':>9} {'times':>6}  theirs")
+            print(*markdown_table(COLUMNS, (), COLUMNS[1:5]), sep="\n")
             for bench in (source_load, redis_load):
                 report(bench.NAME, bench.ROWS, bench.OTHER, *bench.sides(config, Path(home)))
         finally:
@@ -35,7 +37,8 @@ def report(
     """Run both alternately, ROUNDS times, and print the medians: a slow phase then affects both."""
     seconds = [(clock(ours), clock(theirs)) for _ in range(ROUNDS)]
     mine, its = (median(column) for column in zip(*seconds, strict=True))
-    print(f"{name:34} {rows:>10,} {mine:9.2f} {its:9.2f} {its / mine:6.1f}  {other}", flush=True)
+    cells = (name, f"{rows:,}", f"{mine:.2f}", f"{its:.2f}", f"{its / mine:.1f}", other)
+    print(markdown_row(cells), flush=True)
 
 
 def clock(function: Callable[[], None]) -> float:

@@ -166,7 +166,7 @@ class Redis:
 
     def _send(self, command: bytes, columns: Sequence[pa.Array]) -> list[Any]:
         """Send `command` with the rows of `columns` in one round trip; return the replies."""
-        # redis-py packs and parses every argument in Python: 5 µs per key instead of 0.5.
+        # redis-py packs and parses every argument, also with hiredis: docs/decisions/0022.
         pool = self.client.connection_pool
         link: Any = pool.get_connection()
         try:
