@@ -16,6 +16,7 @@ import typer
 if TYPE_CHECKING:
     from jobs.cli.nights import Night
     from jobs.cli.show import Screen
+    from jobs.core.facts import Metrics
     from jobs.core.settings import Settings
     from jobs.core.tables import Table
     from jobs.local.scheduler import Scheduler
@@ -203,6 +204,7 @@ def fill(config: Settings, pipeline: str, data: Path | None) -> None:
 
 def _metrics(screen: Screen, config: Settings, pipeline: str, day: date) -> None:
     """Print the metrics of the champion, and of D's challenger if it was not promoted."""
+    from jobs.core.facts import GateFacts, TrainFacts
     from jobs.serving import promotions
     from jobs.stores.lake import Lake
 
@@ -218,20 +220,19 @@ def _metrics(screen: Screen, config: Settings, pipeline: str, day: date) -> None
                 screen,
                 pipeline,
                 f"holdout of {champion.date}",
-                train.facts["metrics"] if train else None,
+                TrainFacts.of(train).metrics if train else None,
             )
             continue
-        _numbers(screen, pipeline, f"holdout of {day}", gate.facts["champion_metrics"])
-        screen.say(
-            f"Model {name} version {gate.facts['model_version']}, of {day}, was not promoted."
-        )
-        _numbers(screen, pipeline, f"holdout of {day}", gate.facts["metrics"])
-        for reason in gate.facts["reasons"]:
+        facts = GateFacts.of(gate)
+        _numbers(screen, pipeline, f"holdout of {day}", facts.champion_metrics)
+        screen.say(f"Model {name} version {facts.model_version}, of {day}, was not promoted.")
+        _numbers(screen, pipeline, f"holdout of {day}", facts.metrics)
+        for reason in facts.reasons:
             if reason.startswith("FAIL"):
                 screen.say(f"  {reason}")
 
 
-def _numbers(screen: Screen, pipeline: str, holdout: str, metrics: dict[str, float] | None) -> None:
+def _numbers(screen: Screen, pipeline: str, holdout: str, metrics: Metrics | None) -> None:
     from jobs.usecases.discovery import find_usecase
 
     if metrics:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from jobs.core.facts import RollbackFacts
     from jobs.core.settings import Settings
 
 
@@ -53,6 +54,7 @@ def rollback(
     """
     from jobs.cli import show
     from jobs.core import log, settings
+    from jobs.core.facts import RollbackFacts
     from jobs.core.identity import Run
     from jobs.steps import frame
 
@@ -67,18 +69,18 @@ def rollback(
         by=by,
         dry_run=dry_run,
     )
-    for line in _report(manifest.facts):
+    for line in _report(RollbackFacts.of(manifest)):
         show.echo(line)
 
 
-def _report(facts: dict[str, Any]) -> Iterator[str]:
+def _report(facts: RollbackFacts) -> Iterator[str]:
     """Yield the lines that report what changed, or would change."""
-    yield "dry run, nothing was changed; this would change:" if facts["dry_run"] else "rolled back:"
-    yield f"  tables     {_move(facts['left_version'], facts['version'])}"
-    yield f"  model      {_move(facts['left_model'], facts['model'])}"
-    if not facts["dry_run"]:
-        yield f"  withdrawn  {', '.join(facts['withdrawn']) or 'nothing'}"
-    yield f"  reason     {facts['reason']}"
+    yield "dry run, nothing was changed; this would change:" if facts.dry_run else "rolled back:"
+    yield f"  tables     {_move(facts.left_version, facts.version)}"
+    yield f"  model      {_move(facts.left_model, facts.model)}"
+    if not facts.dry_run:
+        yield f"  withdrawn  {', '.join(facts.withdrawn or []) or 'nothing'}"
+    yield f"  reason     {facts.reason}"
 
 
 def _move(left: str | None, to: str | None) -> str:

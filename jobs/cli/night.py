@@ -21,6 +21,7 @@ from jobs.cli.show import Screen
 from jobs.cli.steps import PARENT, Force
 from jobs.core import locks, params, settings
 from jobs.core.errors import ConfigError
+from jobs.core.facts import RetrainFacts
 from jobs.core.identity import whole
 from jobs.core.manifest import manifest_name
 from jobs.core.settings import Settings
@@ -141,7 +142,7 @@ def night(
 def _trains(config: Settings, pipeline: str, day: date) -> bool:
     """Whether retrain decided to train."""
     retrain = Lake(config.lake).manifest(manifest_name(pipeline, "retrain", day))
-    return retrain is None or retrain.facts["decision"] == "train"
+    return retrain is None or RetrainFacts.of(retrain).decision == "train"
 
 
 def catch_up(screen: Screen, config: Settings, pipeline: str, day: date) -> list[Outcome]:

@@ -154,7 +154,7 @@ def _is_empty(manifest: Manifest) -> bool:
     from jobs.steps.validate import NOT_EMPTY
 
     return any(
-        check["name"].endswith(NOT_EMPTY) and not check["passed"] for check in manifest.checks
+        str(check["name"]).endswith(NOT_EMPTY) and not check["passed"] for check in manifest.checks
     )
 
 
@@ -170,6 +170,7 @@ def _stale(runs: Iterable[Stale]) -> Iterator[str]:
 
 
 def _digests(config: Settings, pipeline: str) -> Iterator[str]:
+    from jobs.core.facts import SnapshotFacts
     from jobs.stores import lineage
     from jobs.stores.lake import Lake
 
@@ -178,8 +179,8 @@ def _digests(config: Settings, pipeline: str) -> Iterator[str]:
             yield f"manifest {manifest.name} {output.name} rows={output.rows} {output.digest}"
         if manifest.model_digest:
             yield f"manifest {manifest.name} model {manifest.model_digest}"
-        if md5 := manifest.facts.get("snapshot_md5"):
-            yield f"snapshot {manifest.name} md5 {md5}"
+        if manifest.step == SnapshotFacts.step:
+            yield f"snapshot {manifest.name} md5 {SnapshotFacts.of(manifest).snapshot_md5}"
     yield from _clickhouse_digests(config, pipeline)
     yield from _serving_digests(config, pipeline)
 

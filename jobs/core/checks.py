@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from jobs.core.errors import DataError
 
@@ -25,7 +25,7 @@ class Check:
     severity: Severity = "fail"
     message: str = ""
 
-    def as_row(self) -> dict[str, Any]:
+    def as_row(self) -> dict[str, object]:
         return asdict(self)
 
     def __str__(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from datetime import date as Day
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -32,9 +31,9 @@ class Manifest(Frozen):
 
     `reads` maps the name (`<pipeline>/<step>/<date>`) of every manifest in its window to the
     content digest at that time; this run is stale once one of them differs. `checks` holds rows of
-    `core.checks.Check`, `facts` the headline counts and other results of the step. `decisive` names
-    the facts by which later steps decide: they count in `content`. Manifests of earlier releases
-    name none, so their content stays the same.
+    `core.checks.Check`. `facts` is the JSON of the step's model in `core.facts`, which reads it.
+    `decisive` names the facts by which later steps decide: they count in `content`. Manifests of
+    earlier releases name none, so their content stays the same.
     """
 
     pipeline: str
@@ -48,8 +47,8 @@ class Manifest(Frozen):
     params_digest: str
     code_version: str
     model_digest: str | None = None
-    checks: list[dict[str, Any]] = Field(default_factory=list)
-    facts: dict[str, Any] = Field(default_factory=dict)
+    checks: list[dict[str, object]] = Field(default_factory=list)
+    facts: dict[str, object] = Field(default_factory=dict)
     decisive: list[str] = Field(default_factory=list)
     started: datetime
     ended: datetime
@@ -68,7 +67,7 @@ class Manifest(Frozen):
         """Return the digest of the receipt; two runs with the same output have the same digest."""
         return json_digest(self.receipt())
 
-    def receipt(self) -> dict[str, Any]:
+    def receipt(self) -> dict[str, object]:
         """Return what a repeated run leaves unchanged: outputs, model and decisive facts."""
         outputs = sorted((o.name, o.rows, o.digest) for o in self.outputs)
         decisive = {name: self.facts[name] for name in sorted(self.decisive)}

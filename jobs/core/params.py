@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from jobs.core.checks import Severity
 from jobs.core.errors import ConfigError
@@ -385,7 +386,7 @@ def sections(
     }
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[str, object]:
     """Return all of params.yaml as plain values.
 
     ConfigError if the file is missing or no mapping.
@@ -447,7 +448,7 @@ def section(path: Path, pipeline: str, step: str, model: type[Params]) -> Params
     return validated(path, f"{pipeline}.{step}", pipeline_values(path, pipeline).get(step), model)
 
 
-def validated(path: Path, name: str, values: Any, model: type[Params]) -> Params:
+def validated(path: Path, name: str, values: object, model: type[Params]) -> Params:
     """Return `values` of the section `name` as `model`; ConfigError lists every wrong key."""
     try:
         return model.model_validate(values or {})
@@ -474,18 +475,18 @@ def unknown_metrics(
                 yield f"gate.{name}.{metric}: no such metric; metrics: {', '.join(metrics)}"
 
 
-def pipeline_values(path: Path, pipeline: str) -> dict[str, Any]:
+def pipeline_values(path: Path, pipeline: str) -> dict[str, object]:
     """Return the pipeline's part of the file as plain values; ConfigError if it has none."""
     values = load(path)
-    if not isinstance(values.get(pipeline), dict):
+    if not isinstance(section := values.get(pipeline), dict):
         raise ConfigError(
             f"{path} has no section {pipeline}",
             remedy=f"use one of its sections: {', '.join(values) or 'none'}",
         )
-    return dict(values[pipeline])
+    return dict(section)
 
 
-def _explain(prefix: str, error: Any, model: type[Section]) -> str:
+def _explain(prefix: str, error: ErrorDetails, model: type[Section]) -> str:
     name = ".".join((prefix, *map(str, error["loc"])))
     message = f"{name} = {error['input']!r}: {error['msg']}"
     if error["type"] == "extra_forbidden":

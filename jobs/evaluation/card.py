@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from jobs.core.facts import CheckDriftFacts, GateFacts, SnapshotFacts, TrainFacts
 from jobs.core.manifest import Manifest
 from jobs.core.markdown_table import markdown_table
 from jobs.core.text import markdown
@@ -37,25 +38,26 @@ class Card:
         days = sorted(
             {name.rpartition("/")[2] for name in self.snapshot.reads if "/validate/" in name}
         )
-        data = self.snapshot.facts
+        data = SnapshotFacts.of(self.snapshot)
         yield f"# {markdown(self.train.pipeline)}, model of {self.train.date}"
         yield from (
             "",
             f"- **Digest** `{self.train.model_digest}`, "
-            f"version {self.train.facts['model_version']}",
-            f"- **Data** {days[0]} to {days[-1]}: {data.get('train', 0):,} rows for training, "
-            f"{data.get('holdout', 0):,} held out; snapshot md5 `{data['snapshot_md5']}`",
+            f"version {TrainFacts.of(self.train).model_version}",
+            f"- **Data** {days[0]} to {days[-1]}: {data.train:,} rows for training, "
+            f"{data.holdout:,} held out; snapshot md5 `{data.snapshot_md5}`",
             f"- **Made by** code {self.train.code_version}, "
             f"parameters `{self.train.params_digest[:12]}`",
             f"- **Approved by** {markdown(self.approved_by)}",
         )
 
     def _metrics(self) -> Iterator[str]:
-        theirs: Mapping[str, float] = self.gate.facts.get("champion_metrics") or {}
+        facts = GateFacts.of(self.gate)
+        theirs = facts.champion_metrics or {}
         head = ("metric", "this model", "the champion before")
         rows = [
             (markdown(name), _number(value), _number(theirs.get(name)))
-            for name, value in self.gate.facts["metrics"].items()
+            for name, value in facts.metrics.items()
             if "." not in name
         ]
         yield from _table("Metrics on the holdout", head, rows)
@@ -63,29 +65,28 @@ class Card:
     def _slices(self) -> Iterator[str]:
         rows = [
             (markdown(name), _number(value), f"{n:,}")
-            for name, (value, n) in self.gate.facts.get("slices", {}).items()
+            for name, (value, n) in GateFacts.of(self.gate).slices.items()
         ]
         yield from _table("Slices", ("slice", "metric of the gate", "positives or users"), rows)
 
     def _gate(self) -> Iterator[str]:
-        verdict = (
-            f"Gate: {self.gate.facts['verdict']} (mode {self.gate.facts.get('mode', 'enforce')})"
-        )
+        facts = GateFacts.of(self.gate)
         yield from (
             "",
-            f"## {verdict}",
+            f"## Gate: {facts.verdict} (mode {facts.mode})",
             "",
-            *(f"- {markdown(reason)}" for reason in self.gate.facts["reasons"]),
+            *(f"- {markdown(reason)}" for reason in facts.reasons),
         )
 
     def _drift(self) -> Iterator[str]:
         yield from ("", "## Drift on the day it was trained", "")
-        if self.drift is None or not self.drift.facts["judged"]:
+        drift = self.drift and CheckDriftFacts.of(self.drift)
+        if not drift or not drift.judged:
             yield "Not judged."
             return
-        yield f"Drifted: {', '.join(map(markdown, self.drift.facts['drifted'])) or 'nothing'}."
-        if url := self.drift.facts["report_url"]:
-            yield f"[Report]({url})"
+        yield f"Drifted: {', '.join(map(markdown, drift.drifted)) or 'nothing'}."
+        if drift.report_url:
+            yield f"[Report]({drift.report_url})"
 
     def _limits(self) -> Iterator[str]:
         yield from ("", "## Limits", "", *(f"- {limit}" for limit in self.limits), "")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Literal, TypedDict, Unpack
 
 from psycopg2.extensions import cursor
 from psycopg2.extras import Json, RealDictCursor
@@ -56,50 +56,37 @@ class Promotion:
     from_version: str | None
     to_version: str | None
     verdict: str
-    metrics: Mapping[str, Any]
+    metrics: Mapping[str, float | None]
     reasons: Sequence[str]
     approved_by: str
     at: datetime
 
 
-def record(
-    dsn: str,
-    pipeline: str,
-    day: date,
-    *,
-    kind: Kind,
-    from_digest: str | None,
-    from_version: str | None,
-    to_digest: str | None,
-    to_version: str | None,
-    verdict: str,
-    metrics: Mapping[str, Any],
-    reasons: Sequence[str],
-    approved_by: str,
-) -> None:
+class PromotionValues(TypedDict):
+    """The columns of a row that its writer decides."""
+
+    kind: Kind
+    from_digest: str | None
+    from_version: str | None
+    to_digest: str | None
+    to_version: str | None
+    verdict: str
+    metrics: Mapping[str, float | None]
+    reasons: Sequence[str]
+    approved_by: str
+
+
+def record(dsn: str, pipeline: str, day: date, **row: Unpack[PromotionValues]) -> None:
     """Write one row. A promotion replaces the promotion of its date; a rollback is always added."""
     with schema.connect(dsn) as session, session, session.cursor() as cursor:
-        insert(
-            cursor,
-            pipeline,
-            day,
-            kind=kind,
-            from_digest=from_digest,
-            from_version=from_version,
-            to_digest=to_digest,
-            to_version=to_version,
-            verdict=verdict,
-            metrics=metrics,
-            reasons=reasons,
-            approved_by=approved_by,
-        )
+        insert(cursor, pipeline, day, **row)
 
 
-def insert(cursor: cursor, pipeline: str, day: date, **row: Any) -> None:
+def insert(cursor: cursor, pipeline: str, day: date, **row: Unpack[PromotionValues]) -> None:
     """Write one row like `record`, within the transaction of `cursor`."""
-    row |= {"metrics": Json(dict(row["metrics"])), "reasons": Json(list(row["reasons"]))}
+    values = {"metrics": Json(dict(row["metrics"])), "reasons": Json(list(row["reasons"]))}
     replace = _REPLACE if row["kind"] == "promotion" else ""
-    cursor.execute(_RECORD + replace, {"pipeline": pipeline, "date": day, **row})
+    cursor.execute(_RECORD + replace, {"pipeline": pipeline, "date": day, **row, **values})
 
 
 def champion(dsn: str, pipeline: str, day: date, *, inclusive: bool) -> Champion | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 
@@ -81,21 +81,6 @@ class Published:
     @property
     def withdrawn(self) -> bool:
         return self.state == "withdrawn"
-
-    def facts(self) -> dict[str, Any]:
-        facts = {
-            "version": self.version,
-            "state": self.state,
-            "served": self.served,
-            "loaded": self.loaded,
-            "dropped": self.dropped,
-        }
-        return (
-            facts
-            if self.retention_complete
-            else facts
-            | {"retention": "a query still reads an expired version; the next run drops it"}
-        )
 
 
 def publish(

@@ -110,6 +110,9 @@ def drop(session: connection, pipeline: str, table: Table, version: str) -> bool
     return _run(session, pipeline, table, version, "DROP TABLE IF EXISTS {name}")
 
 
+WAITS = "a query still reads an expired version; the next run drops it"
+
+
 def retain(
     session: connection,
     pipeline: str,

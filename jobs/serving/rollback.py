@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from jobs.core.errors import ConfigError, DataError
 from jobs.core.log import logger
@@ -69,14 +69,6 @@ class RollbackPlan:
     served: Served | None
     champion: Champion | None
 
-    def facts(self) -> dict[str, Any]:
-        return {
-            "version": self.tables.version if self.tables else None,
-            "left_version": self.served.version if self.tables and self.served else None,
-            "model": self.model.digest if self.model else None,
-            "left_model": self.champion.digest if self.model and self.champion else None,
-        }
-
 
 def plan(serving: Serving, dsn: str, request: RollbackRequest) -> RollbackPlan:
     """Find the targets; DataError, which lists the choices, if there is nothing to go back to."""
@@ -133,8 +125,8 @@ def carry_out(
                 pipeline,
                 request.date,
                 kind="rollback",
-                from_digest=left and left.digest,
-                from_version=left and left.version,
+                from_digest=left.digest if left else None,
+                from_version=left.version if left else None,
                 to_digest=plan.model.digest,
                 to_version=plan.model.version,
                 verdict="rollback",

@@ -8,29 +8,36 @@ run asked about.
 
 from __future__ import annotations
 
+from typing import Final
+
 from jobs.core.errors import DataError
+from jobs.core.facts import ApproveFacts
 from jobs.core.manifest import Manifest, manifest_name
 from jobs.steps.frame import Step
 
-ASKED, APPROVED, DECLINED, EXPIRED = "asked", "approved", "declined", "expired"
-ANSWERS = (ASKED, APPROVED, DECLINED, EXPIRED)
+ASKED: Final = "asked"
+APPROVED: Final = "approved"
+DECLINED: Final = "declined"
+EXPIRED: Final = "expired"
 
 
 def run(step: Step) -> None:
-    answer = {"answer": ASKED, "by": "", "comment": "", "dag_run": ""} | step.options
-    if answer["answer"] in (APPROVED, DECLINED) and not answer["by"]:
+    answer = ApproveFacts.model_validate(
+        {"answer": ASKED, "by": "", "comment": "", "dag_run": "", **step.options}
+    )
+    if answer.answer in (APPROVED, DECLINED) and not answer.by:
         raise DataError(
-            f"the answer {answer['answer']} does not say who gave it",
+            f"the answer {answer.answer} does not say who gave it",
             remedy="add --by NAME",
             input="--by",
         )
     step.at("window")
     gate = step.manifest("gate")
     step.at("read")
-    if answer["dag_run"] and answer["answer"] != ASKED:
-        _check_question(step, gate, answer["dag_run"])
+    if answer.dag_run and answer.answer != ASKED:
+        _check_question(step, gate, answer.dag_run)
     step.model_digest = gate.model_digest
-    step.facts |= answer
+    step.facts = answer
 
 
 def latest(step: Step) -> Manifest | None:
@@ -41,7 +48,7 @@ def latest(step: Step) -> Manifest | None:
 def _check_question(step: Step, gate: Manifest, run: str) -> None:
     """Raise DataError if `run` did not ask last, or if it asked about another model."""
     question = latest(step)
-    if question is None or question.facts["dag_run"] != run:
+    if question is None or ApproveFacts.of(question).dag_run != run:
         raise DataError(
             f"the run {run} did not ask the newest question of this day",
             remedy="answer in the newest run of the day, or clear approve there, which asks again",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.core.facts import BuildFeaturesFacts
 from jobs.steps.frame import Step
 from jobs.steps.records import clickhouse_dataset
 from jobs.stores import clickhouse, spark
@@ -43,4 +44,6 @@ def run(step: Step) -> None:
         step.outputs.append(
             clickhouse_dataset(pipeline, table.name, content.num_rows, table.digest(content))
         )
-        step.facts[table.name] = content.num_rows
+    step.facts = BuildFeaturesFacts.model_validate(
+        {dataset.name: dataset.rows for dataset in step.outputs}
+    )

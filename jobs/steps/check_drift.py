@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.core.digest import bytes_digest
 from jobs.core.errors import DataError, NightshiftError
+from jobs.core.facts import CheckDriftFacts
 from jobs.core.manifest import Dataset
 from jobs.core.params import CheckDriftParams
 from jobs.evaluation import decay, distances, drift, reference
@@ -40,6 +42,14 @@ class Champion:
     troubles: dict[str, str] = field(default_factory=dict)
 
 
+class Report(NamedTuple):
+    """Where Evidently's report is: its lake path, its address in MLflow, or why it has none."""
+
+    path: str = ""
+    url: str = ""
+    trouble: str = ""
+
+
 def run(step: Step) -> None:
     pipeline, params = step.run.pipeline, step.params(CheckDriftParams)
     step.at("window")
@@ -58,8 +68,19 @@ def run(step: Step) -> None:
     step.outputs.append(step.lake.write_table(step.folder, "examples", today, usecase.features.key))
     outcomes = _decay(step, champion, labelled, params)
     compared, pairs = _compare(step, champion, examples, events, labelled)
-    outcomes += [*compared, *_measure(step, pairs), *_troubles(champion)]
-    _conclude(step, champion, outcomes)
+    measured = distances.measure(pairs) if pairs else None
+    report = _report(step, measured, len(pairs)) if measured else Report()
+    outcomes += [
+        *compared,
+        *(distances.outcome(pair, measured.values[pair.key]) for pair in pairs if measured),
+        *_troubles(champion),
+    ]
+    step.model_digest = champion.digest
+    step.checks += [outcome.as_check() for outcome in outcomes]
+    step.facts = _facts(champion, outcomes, report)
+    for outcome in outcomes:
+        if not outcome.passed:
+            step.log.warning(str(outcome.as_check()))
     rows = [outcome.as_row() | {"champion": champion.digest} for outcome in outcomes]
     store(step, DRIFT_METRICS, rows)
 
@@ -165,12 +186,8 @@ def _predicted(
     return examples | predicted
 
 
-def _measure(step: Step, pairs: list[Pair]) -> list[Outcome]:
-    """Measure the distances; writes Evidently's report to the lake and to MLflow."""
-    step.facts |= {"report": "", "report_url": ""}
-    if not pairs:
-        return []
-    measured = distances.measure(pairs)
+def _report(step: Step, measured: distances.Measured, rows: int) -> Report:
+    """Write Evidently's report to the lake and to MLflow."""
     # The bytes of the page differ on every run, so its digest is the digest of its data.
     digest = bytes_digest(measured.json)
     for name, kind, data in (
@@ -179,23 +196,17 @@ def _measure(step: Step, pairs: list[Pair]) -> list[Outcome]:
     ):
         path = f"{step.folder}/report-{digest[:16]}.{kind}"
         step.lake.write_bytes(path, data)
-        step.outputs.append(Dataset(name=name, path=path, rows=len(pairs), digest=digest))
-    step.facts["report"] = f"{step.folder}/report-{digest[:16]}.html"
-    step.facts["report_url"] = _in_mlflow(step, measured)
-    return [distances.outcome(pair, measured.values[pair.key]) for pair in pairs]
-
-
-def _in_mlflow(step: Step, measured: distances.Measured) -> str:
-    """The address of the report in MLflow; empty if MLflow does not answer."""
+        step.outputs.append(Dataset(name=name, path=path, rows=rows, digest=digest))
+    path = f"{step.folder}/report-{digest[:16]}.html"
     files = {"drift.html": measured.html, "drift.json": measured.json}
     try:
-        return registry.log_report(
+        url = registry.log_report(
             step.settings, f"{step.run.pipeline}_drift", str(step.run.date), measured.values, files
         )
     except NightshiftError as error:
         step.log.warning("the report is only in the lake", error=str(error))
-        step.facts["mlflow"] = "did not answer: the report is only in the lake"
-        return ""
+        return Report(path, trouble="did not answer: the report is only in the lake")
+    return Report(path, url)
 
 
 def _troubles(champion: Champion) -> list[Outcome]:
@@ -217,16 +228,15 @@ def _troubles(champion: Champion) -> list[Outcome]:
     ]
 
 
-def _conclude(step: Step, champion: Champion, outcomes: list[Outcome]) -> None:
-    """Set the facts that retrain reads, and the checks that people read."""
+def _facts(champion: Champion, outcomes: Sequence[Outcome], report: Report) -> CheckDriftFacts:
+    """The facts, by which retrain decides."""
     failed = [outcome for outcome in outcomes if not outcome.passed]
-    for outcome in failed:
-        step.log.warning(str(outcome.as_check()))
-    step.model_digest = champion.digest
-    step.checks += [outcome.as_check() for outcome in outcomes]
-    step.facts |= {
-        "judged": not champion.troubles,
-        "drifted": [o.title for o in failed if o.severity == "fail" and o.kind != "target"],
-        "warnings": [outcome.title for outcome in failed if outcome.severity == "warn"],
-        "decayed": any(outcome.kind == "target" for outcome in failed),
-    }
+    return CheckDriftFacts(
+        report=report.path,
+        report_url=report.url,
+        judged=not champion.troubles,
+        drifted=[o.title for o in failed if o.severity == "fail" and o.kind != "target"],
+        warnings=[outcome.title for outcome in failed if outcome.severity == "warn"],
+        decayed=any(outcome.kind == "target" for outcome in failed),
+        mlflow=report.trouble,
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from jobs.core.cast import typed
 from jobs.core.errors import DataError
+from jobs.core.facts import ExtractFacts
 from jobs.core.manifest import Dataset
 from jobs.core.params import ExtractParams
 from jobs.steps.far import refuse_far
@@ -27,7 +28,6 @@ def run(step: Step) -> None:
     with operational.connect(step.settings.source) as session:
         if extra := operational.extra_columns(session, find_usecase(step.run.pipeline).sources):
             step.log.warning("the source has columns that no step reads", columns=extra)
-            step.facts["unread_columns"] = extra
         for source in find_usecase(step.run.pipeline).sources:
             if source.name in [dataset.name for dataset in kept]:
                 continue
@@ -58,9 +58,11 @@ def run(step: Step) -> None:
             step.lake.write_table(step.folder, source.name, table, tuple(table.column_names))
         )
     step.outputs += kept
-    step.facts |= {dataset.name: dataset.rows for dataset in step.outputs}
     step.at("check")
-    step.facts["trailing_mean"] = volumes
+    step.facts = ExtractFacts.model_validate(
+        {dataset.name: dataset.rows for dataset in step.outputs}
+        | {"trailing_mean": volumes, "unread_columns": extra}
+    )
     step.at("swap")
 
 

@@ -6,18 +6,19 @@ import importlib
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, cast
+from typing import Literal, Protocol, TypeVar, cast
 
 import jobs
 from jobs.core import failures, locks, params, pods, traces
 from jobs.core.checks import Check, enforce
 from jobs.core.errors import DataError, NightshiftError
+from jobs.core.facts import Facts
 from jobs.core.failpoint import failpoint
 from jobs.core.identity import Run, whole
 from jobs.core.log import Log, logger
@@ -58,14 +59,14 @@ class Step:
     settings: Settings
     lake: Lake
     section: Section
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     lock: locks.Lock | None = None
     inputs: list[Dataset] = field(default_factory=list)
     outputs: list[Dataset] = field(default_factory=list)
     reads: dict[str, str] = field(default_factory=dict)
     missing_days: list[date] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Facts | None = None
     model_digest: str | None = None
     started: datetime = field(default_factory=utc_now)
     _since: float = field(default_factory=time.monotonic)
@@ -155,6 +156,7 @@ class Step:
     def finish(self) -> Manifest:
         """The manifest, committed unless this is a dry run (option `dry_run`)."""
         self.at("manifest")
+        facts = self.facts.to_json() if self.facts else {}
         manifest = Manifest(
             pipeline=self.run.pipeline,
             step=self.run.step,
@@ -168,8 +170,8 @@ class Step:
             code_version=code_version(),
             model_digest=self.model_digest,
             checks=[check.as_row() for check in self.checks],
-            facts=self.facts,
-            decisive=[fact for fact in STEPS[self.run.step].decisive_facts if fact in self.facts],
+            facts=facts,
+            decisive=[fact for fact in STEPS[self.run.step].decisive_facts if fact in facts],
             started=self.started,
             ended=utc_now(),
         )
@@ -177,13 +179,13 @@ class Step:
             self.lake.commit(manifest)
         self.log.info(
             "done",
-            **self.facts,
+            **facts,  # type: ignore[arg-type]  # LoggerAdapter types its own keywords only
             seconds=round((manifest.ended - manifest.started).total_seconds(), 1),
         )
         return manifest
 
 
-def execute(run: Run, settings: Settings, **options: Any) -> Manifest:
+def execute(run: Run, settings: Settings, **options: object) -> Manifest:
     """Run one step: lock, the module's `run`, manifest. Errors name the step and the date."""
     whole(run.date)
     step_module = module(run.step)

@@ -6,6 +6,7 @@ import time
 from datetime import date
 
 from jobs.core.checks import Check, failed
+from jobs.core.facts import FreshnessFacts
 from jobs.core.params import FreshnessParams
 from jobs.serving import schema
 from jobs.serving.freshness import BEHIND, Clients
@@ -27,12 +28,12 @@ def run(step: Step) -> None:
         time.sleep(_SETTLE_SECONDS)  # the pointers may have moved between the two reads
         served, checks = _look(step, params)
     step.at("compute")
-    step.facts |= {
-        "serves": served.version if served else None,
-        "date": str(served.date) if served else None,
-        "checks": len(checks),
-        "passed": sum(check.passed for check in checks),
-    }
+    step.facts = FreshnessFacts(
+        serves=served.version if served else None,
+        date=str(served.date) if served else None,
+        checks=len(checks),
+        passed=sum(check.passed for check in checks),
+    )
     step.at("stage")
     step.at("check")
     step.check(checks, remedy=_remedy(pipeline, day, checks))

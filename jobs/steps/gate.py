@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Final
 
 import pyarrow as pa
 
 from jobs.core.checks import Check, failed
 from jobs.core.errors import DataError
+from jobs.core.facts import GateFacts, TrainFacts, Verdict
 from jobs.core.params import GateParams
 from jobs.evaluation import gating
 from jobs.evaluation.judged import Judged
@@ -21,7 +22,8 @@ from jobs.steps.models import load, model_path, opponent, split
 from jobs.steps.records import GATE_CHECKS, store
 from jobs.usecases.discovery import find_usecase
 
-PROMOTED, REJECTED = "promoted", "rejected"
+PROMOTED: Final = "promoted"
+REJECTED: Final = "rejected"
 
 
 def run(step: Step) -> None:
@@ -55,7 +57,7 @@ def run(step: Step) -> None:
         skew.check(step, table, params.max_skew),
         *gating.footprint(len(data), seconds, examples[1].num_rows, params),
     ]
-    verdict = REJECTED if failed(checks) and params.mode == "enforce" else PROMOTED
+    verdict: Verdict = REJECTED if failed(checks) and params.mode == "enforce" else PROMOTED
     common = {
         "verdict": verdict,
         "mode": params.mode,
@@ -65,17 +67,17 @@ def run(step: Step) -> None:
     store(step, GATE_CHECKS, [_row(check) | common for check in checks])
     step.checks += checks
     step.model_digest = digest
-    step.facts |= {
-        "verdict": verdict,
-        "mode": params.mode,
-        "model_version": train.facts["model_version"],
-        "metrics": metrics,
-        "slices": ours.slices(params.metric),
-        "champion": champion and champion.digest,
-        "champion_version": champion and champion.version,
-        "champion_metrics": theirs and theirs.summary(),
-        "reasons": [str(check) for check in checks if check.name != gating.LATENCY],
-    }
+    step.facts = GateFacts(
+        verdict=verdict,
+        mode=params.mode,
+        model_version=TrainFacts.of(train).model_version,
+        metrics={**metrics},
+        slices={**ours.slices(params.metric)},
+        champion=champion.digest if champion else None,
+        champion_version=champion.version if champion else None,
+        champion_metrics={**theirs.summary()} if theirs else None,
+        reasons=[str(check) for check in checks if check.name != gating.LATENCY],
+    )
 
 
 def _judged(
@@ -111,7 +113,7 @@ def _against(
         yield Check("first_run", True, 1, 0, "warn", "no champion: only the absolute checks decide")
 
 
-def _row(check: Check) -> dict[str, Any]:
+def _row(check: Check) -> dict[str, object]:
     """A check as a row of GATE_CHECKS. Timings have a column of their own, outside the digest."""
     timed = check.name == gating.LATENCY
     return check.as_row() | (

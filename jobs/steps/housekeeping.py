@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from jobs.core import locks, params
+from jobs.core.facts import HousekeepingFacts
 from jobs.core.failpoint import failpoint
 from jobs.core.manifest import utc_now
 from jobs.core.params import HousekeepingParams, PublishParams
@@ -28,7 +29,7 @@ from jobs.usecases.discovery import find_usecase
 
 
 def run(step: Step) -> None:
-    pipeline, dry_run, now = step.run.pipeline, step.options.get("dry_run", False), utc_now()
+    pipeline, dry_run, now = step.run.pipeline, bool(step.options.get("dry_run")), utc_now()
     # The retention of publish: two sections could differ.
     keep = params.section(step.settings.params_file, pipeline, "publish", PublishParams)
     step.at("window")
@@ -48,18 +49,20 @@ def run(step: Step) -> None:
         step.at("stage")
         step.at("check")
         step.at("swap")
-        step.facts |= {"dry_run": dry_run, "found": _count(doomed)}
         if dry_run:
+            step.facts = HousekeepingFacts(dry_run=True, found=_count(doomed))
             return
-        removed = [
-            *_remove_files(step, doomed, named),
-            *_drop_staging(step, doomed),
-            *_retain(step, both, doomed, keep, now),
-        ]
-        step.facts |= {
-            "removed": _count(removed),
-            "bytes": sum(leftover.size for leftover in removed),
-        }
+        removed = [*_remove_files(step, doomed, named), *_drop_staging(step, doomed)]
+        complete = _retain(both, keep, now)
+        remaining = _in_serving(both, keep, now)
+        removed += [leftover for leftover in _served(doomed) if leftover not in remaining]
+    step.facts = HousekeepingFacts(
+        dry_run=False,
+        found=_count(doomed),
+        removed=_count(removed),
+        bytes=sum(leftover.size for leftover in removed),
+        retention="" if complete else retention.WAITS,
+    )
 
 
 def _in_lake(step: Step, folder: str, named: set[str], now: datetime) -> list[Leftover]:
@@ -143,17 +146,16 @@ def _drop_staging(step: Step, doomed: Sequence[Leftover]) -> list[Leftover]:
     return staging
 
 
-def _retain(
-    step: Step, both: Serving, doomed: Sequence[Leftover], keep: PublishParams, now: datetime
-) -> list[Leftover]:
+def _retain(both: Serving, keep: PublishParams, now: datetime) -> bool:
+    """Drop what is past retention; False if a query still reads some of it."""
     clean = retention.clean_up(both.session, both.pipeline, both.tables)
     _, complete = retention.retain(both.session, both.pipeline, both.tables, keep, now)
     stores.drop_left(both, now)
-    if not (clean and complete):
-        step.facts["retention"] = "a query still reads an expired version; the next run drops it"
-    remaining = _in_serving(both, keep, now)
-    served = [leftover for leftover in doomed if leftover.kind in ("half load", "version", "keys")]
-    return [leftover for leftover in served if leftover not in remaining]
+    return clean and complete
+
+
+def _served(doomed: Sequence[Leftover]) -> Iterator[Leftover]:
+    return (leftover for leftover in doomed if leftover.kind in ("half load", "version", "keys"))
 
 
 def _count(group: Sequence[Leftover]) -> dict[str, int]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
 from jobs.core import text_table
 from jobs.core.manifest import Manifest
@@ -143,7 +143,7 @@ def _age(now: datetime, since: datetime | None) -> str:
     return f"{(now - since).total_seconds() / 3600:,.0f} h" if since else ""
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

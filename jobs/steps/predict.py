@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from jobs.core.errors import DataError
+from jobs.core.facts import PredictFacts
 from jobs.core.identity import before
 from jobs.serving import promotions
 from jobs.steps.frame import Step
@@ -38,7 +39,10 @@ def run(step: Step) -> None:
     expected = good_rows(step, usecase.features.examples, [day])
     _write(step, usecase, content, sum(dataset.rows for dataset in expected))
     step.model_digest = champion.digest
-    step.facts |= {"model_version": champion.version, "model_date": str(champion.date)}
+    step.facts = PredictFacts.model_validate(
+        {"model_version": champion.version, "model_date": str(champion.date)}
+        | {dataset.name: dataset.rows for dataset in step.outputs}
+    )
 
 
 def _past(step: Step, usecase: UseCase) -> pa.Table | None:
@@ -73,4 +77,3 @@ def _write(step: Step, usecase: UseCase, content: dict[str, pa.Table], events: i
             db.swap(pipeline, staging)
             digest = table.digest(rows)
             step.outputs.append(clickhouse_dataset(pipeline, table.name, rows.num_rows, digest))
-            step.facts[table.name] = rows.num_rows

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobs.core.errors import DataError, NightshiftError
+from jobs.core.facts import ApproveFacts, GateFacts, PromoteFacts, Verdict
 from jobs.core.manifest import Manifest, manifest_name
 from jobs.core.params import PromoteParams
 from jobs.evaluation.card import Card
@@ -25,7 +26,7 @@ from jobs.usecases.discovery import find_usecase
 class Decision(NamedTuple):
     """The verdict as it is recorded, who decided, and the person's comments."""
 
-    verdict: str
+    verdict: Verdict
     by: str
     comments: tuple[str, ...] = ()
 
@@ -35,7 +36,7 @@ def run(step: Step) -> None:
     step.at("window")
     gate = step.manifest("gate")
     step.at("read")
-    facts = gate.facts
+    facts = GateFacts.of(gate)
     step.at("compute")
     decision = _decision(step, gate)
     won = decision.verdict == PROMOTED
@@ -50,25 +51,25 @@ def run(step: Step) -> None:
         pipeline,
         day,
         kind="promotion",
-        from_digest=facts["champion"],
-        from_version=facts["champion_version"],
+        from_digest=facts.champion,
+        from_version=facts.champion_version,
         to_digest=gate.model_digest if won else None,
-        to_version=facts["model_version"] if won else None,
+        to_version=facts.model_version if won else None,
         verdict=decision.verdict,
-        metrics=facts["metrics"],
-        reasons=[*facts["reasons"], *decision.comments],
+        metrics=facts.metrics,
+        reasons=[*facts.reasons, *decision.comments],
         approved_by=decision.by,
     )
     champion = promotions.champion(dsn, pipeline, day, inclusive=True)
     step.model_digest = champion.digest if champion else None
-    step.facts |= {
-        "verdict": decision.verdict,
-        "approved_by": decision.by,
-        "champion": step.model_digest,
+    step.facts = PromoteFacts(
+        verdict=decision.verdict,
+        approved_by=decision.by,
+        champion=step.model_digest,
         # False if a rollback of the same date outranks it, or a later night has its own champion.
-        "promoted": won and promotions.pair(dsn, pipeline)[0] == gate.model_digest,
-    }
-    move_aliases(step, gate, decision.verdict)
+        promoted=won and promotions.pair(dsn, pipeline)[0] == gate.model_digest,
+        aliases=move_aliases(step, gate, decision.verdict),
+    )
 
 
 def _decision(step: Step, gate: Manifest) -> Decision:
@@ -76,7 +77,7 @@ def _decision(step: Step, gate: Manifest) -> Decision:
     promotion.
     """
     answer = _answer(step, gate)
-    decision = decide(gate.facts["verdict"], step.params(PromoteParams), **answer)
+    decision = decide(GateFacts.of(gate).verdict, step.params(PromoteParams), answer)
     rows = [
         row
         for row in promotions.history(step.settings.postgres, step.run.pipeline)
@@ -90,20 +91,20 @@ def _decision(step: Step, gate: Manifest) -> Decision:
     return decision
 
 
-def _answer(step: Step, gate: Manifest) -> dict[str, str]:
-    """`answer`, `by` and `comment` as approve recorded them; {} if nobody has answered in this run.
+def _answer(step: Step, gate: Manifest) -> ApproveFacts | None:
+    """The answer as approve recorded it; None if nobody has answered in this run.
 
     Raises DataError if an approval is required and the answer is about another challenger.
     """
     record = latest(step)
-    if record is None or record.facts["answer"] == ASKED:
-        return {}
-    if step.options.get("dag_run") and record.facts["dag_run"] not in ("", step.options["dag_run"]):
-        return {}
+    if record is None or (facts := ApproveFacts.of(record)).answer == ASKED:
+        return None
+    if step.options.get("dag_run") and facts.dag_run not in ("", step.options["dag_run"]):
+        return None
     if record.model_digest == gate.model_digest:
-        return {name: record.facts[name] for name in ("answer", "by", "comment")}
+        return facts
     if step.params(PromoteParams).approval == "auto":
-        return {}
+        return None
     raise DataError(
         f"the answer is about the challenger {str(record.model_digest)[:12]}, but the gate judged "
         f"{str(gate.model_digest)[:12]}",
@@ -111,22 +112,20 @@ def _answer(step: Step, gate: Manifest) -> dict[str, str]:
     )
 
 
-def decide(
-    verdict: str, params: PromoteParams, answer: str | None = None, by: str = "", comment: str = ""
-) -> Decision:
+def decide(verdict: Verdict, params: PromoteParams, answer: ApproveFacts | None = None) -> Decision:
     """The decision from the gate's verdict and a person's answer, if one is required or was given.
 
     Raises DataError if a required answer is missing. A rejected challenger needs no answer.
     """
     if verdict != PROMOTED or (params.approval == "auto" and answer is None):
         return Decision(verdict, "gate")
-    if answer == EXPIRED:
-        default = PROMOTED if params.default == "Approve" else EXPIRED
+    if answer and answer.answer == EXPIRED:
+        default: Verdict = PROMOTED if params.default == "Approve" else EXPIRED
         reason = f"no answer within {params.timeout_hours:g} h: {params.default}"
         return Decision(default, "nobody", (reason,))
-    if answer in (APPROVED, DECLINED) and by:
-        comments = (f"{by}: {comment}",) if comment else ()
-        return Decision(PROMOTED if answer == APPROVED else DECLINED, by, comments)
+    if answer and answer.answer != ASKED and answer.by:
+        comments = (f"{answer.by}: {answer.comment}",) if answer.comment else ()
+        return Decision(PROMOTED if answer.answer == APPROVED else DECLINED, answer.by, comments)
     raise DataError(
         "this promotion waits for a person's approval",
         remedy="answer in Airflow under Required Actions (to be asked again, clear approve), or "
@@ -134,9 +133,9 @@ def decide(
     )
 
 
-def move_aliases(step: Step, gate: Manifest | None = None, verdict: str = "") -> None:
+def move_aliases(step: Step, gate: Manifest | None = None, verdict: str = "") -> str:
     """Move the MLflow aliases to what `promotions` says, and describe the champion by its model
-    card.
+    card. Returns why the aliases did not move, or "".
 
     After a gate, it also sets the challenger's tag `verdict`. A date older than the newest row
     moves no alias. If MLflow is down, it only warns, and the next reconcile moves the aliases.
@@ -151,8 +150,7 @@ def move_aliases(step: Step, gate: Manifest | None = None, verdict: str = "") ->
             registry.project_aliases(step.settings, pipeline, champion, previous, challenger)
     except NightshiftError as error:
         step.log.warning("aliases not moved", error=str(error))
-        step.facts["aliases"] = "not moved: MLflow did not answer; the next reconcile moves them"
-        return
+        return "not moved: MLflow did not answer; the next reconcile moves them"
     try:
         if champion and step.lake.exists(path := card_path(pipeline, champion)):
             registry.describe(
@@ -162,6 +160,7 @@ def move_aliases(step: Step, gate: Manifest | None = None, verdict: str = "") ->
         step.log.warning(
             "the model card is only in the lake; the next reconcile tries again", error=str(error)
         )
+    return ""
 
 
 def _card(step: Step, gate: Manifest, approved_by: str) -> str:

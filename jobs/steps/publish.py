@@ -7,10 +7,11 @@ from __future__ import annotations
 import pyarrow as pa
 
 from jobs.core.errors import DataError
+from jobs.core.facts import PredictFacts, PublishFacts, Reconciled
 from jobs.core.manifest import Dataset, Manifest, utc_now
 from jobs.core.params import PublishParams
 from jobs.core.tables import Table
-from jobs.serving import stores
+from jobs.serving import retention, stores
 from jobs.serving.publish import Edition, publish
 from jobs.serving.stores import LostTables
 from jobs.steps.frame import Step
@@ -25,8 +26,9 @@ def run(step: Step) -> None:
         step.settings.postgres, step.settings.redis, pipeline, find_usecase(pipeline).predictions
     ) as both:
         step.at("window")
+        reconciled = Reconciled()
         try:
-            reconcile(step, both, params.redis_batch)
+            reconciled = reconcile(step, both, params.redis_batch)
         except LostTables as error:
             step.log.warning(
                 "the served version could not be reconciled before this publish", error=str(error)
@@ -39,7 +41,7 @@ def run(step: Step) -> None:
             step.run.date,
             contents,
             predict.model_digest,
-            predict.facts.get("model_version"),
+            PredictFacts.of(predict).model_version,
             {table.name: predict.output(table.name).digest for table in contents},
         )
         done = publish(both, edition, params, utc_now(), step.at)
@@ -48,14 +50,24 @@ def run(step: Step) -> None:
     step.outputs += [
         _dataset(pipeline, predict.output(table.name), done.version) for table in contents
     ]
-    step.facts |= done.facts() | ({"served_version": done.version} if done.served else {})
+    warning = f"{done.version} was withdrawn by a rollback and is not served"
     if done.withdrawn:
-        warning = f"{done.version} was withdrawn by a rollback and is not served"
         step.log.warning(
             warning,
             remedy="fix the model or the data and predict again, or roll back to it by name",
         )
-        step.facts["warning"] = warning
+    step.facts = PublishFacts(
+        version=done.version,
+        state=done.state,
+        served=done.served,
+        loaded=done.loaded,
+        dropped=done.dropped,
+        retention="" if done.retention_complete else retention.WAITS,
+        reloaded=reconciled.reloaded,
+        served_version=done.version if done.served else reconciled.served_version,
+        aliases=reconciled.aliases,
+        warning=warning if done.withdrawn else "",
+    )
 
 
 def read_predictions(step: Step, predict: Manifest) -> dict[Table, pa.Table]:

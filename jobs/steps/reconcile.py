@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.core.facts import Reconciled, ReconcileFacts
 from jobs.core.manifest import utc_now
 from jobs.core.params import PublishParams
 from jobs.serving import promotions, publications, retention, stores
@@ -24,20 +25,18 @@ def run(step: Step) -> None:
         step.at("check")
         step.at("swap")
         # A person asked for it, so check every key, not only the mark of a complete version.
-        reconcile(step, both, params.redis_batch, thorough=True)
+        reconciled = reconcile(step, both, params.redis_batch, thorough=True)
         dropped, complete = retention.retain(both.session, pipeline, both.tables, params, utc_now())
-        step.facts |= {"dropped": dropped} | (
-            {}
-            if complete
-            else {"retention": "a query still reads an expired version; the next run drops it"}
-        )
+    step.facts = ReconcileFacts(
+        dropped=dropped,
+        retention="" if complete else retention.WAITS,
+        **dict(reconciled),
+    )
 
 
-def reconcile(step: Step, both: Serving, batch: int, thorough: bool = False) -> None:
+def reconcile(step: Step, both: Serving, batch: int, thorough: bool = False) -> Reconciled:
     """Finish the work of killed processes, then bring Redis and the aliases in line with
-    PostgreSQL.
-
-    Records what it did in the facts.
+    PostgreSQL. Returns what it did.
     """
     retention.clean_up(both.session, both.pipeline, both.tables)
     if loaded := stores.bring_redis_to_postgres(both, utc_now(), batch, thorough):
@@ -46,8 +45,10 @@ def reconcile(step: Step, both: Serving, batch: int, thorough: bool = False) -> 
         step.log.info(
             "loaded into Redis from PostgreSQL: served or previous versions", versions=loaded
         )
-        step.facts["reloaded"] = loaded
     served = publications.served(both.session, both.pipeline)
-    step.facts["served_version"] = served.version if served else None
-    if promotions.newest_date(step.settings.postgres, both.pipeline):
-        move_aliases(step)
+    decided = promotions.newest_date(step.settings.postgres, both.pipeline)
+    return Reconciled(
+        reloaded=loaded,
+        served_version=served.version if served else None,
+        aliases=move_aliases(step) if decided else "",
+    )

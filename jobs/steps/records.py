@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import pyarrow as pa
 
@@ -122,7 +121,7 @@ GATE_CHECKS = Table(
 RECORDS = (DRIFT_METRICS, RETRAIN_DECISIONS, GATE_CHECKS)
 
 
-def store(step: Step, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+def store(step: Step, table: Table, rows: Iterable[Mapping[str, object]]) -> None:
     """Replace the day's rows of `table` and record them as an output. Adds the column `date`."""
     content = pa.Table.from_pylist(
         [{"date": step.run.date, **row} for row in rows], schema=table.schema

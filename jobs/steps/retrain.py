@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from datetime import date
 
-from jobs.core.manifest import Manifest
+from jobs.core.facts import CheckDriftFacts, RetrainFacts
 from jobs.core.params import RetrainParams
 from jobs.serving.promotions import Champion
 from jobs.steps.frame import Step
 from jobs.steps.models import opponent
 from jobs.steps.records import RETRAIN_DECISIONS, store
-
-TRAIN, KEEP = "train", "keep"
 
 
 def run(step: Step) -> None:
@@ -23,21 +21,18 @@ def run(step: Step) -> None:
     drift = _drift(step)
     step.at("compute")
     reasons = decide(params, step.run.date, champion, drift)
-    decision = TRAIN if reasons else KEEP
-    age = (step.run.date - champion.date).days if champion else None
-    row = {
-        "policy": params.policy,
-        "decision": decision,
-        "reasons": "; ".join(reasons) or "no retrain needed",
-        "champion": champion and champion.digest,
-        "champion_age_days": age,
-    }
-    store(step, RETRAIN_DECISIONS, [row])
-    step.facts |= row
+    step.facts = RetrainFacts(
+        policy=params.policy,
+        decision="train" if reasons else "keep",
+        reasons="; ".join(reasons) or "no retrain needed",
+        champion=champion.digest if champion else None,
+        champion_age_days=(step.run.date - champion.date).days if champion else None,
+    )
+    store(step, RETRAIN_DECISIONS, [step.facts.to_json()])
 
 
 def decide(
-    params: RetrainParams, day: date, champion: Champion | None, drift: Manifest | None
+    params: RetrainParams, day: date, champion: Champion | None, drift: CheckDriftFacts | None
 ) -> list[str]:
     """The reasons to train; [] means no training. With `on_drift`, unknown drift is a reason."""
     if champion is None:
@@ -52,20 +47,19 @@ def decide(
     return reasons + (_of_drift(drift) if params.policy == "on_drift" else [])
 
 
-def _of_drift(drift: Manifest | None) -> list[str]:
+def _of_drift(drift: CheckDriftFacts | None) -> list[str]:
     if drift is None:
         return ["check_drift of this day has not ended"]
-    if not drift.facts["judged"]:
+    if not drift.judged:
         return ["drift could not be judged"]
-    drifted = drift.facts["drifted"]
-    decayed = ["the champion has decayed"] if drift.facts["decayed"] else []
-    return decayed + ([f"drift of {', '.join(drifted)}"] if drifted else [])
+    decayed = ["the champion has decayed"] if drift.decayed else []
+    return decayed + ([f"drift of {', '.join(drift.drifted)}"] if drift.drifted else [])
 
 
-def _drift(step: Step) -> Manifest | None:
+def _drift(step: Step) -> CheckDriftFacts | None:
     """The result of check_drift for the current snapshot; None if there is none."""
     snapshot = step.manifest("snapshot")
     manifest = step.lake.manifest(f"{step.run.pipeline}/check_drift/{step.run.date}")
     if manifest is None or manifest.reads.get(snapshot.name) != snapshot.content:
         return None
-    return step.manifest("check_drift")
+    return CheckDriftFacts.of(step.manifest("check_drift"))

@@ -6,9 +6,13 @@ previous one), reason, by, dry_run (show what would change, and change nothing).
 
 from __future__ import annotations
 
+from pydantic import TypeAdapter
+
+from jobs.core.facts import Reconciled, RollbackFacts
 from jobs.core.failpoint import failpoint
 from jobs.core.manifest import utc_now
 from jobs.serving import promotions, rollback, stores
+from jobs.serving.rollback import RollbackPlan, RollbackRequest
 from jobs.steps.frame import Step
 from jobs.steps.reconcile import reconcile
 from jobs.stores import redis
@@ -16,9 +20,9 @@ from jobs.usecases.discovery import find_usecase
 
 
 def run(step: Step) -> None:
-    options, dsn, pipeline = dict(step.options), step.settings.postgres, step.run.pipeline
-    dry_run = options.pop("dry_run", False)
-    request = rollback.RollbackRequest(step.run.date, **{"reason": "", **options})
+    dsn, pipeline = step.settings.postgres, step.run.pipeline
+    dry_run = bool(step.options.get("dry_run"))
+    request = _request(step)
     step.at("window")
     with stores.connect(
         dsn, step.settings.redis, pipeline, find_usecase(pipeline).predictions
@@ -26,17 +30,40 @@ def run(step: Step) -> None:
         step.at("read")
         step.at("compute")
         plan = rollback.plan(both, dsn, request)
-        step.facts |= plan.facts() | {
-            "dry_run": dry_run,
-            "what": request.what,
-            "reason": request.reason,
-        }
         step.at("stage")
         step.at("check")
         step.at("swap")
         if dry_run:
+            step.facts = _facts(request, plan)
             return
-        step.facts["withdrawn"] = rollback.carry_out(both, request, plan, utc_now())
+        withdrawn = rollback.carry_out(both, request, plan, utc_now())
         failpoint("rollback.after_flip")
-        reconcile(step, both, redis.BATCH)
+        step.facts = _facts(request, plan, withdrawn, reconcile(step, both, redis.BATCH))
     step.model_digest = promotions.pair(dsn, pipeline)[0]
+
+
+def _facts(
+    request: RollbackRequest,
+    plan: RollbackPlan,
+    withdrawn: list[str] | None = None,
+    reconciled: Reconciled | None = None,
+) -> RollbackFacts:
+    """The facts of a rollback; `withdrawn` None: a dry run."""
+    return RollbackFacts(
+        version=plan.tables.version if plan.tables else None,
+        left_version=plan.served.version if plan.tables and plan.served else None,
+        model=plan.model.digest if plan.model else None,
+        left_model=plan.champion.digest if plan.model and plan.champion else None,
+        dry_run=withdrawn is None,
+        what=request.what,
+        reason=request.reason,
+        withdrawn=withdrawn,
+        **dict(reconciled or {}),
+    )
+
+
+def _request(step: Step) -> RollbackRequest:
+    options = {name: value for name, value in step.options.items() if name != "dry_run"}
+    return TypeAdapter(RollbackRequest).validate_python(
+        {"date": step.run.date, "reason": "", **options}
+    )

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.core.checks import Check, at_least, equal
+from jobs.core.facts import SnapshotFacts
 from jobs.core.identity import days
 from jobs.steps.frame import Step
 from jobs.steps.inputs import frames, good_rows
@@ -46,9 +47,8 @@ def run(step: Step) -> None:
         step.settings, pipeline, f"{day}.parquet", step.lake.read_bytes(dataset.path)
     )
     step.outputs.append(dataset)
-    step.facts |= {"rows": table.num_rows, "snapshot_md5": md5, "dvc": pointer} | _count_splits(
-        table
-    )
+    splits = _count_splits(table)
+    step.facts = SnapshotFacts(rows=table.num_rows, snapshot_md5=md5, dvc=pointer, **splits)
 
 
 def _count_splits(table: pa.Table) -> dict[str, int]:

@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 
 from jobs.core.digest import bytes_digest
-from jobs.core.manifest import Dataset, Manifest
+from jobs.core.facts import SnapshotFacts, TrainFacts
+from jobs.core.manifest import Dataset
 from jobs.core.params import TrainParams
 from jobs.evaluation import reference
 from jobs.evaluation.judged import Judged
@@ -33,13 +34,13 @@ def run(step: Step) -> None:
     train, holdout = split(table)
     beside = [_of_the_day(step, name) for name in estimator.beside]
     step.at("compute")
-    step.facts["device"] = device.resolve(step.params(TrainParams).device, *estimator.gpu_libraries)
+    processor = device.resolve(step.params(TrainParams).device, *estimator.gpu_libraries)
     kept = checkpoints.of(
         step.lake,
         step.run.pipeline,
         [dataset.digest for dataset in step.inputs],
         step.section.digest,
-        step.facts["device"],
+        processor,
     )
     fitted = estimator.fit(train, step.section, beside, kept)
     judged = fitted.judge(train, holdout)
@@ -67,11 +68,13 @@ def run(step: Step) -> None:
         "judged on the holdout", metrics={name: round(value, 4) for name, value in metrics.items()}
     )
     step.at("swap")
-    version = _register(step, usecase, snapshot, fitted, data, judged, train)
+    version = _register(step, usecase, SnapshotFacts.of(snapshot), fitted, data, judged, train)
     step.model_digest = digest
     step.outputs.append(Dataset(name="model", path=path, rows=train.num_rows, digest=digest))
     step.outputs.append(ref)
-    step.facts |= {"model_version": version, "metrics": metrics} | fitted.decisions()
+    step.facts = TrainFacts.model_validate(
+        {"device": processor, "model_version": version, "metrics": metrics} | fitted.decisions()
+    )
 
 
 def _write_reference(step: Step, digest: str, ref: Reference) -> Dataset:
@@ -91,7 +94,7 @@ def _of_the_day(step: Step, source: str) -> pa.Table:
 def _register(
     step: Step,
     usecase: UseCase,
-    snapshot: Manifest,
+    snapshot: SnapshotFacts,
     fitted: FittedModel,
     data: bytes,
     judged: Judged,
@@ -102,7 +105,7 @@ def _register(
         fitted.report(judged, Path(folder))
         pointer = Path(folder) / registry.TRAINING_SET / f"{step.run.date}.parquet.dvc"
         pointer.parent.mkdir()
-        pointer.write_text(snapshot.facts["dvc"])
+        pointer.write_text(snapshot.dvc)
         training = registry.Training(
             booster=fitted.booster,
             data=data,
@@ -113,7 +116,7 @@ def _register(
             tags={
                 "date": str(step.run.date),
                 registry.DIGEST_TAG: digest,
-                registry.SNAPSHOT_TAG: snapshot.facts["snapshot_md5"],
+                registry.SNAPSHOT_TAG: snapshot.snapshot_md5,
                 "params_digest": step.section.digest,
                 "code_version": code_version(),
                 "attempt": step.run.attempt,

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from jobs.core.errors import DataError
+from jobs.core.manifest import Dataset
 from jobs.core.tables import Source
 from jobs.stores import spark
 from jobs.usecases.discovery import find_usecase
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import Row, SparkSession
 
     from jobs.steps.frame import Step
 
@@ -35,7 +36,7 @@ def check(step: Step, session: SparkSession, days: Collection[date]) -> None:
         raise _moved(step, source, twice)
 
 
-def _twice(session: SparkSession, step: Step, source: Source, datasets: list[Any]) -> list[Any]:
+def _twice(session: SparkSession, step: Step, source: Source, datasets: list[Dataset]) -> list[Row]:
     """(first day, last day, *key) of some keys that are in several days."""
     from pyspark.sql import functions as F
 
@@ -46,7 +47,7 @@ def _twice(session: SparkSession, step: Step, source: Source, datasets: list[Any
     return list(spans.where("first < last").orderBy(*source.key).limit(_SHOWN).collect())
 
 
-def _moved(step: Step, source: Source, twice: list[Any]) -> DataError:
+def _moved(step: Step, source: Source, twice: list[Row]) -> DataError:
     first, last = twice[0]["first"], twice[0]["last"]
     keys = ", ".join(":".join(str(row[name]) for name in source.key) for row in twice)
     older = min((first, last), key=lambda day: _extracted(step, day))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from jobs.core.cast import PROBLEM
 from jobs.core.checks import Check, at_least, at_most, equal
+from jobs.core.facts import ExtractFacts, ValidateFacts
 from jobs.core.manifest import Manifest
-from jobs.core.params import ValidateParams
+from jobs.core.params import Section, ValidateParams
 from jobs.core.tables import Source
 from jobs.steps.frame import Step
 from jobs.usecases.discovery import find_usecase
@@ -20,7 +20,7 @@ REASON = "reason"
 NOT_EMPTY = ".not_empty"  # suffix of the check that warns of a day without rows
 
 
-def judge(rows: pd.DataFrame, source: Source, day: date, params: Any) -> pd.Series:
+def judge(rows: pd.DataFrame, source: Source, day: date, params: Section) -> pd.Series:
     """One reason per row of an extract; null for a good row.
 
     The order of reasons: unreadable cells, missing values, the source's own rules, duplicates. Of
@@ -48,7 +48,7 @@ def judge(rows: pd.DataFrame, source: Source, day: date, params: Any) -> pd.Seri
     return reasons
 
 
-def split(table: pa.Table, source: Source, day: date, params: Any) -> tuple[pa.Table, pa.Table]:
+def split(table: pa.Table, source: Source, day: date, params: Section) -> tuple[pa.Table, pa.Table]:
     """(good rows under the source's schema, quarantined rows with `reason`)."""
     rows = table.to_pandas()
     reasons = judge(rows, source, day, params)
@@ -62,6 +62,7 @@ def run(step: Step) -> None:
     params = step.params(ValidateParams)
     step.at("window")
     extract = step.manifest("extract")
+    counts: dict[str, int | dict[str, int]] = {}
     for source in find_usecase(step.run.pipeline).sources:
         step.at("read")
         dataset = extract.output(source.name)
@@ -77,7 +78,7 @@ def run(step: Step) -> None:
             step.lake.write_table(step.folder, source.name, good, source.key),
             quarantine,
         ]
-        step.facts |= {source.name: good.num_rows, quarantine.name: reasons_of(bad)}
+        counts |= {source.name: good.num_rows, quarantine.name: reasons_of(bad)}
         step.at("check")
         checks = [
             equal(
@@ -103,6 +104,7 @@ def run(step: Step) -> None:
         "that quiet, add it to validate.quiet_days",
         input=extract.output(volume).path,
     )
+    step.facts = ValidateFacts.model_validate(counts)
     step.at("swap")
 
 
@@ -119,7 +121,7 @@ def empty_check(name: str, extract: Manifest) -> Check:
 
 def volume_check(name: str, extract: Manifest, params: ValidateParams, day: date) -> Check:
     """Compares the rows of the first source with the mean of earlier days, to detect half a day."""
-    mean = extract.facts["trailing_mean"][name]
+    mean = ExtractFacts.of(extract).trailing_mean[name]
     fraction = extract.output(name).rows / mean if mean else 1.0
     severity = "warn" if day in params.quiet_days else params.volume_severity
     return at_least(

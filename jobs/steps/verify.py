@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.core.facts import PublishFacts, VerifyFacts
 from jobs.core.params import VerifyParams
 from jobs.serving import publications, stores
 from jobs.serving.verify import verify
@@ -13,7 +14,7 @@ from jobs.usecases.discovery import find_usecase
 def run(step: Step) -> None:
     pipeline, day = step.run.pipeline, step.run.date
     step.at("window")
-    version = step.manifest("publish").facts["version"]
+    version = PublishFacts.of(step.manifest("publish")).version
     predict = step.manifest("predict")
     step.at("read")
     predicted = read_predictions(step, predict)
@@ -26,12 +27,12 @@ def run(step: Step) -> None:
     step.at("stage")
     step.at("check")
     state = publication.state if publication else "unknown"
-    step.facts |= {
-        "version": version,
-        "state": state,
-        "checks": len(checks),
-        "passed": sum(c.passed for c in checks),
-    }
+    step.facts = VerifyFacts(
+        version=version,
+        state=state,
+        checks=len(checks),
+        passed=sum(check.passed for check in checks),
+    )
     step.model_digest = predict.model_digest
     step.check(
         checks,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from jobs.core.facts import RetrainFacts
 from jobs.core.identity import days
 from jobs.core.manifest import Manifest
 from jobs.core.steps import AFTER_RETRAIN
@@ -66,5 +67,6 @@ def holes(manifests: Mapping[str, Manifest], step: str, first: date, last: date)
     runs = manifests.values()
     done = {run.date for run in runs if run.step == step}
     if step in AFTER_RETRAIN:
-        done |= {run.date for run in runs if run.facts.get("decision") == "keep"}
+        retrained = (run for run in runs if run.step == RetrainFacts.step)
+        done |= {run.date for run in retrained if RetrainFacts.of(run).decision == "keep"}
     return [day for day in days(first, last) if day not in done]

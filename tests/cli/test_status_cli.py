@@ -87,6 +87,9 @@ def test_a_day_without_rows_is_said(at, caplog):
     assert warned == ["transactions.not_empty"] and manifest.output("transactions").rows == 0
 
 
+RETRAIN = {"policy": "weekly", "reasons": "", "champion": None, "champion_age_days": None}
+
+
 def test_days_that_retrain_left_without_a_training_are_no_holes():
     known = {
         f"fraud/{step}/{day}": Manifest(
@@ -102,8 +105,8 @@ def test_days_that_retrain_left_without_a_training_are_no_holes():
         )
         for step, day, facts in [
             ("train", FIRST, {}),
-            ("retrain", FIRST + timedelta(days=1), {"decision": "keep"}),
-            ("retrain", FIRST + timedelta(days=2), {"decision": "train"}),
+            ("retrain", FIRST + timedelta(days=1), RETRAIN | {"decision": "keep"}),
+            ("retrain", FIRST + timedelta(days=2), RETRAIN | {"decision": "train"}),
         ]
     }
     last = FIRST + timedelta(days=2)

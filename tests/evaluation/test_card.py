@@ -39,11 +39,24 @@ def test_texts_of_data_and_of_people_are_text_in_a_card():
         reasons=[f"ok {SCRIPT}"],
         metrics=metrics,
         slices={f"slice {SCRIPT}": (0.5, 7)},
+        mode="enforce",
+        model_version="3",
+        champion=None,
+        champion_version=None,
+        champion_metrics=None,
     )
-    drift = manifest("check_drift", judged=True, drifted=[f"day {SCRIPT}"], report_url="")
+    drift = manifest(
+        "check_drift",
+        report="",
+        report_url="",
+        judged=True,
+        drifted=[f"day {SCRIPT}"],
+        warnings=[],
+        decayed=False,
+    )
     card = Card(
-        manifest("snapshot", train=1, holdout=1, snapshot_md5="m"),
-        manifest("train", model_version="3"),
+        manifest("snapshot", rows=2, train=1, holdout=1, snapshot_md5="m", dvc=""),
+        manifest("train", device="cpu", model_version="3", metrics=metrics),
         gate,
         drift,
         f"ana {SCRIPT}",

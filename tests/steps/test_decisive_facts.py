@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from jobs.core.facts import ExtractFacts
 from jobs.core.identity import Run
 from jobs.core.params import ExtractParams, Section
 from jobs.core.settings import PROJECT, Settings
@@ -33,7 +34,9 @@ def start(tmp_path, monkeypatch):
 
 def extract(start, mean):
     step = start("extract", ExtractParams.model_validate({}))
-    step.facts |= {"trailing_mean": {"transactions": mean}, "transactions": 7}
+    step.facts = ExtractFacts.model_validate(
+        {"trailing_mean": {"transactions": mean}, "transactions": 7}
+    )
     return step.finish()
 
 

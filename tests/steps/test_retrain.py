@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from jobs.core.manifest import Manifest, utc_now
+from jobs.core.facts import CheckDriftFacts
 from jobs.core.params import RetrainParams
 from jobs.serving.promotions import Champion
 from jobs.steps.records import RETRAIN_DECISIONS
@@ -19,17 +19,13 @@ YOUNG = Champion("a" * 64, "3", SATURDAY - timedelta(days=2))
 
 
 def drift(judged=True, drifted=(), decayed=False):
-    facts = {"judged": judged, "drifted": list(drifted), "decayed": decayed}
-    return Manifest(
-        pipeline="fraud",
-        step="check_drift",
-        date=SATURDAY,
-        attempt="a",
-        params_digest="",
-        code_version="",
-        facts=facts,
-        started=utc_now(),
-        ended=utc_now(),
+    return CheckDriftFacts(
+        report="",
+        report_url="",
+        judged=judged,
+        drifted=list(drifted),
+        warnings=[],
+        decayed=decayed,
     )
 
 
