@@ -210,7 +210,7 @@ def _metrics(screen: Screen, config: Settings, pipeline: str, day: date) -> None
 
     lake, name = Lake(config.lake), pipeline
     gate = lake.manifest(f"{pipeline}/gate/{day}")
-    for champion in promotions.models(config.postgres, pipeline)[-1:]:
+    for champion in promotions.history(config.postgres, pipeline).models[-1:]:
         train = lake.manifest(f"{pipeline}/train/{champion.date}")
         screen.say(
             f"\nModel {name} version {champion.version} is the champion, since {champion.date}."

@@ -98,7 +98,10 @@ def _newest(config: Settings, pipeline: str) -> Day:
 
     with schema.connect(config.postgres) as session:
         served = publications.served(session, pipeline)
-    days = [promotions.newest_date(config.postgres, pipeline), served.date if served else None]
+    days = [
+        promotions.history(config.postgres, pipeline).newest_date,
+        served.date if served else None,
+    ]
     if dated := [day for day in days if day]:
         return max(dated)
     raise DataError(

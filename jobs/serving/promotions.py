@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, TypedDict, Unpack
 
-from psycopg2.extensions import cursor
+from psycopg2.extensions import connection, cursor
 from psycopg2.extras import Json, RealDictCursor
 
 from jobs.serving import schema
@@ -76,61 +76,66 @@ class PromotionValues(TypedDict):
     approved_by: str
 
 
+class History(tuple[Promotion, ...]):
+    """All rows of a pipeline in order of precedence: by date, promotions before rollbacks."""
+
+    def champion(self, day: date, *, inclusive: bool) -> Champion | None:
+        """Return the champion by the rows dated up to `day` (`inclusive`) or before it, if any."""
+        models = _stack(row for row in self if row.date < day or (inclusive and row.date == day))
+        return models[-1] if models else None
+
+    @property
+    def models(self) -> list[Champion]:
+        """The champion last, before it the models that successive rollbacks would restore."""
+        return _stack(self)
+
+    @property
+    def pair(self) -> tuple[str | None, str | None]:
+        """The digests of the current champion and of the model that a rollback restores."""
+        digests = [None, None, *(model.digest for model in self.models)]
+        return digests[-1], digests[-2]
+
+    @property
+    def newest_date(self) -> date | None:
+        """The date of the newest row of any verdict; None without rows."""
+        return self[-1].date if self else None
+
+    def rolled_back(self, day: date) -> set[str]:
+        """Return the digests of models that were rolled back on a date before `day`."""
+        rows = [row for row in self if row.kind == "rollback" and row.date < day]
+        return {row.from_digest for row in rows if row.from_digest}
+
+
+def history(dsn: str, pipeline: str) -> History:
+    """Read the rows of a pipeline in a session of its own."""
+    with schema.connect(dsn) as session:
+        return read(session, pipeline)
+
+
+def read(session: connection, pipeline: str) -> History:
+    """Read the rows of a pipeline."""
+    with session, session.cursor(cursor_factory=RealDictCursor) as cursor:
+        cursor.execute(
+            "SELECT * FROM promotions WHERE pipeline = %s ORDER BY date, kind = 'rollback', id",
+            (pipeline,),
+        )
+        return History(Promotion(**row) for row in cursor.fetchall())
+
+
 def record(dsn: str, pipeline: str, day: date, **row: Unpack[PromotionValues]) -> None:
-    """Write one row. A promotion replaces the promotion of its date; a rollback is always added."""
+    """Write one row in a session of its own."""
     with schema.connect(dsn) as session, session, session.cursor() as cursor:
         insert(cursor, pipeline, day, **row)
 
 
 def insert(cursor: cursor, pipeline: str, day: date, **row: Unpack[PromotionValues]) -> None:
-    """Write one row like `record`, within the transaction of `cursor`."""
+    """Write one row within the transaction of `cursor`.
+
+    A promotion replaces the promotion of its date; a rollback is always added.
+    """
     values = {"metrics": Json(dict(row["metrics"])), "reasons": Json(list(row["reasons"]))}
     replace = _REPLACE if row["kind"] == "promotion" else ""
     cursor.execute(_RECORD + replace, {"pipeline": pipeline, "date": day, **row, **values})
-
-
-def champion(dsn: str, pipeline: str, day: date, *, inclusive: bool) -> Champion | None:
-    """Return the champion by the rows dated up to `day` (`inclusive`) or before it.
-
-    None if none.
-    """
-    stack = _stack(
-        row for row in history(dsn, pipeline) if row.date < day or (inclusive and row.date == day)
-    )
-    return stack[-1] if stack else None
-
-
-def pair(dsn: str, pipeline: str) -> tuple[str | None, str | None]:
-    """Return the digests of the current champion and of the model that a rollback restores."""
-    digests = [None, None, *(model.digest for model in models(dsn, pipeline))]
-    return digests[-1], digests[-2]
-
-
-def models(dsn: str, pipeline: str) -> list[Champion]:
-    """Return the champion last, before it the models that successive rollbacks would restore."""
-    return _stack(history(dsn, pipeline))
-
-
-def rolled_back(dsn: str, pipeline: str, day: date) -> set[str]:
-    """Return the digests of models that were rolled back on a date before `day`."""
-    rows = [row for row in history(dsn, pipeline) if row.kind == "rollback" and row.date < day]
-    return {row.from_digest for row in rows if row.from_digest}
-
-
-def newest_date(dsn: str, pipeline: str) -> date | None:
-    """Return the date of the newest row of any verdict; None without rows."""
-    rows = history(dsn, pipeline)
-    return rows[-1].date if rows else None
-
-
-def history(dsn: str, pipeline: str) -> list[Promotion]:
-    """Return all rows in order of precedence: by date, promotions before rollbacks."""
-    with schema.connect(dsn) as session, session.cursor(cursor_factory=RealDictCursor) as cursor:
-        cursor.execute(
-            "SELECT * FROM promotions WHERE pipeline = %s ORDER BY date, kind = 'rollback', id",
-            (pipeline,),
-        )
-        return [Promotion(**row) for row in cursor.fetchall()]
 
 
 def _stack(rows: Iterable[Promotion]) -> list[Champion]:

@@ -75,7 +75,7 @@ def plan(serving: Serving, dsn: str, request: RollbackRequest) -> RollbackPlan:
     session, pipeline = serving.session, serving.pipeline
     served = publications.served(session, pipeline)
     rows = promotions.history(dsn, pipeline)
-    models = promotions.models(dsn, pipeline)
+    models = rows.models
     champion = models[-1] if models else None
     tables, model = None, None
     if request.what != "model":

@@ -13,6 +13,7 @@ from jobs.core.tables import VERSION, Column, Table
 from jobs.stores import postgres, postgres_versions
 from jobs.stores.versions import require
 
+Session = connection  # for steps, which do not import the driver
 _DDL_LOCK = 7_203_559_114  # serialises the processes that create tables here
 
 _ENTITY = """

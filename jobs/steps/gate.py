@@ -101,8 +101,8 @@ def _against(
 ) -> Iterator[Check]:
     """The comparison with the champion; without one, a check that says that only floors decide."""
     if theirs:
-        again = digest in promotions.rolled_back(
-            step.settings.postgres, step.run.pipeline, step.run.date
+        again = digest in promotions.history(step.settings.postgres, step.run.pipeline).rolled_back(
+            step.run.date
         )
         yield from gating.against(ours, theirs, step.params(GateParams), again)
     elif trouble:

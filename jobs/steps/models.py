@@ -35,8 +35,8 @@ def card_path(pipeline: str, digest: str) -> str:
 
 def opponent(step: Step) -> Champion | None:
     """The champion as of the day before, so that a rerun of D does not meet D's own winner."""
-    return promotions.champion(
-        step.settings.postgres, step.run.pipeline, step.run.date, inclusive=False
+    return promotions.history(step.settings.postgres, step.run.pipeline).champion(
+        step.run.date, inclusive=False
     )
 
 

@@ -22,7 +22,7 @@ def run(step: Step) -> None:
     usecase = find_usecase(pipeline)
     step.at("window")
     step.wait_for_day_before()
-    champion = promotions.champion(step.settings.postgres, pipeline, day, inclusive=True)
+    champion = promotions.history(step.settings.postgres, pipeline).champion(day, inclusive=True)
     if champion is None:
         raise DataError(
             "there is no champion: no model has passed the gate up to this date",

@@ -14,7 +14,8 @@ from jobs.core.facts import ApproveFacts, GateFacts, PromoteFacts, Verdict
 from jobs.core.manifest import Manifest, manifest_name
 from jobs.core.params import PromoteParams
 from jobs.evaluation.card import Card
-from jobs.serving import promotions
+from jobs.serving import promotions, schema
+from jobs.serving.promotions import History
 from jobs.steps.approve import APPROVED, ASKED, DECLINED, EXPIRED, latest
 from jobs.steps.frame import Step
 from jobs.steps.gate import PROMOTED
@@ -32,13 +33,18 @@ class Decision(NamedTuple):
 
 
 def run(step: Step) -> None:
-    pipeline, day, dsn = step.run.pipeline, step.run.date, step.settings.postgres
+    with schema.connect(step.settings.postgres) as session:
+        _promote(step, session)
+
+
+def _promote(step: Step, session: schema.Session) -> None:
+    pipeline, day = step.run.pipeline, step.run.date
     step.at("window")
     gate = step.manifest("gate")
     step.at("read")
     facts = GateFacts.of(gate)
     step.at("compute")
-    decision = _decision(step, gate)
+    decision = _decision(step, gate, promotions.read(session, pipeline))
     won = decision.verdict == PROMOTED
     card = _card(step, gate, decision.by) if won else ""
     step.at("stage")
@@ -46,43 +52,41 @@ def run(step: Step) -> None:
         step.lake.write_bytes(card_path(pipeline, str(gate.model_digest)), card.encode())
     step.at("check")
     step.at("swap")
-    promotions.record(
-        dsn,
-        pipeline,
-        day,
-        kind="promotion",
-        from_digest=facts.champion,
-        from_version=facts.champion_version,
-        to_digest=gate.model_digest if won else None,
-        to_version=facts.model_version if won else None,
-        verdict=decision.verdict,
-        metrics=facts.metrics,
-        reasons=[*facts.reasons, *decision.comments],
-        approved_by=decision.by,
-    )
-    champion = promotions.champion(dsn, pipeline, day, inclusive=True)
+    with session, session.cursor() as cursor:
+        promotions.insert(
+            cursor,
+            pipeline,
+            day,
+            kind="promotion",
+            from_digest=facts.champion,
+            from_version=facts.champion_version,
+            to_digest=gate.model_digest if won else None,
+            to_version=facts.model_version if won else None,
+            verdict=decision.verdict,
+            metrics=facts.metrics,
+            reasons=[*facts.reasons, *decision.comments],
+            approved_by=decision.by,
+        )
+    history = promotions.read(session, pipeline)
+    champion = history.champion(day, inclusive=True)
     step.model_digest = champion.digest if champion else None
     step.facts = PromoteFacts(
         verdict=decision.verdict,
         approved_by=decision.by,
         champion=step.model_digest,
         # False if a rollback of the same date outranks it, or a later night has its own champion.
-        promoted=won and promotions.pair(dsn, pipeline)[0] == gate.model_digest,
-        aliases=move_aliases(step, gate, decision.verdict),
+        promoted=won and history.pair[0] == gate.model_digest,
+        aliases=move_aliases(step, history, gate, decision.verdict),
     )
 
 
-def _decision(step: Step, gate: Manifest) -> Decision:
+def _decision(step: Step, gate: Manifest, history: History) -> Decision:
     """The decision. An answer must be about this challenger, and not follow a later night's
     promotion.
     """
     answer = _answer(step, gate)
     decision = decide(GateFacts.of(gate).verdict, step.params(PromoteParams), answer)
-    rows = [
-        row
-        for row in promotions.history(step.settings.postgres, step.run.pipeline)
-        if row.kind == "promotion"
-    ]
+    rows = [row for row in history if row.kind == "promotion"]
     late = bool(answer) and bool(rows) and rows[-1].date > step.run.date
     late = late and step.run.date not in {row.date for row in rows}
     if late and decision.verdict == PROMOTED:
@@ -133,20 +137,22 @@ def decide(verdict: Verdict, params: PromoteParams, answer: ApproveFacts | None 
     )
 
 
-def move_aliases(step: Step, gate: Manifest | None = None, verdict: str = "") -> str:
+def move_aliases(
+    step: Step, history: History, gate: Manifest | None = None, verdict: str = ""
+) -> str:
     """Move the MLflow aliases to what `promotions` says, and describe the champion by its model
     card. Returns why the aliases did not move, or "".
 
     After a gate, it also sets the challenger's tag `verdict`. A date older than the newest row
     moves no alias. If MLflow is down, it only warns, and the next reconcile moves the aliases.
     """
-    dsn, pipeline = step.settings.postgres, step.run.pipeline
-    champion, previous = promotions.pair(dsn, pipeline)
+    pipeline = step.run.pipeline
+    champion, previous = history.pair
     challenger = gate.model_digest if gate else None
     try:
         if challenger:
             registry.tag(step.settings, pipeline, challenger, "verdict", verdict)
-        if gate is None or promotions.newest_date(dsn, pipeline) == step.run.date:
+        if gate is None or history.newest_date == step.run.date:
             registry.project_aliases(step.settings, pipeline, champion, previous, challenger)
     except NightshiftError as error:
         step.log.warning("aliases not moved", error=str(error))

@@ -46,9 +46,9 @@ def reconcile(step: Step, both: Serving, batch: int, thorough: bool = False) -> 
             "loaded into Redis from PostgreSQL: served or previous versions", versions=loaded
         )
     served = publications.served(both.session, both.pipeline)
-    decided = promotions.newest_date(step.settings.postgres, both.pipeline)
+    history = promotions.read(both.session, both.pipeline)
     return Reconciled(
         reloaded=loaded,
         served_version=served.version if served else None,
-        aliases=move_aliases(step) if decided else "",
+        aliases=move_aliases(step, history) if history else "",
     )

@@ -39,7 +39,7 @@ def run(step: Step) -> None:
         withdrawn = rollback.carry_out(both, request, plan, utc_now())
         failpoint("rollback.after_flip")
         step.facts = _facts(request, plan, withdrawn, reconcile(step, both, redis.BATCH))
-    step.model_digest = promotions.pair(dsn, pipeline)[0]
+    step.model_digest = promotions.history(dsn, pipeline).pair[0]
 
 
 def _facts(

@@ -16,7 +16,7 @@ STRICT = {"min_margin": 0.0, "floors": {"roc_auc": 0.5}, "max_slice_loss": 1.0}
 
 
 def champion(place, day=DAY):
-    return promotions.champion(place.postgres, "fraud", day, inclusive=True).digest
+    return promotions.history(place.postgres, "fraud").champion(day, inclusive=True).digest
 
 
 def test_a_challenger_of_shuffled_labels_is_rejected_with_the_reasons(at, scenario):

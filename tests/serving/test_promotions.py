@@ -38,8 +38,8 @@ def tell(serving_db):
 @pytest.fixture
 def champion(serving_db):
     def ask(n, inclusive=True):
-        current = promotions.champion(
-            serving_db, "demo", FIRST + timedelta(days=n), inclusive=inclusive
+        current = promotions.history(serving_db, "demo").champion(
+            FIRST + timedelta(days=n), inclusive=inclusive
         )
         return current.digest if current else None
 
@@ -47,10 +47,10 @@ def champion(serving_db):
 
 
 def test_without_a_promotion_there_is_no_champion(serving_db, champion, tell):
-    assert champion(0) is None and promotions.pair(serving_db, "demo") == (None, None)
-    assert promotions.newest_date(serving_db, "demo") is None
+    assert champion(0) is None and promotions.history(serving_db, "demo").pair == (None, None)
+    assert promotions.history(serving_db, "demo").newest_date is None
     tell(0, None)
-    assert champion(0) is None and promotions.newest_date(serving_db, "demo") == FIRST
+    assert champion(0) is None and promotions.history(serving_db, "demo").newest_date == FIRST
 
 
 def test_the_champion_of_a_day_is_the_last_one_up_to_it_or_before_it(champion, tell):
@@ -70,7 +70,7 @@ def test_a_rerun_replaces_the_promotion_of_its_day(serving_db, champion, tell):
     tell(0, "a")
     tell(1, "b")
     tell(1, "c")
-    assert champion(1) == "c" and promotions.pair(serving_db, "demo") == ("c", "a")
+    assert champion(1) == "c" and promotions.history(serving_db, "demo").pair == ("c", "a")
     tell(1, None)
     assert champion(1) == "a" and len(promotions.history(serving_db, "demo")) == 2
 
@@ -89,9 +89,9 @@ def test_of_several_rollbacks_of_a_day_the_last_counts(serving_db, champion, tel
     for n, digest in enumerate("abc"):
         tell(n, digest)
     tell(2, "b", "rollback")
-    assert champion(2) == "b" and promotions.pair(serving_db, "demo") == ("b", "a")
+    assert champion(2) == "b" and promotions.history(serving_db, "demo").pair == ("b", "a")
     tell(2, "a", "rollback")
-    assert champion(2) == "a" and promotions.pair(serving_db, "demo") == ("a", None)
+    assert champion(2) == "a" and promotions.history(serving_db, "demo").pair == ("a", None)
 
 
 def test_after_a_rollback_the_previous_model_is_the_one_before_and_not_the_one_left(
@@ -99,30 +99,32 @@ def test_after_a_rollback_the_previous_model_is_the_one_before_and_not_the_one_l
 ):
     for n, digest in enumerate("abab"):
         tell(n, digest)
-    assert promotions.pair(serving_db, "demo") == ("b", "a")
+    assert promotions.history(serving_db, "demo").pair == ("b", "a")
     tell(3, "a", "rollback")
-    assert promotions.pair(serving_db, "demo") == ("a", "b")
+    assert promotions.history(serving_db, "demo").pair == ("a", "b")
     tell(4, "a")
-    assert promotions.pair(serving_db, "demo") == ("a", "b")
+    assert promotions.history(serving_db, "demo").pair == ("a", "b")
 
 
 def test_a_rollback_to_a_model_that_never_was_champion_puts_it_on_top(serving_db, tell):
     tell(0, "a")
     tell(0, "z", "rollback")
-    assert promotions.pair(serving_db, "demo") == ("z", "a")
+    assert promotions.history(serving_db, "demo").pair == ("z", "a")
 
 
 def test_a_champion_says_its_number_and_the_date_of_its_promotion(serving_db, tell):
     tell(3, "a")
     tell(5, "b")
     tell(6, "a", "rollback")
-    current = promotions.champion(serving_db, "demo", FIRST + timedelta(days=9), inclusive=True)
+    current = promotions.history(serving_db, "demo").champion(
+        FIRST + timedelta(days=9), inclusive=True
+    )
     assert current == promotions.Champion("a", "va", FIRST + timedelta(days=3))
 
 
 def test_pipelines_do_not_meet(serving_db, champion, tell):
     tell(0, "a", pipeline="other")
-    assert champion(0) is None and promotions.pair(serving_db, "other") == ("a", None)
+    assert champion(0) is None and promotions.history(serving_db, "other").pair == ("a", None)
 
 
 def test_a_row_holds_what_was_recorded(serving_db, tell):

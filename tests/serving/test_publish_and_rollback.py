@@ -233,7 +233,7 @@ def test_a_rollback_of_both_goes_to_the_model_that_made_the_tables(both, serving
         night(both, edition(day(n), n + 1, model=model), NOON + n * HOUR)
     request = RollbackRequest(day(1), "bad model")
     go_back(both, serving_db, request, NOON + 2 * HOUR)
-    assert promotions.pair(serving_db, "demo") == (old, None)
+    assert promotions.history(serving_db, "demo").pair == (old, None)
     row = promotions.history(serving_db, "demo")[-1]
     assert (row.kind, row.from_digest, row.to_digest, row.reasons) == (
         "rollback",
@@ -253,7 +253,8 @@ def test_a_rollback_of_both_to_a_model_serves_the_newest_tables_it_made(both, se
         night(both, edition(day(n), n, model=model * 64), NOON + n * HOUR)
     go_back(both, serving_db, RollbackRequest(day(3), "bad", "both", "a"), NOON + 5 * HOUR)
     assert (
-        current(both, "demo_risk")[0][2] == 1 and promotions.pair(serving_db, "demo")[0] == "a" * 64
+        current(both, "demo_risk")[0][2] == 1
+        and promotions.history(serving_db, "demo").pair[0] == "a" * 64
     )
 
 
@@ -264,11 +265,14 @@ def test_a_rollback_of_the_model_alone_leaves_the_tables(both, serving_db):
     before = shown(both)
     go_back(both, serving_db, RollbackRequest(day(2), "bad", "model"), NOON + 5 * HOUR)
     go_back(both, serving_db, RollbackRequest(day(2), "bad", "model"), NOON + 5 * HOUR)
-    assert shown(both) == before and promotions.pair(serving_db, "demo") == ("b" * 64, "a" * 64)
+    assert shown(both) == before and promotions.history(serving_db, "demo").pair == (
+        "b" * 64,
+        "a" * 64,
+    )
     go_back(
         both, serving_db, RollbackRequest(day(2), "still bad", "model", "aaaaaaaa"), NOON + 5 * HOUR
     )
-    assert promotions.pair(serving_db, "demo") == ("a" * 64, None)
+    assert promotions.history(serving_db, "demo").pair == ("a" * 64, None)
     with pytest.raises(DataError, match=r"matches no former champion(?s:.*)b \(bbbb"):
         rollback.plan(both, serving_db, RollbackRequest(day(2), "bad", "model", "unknown-model"))
     with pytest.raises(DataError, match="would change nothing"):

@@ -12,7 +12,7 @@ RUN, OTHER = "manual__1", "manual__2"
 
 
 def champion_of(place, day=DAY):
-    return promotions.champion(place.postgres, place.pipeline, day, inclusive=True).digest
+    return promotions.history(place.postgres, place.pipeline).champion(day, inclusive=True).digest
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def rows(place):
 
 
 def champion(place):
-    return promotions.champion(place.postgres, place.pipeline, DAY, inclusive=False).digest
+    return promotions.history(place.postgres, place.pipeline).champion(DAY, inclusive=False).digest
 
 
 def rewrite(place, name, change):

@@ -29,7 +29,7 @@ def rows(place):
 
 
 def champion_of(place, day=DAY):
-    return promotions.champion(place.postgres, place.pipeline, day, inclusive=True).digest
+    return promotions.history(place.postgres, place.pipeline).champion(day, inclusive=True).digest
 
 
 def test_a_challenger_of_shuffled_labels_is_rejected_and_the_reasons_are_rows(at):
