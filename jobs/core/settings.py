@@ -7,6 +7,7 @@ embedded services, else from a default that needs no service. Nothing is read at
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -52,10 +53,7 @@ class Settings:
 
     def url(self, name: str, default: str | None = None) -> str:
         """Return the URL `name`: environment, else the embedded services, else `default`."""
-        from jobs.core.variables import Variables
-
-        variables = Variables.model_validate(self._endpoints())
-        if url := getattr(variables, name) or default:
+        if url := os.environ.get(name) or self._endpoints().get(name) or default:
             return _learned(name, url)
         raise ConfigError(
             f"{name} is not set and no embedded services run under {self.home}",
@@ -130,10 +128,7 @@ def load() -> Settings:
 
     `NIGHTSHIFT_HOME` and `NIGHTSHIFT_PARAMS` change the paths.
     """
-    from jobs.core.variables import Variables  # slow import; many read only names of this module
-
-    variables = Variables()
     return Settings(
-        home=(variables.NIGHTSHIFT_HOME or PROJECT / ".nightshift").absolute(),
-        params_file=(variables.NIGHTSHIFT_PARAMS or PROJECT / "params.yaml").absolute(),
+        home=Path(os.environ.get("NIGHTSHIFT_HOME") or PROJECT / ".nightshift").absolute(),
+        params_file=Path(os.environ.get("NIGHTSHIFT_PARAMS") or PROJECT / "params.yaml").absolute(),
     )
