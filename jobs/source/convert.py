@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +24,7 @@ _ROUNDED = "is written like 1.23e+18, which may have lost digits: write integers
 _LOST = "is a float, which cannot hold an id of this size: write integers or text"
 
 
-def convert(kind: Kind, values: Any, dialect: Dialect) -> Converted:
+def convert(kind: Kind, values: pa.Array, dialect: Dialect) -> Converted:
     """Convert an Arrow array, written in `dialect`, to a column of `kind`.
 
     Plain digits are a time for the kind `unix`; for other times only if the dialect has a unit.
@@ -40,7 +39,7 @@ def convert(kind: Kind, values: Any, dialect: Dialect) -> Converted:
     return _CONVERSIONS[kind](values, dialect)
 
 
-def readable(kind: Kind, arrow: Any, dialect: Dialect) -> bool:
+def readable(kind: Kind, arrow: pa.DataType, dialect: Dialect) -> bool:
     """Whether a column of the type `arrow` can be read as `kind` at all."""
     types = pa.types
     if types.is_dictionary(arrow) or types.is_run_end_encoded(arrow):
@@ -59,20 +58,20 @@ def readable(kind: Kind, arrow: Any, dialect: Dialect) -> bool:
     )
 
 
-def _exact(arrow: Any) -> float | None:
+def _exact(arrow: pa.DataType) -> float | None:
     if pa.types.is_dictionary(arrow) or pa.types.is_run_end_encoded(arrow):
         return _exact(arrow.value_type)
     return _EXACT[arrow.bit_width] if pa.types.is_floating(arrow) else None
 
 
-def _without_nulls(values: Any, dialect: Dialect) -> Any:
+def _without_nulls(values: pa.Array, dialect: Dialect) -> pa.Array:
     if not dialect.nulls or not is_text(values.type):
         return values
     missing = pc.is_in(pc.utf8_trim_whitespace(values), pa.array(dialect.nulls))
     return pc.if_else(missing, None, values)
 
 
-def _text(values: Any, exact: float | None, *, integers: bool) -> Converted:
+def _text(values: pa.Array, exact: float | None, *, integers: bool) -> Converted:
     text = as_text(values)
     if integers:
         text = pc.replace_substring_regex(text, r"^([+-]?\d+)\.0*$", r"\1")
@@ -91,7 +90,7 @@ def _text(values: Any, exact: float | None, *, integers: bool) -> Converted:
     return without(text, problems) if problems else Converted(text)
 
 
-def _flag(values: Any, dialect: Dialect) -> Converted:
+def _flag(values: pa.Array, dialect: Dialect) -> Converted:
     text = pc.replace_substring_regex(pc.utf8_lower(as_text(values)), r"^\+?([01])(\.0*)?$", r"\1")
     true, false = (pc.is_in(text, pa.array(words)) for words in (_TRUE, _FALSE))
     unknown = mask(pc.and_(pc.is_valid(text), pc.invert(pc.or_(true, false))))
@@ -100,7 +99,7 @@ def _flag(values: Any, dialect: Dialect) -> Converted:
     )
 
 
-def _json(values: Any, dialect: Dialect) -> Converted:
+def _json(values: pa.Array, dialect: Dialect) -> Converted:
     text = as_text(values)
     wrong = [value is not None and not _is_json(value) for value in text.to_pylist()]
     return without(text, {"is not JSON that a database holds": np.array(wrong, dtype=bool)})
@@ -116,7 +115,7 @@ def _is_json(text: str) -> bool:
     return "\\u0000" not in plain
 
 
-_CONVERSIONS: dict[Kind, Callable[[Any, Dialect], Converted]] = {
+_CONVERSIONS: dict[Kind, Callable[[pa.Array, Dialect], Converted]] = {
     "flag": _flag,
     "money": numeric.money,
     "number": numeric.number,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +22,11 @@ class Converted:
     missing value is null and no problem.
     """
 
-    values: Any
+    values: pa.Array
     problems: dict[str, Mask] = field(default_factory=dict)
 
 
-def plain(values: Any) -> Any:
+def plain(values: pa.Array) -> pa.Array:
     """Return `values` without dictionary, run-end encoding or views.
 
     Text as string, half floats as floats.
@@ -42,7 +41,7 @@ def plain(values: Any) -> Any:
     return values.cast(pa.float32()) if types.is_float16(arrow) else values
 
 
-def is_text(arrow: Any) -> bool:
+def is_text(arrow: pa.DataType) -> bool:
     """Whether `arrow` is a text type of Arrow."""
     types = pa.types
     return bool(
@@ -50,7 +49,7 @@ def is_text(arrow: Any) -> bool:
     )
 
 
-def as_text(values: Any) -> Any:
+def as_text(values: pa.Array) -> pa.Array:
     """Return any scalar Arrow array as trimmed strings; empty ones and NaN are null, 7.0 is 7."""
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), None, values)
@@ -63,20 +62,20 @@ def as_text(values: Any) -> Any:
     return pc.if_else(pc.equal(text, ""), None, text)
 
 
-def may_hold(text: Any, *parts: bytes) -> bool:
+def may_hold(text: pa.Array, *parts: bytes) -> bool:
     """Whether a string array may contain one of `parts`; a fast check before a regex."""
     buffer = text.buffers()[2]
     content = buffer.to_pybytes() if buffer else b""
     return any(part in content for part in parts)
 
 
-def mask(flags: Any) -> Mask:
+def mask(flags: pa.Array) -> Mask:
     """Return a boolean Arrow array as numpy; null is false."""
     rows: Mask = pc.fill_null(flags, False).to_numpy(zero_copy_only=False)
     return rows
 
 
-def floats(text: Any, number: Mask) -> Floats:
+def floats(text: pa.Array, number: Mask) -> Floats:
     """Return the strings marked in `number` as floats, exactly as Python reads them.
 
     NaN for others.
@@ -86,7 +85,7 @@ def floats(text: Any, number: Mask) -> Floats:
     )
 
 
-def without(values: Any, problems: dict[str, Mask]) -> Converted:
+def without(values: pa.Array, problems: dict[str, Mask]) -> Converted:
     """Return `values` with null where there is a problem."""
     bad = np.logical_or.reduce(list(problems.values()))
     return Converted(pc.if_else(pa.array(bad), None, values) if bad.any() else values, problems)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,20 +19,20 @@ _NOT_FINITE = r"(?i)^[+-]?(nan|inf|infinity)$"
 _WHOLE = r"^[+-]?\d+(\.0*)?$"
 
 
-def money(values: Any, dialect: Dialect) -> Converted:
+def money(values: pa.Array, dialect: Dialect) -> Converted:
     text, size, problems = _finite(_bare(values, dialect))
     return without(
         text, {**problems, "does not fit numeric(14,2)": np.abs(size) >= MONEY_LIMIT - 0.005}
     )
 
 
-def number(values: Any, dialect: Dialect) -> Converted:
+def number(values: pa.Array, dialect: Dialect) -> Converted:
     _, size, problems = _finite(_bare(values, dialect))
     problems["is NaN or infinite"] |= np.isinf(size)
     return without(pa.array(size, from_pandas=True), problems)
 
 
-def integer(values: Any, dialect: Dialect) -> Converted:
+def integer(values: pa.Array, dialect: Dialect) -> Converted:
     text = as_text(_bare(values, dialect))
     whole = mask(pc.match_substring_regex(text, _WHOLE))
     size = floats(text, whole)
@@ -45,7 +44,7 @@ def integer(values: Any, dialect: Dialect) -> Converted:
     return Converted(pa.array(np.where(fits, size, 0).astype(np.int64), mask=~fits), problems)
 
 
-def _bare(values: Any, dialect: Dialect) -> Any:
+def _bare(values: pa.Array, dialect: Dialect) -> pa.Array:
     """Return `values` without the dialect's stripped characters, and with a decimal point."""
     if not is_text(values.type):
         return values
@@ -54,7 +53,7 @@ def _bare(values: Any, dialect: Dialect) -> Any:
     return values if dialect.decimal == "." else pc.replace_substring(values, dialect.decimal, ".")
 
 
-def _finite(values: Any) -> tuple[Any, Floats, dict[str, Mask]]:
+def _finite(values: pa.Array) -> tuple[pa.Array, Floats, dict[str, Mask]]:
     """Return the numbers as trimmed text and as floats (NaN for none), and the problems."""
     # NaN is missing as text, but wrong as a number.
     text = values.cast(pa.string()) if pa.types.is_floating(values.type) else as_text(values)

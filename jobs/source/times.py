@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +25,7 @@ _DIGITS = r"^[+-]?\d{1,19}(\.0*)?$"
 _HOURS = re.compile(r"%[-HIcXsfp]")
 
 
-def instants(values: Any, dialect: Dialect, *, numbers: bool, day_ends: bool) -> Converted:
+def instants(values: pa.Array, dialect: Dialect, *, numbers: bool, day_ends: bool) -> Converted:
     """Convert times in text or in Arrow's types; without a zone they are in the dialect's zone.
 
     With `numbers`, plain digits count the dialect's units since its epoch. With `day_ends`, a date
@@ -44,7 +43,7 @@ def instants(values: Any, dialect: Dialect, *, numbers: bool, day_ends: bool) ->
     return Converted(values, from_numbers.problems | other.problems)
 
 
-def _from_times(values: Any, zone: str, *, day_ends: bool) -> Converted:
+def _from_times(values: pa.Array, zone: str, *, day_ends: bool) -> Converted:
     if pa.types.is_date(values.type):
         days = values.cast(pa.date32()).cast(pa.int32()).cast(pa.int64())
         far, micros = _micros(days, 1, 86_400_000_000)
@@ -61,7 +60,7 @@ def _from_times(values: Any, zone: str, *, day_ends: bool) -> Converted:
     return _instants(local, _problems(naive, local, zone) | far)
 
 
-def _micros(counts: Any, per: int, times: int) -> tuple[dict[str, Mask], Any]:
+def _micros(counts: pa.Array, per: int, times: int) -> tuple[dict[str, Mask], pa.Array]:
     """Return `counts` × `times` / `per` as integers.
 
     Null and a problem outside the years 1 to 9999.
@@ -75,7 +74,7 @@ def _micros(counts: Any, per: int, times: int) -> tuple[dict[str, Mask], Any]:
     return {"is not between the years 1 and 9999": mask(pc.invert(near))}, micros
 
 
-def _from_text(text: Any, dialect: Dialect, *, day_ends: bool) -> Converted:
+def _from_text(text: pa.Array, dialect: Dialect, *, day_ends: bool) -> Converted:
     zone = dialect.timezone
     if dialect.time_format:
         absolute, naive, dates = _formatted(text, dialect.time_format)
@@ -91,7 +90,7 @@ def _from_text(text: Any, dialect: Dialect, *, day_ends: bool) -> Converted:
     return _instants(absolute.fillna(local), problems)
 
 
-def _iso(text: Any) -> tuple[pd.Series[Any], pd.Series[Any], Mask]:
+def _iso(text: pa.Array) -> tuple[pd.Series[pd.Timestamp], pd.Series[pd.Timestamp], Mask]:
     """Return times with a zone, times without one, and a mask of plain dates."""
     dated = pc.if_else(pc.match_substring_regex(text, _DATE), text, None)
     zoned = pc.match_substring_regex(dated, r"^.{11,}" + _ZONE)
@@ -101,7 +100,9 @@ def _iso(text: Any) -> tuple[pd.Series[Any], pd.Series[Any], Mask]:
     return absolute, naive, mask(pc.match_substring_regex(text, _DATE + "$"))
 
 
-def _add_far(dated: Any, absolute: pd.Series[Any], naive: pd.Series[Any]) -> None:
+def _add_far(
+    dated: pa.Array, absolute: pd.Series[pd.Timestamp], naive: pd.Series[pd.Timestamp]
+) -> None:
     """Add times beyond the range of nanoseconds, 1677 to 2262, such as 9999-12-31."""
     unread = (
         mask(pc.match_substring_regex(dated, _DATE + "([T ]|$)"))
@@ -118,7 +119,9 @@ def _add_far(dated: Any, absolute: pd.Series[Any], naive: pd.Series[Any]) -> Non
             continue
 
 
-def _formatted(text: Any, form: str) -> tuple[pd.Series[Any], pd.Series[Any], Mask]:
+def _formatted(
+    text: pa.Array, form: str
+) -> tuple[pd.Series[pd.Timestamp], pd.Series[pd.Timestamp], Mask]:
     nothing = pa.nulls(len(text), pa.string())
     dates = np.full(len(text), not _HOURS.search(form))
     if "%z" in form:
@@ -126,7 +129,7 @@ def _formatted(text: Any, form: str) -> tuple[pd.Series[Any], pd.Series[Any], Ma
     return _parse(nothing, form, utc=True), _parse(text, form, utc=False), dates
 
 
-def _from_numbers(text: Any, counted: Mask, dialect: Dialect) -> Converted:
+def _from_numbers(text: pa.Array, counted: Mask, dialect: Dialect) -> Converted:
     unit = dialect.unit or TimeUnit.s
     nanos, start = NANOSECONDS[unit], round(dialect.start.timestamp() * 10**6)
     size = floats(text, counted)
@@ -155,29 +158,31 @@ _WORDS = {
 }
 
 
-def _parse(text: Any, form: str, *, utc: bool) -> pd.Series[Any]:
+def _parse(text: pa.Array, form: str, *, utc: bool) -> pd.Series[pd.Timestamp]:
     times = pd.to_datetime(text.to_pandas(), format=form, errors="coerce", utc=utc)
     return pd.Series(times.dt.as_unit("us"))
 
 
-def _localize(times: pd.Series[Any], zone: str) -> pd.Series[Any]:
+def _localize(times: pd.Series[pd.Timestamp], zone: str) -> pd.Series[pd.Timestamp]:
     return pd.Series(
         times.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
     )
 
 
-def _day_ends(begins: pd.Series[Any], zone: str) -> pd.Series[Any]:
+def _day_ends(begins: pd.Series[pd.Timestamp], zone: str) -> pd.Series[pd.Timestamp]:
     """Return the last microsecond of every day, also if clocks change at midnight."""
     first = np.ones(len(begins), dtype=bool)
     midnight = (begins + _DAY).dt.tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
     return pd.Series(midnight.dt.tz_convert("UTC") - pd.Timedelta(microseconds=1))
 
 
-def _problems(naive: pd.Series[Any], local: pd.Series[Any], zone: str) -> dict[str, Mask]:
+def _problems(
+    naive: pd.Series[pd.Timestamp], local: pd.Series[pd.Timestamp], zone: str
+) -> dict[str, Mask]:
     return {
         f"falls into a change of the clocks in {zone}": (naive.notna() & local.isna()).to_numpy()
     }
 
 
-def _instants(times: pd.Series[Any], problems: dict[str, Mask]) -> Converted:
+def _instants(times: pd.Series[pd.Timestamp], problems: dict[str, Mask]) -> Converted:
     return Converted(pa.Array.from_pandas(times, type=TIME), problems)

@@ -122,14 +122,18 @@ class Redis:
         """Return how many documents of the rows have no key."""
         missing = 0
         for ids, _ in entries(rows, table, batch):
-            missing += len(ids) - sum(self._send(b"EXISTS", [self._keys(version, table, ids)]))
+            missing += len(ids) - sum(
+                cast("list[int]", self._send(b"EXISTS", [self._keys(version, table, ids)]))
+            )
         return missing
 
     def differing(self, version: str, table: Table, rows: pa.Table, batch: int = BATCH) -> int:
         """Return how many documents of the rows are missing or differ."""
         differing = 0
         for ids, documents in entries(rows, table, batch):
-            held = cast("list[Any]", self.client.mget(self._keys(version, table, ids).to_pylist()))
+            held = cast(
+                "list[str | None]", self.client.mget(self._keys(version, table, ids).to_pylist())
+            )
             differing += sum(a != b for a, b in zip(held, documents.to_pylist(), strict=True))
         return differing
 
@@ -164,7 +168,7 @@ class Redis:
             ),
         ]
 
-    def _send(self, command: bytes, columns: Sequence[pa.Array]) -> list[Any]:
+    def _send(self, command: bytes, columns: Sequence[pa.Array]) -> list[object]:
         """Send `command` with the rows of `columns` in one round trip; return the replies."""
         # redis-py packs and parses every argument, also with hiredis: docs/decisions/0022.
         pool = self.client.connection_pool
@@ -204,7 +208,7 @@ def connect(url: str, pipeline: str) -> Iterator[Redis]:
 
 def _packed(command: bytes, columns: Sequence[pa.Array]) -> bytes:
     """Return one command in Redis's protocol: `*<arguments>`, then `$<bytes>` and each argument."""
-    pieces: list[Any] = []
+    pieces: list[pa.Array | pa.Scalar] = []
     for column in columns:
         pieces += [
             pa.scalar("$", _TEXT),
