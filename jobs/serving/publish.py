@@ -7,11 +7,10 @@ stores/redis.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import Literal
 
 import pyarrow as pa
 
@@ -25,7 +24,6 @@ from jobs.serving import partitions, publications, retention
 from jobs.serving.publications import Publication, State
 from jobs.serving.stores import Serving, bring_redis_to_postgres, prepare_redis
 
-OnPhase = Callable[[Literal["stage", "check", "swap"]], None]
 FAILPOINTS = (
     "publish.loading",
     "publish.attached",
@@ -76,58 +74,68 @@ class Published:
     loaded: list[str]
     dropped: list[str]
     retention_complete: bool
-    checks: list[Check]
 
     @property
     def withdrawn(self) -> bool:
         return self.state == "withdrawn"
 
 
-def publish(
-    serving: Serving,
-    edition: Edition,
-    params: PublishParams,
-    now: datetime,
-    at: OnPhase = lambda phase: None,
-) -> Published:
-    """Publish an edition and drop expired versions; call `at` at the start of each phase.
+@dataclass(frozen=True)
+class Publishing:
+    """The publication of an edition: `load`, `attach`, `mend`, then `flip`.
 
     The pointer moves only if the date is not before the served one. A withdrawn version is not
     touched. An existing version is only flipped again; tables that retention dropped, and tables
     with other content, are loaded again. The caller has reconciled before (`clean_up`,
     `bring_redis_to_postgres`).
     """
-    session, pipeline, version = serving.session, serving.pipeline, edition.version
-    at("stage")
-    withdrawn = _withdrawn(serving, version)
-    missing = [] if withdrawn else _load(serving, edition, now)
-    at("check")
-    checks = _verify_and_attach(serving, edition, missing)
-    mended = (
-        []
-        if withdrawn
-        else _mend(serving, edition, [t for t in edition.contents if t not in missing])
-    )
-    failpoint("publish.attached")
-    if _will_be_served(serving, edition):
-        prepare_redis(serving, _published(serving, version), params.redis_batch)
-        partitions.settle(session, pipeline, serving.tables)
-    at("swap")
-    model = edition.model_digest, edition.model_version
-    state = publications.flip(session, pipeline, version, model, f"publish {edition.date}", now)
-    failpoint("publish.after_flip")
-    bring_redis_to_postgres(serving, now, params.redis_batch)
-    dropped, complete = retention.retain(session, pipeline, serving.tables, params, now)
-    served = publications.served(session, pipeline)
-    return Published(
-        version,
-        state,
-        served is not None and served.version == version,
-        [table.name for table in (*missing, *mended)],
-        dropped,
-        complete,
-        checks,
-    )
+
+    serving: Serving
+    edition: Edition
+    params: PublishParams
+    now: datetime
+
+    def load(self) -> list[Table]:
+        """Load the tables that the version lacks, which no reader sees yet; return them."""
+        if _withdrawn(self.serving, self.edition.version):
+            return []
+        return _load(self.serving, self.edition, self.now)
+
+    def attach(self, missing: list[Table]) -> list[Check]:
+        """Verify the loaded tables and attach them; return the checks."""
+        return _verify_and_attach(self.serving, self.edition, missing)
+
+    def mend(self, missing: list[Table]) -> list[Table]:
+        """Load attached tables again that have changed, and Redis; return these tables."""
+        serving, edition = self.serving, self.edition
+        mended = []
+        if not _withdrawn(serving, edition.version):
+            mended = _mend(serving, edition, [t for t in edition.contents if t not in missing])
+        failpoint("publish.attached")
+        if _will_be_served(serving, edition):
+            published = _published(serving, edition.version)
+            prepare_redis(serving, published, self.params.redis_batch)
+            partitions.settle(serving.session, serving.pipeline, serving.tables)
+        return mended
+
+    def flip(self, loaded: list[Table]) -> Published:
+        """Move the pointers, bring Redis in line, and drop expired versions."""
+        serving, edition, now = self.serving, self.edition, self.now
+        session, pipeline, version = serving.session, serving.pipeline, edition.version
+        model = edition.model_digest, edition.model_version
+        state = publications.flip(session, pipeline, version, model, f"publish {edition.date}", now)
+        failpoint("publish.after_flip")
+        bring_redis_to_postgres(serving, now, self.params.redis_batch)
+        dropped, complete = retention.retain(session, pipeline, serving.tables, self.params, now)
+        served = publications.served(session, pipeline)
+        return Published(
+            version,
+            state,
+            served is not None and served.version == version,
+            [table.name for table in loaded],
+            dropped,
+            complete,
+        )
 
 
 def _withdrawn(serving: Serving, version: str) -> bool:

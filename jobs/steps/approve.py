@@ -13,7 +13,7 @@ from typing import Final
 from jobs.core.errors import DataError
 from jobs.core.facts import ApproveFacts
 from jobs.core.manifest import Manifest, manifest_name
-from jobs.steps.frame import Step
+from jobs.steps.frame import Phases, Result, Staged, Step, unchanged
 
 ASKED: Final = "asked"
 APPROVED: Final = "approved"
@@ -21,7 +21,7 @@ DECLINED: Final = "declined"
 EXPIRED: Final = "expired"
 
 
-def run(step: Step) -> None:
+def read(step: Step) -> Result:
     answer = ApproveFacts.model_validate(
         {"answer": ASKED, "by": "", "comment": "", "dag_run": "", **step.options}
     )
@@ -31,13 +31,14 @@ def run(step: Step) -> None:
             remedy="add --by NAME",
             input="--by",
         )
-    step.at("window")
     gate = step.manifest("gate")
-    step.at("read")
     if answer.dag_run and answer.answer != ASKED:
         _check_question(step, gate, answer.dag_run)
-    step.model_digest = gate.model_digest
-    step.facts = answer
+    return Result(answer, model_digest=gate.model_digest)
+
+
+def stage(step: Step, answer: Result) -> Staged:
+    return Staged(lambda: answer)
 
 
 def latest(step: Step) -> Manifest | None:
@@ -59,3 +60,6 @@ def _check_question(step: Step, gate: Manifest, run: str) -> None:
             f"judged {str(gate.model_digest)[:12]}",
             remedy="clear approve, which asks about the challenger of the gate",
         )
+
+
+PHASES = Phases(read, unchanged, stage)

@@ -23,10 +23,11 @@ from jobs.evaluation import decay, distances, drift, reference
 from jobs.evaluation.reference import Reference
 from jobs.evaluation.sampling import sample
 from jobs.evaluation.watched import About, Outcome, Pair, Scope, Watched, configured
-from jobs.steps.frame import Step
+from jobs.steps import records
+from jobs.steps.frame import Phases, Result, Staged, Step
 from jobs.steps.inputs import scoring
 from jobs.steps.models import load, opponent, reference_path
-from jobs.steps.records import DRIFT_METRICS, store
+from jobs.steps.records import DRIFT_METRICS
 from jobs.stores import registry
 from jobs.usecases.contract import FittedModel
 from jobs.usecases.discovery import find_usecase
@@ -48,41 +49,70 @@ class Report(NamedTuple):
     path: str = ""
     url: str = ""
     trouble: str = ""
+    files: tuple[Dataset, ...] = ()
 
 
-def run(step: Step) -> None:
-    pipeline, params = step.run.pipeline, step.params(CheckDriftParams)
-    step.at("window")
-    step.wait_for_day_before()
+class Inputs(NamedTuple):
+    """The champion, the labelled training set, the events of D, and examples by scope."""
+
+    champion: Champion
+    labelled: pa.Table
+    events: pa.Table
+    examples: dict[Scope, pa.Table]
+
+
+class Drift(NamedTuple):
+    """What was measured, and today's examples, with which later days compare theirs."""
+
+    champion: Champion
+    today: pa.Table
+    outcomes: list[Outcome]
+    measured: distances.Measured | None
+    pairs: int
+
+
+def read(step: Step) -> Inputs:
+    params, usecase = step.params(CheckDriftParams), find_usecase(step.run.pipeline)
     training_set = step.manifest("snapshot").output("training_set")
-    step.at("read")
     champion = _champion(step)
-    step.inputs.append(training_set)
-    labelled = step.lake.read_table(training_set)
+    labelled = step.read_table(training_set)
     events, _ = scoring(step, step.section_of("predict"))
-    usecase = find_usecase(pipeline)
     all_examples = usecase.estimator().examples(events, step.run.date)
     today = sample(all_examples, usecase.features.key, params.sample_rows)
     examples: dict[Scope, pa.Table] = {"day": today, "window": _window(step, today, params)}
-    step.at("compute")
-    step.outputs.append(step.lake.write_table(step.folder, "examples", today, usecase.features.key))
-    outcomes = _decay(step, champion, labelled, params)
+    return Inputs(champion, labelled, events, examples)
+
+
+def compute(step: Step, inputs: Inputs) -> Drift:
+    champion, labelled, events, examples = inputs
+    outcomes = _decay(step, champion, labelled, step.params(CheckDriftParams))
     compared, pairs = _compare(step, champion, examples, events, labelled)
     measured = distances.measure(pairs) if pairs else None
-    report = _report(step, measured, len(pairs)) if measured else Report()
     outcomes += [
         *compared,
         *(distances.outcome(pair, measured.values[pair.key]) for pair in pairs if measured),
         *_troubles(champion),
     ]
-    step.model_digest = champion.digest
-    step.checks += [outcome.as_check() for outcome in outcomes]
-    step.facts = _facts(champion, outcomes, report)
-    for outcome in outcomes:
-        if not outcome.passed:
-            step.log.warning(str(outcome.as_check()))
-    rows = [outcome.as_row() | {"champion": champion.digest} for outcome in outcomes]
-    store(step, DRIFT_METRICS, rows)
+    return Drift(champion, examples["day"], outcomes, measured, len(pairs))
+
+
+def stage(step: Step, drift: Drift) -> Staged:
+    key, digest = find_usecase(step.run.pipeline).features.key, drift.champion.digest
+    examples = step.lake.write_table(step.folder, "examples", drift.today, key)
+    report = _report(step, drift.measured, drift.pairs) if drift.measured else Report()
+    checks = [outcome.as_check() for outcome in drift.outcomes]
+    for check in checks:
+        if not check.passed:
+            step.log.warning(str(check))
+    result = Result(
+        _facts(drift.champion, drift.outcomes, report),
+        [examples, *report.files],
+        digest,
+        checks,
+    )
+    rows = [outcome.as_row() | {"champion": digest} for outcome in drift.outcomes]
+    table = records.as_table(step, DRIFT_METRICS, rows)
+    return records.stage(step, {DRIFT_METRICS: table}, result)
 
 
 def _champion(step: Step) -> Champion:
@@ -110,8 +140,7 @@ def _window(step: Step, today: pa.Table, params: CheckDriftParams) -> pa.Table:
     days = [step.run.date - timedelta(days=n) for n in range(params.window_days - 1, 0, -1)]
     manifests = step.look_back("check_drift", days, len(days))
     datasets = [manifest.output("examples") for manifest in manifests]
-    step.inputs += datasets
-    tables = [step.lake.read_table(dataset) for dataset in datasets]
+    tables = [step.read_table(dataset) for dataset in datasets]
     comparable = [table for table in tables if table.schema.equals(today.schema)]
     if skipped := len(tables) - len(comparable):
         step.log.warning("skipped days of the window that have other columns", days=skipped)
@@ -190,13 +219,14 @@ def _report(step: Step, measured: distances.Measured, rows: int) -> Report:
     """Write Evidently's report to the lake and to MLflow."""
     # The bytes of the page differ on every run, so its digest is the digest of its data.
     digest = bytes_digest(measured.json)
+    outputs = []
     for name, kind, data in (
         ("report", "html", measured.html),
         ("report_data", "json", measured.json),
     ):
         path = f"{step.folder}/report-{digest[:16]}.{kind}"
         step.lake.write_bytes(path, data)
-        step.outputs.append(Dataset(name=name, path=path, rows=rows, digest=digest))
+        outputs.append(Dataset(name=name, path=path, rows=rows, digest=digest))
     path = f"{step.folder}/report-{digest[:16]}.html"
     files = {"drift.html": measured.html, "drift.json": measured.json}
     try:
@@ -205,8 +235,9 @@ def _report(step: Step, measured: distances.Measured, rows: int) -> Report:
         )
     except NightshiftError as error:
         step.log.warning("the report is only in the lake", error=str(error))
-        return Report(path, trouble="did not answer: the report is only in the lake")
-    return Report(path, url)
+        trouble = "did not answer: the report is only in the lake"
+        return Report(path, trouble=trouble, files=tuple(outputs))
+    return Report(path, url, files=tuple(outputs))
 
 
 def _troubles(champion: Champion) -> list[Outcome]:
@@ -240,3 +271,6 @@ def _facts(champion: Champion, outcomes: Sequence[Outcome], report: Report) -> C
         decayed=any(outcome.kind == "target" for outcome in failed),
         mlflow=report.trouble,
     )
+
+
+PHASES = Phases(read, compute, stage, prepare=Step.wait_for_day_before)

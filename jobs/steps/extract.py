@@ -7,28 +7,41 @@ every day with rows).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import pyarrow as pa
+
 from jobs.core.cast import typed
 from jobs.core.errors import DataError
 from jobs.core.facts import ExtractFacts
 from jobs.core.manifest import Dataset
 from jobs.core.params import ExtractParams
+from jobs.core.tables import Source
 from jobs.steps.far import refuse_far
-from jobs.steps.frame import Step
+from jobs.steps.frame import Phases, Result, Staged, Step
 from jobs.stores import source as operational
 from jobs.usecases.discovery import find_usecase
 
 
-def run(step: Step) -> None:
-    step.at("window")
+class Extracted(NamedTuple):
+    """The rows of D by source, rows per day before D, and what is kept or ignored."""
+
+    texts: dict[Source, pa.Table]
+    trailing_mean: dict[str, float]
+    unread_columns: list[str]
+    kept: list[Dataset]
+
+
+def read(step: Step) -> Extracted:
     start, end = step.run.window
     window_days = step.params(ExtractParams).volume_window_days
+    sources = find_usecase(step.run.pipeline).sources
     kept = [] if step.options.get("refresh") else _kept(step)
-    step.at("read")
     texts, volumes = {}, {}
     with operational.connect(step.settings.source) as session:
-        if extra := operational.extra_columns(session, find_usecase(step.run.pipeline).sources):
+        if extra := operational.extra_columns(session, sources):
             step.log.warning("the source has columns that no step reads", columns=extra)
-        for source in find_usecase(step.run.pipeline).sources:
+        for source in sources:
             if source.name in [dataset.name for dataset in kept]:
                 continue
             texts[source] = operational.read_day(session, source, start, end)
@@ -42,28 +55,36 @@ def run(step: Step) -> None:
         ):
             gap = step.params(ExtractParams).max_gap_days
             refuse_far(session, step.lake, step.run.pipeline, step.run.date, gap)
-    step.at("compute")
+    return Extracted(texts, volumes, extra, kept)
+
+
+def compute(step: Step, extracted: Extracted) -> tuple[Extracted, dict[Source, pa.Table]]:
     tables = {
-        source: typed(text, source.schema, dict(source.money)) for source, text in texts.items()
+        source: typed(text, source.schema, dict(source.money))
+        for source, text in extracted.texts.items()
     }
-    for source in (
-        source for source, table in tables.items() if not source.time and not table.num_rows
-    ):
-        step.log.warning(
-            "the source has no rows in a table that every day needs", table=source.name
-        )
-    step.at("stage")
     for source, table in tables.items():
-        step.outputs.append(
-            step.lake.write_table(step.folder, source.name, table, tuple(table.column_names))
-        )
-    step.outputs += kept
-    step.at("check")
-    step.facts = ExtractFacts.model_validate(
-        {dataset.name: dataset.rows for dataset in step.outputs}
-        | {"trailing_mean": volumes, "unread_columns": extra}
+        if not source.time and not table.num_rows:
+            step.log.warning(
+                "the source has no rows in a table that every day needs", table=source.name
+            )
+    return extracted, tables
+
+
+def stage(step: Step, computed: tuple[Extracted, dict[Source, pa.Table]]) -> Staged:
+    extracted, tables = computed
+    outputs = [
+        step.lake.write_table(step.folder, source.name, table, tuple(table.column_names))
+        for source, table in tables.items()
+    ] + extracted.kept
+    facts = ExtractFacts.model_validate(
+        {dataset.name: dataset.rows for dataset in outputs}
+        | {
+            "trailing_mean": extracted.trailing_mean,
+            "unread_columns": extracted.unread_columns,
+        }
     )
-    step.at("swap")
+    return Staged(lambda: Result(facts, outputs))
 
 
 def _kept(step: Step) -> list[Dataset]:
@@ -89,3 +110,6 @@ def _readable(step: Step, dataset: Dataset) -> bool:
         step.log.warning("the table of D is lost, reading the current one", lost=str(error))
         return False
     return True
+
+
+PHASES = Phases(read, compute, stage)

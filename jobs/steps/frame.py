@@ -1,4 +1,4 @@
-"""The frame of every step: it takes the lock, runs the step's module, and writes the manifest."""
+"""The frame of every step: it takes the lock, calls the step's phases, and writes the manifest."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import importlib
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar, cast
+from typing import Generic, Literal, TypeVar, cast
+
+import pyarrow as pa
 
 import jobs
 from jobs.core import failures, locks, params, pods, traces
@@ -43,17 +45,83 @@ POINTS: tuple[Point, ...] = (
 )
 
 P = TypeVar("P", bound=Section)
+R = TypeVar("R")
+C = TypeVar("C")
+T = TypeVar("T")
 
 
-class StepModule(Protocol):
-    """What a module of jobs/steps provides."""
+@dataclass(frozen=True)
+class Result:
+    """What a step wrote, for its manifest; `checks` besides those that the frame enforced."""
 
-    def run(self, step: Step) -> None: ...
+    facts: Facts
+    outputs: Sequence[Dataset] = ()
+    model_digest: str | None = None
+    checks: Sequence[Check] = ()
 
 
-@dataclass
+@dataclass(frozen=True)
+class Requirement:
+    """Checks that must hold before the swap, what to do if one does not, and the input."""
+
+    checks: Sequence[Check]
+    remedy: str
+    input: str = ""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What a step has staged: `check` examines it, and `swap` makes it visible."""
+
+    swap: Callable[[], Result]
+    check: Callable[[], Iterable[Requirement]] = tuple
+
+
+@dataclass(frozen=True)
+class Phases(Generic[R, C]):
+    """The phases of a step, in the order in which the frame calls them.
+
+    `read` reads, `compute` is pure, and `stage` writes what no reader sees. `prepare` is what must
+    be done before the step reads; the manifest has its facts too.
+    """
+
+    read: Callable[[Step], R]
+    compute: Callable[[Step, R], C]
+    stage: Callable[[Step, C], Staged]
+    prepare: Callable[[Step], Facts | None] = lambda step: None
+
+    def run(self, step: Step) -> Manifest:
+        _mark(step, "window")
+        prepared = self.prepare(step)
+        staged = self.stage(step, self._computed(step))
+        _mark(step, "check")
+        for requirement in staged.check():
+            step.enforce(requirement)
+        _mark(step, "swap")
+        if step.lock:
+            step.lock.recheck()
+        result = staged.swap()
+        step.stores.close()
+        _mark(step, "manifest")
+        return step.finish(result, prepared)
+
+    def _computed(self, step: Step) -> C:
+        _mark(step, "read")
+        inputs = self.read(step)
+        _mark(step, "compute")
+        computed = self.compute(step, inputs)
+        _mark(step, "stage")
+        return computed
+
+
+def unchanged(step: Step, inputs: T) -> T:
+    """The phase `compute` of a step that computes nothing."""
+    return inputs
+
+
+@dataclass(frozen=True)
 class Step:
-    """A run in progress: what it can use, and what it records for the manifest."""
+    """A run in progress: what it can use, and a record of what it has read and checked."""
 
     run: Run
     settings: Settings
@@ -61,15 +129,13 @@ class Step:
     section: Section
     options: Mapping[str, object] = field(default_factory=dict)
     lock: locks.Lock | None = None
+    stores: ExitStack = field(default_factory=ExitStack)
     inputs: list[Dataset] = field(default_factory=list)
-    outputs: list[Dataset] = field(default_factory=list)
     reads: dict[str, str] = field(default_factory=dict)
     missing_days: list[date] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
-    facts: Facts | None = None
-    model_digest: str | None = None
     started: datetime = field(default_factory=utc_now)
-    _since: float = field(default_factory=time.monotonic)
+    since: float = field(default_factory=time.monotonic)
 
     @property
     def log(self) -> Log:
@@ -85,14 +151,6 @@ class Step:
         """The lake folder of this run's files."""
         return manifest_name(self.run.pipeline, self.run.step, self.run.date)
 
-    def at(self, point: Point) -> None:
-        """Mark the start of a phase. Tests kill the process here (failpoint `<step>.<point>`)."""
-        failpoint(f"{self.run.step}.{point}")
-        now = time.monotonic()
-        self.log.debug(point, seconds=round(now - self._since, 2))
-        if point == "swap" and self.lock:
-            self.lock.recheck()
-
     def params(self, model: type[P]) -> P:
         """The step's own section, as the model that validated it."""
         assert isinstance(self.section, model)
@@ -104,13 +162,26 @@ class Step:
         model = find_usecase(self.run.pipeline).params[step]
         return params.section(self.settings.params_file, self.run.pipeline, step, model)
 
-    def check(self, checks: Sequence[Check], remedy: str, input: str = "") -> None:
+    def enforce(self, requirement: Requirement) -> None:
         """Record the checks; raises DataError if one of severity `fail` did not pass."""
-        self.checks.extend(checks)
-        for check in checks:
+        self.checks.extend(requirement.checks)
+        for check in requirement.checks:
             if not check.passed:
                 self.log.warning(str(check))
-        enforce(checks, remedy, input)
+        enforce(requirement.checks, requirement.remedy, requirement.input)
+
+    def open(self, store: AbstractContextManager[T]) -> T:
+        """Open a store until the end of the swap."""
+        return self.stores.enter_context(store)
+
+    def read_table(self, dataset: Dataset) -> pa.Table:
+        """A table of the lake, recorded as an input."""
+        self.use(dataset)
+        return self.lake.read_table(dataset)
+
+    def use(self, *datasets: Dataset) -> None:
+        """Record datasets as inputs, once."""
+        self.inputs.extend(dataset for dataset in datasets if dataset not in self.inputs)
 
     def manifest(self, step: str, day: date | None = None) -> Manifest:
         """The manifest of another step, recorded as read. Raises DataError if there is none."""
@@ -141,7 +212,7 @@ class Step:
         present = [
             manifest for day, manifest in manifests.items() if manifest and day not in missing
         ]
-        self.reads |= {manifest.name: manifest.content for manifest in present}
+        self.reads.update({manifest.name: manifest.content for manifest in present})
         return present
 
     def wait_for_day_before(self) -> None:
@@ -153,23 +224,22 @@ class Step:
             with locks.hold(self.settings.postgres, name, f"{self.run} (waiting)"):
                 pass
 
-    def finish(self) -> Manifest:
+    def finish(self, result: Result, prepared: Facts | None = None) -> Manifest:
         """The manifest, committed unless this is a dry run (option `dry_run`)."""
-        self.at("manifest")
-        facts = self.facts.to_json() if self.facts else {}
+        facts = (prepared.to_json() if prepared else {}) | result.facts.to_json()
         manifest = Manifest(
             pipeline=self.run.pipeline,
             step=self.run.step,
             date=self.run.date,
             attempt=self.run.attempt,
             inputs=self.inputs,
-            outputs=self.outputs,
+            outputs=list(result.outputs),
             reads=self.reads,
             missing_days=self.missing_days,
             params_digest=self.section.digest,
             code_version=code_version(),
-            model_digest=self.model_digest,
-            checks=[check.as_row() for check in self.checks],
+            model_digest=result.model_digest,
+            checks=[check.as_row() for check in (*self.checks, *result.checks)],
             facts=facts,
             decisive=[fact for fact in STEPS[self.run.step].decisive_facts if fact in facts],
             started=self.started,
@@ -186,9 +256,9 @@ class Step:
 
 
 def execute(run: Run, settings: Settings, **options: object) -> Manifest:
-    """Run one step: lock, the module's `run`, manifest. Errors name the step and the date."""
+    """Run one step: lock, phases, manifest. Errors name the step and the date."""
     whole(run.date)
-    step_module = module(run.step)
+    phases = phases_of(run.step)
     models = find_usecase(run.pipeline).params
     if run.step == NIGHTLY[0]:  # a wrong parameter of a later step stops the night here
         sections.check(settings.params_file, run.pipeline)
@@ -199,10 +269,10 @@ def execute(run: Run, settings: Settings, **options: object) -> Manifest:
         with _lock(run, settings, STEPS[run.step].lock) as lock:
             lake = Lake(settings.lake)
             lake.require_schema_version()
-            step = Step(run, settings, lake, section, options, lock)
-            step.at("lock")
-            step_module.run(step)
-            return step.finish()
+            with ExitStack() as stores:
+                step = Step(run, settings, lake, section, options, lock, stores)
+                _mark(step, "lock")
+                return phases.run(step)
     except NightshiftError as error:
         _located(error, error if error.__cause__ else None, run, settings)
         raise
@@ -221,8 +291,15 @@ def _located(
     return error
 
 
-def module(step: str) -> StepModule:
-    return cast(StepModule, importlib.import_module(f"jobs.steps.{step}"))
+def _mark(step: Step, point: Point) -> None:
+    """Mark the start of a phase. Tests kill the process here (failpoint `<step>.<point>`)."""
+    failpoint(f"{step.run.step}.{point}")
+    step.log.debug(point, seconds=round(time.monotonic() - step.since, 2))
+
+
+def phases_of(step: str) -> Phases[object, object]:
+    """The phases that the step's module declares as PHASES."""
+    return cast(Phases[object, object], importlib.import_module(f"jobs.steps.{step}").PHASES)
 
 
 def run_lock(pipeline: str, day: date) -> str:

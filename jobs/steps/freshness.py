@@ -11,7 +11,7 @@ from jobs.core.params import FreshnessParams
 from jobs.serving import schema
 from jobs.serving.freshness import BEHIND, Clients
 from jobs.serving.publications import Served
-from jobs.steps.frame import Step
+from jobs.steps.frame import Phases, Requirement, Result, Staged, Step, unchanged
 from jobs.stores import redis
 from jobs.usecases.discovery import find_usecase
 
@@ -19,25 +19,25 @@ from jobs.usecases.discovery import find_usecase
 _SETTLE_SECONDS = 2.0
 
 
-def run(step: Step) -> None:
-    pipeline, day, params = step.run.pipeline, step.run.date, step.params(FreshnessParams)
-    step.at("window")
-    step.at("read")
+def read(step: Step) -> tuple[Served | None, list[Check]]:
+    params = step.params(FreshnessParams)
     served, checks = _look(step, params)
     if not all(check.passed for check in checks):
         time.sleep(_SETTLE_SECONDS)  # the pointers may have moved between the two reads
         served, checks = _look(step, params)
-    step.at("compute")
-    step.facts = FreshnessFacts(
+    return served, checks
+
+
+def stage(step: Step, looked: tuple[Served | None, list[Check]]) -> Staged:
+    served, checks = looked
+    facts = FreshnessFacts(
         serves=served.version if served else None,
         date=str(served.date) if served else None,
         checks=len(checks),
         passed=sum(check.passed for check in checks),
     )
-    step.at("stage")
-    step.at("check")
-    step.check(checks, remedy=_remedy(pipeline, day, checks))
-    step.at("swap")
+    remedy = _remedy(step.run.pipeline, step.run.date, checks)
+    return Staged(lambda: Result(facts), lambda: [Requirement(checks, remedy)])
 
 
 def _look(step: Step, params: FreshnessParams) -> tuple[Served | None, list[Check]]:
@@ -64,3 +64,6 @@ def _remedy(pipeline: str, day: date, checks: list[Check]) -> str:
         f"nightshift reconcile --pipeline {pipeline} --date {day}; if that does not help, publish "
         f"{day} again"
     )
+
+
+PHASES = Phases(read, unchanged, stage)

@@ -4,73 +4,87 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 
 from jobs.core.checks import Check, failed
 from jobs.core.errors import DataError
-from jobs.core.facts import GateFacts, TrainFacts, Verdict
+from jobs.core.facts import GateFacts, TrainFacts
 from jobs.core.params import GateParams
 from jobs.evaluation import gating
 from jobs.evaluation.judged import Judged
 from jobs.serving import promotions
 from jobs.serving.promotions import Champion
-from jobs.steps import skew
-from jobs.steps.frame import Step
-from jobs.steps.models import load, model_path, opponent, split
-from jobs.steps.records import GATE_CHECKS, store
+from jobs.steps import records, skew
+from jobs.steps.frame import Phases, Result, Staged, Step
+from jobs.steps.models import load, model_path, split
+from jobs.steps.records import GATE_CHECKS
 from jobs.usecases.discovery import find_usecase
 
 PROMOTED: Final = "promoted"
 REJECTED: Final = "rejected"
 
 
-def run(step: Step) -> None:
-    params, pipeline = step.params(GateParams), step.run.pipeline
-    step.at("window")
-    step.wait_for_day_before()
+class Inputs(NamedTuple):
+    """The challenger, the training set to judge it on, and the champion to compare it with."""
+
+    challenger: TrainFacts
+    digest: str
+    data: bytes
+    examples: tuple[pa.Table, pa.Table]
+    champion: Champion | None
+    rolled_back: bool  # whether the challenger was rolled back before
+    skew: Check
+
+
+class Judgement(NamedTuple):
+    facts: GateFacts
+    checks: list[Check]
+    digest: str
+
+
+def read(step: Step) -> Inputs:
+    pipeline = step.run.pipeline
     train, snapshot = step.manifest("train"), step.manifest("snapshot")
-    champion = opponent(step)
-    step.at("read")
+    history = promotions.history(step.settings.postgres, pipeline)
     if train.reads.get(snapshot.name) != snapshot.content:
         raise DataError(
             "the challenger was trained on another snapshot than the current one",
             remedy="run train again",
             input=train.name,
         )
-    dataset, digest = snapshot.output("training_set"), train.output("model").digest
-    step.inputs.append(dataset)
-    table = step.lake.read_table(dataset)
-    estimator, examples = find_usecase(pipeline).estimator(), split(table)
-    data = step.lake.read_bytes(model_path(pipeline, digest))
-    step.at("compute")
+    digest, table = train.output("model").digest, step.read_table(snapshot.output("training_set"))
+    return Inputs(
+        TrainFacts.of(train),
+        digest,
+        step.lake.read_bytes(model_path(pipeline, digest)),
+        split(table),
+        history.champion(step.run.date, inclusive=False),
+        digest in history.rolled_back(step.run.date),
+        skew.check(step, table, step.params(GateParams).max_skew),
+    )
+
+
+def compute(step: Step, inputs: Inputs) -> Judgement:
+    params, estimator = step.params(GateParams), find_usecase(step.run.pipeline).estimator()
+    champion, examples = inputs.champion, inputs.examples
     started = time.monotonic()
-    ours = estimator.load(data).judge(*examples)
+    ours = estimator.load(inputs.data).judge(*examples)
     seconds = time.monotonic() - started
     theirs, trouble = _judged(step, champion, examples)
     metrics = ours.summary()
     checks = [
         *gating.absolute(metrics, params),
-        *_against(step, ours, theirs, trouble, digest),
+        *_against(params, ours, theirs, trouble, inputs.rolled_back),
         gating.null_growth(*examples, estimator.filled, params),
-        skew.check(step, table, params.max_skew),
-        *gating.footprint(len(data), seconds, examples[1].num_rows, params),
+        inputs.skew,
+        *gating.footprint(len(inputs.data), seconds, examples[1].num_rows, params),
     ]
-    verdict: Verdict = REJECTED if failed(checks) and params.mode == "enforce" else PROMOTED
-    common = {
-        "verdict": verdict,
-        "mode": params.mode,
-        "challenger": digest,
-        "champion": champion and champion.digest,
-    }
-    store(step, GATE_CHECKS, [_row(check) | common for check in checks])
-    step.checks += checks
-    step.model_digest = digest
-    step.facts = GateFacts(
-        verdict=verdict,
+    facts = GateFacts(
+        verdict=REJECTED if failed(checks) and params.mode == "enforce" else PROMOTED,
         mode=params.mode,
-        model_version=TrainFacts.of(train).model_version,
+        model_version=inputs.challenger.model_version,
         metrics={**metrics},
         slices={**ours.slices(params.metric)},
         champion=champion.digest if champion else None,
@@ -78,6 +92,20 @@ def run(step: Step) -> None:
         champion_metrics={**theirs.summary()} if theirs else None,
         reasons=[str(check) for check in checks if check.name != gating.LATENCY],
     )
+    return Judgement(facts, checks, inputs.digest)
+
+
+def stage(step: Step, judgement: Judgement) -> Staged:
+    facts, checks, digest = judgement
+    common = {
+        "verdict": facts.verdict,
+        "mode": facts.mode,
+        "challenger": digest,
+        "champion": facts.champion,
+    }
+    rows = records.as_table(step, GATE_CHECKS, [_row(check) | common for check in checks])
+    result = Result(facts, model_digest=digest, checks=checks)
+    return records.stage(step, {GATE_CHECKS: rows}, result)
 
 
 def _judged(
@@ -97,14 +125,11 @@ def _judged(
 
 
 def _against(
-    step: Step, ours: Judged, theirs: Judged | None, trouble: str, digest: str
+    params: GateParams, ours: Judged, theirs: Judged | None, trouble: str, rolled_back: bool
 ) -> Iterator[Check]:
     """The comparison with the champion; without one, a check that says that only floors decide."""
     if theirs:
-        again = digest in promotions.history(step.settings.postgres, step.run.pipeline).rolled_back(
-            step.run.date
-        )
-        yield from gating.against(ours, theirs, step.params(GateParams), again)
+        yield from gating.against(ours, theirs, params, rolled_back)
     elif trouble:
         yield Check(
             "champion_unfit", False, 0, 1, "warn", f"{trouble}; only the absolute checks decide"
@@ -119,3 +144,6 @@ def _row(check: Check) -> dict[str, object]:
     return check.as_row() | (
         {"value": None, "measured_ms": check.value} if timed else {"measured_ms": None}
     )
+
+
+PHASES = Phases(read, compute, stage, prepare=Step.wait_for_day_before)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from jobs.core import locks, params
 from jobs.core.facts import HousekeepingFacts
@@ -22,47 +23,62 @@ from jobs.core.params import HousekeepingParams, PublishParams
 from jobs.serving import retention, stores
 from jobs.serving.stores import Serving
 from jobs.steps import leftovers
-from jobs.steps.frame import Step
+from jobs.steps.frame import Phases, Result, Staged, Step, unchanged
 from jobs.steps.leftovers import Leftover
+from jobs.steps.reconcile import serving
 from jobs.stores import clickhouse, lineage
-from jobs.usecases.discovery import find_usecase
 
 
-def run(step: Step) -> None:
-    pipeline, dry_run, now = step.run.pipeline, bool(step.options.get("dry_run")), utc_now()
-    # The retention of publish: two sections could differ.
-    keep = params.section(step.settings.params_file, pipeline, "publish", PublishParams)
-    step.at("window")
-    with stores.connect(
-        step.settings.postgres, step.settings.redis, pipeline, find_usecase(pipeline).predictions
-    ) as both:
-        step.at("read")
-        # A damaged manifest stops the step here, because the files that it named are unknown.
-        named = leftovers.named(lineage.manifests(step.lake, pipeline).values())
-        doomed = [
-            *_in_lake(step, pipeline, named, now),
-            *_in_clickhouse(step, now),
-            *_in_serving(both, keep, now),
-        ]
-        step.at("compute")
-        step.log.info(leftovers.report("would remove" if dry_run else "to remove", doomed, now))
-        step.at("stage")
-        step.at("check")
-        step.at("swap")
-        if dry_run:
-            step.facts = HousekeepingFacts(dry_run=True, found=_count(doomed))
-            return
-        removed = [*_remove_files(step, doomed, named), *_drop_staging(step, doomed)]
-        complete = _retain(both, keep, now)
-        remaining = _in_serving(both, keep, now)
-        removed += [leftover for leftover in _served(doomed) if leftover not in remaining]
-    step.facts = HousekeepingFacts(
-        dry_run=False,
-        found=_count(doomed),
-        removed=_count(removed),
-        bytes=sum(leftover.size for leftover in removed),
-        retention="" if complete else retention.WAITS,
+class Doomed(NamedTuple):
+    """What can be removed, what manifests name, the serving stores, and when it was listed."""
+
+    leftovers: list[Leftover]
+    named: set[str]
+    both: Serving
+    now: datetime
+
+
+def read(step: Step) -> Doomed:
+    now, both = utc_now(), step.open(serving(step))
+    # A damaged manifest stops the step here, because the files that it named are unknown.
+    named = leftovers.named(lineage.manifests(step.lake, step.run.pipeline).values())
+    doomed = [
+        *_in_lake(step, step.run.pipeline, named, now),
+        *_in_clickhouse(step, now),
+        *_in_serving(both, _keep(step), now),
+    ]
+    return Doomed(doomed, named, both, now)
+
+
+def stage(step: Step, doomed: Doomed) -> Staged:
+    dry_run = bool(step.options.get("dry_run"))
+    title = "would remove" if dry_run else "to remove"
+    step.log.info(leftovers.report(title, doomed.leftovers, doomed.now))
+    facts = HousekeepingFacts(dry_run=dry_run, found=_count(doomed.leftovers))
+    return Staged(lambda: Result(facts) if dry_run else _remove(step, doomed))
+
+
+def _remove(step: Step, doomed: Doomed) -> Result:
+    group, named, both, now = doomed
+    removed = [*_remove_files(step, group, named), *_drop_staging(step, group)]
+    complete = _retain(both, _keep(step), now)
+    remaining = _in_serving(both, _keep(step), now)
+    removed += [leftover for leftover in _served(group) if leftover not in remaining]
+    return Result(
+        HousekeepingFacts(
+            dry_run=False,
+            found=_count(group),
+            removed=_count(removed),
+            bytes=sum(leftover.size for leftover in removed),
+            retention="" if complete else retention.WAITS,
+        )
     )
+
+
+def _keep(step: Step) -> PublishParams:
+    """The retention of publish: two sections could differ."""
+    file, pipeline = step.settings.params_file, step.run.pipeline
+    return params.section(file, pipeline, "publish", PublishParams)
 
 
 def _in_lake(step: Step, folder: str, named: set[str], now: datetime) -> list[Leftover]:
@@ -160,3 +176,6 @@ def _served(doomed: Sequence[Leftover]) -> Iterator[Leftover]:
 
 def _count(group: Sequence[Leftover]) -> dict[str, int]:
     return dict(Counter(leftover.kind for leftover in group))
+
+
+PHASES = Phases(read, unchanged, stage)

@@ -53,7 +53,7 @@ def _frame(step: Step, session: SparkSession, name: str, needed: Days, scratch: 
         return spark.frame(session, table, scratch / f"{name}.parquet")
     origin = name.partition(":")[0]
     datasets = good_rows(step, origin, needed[name])
-    step.inputs += [dataset for dataset in datasets if dataset not in step.inputs]
+    step.use(*datasets)
     schema = usecase.source(origin).schema
     if not datasets:
         return spark.frame(session, schema.empty_table(), scratch / f"{name}.parquet")
@@ -78,7 +78,7 @@ def good_rows(step: Step, source: str, days: Sequence[date]) -> list[Dataset]:
 def read_table(step: Step, table: Table, manifests: list[Manifest]) -> pa.Table:
     """The partitions of a table that `manifests` wrote, verified against their digests."""
     datasets = [manifest.output(table.name) for manifest in manifests]
-    step.inputs += datasets
+    step.use(*datasets)
     with clickhouse.connect(step.settings) as db:
         rows = db.read(step.run.pipeline, table, [manifest.date for manifest in manifests])
     for manifest, dataset in zip(manifests, datasets, strict=True):

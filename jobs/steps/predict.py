@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pyarrow as pa
 
 from jobs.core.errors import DataError
 from jobs.core.facts import PredictFacts
 from jobs.core.identity import before
+from jobs.core.tables import Table
 from jobs.serving import promotions
-from jobs.steps.frame import Step
+from jobs.serving.promotions import Champion
+from jobs.steps import records
+from jobs.steps.frame import Phases, Result, Staged, Step
 from jobs.steps.inputs import good_rows, read_table, scoring
 from jobs.steps.models import load
-from jobs.steps.records import clickhouse_dataset
-from jobs.stores import clickhouse
-from jobs.usecases.contract import UseCase
+from jobs.usecases.contract import FittedModel, UseCase
 from jobs.usecases.discovery import find_usecase
 
 
-def run(step: Step) -> None:
-    pipeline, day = step.run.pipeline, step.run.date
-    usecase = find_usecase(pipeline)
-    step.at("window")
-    step.wait_for_day_before()
-    champion = promotions.history(step.settings.postgres, pipeline).champion(day, inclusive=True)
+class Inputs(NamedTuple):
+    """The champion and its model, the events of D, inputs it looks at, and past predictions."""
+
+    champion: Champion
+    model: FittedModel
+    events: pa.Table
+    seen: dict[str, pa.Table]
+    past: pa.Table | None
+    rows: int  # good rows of D
+
+
+class Predicted(NamedTuple):
+    champion: Champion
+    contents: dict[Table, pa.Table]
+    events: int
+
+
+def read(step: Step) -> Inputs:
+    usecase = find_usecase(step.run.pipeline)
+    champion = promotions.history(step.settings.postgres, step.run.pipeline).champion(
+        step.run.date, inclusive=True
+    )
     if champion is None:
         raise DataError(
             "there is no champion: no model has passed the gate up to this date",
@@ -30,19 +49,27 @@ def run(step: Step) -> None:
             "gate and promote",
             section="there-is-no-champion",
         )
-    step.at("read")
     model = load(step, champion.digest)
     events, seen = scoring(step, step.section, usecase.estimator().seen)
-    past = _past(step, usecase)
-    step.at("compute")
-    content = model.predict(events, past, seen, day, step.section)
-    expected = good_rows(step, usecase.features.examples, [day])
-    _write(step, usecase, content, sum(dataset.rows for dataset in expected))
-    step.model_digest = champion.digest
-    step.facts = PredictFacts.model_validate(
+    rows = sum(rows.rows for rows in good_rows(step, usecase.features.examples, [step.run.date]))
+    return Inputs(champion, model, events, seen, _past(step, usecase), rows)
+
+
+def compute(step: Step, inputs: Inputs) -> Predicted:
+    usecase, day = find_usecase(step.run.pipeline), step.run.date
+    content = inputs.model.predict(inputs.events, inputs.past, inputs.seen, day, step.section)
+    contents = {table: content[table.name] for table in usecase.predictions}
+    return Predicted(inputs.champion, contents, inputs.rows)
+
+
+def stage(step: Step, predicted: Predicted) -> Staged:
+    champion = predicted.champion
+    facts = PredictFacts.model_validate(
         {"model_version": champion.version, "model_date": str(champion.date)}
-        | {dataset.name: dataset.rows for dataset in step.outputs}
+        | {table.name: rows.num_rows for table, rows in predicted.contents.items()}
     )
+    result = Result(facts, model_digest=champion.digest)
+    return records.stage(step, predicted.contents, result, predicted.events)
 
 
 def _past(step: Step, usecase: UseCase) -> pa.Table | None:
@@ -56,24 +83,4 @@ def _past(step: Step, usecase: UseCase) -> pa.Table | None:
     return read_table(step, usecase.prediction(estimator.past), manifests)
 
 
-def _write(step: Step, usecase: UseCase, content: dict[str, pa.Table], events: int) -> None:
-    pipeline, day = step.run.pipeline, step.run.date
-    with clickhouse.connect(step.settings) as db:
-        step.at("stage")
-        staged = {
-            table: db.stage(pipeline, table, day, step.run.attempt, content[table.name])
-            for table in usecase.predictions
-        }
-        step.at("check")
-        for table, staging in staged.items():
-            expected = events if table.kind == "event" else content[table.name].num_rows
-            step.check(
-                db.check(pipeline, staging, table, day, expected),
-                remedy="report a defect of predictions.build; the stored rows did not change",
-            )
-        step.at("swap")
-        for table, staging in staged.items():
-            rows = content[table.name]
-            db.swap(pipeline, staging)
-            digest = table.digest(rows)
-            step.outputs.append(clickhouse_dataset(pipeline, table.name, rows.num_rows, digest))
+PHASES = Phases(read, compute, stage, prepare=Step.wait_for_day_before)

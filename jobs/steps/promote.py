@@ -17,7 +17,7 @@ from jobs.evaluation.card import Card
 from jobs.serving import promotions, schema
 from jobs.serving.promotions import History
 from jobs.steps.approve import APPROVED, ASKED, DECLINED, EXPIRED, latest
-from jobs.steps.frame import Step
+from jobs.steps.frame import Phases, Result, Staged, Step
 from jobs.steps.gate import PROMOTED
 from jobs.steps.models import card_path
 from jobs.stores import registry
@@ -32,26 +32,44 @@ class Decision(NamedTuple):
     comments: tuple[str, ...] = ()
 
 
-def run(step: Step) -> None:
-    with schema.connect(step.settings.postgres) as session:
-        _promote(step, session)
+class Inputs(NamedTuple):
+    """The session that the whole step uses, the gate's manifest, and the promotions so far."""
+
+    session: schema.Session
+    gate: Manifest
+    history: History
 
 
-def _promote(step: Step, session: schema.Session) -> None:
-    pipeline, day = step.run.pipeline, step.run.date
-    step.at("window")
+class Decided(NamedTuple):
+    inputs: Inputs
+    decision: Decision
+    card: str  # the model card of a challenger that won
+
+
+def read(step: Step) -> Inputs:
     gate = step.manifest("gate")
-    step.at("read")
-    facts = GateFacts.of(gate)
-    step.at("compute")
-    decision = _decision(step, gate, promotions.read(session, pipeline))
+    session = step.open(schema.connect(step.settings.postgres))
+    return Inputs(session, gate, promotions.read(session, step.run.pipeline))
+
+
+def compute(step: Step, inputs: Inputs) -> Decided:
+    decision = _decision(step, inputs.gate, inputs.history)
+    card = _card(step, inputs.gate, decision.by) if decision.verdict == PROMOTED else ""
+    return Decided(inputs, decision, card)
+
+
+def stage(step: Step, decided: Decided) -> Staged:
+    if decided.card:
+        path = card_path(step.run.pipeline, str(decided.inputs.gate.model_digest))
+        step.lake.write_bytes(path, decided.card.encode())
+    return Staged(lambda: _record(step, decided))
+
+
+def _record(step: Step, decided: Decided) -> Result:
+    """Record the decision, and move the aliases."""
+    (session, gate, _), decision, _ = decided
+    pipeline, day, facts = step.run.pipeline, step.run.date, GateFacts.of(gate)
     won = decision.verdict == PROMOTED
-    card = _card(step, gate, decision.by) if won else ""
-    step.at("stage")
-    if won:
-        step.lake.write_bytes(card_path(pipeline, str(gate.model_digest)), card.encode())
-    step.at("check")
-    step.at("swap")
     with session, session.cursor() as cursor:
         promotions.insert(
             cursor,
@@ -69,15 +87,16 @@ def _promote(step: Step, session: schema.Session) -> None:
         )
     history = promotions.read(session, pipeline)
     champion = history.champion(day, inclusive=True)
-    step.model_digest = champion.digest if champion else None
-    step.facts = PromoteFacts(
+    digest = champion.digest if champion else None
+    recorded = PromoteFacts(
         verdict=decision.verdict,
         approved_by=decision.by,
-        champion=step.model_digest,
+        champion=digest,
         # False if a rollback of the same date outranks it, or a later night has its own champion.
         promoted=won and history.pair[0] == gate.model_digest,
         aliases=move_aliases(step, history, gate, decision.verdict),
     )
+    return Result(recorded, model_digest=digest)
 
 
 def _decision(step: Step, gate: Manifest, history: History) -> Decision:
@@ -181,3 +200,6 @@ def _card(step: Step, gate: Manifest, approved_by: str) -> str:
         find_usecase(step.run.pipeline).limits,
     )
     return card.to_markdown()
+
+
+PHASES = Phases(read, compute, stage)

@@ -4,6 +4,8 @@ pointers to it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pyarrow as pa
 
 from jobs.core.errors import DataError
@@ -11,63 +13,75 @@ from jobs.core.facts import PredictFacts, PublishFacts, Reconciled
 from jobs.core.manifest import Dataset, Manifest, utc_now
 from jobs.core.params import PublishParams
 from jobs.core.tables import Table
-from jobs.serving import retention, stores
-from jobs.serving.publish import Edition, publish
+from jobs.serving import retention
+from jobs.serving.publish import Edition, Published, Publishing
 from jobs.serving.stores import LostTables
-from jobs.steps.frame import Step
-from jobs.steps.reconcile import reconcile
+from jobs.steps.frame import Phases, Requirement, Result, Staged, Step
+from jobs.steps.reconcile import reconcile, serving
 from jobs.stores import clickhouse
 from jobs.usecases.discovery import find_usecase
 
 
-def run(step: Step) -> None:
-    params, pipeline = step.params(PublishParams), step.run.pipeline
-    with stores.connect(
-        step.settings.postgres, step.settings.redis, pipeline, find_usecase(pipeline).predictions
-    ) as both:
-        step.at("window")
-        reconciled = Reconciled()
+def prepare(step: Step) -> Reconciled:
+    """Reconcile first, so that this publish starts from stores that agree."""
+    with serving(step) as both:
         try:
-            reconciled = reconcile(step, both, params.redis_batch)
+            return reconcile(step, both, step.params(PublishParams).redis_batch)
         except LostTables as error:
             step.log.warning(
                 "the served version could not be reconciled before this publish", error=str(error)
             )
-        predict = step.manifest("predict")
-        step.at("read")
-        contents = read_predictions(step, predict)
-        step.at("compute")
-        edition = Edition(
-            step.run.date,
-            contents,
-            predict.model_digest,
-            PredictFacts.of(predict).model_version,
-            {table.name: predict.output(table.name).digest for table in contents},
-        )
-        done = publish(both, edition, params, utc_now(), step.at)
-    step.checks += done.checks
-    step.model_digest = predict.model_digest
-    step.outputs += [
-        _dataset(pipeline, predict.output(table.name), done.version) for table in contents
-    ]
+            return Reconciled()
+
+
+def read(step: Step) -> tuple[Manifest, dict[Table, pa.Table]]:
+    predict = step.manifest("predict")
+    return predict, read_predictions(step, predict)
+
+
+def compute(step: Step, inputs: tuple[Manifest, dict[Table, pa.Table]]) -> Edition:
+    predict, contents = inputs
+    return Edition(
+        step.run.date,
+        contents,
+        predict.model_digest,
+        PredictFacts.of(predict).model_version,
+        {table.name: predict.output(table.name).digest for table in contents},
+    )
+
+
+def stage(step: Step, edition: Edition) -> Staged:
+    both = step.open(serving(step))
+    publishing = Publishing(both, edition, step.params(PublishParams), utc_now())
+    missing = publishing.load()
+    mended: list[Table] = []
+
+    def check() -> Iterator[Requirement]:
+        yield Requirement(publishing.attach(missing), remedy="run publish again")
+        mended.extend(publishing.mend(missing))
+
+    return Staged(lambda: _result(step, publishing.flip([*missing, *mended]), edition), check)
+
+
+def _result(step: Step, done: Published, edition: Edition) -> Result:
     warning = f"{done.version} was withdrawn by a rollback and is not served"
     if done.withdrawn:
         step.log.warning(
             warning,
             remedy="fix the model or the data and predict again, or roll back to it by name",
         )
-    step.facts = PublishFacts(
+    facts = PublishFacts(
         version=done.version,
         state=done.state,
         served=done.served,
         loaded=done.loaded,
         dropped=done.dropped,
         retention="" if done.retention_complete else retention.WAITS,
-        reloaded=reconciled.reloaded,
-        served_version=done.version if done.served else reconciled.served_version,
-        aliases=reconciled.aliases,
+        served_version=done.version if done.served else None,
         warning=warning if done.withdrawn else "",
     )
+    outputs = [_dataset(step.run.pipeline, dataset, done.version) for dataset in step.inputs]
+    return Result(facts, outputs, edition.model_digest)
 
 
 def read_predictions(step: Step, predict: Manifest) -> dict[Table, pa.Table]:
@@ -83,9 +97,12 @@ def read_predictions(step: Step, predict: Manifest) -> dict[Table, pa.Table]:
                     remedy="predict of that day is in progress or was killed: run it again",
                     input=dataset.path,
                 )
-            step.inputs.append(dataset)
+            step.use(dataset)
     return contents
 
 
 def _dataset(pipeline: str, predicted: Dataset, version: str) -> Dataset:
     return predicted.model_copy(update={"path": f"postgres:{pipeline}.{predicted.name}@{version}"})
+
+
+PHASES = Phases(read, compute, stage, prepare)

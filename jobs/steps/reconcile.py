@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from jobs.core.facts import Reconciled, ReconcileFacts
 from jobs.core.manifest import utc_now
 from jobs.core.params import PublishParams
 from jobs.serving import promotions, publications, retention, stores
 from jobs.serving.stores import Serving
-from jobs.steps.frame import Step
+from jobs.steps.frame import Phases, Result, Staged, Step, unchanged
 from jobs.steps.promote import move_aliases
 from jobs.usecases.discovery import find_usecase
 
 
-def run(step: Step) -> None:
-    params = step.params(PublishParams)
-    pipeline = step.run.pipeline
-    step.at("window")
-    with stores.connect(
-        step.settings.postgres, step.settings.redis, pipeline, find_usecase(pipeline).predictions
-    ) as both:
-        step.at("read")
-        step.at("compute")
-        step.at("stage")
-        step.at("check")
-        step.at("swap")
+def read(step: Step) -> Serving:
+    return step.open(serving(step))
+
+
+def serving(step: Step) -> AbstractContextManager[Serving]:
+    """Both serving stores."""
+    pipeline, settings = step.run.pipeline, step.settings
+    predictions = find_usecase(pipeline).predictions
+    return stores.connect(settings.postgres, settings.redis, pipeline, predictions)
+
+
+def stage(step: Step, both: Serving) -> Staged:
+    def swap() -> Result:
+        params = step.params(PublishParams)
         # A person asked for it, so check every key, not only the mark of a complete version.
         reconciled = reconcile(step, both, params.redis_batch, thorough=True)
-        dropped, complete = retention.retain(both.session, pipeline, both.tables, params, utc_now())
-    step.facts = ReconcileFacts(
-        dropped=dropped,
-        retention="" if complete else retention.WAITS,
-        **dict(reconciled),
-    )
+        dropped, complete = retention.retain(
+            both.session, both.pipeline, both.tables, params, utc_now()
+        )
+        waits = "" if complete else retention.WAITS
+        return Result(ReconcileFacts(dropped=dropped, retention=waits, **dict(reconciled)))
+
+    return Staged(swap)
 
 
 def reconcile(step: Step, both: Serving, batch: int, thorough: bool = False) -> Reconciled:
@@ -52,3 +57,6 @@ def reconcile(step: Step, both: Serving, batch: int, thorough: bool = False) -> 
         served_version=served.version if served else None,
         aliases=move_aliases(step, history) if history else "",
     )
+
+
+PHASES = Phases(read, unchanged, stage)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import pyarrow as pa
 
 from jobs.core.manifest import Dataset
 from jobs.core.tables import DATE, Column, Table
-from jobs.steps.frame import Step
+from jobs.steps.frame import Requirement, Result, Staged, Step
 from jobs.stores import clickhouse
 
 DRIFT_METRICS = Table(
@@ -121,24 +122,47 @@ GATE_CHECKS = Table(
 RECORDS = (DRIFT_METRICS, RETRAIN_DECISIONS, GATE_CHECKS)
 
 
-def store(step: Step, table: Table, rows: Iterable[Mapping[str, object]]) -> None:
-    """Replace the day's rows of `table` and record them as an output. Adds the column `date`."""
-    content = pa.Table.from_pylist(
+def as_table(step: Step, table: Table, rows: Iterable[Mapping[str, object]]) -> pa.Table:
+    """The day's rows of a record; adds the column `date`."""
+    return pa.Table.from_pylist(
         [{"date": step.run.date, **row} for row in rows], schema=table.schema
     )
-    pipeline = step.run.pipeline
-    with clickhouse.connect(step.settings) as db:
-        step.at("stage")
-        staging = db.stage(pipeline, table, step.run.date, step.run.attempt, content)
-        step.at("check")
-        step.check(
-            db.check(pipeline, staging, table, step.run.date, content.num_rows),
-            remedy=f"report this as a defect of {step.run.step}; the stored rows did not change",
-        )
-        step.at("swap")
-        db.swap(pipeline, staging)
-    digest = table.digest(content)
-    step.outputs.append(clickhouse_dataset(pipeline, table.name, content.num_rows, digest))
+
+
+def stage(
+    step: Step, contents: Mapping[Table, pa.Table], result: Result, events: int | None = None
+) -> Staged:
+    """Stage the day's rows of ClickHouse tables, which become outputs of the result.
+
+    `events` is how many rows an event table must have; by default as many as its content.
+    """
+    pipeline, day = step.run.pipeline, step.run.date
+    datasets = [
+        clickhouse_dataset(pipeline, table.name, rows.num_rows, table.digest(rows))
+        for table, rows in contents.items()
+    ]
+    db = step.open(clickhouse.connect(step.settings))
+    staged = {
+        table: db.stage(pipeline, table, day, step.run.attempt, rows)
+        for table, rows in contents.items()
+    }
+
+    def check() -> Iterator[Requirement]:
+        for table, staging in staged.items():
+            rows = contents[table].num_rows
+            expected = rows if events is None or table.kind != "event" else events
+            yield Requirement(
+                db.check(pipeline, staging, table, day, expected),
+                remedy=f"report this as a defect of {step.run.step}; the stored rows did not "
+                "change",
+            )
+
+    def swap() -> Result:
+        for staging in staged.values():
+            db.swap(pipeline, staging)
+        return replace(result, outputs=[*result.outputs, *datasets])
+
+    return Staged(swap, check)
 
 
 def clickhouse_dataset(pipeline: str, name: str, rows: int, digest: str) -> Dataset:

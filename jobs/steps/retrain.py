@@ -7,28 +7,32 @@ from datetime import date
 from jobs.core.facts import CheckDriftFacts, RetrainFacts
 from jobs.core.params import RetrainParams
 from jobs.serving.promotions import Champion
-from jobs.steps.frame import Step
+from jobs.steps import records
+from jobs.steps.frame import Phases, Result, Staged, Step
 from jobs.steps.models import opponent
-from jobs.steps.records import RETRAIN_DECISIONS, store
+from jobs.steps.records import RETRAIN_DECISIONS
 
 
-def run(step: Step) -> None:
+def read(step: Step) -> tuple[Champion | None, CheckDriftFacts | None]:
+    return opponent(step), _drift(step)
+
+
+def compute(step: Step, inputs: tuple[Champion | None, CheckDriftFacts | None]) -> RetrainFacts:
+    champion, drift = inputs
     params = step.params(RetrainParams)
-    step.at("window")
-    step.wait_for_day_before()
-    champion = opponent(step)
-    step.at("read")
-    drift = _drift(step)
-    step.at("compute")
     reasons = decide(params, step.run.date, champion, drift)
-    step.facts = RetrainFacts(
+    return RetrainFacts(
         policy=params.policy,
         decision="train" if reasons else "keep",
         reasons="; ".join(reasons) or "no retrain needed",
         champion=champion.digest if champion else None,
         champion_age_days=(step.run.date - champion.date).days if champion else None,
     )
-    store(step, RETRAIN_DECISIONS, [step.facts.to_json()])
+
+
+def stage(step: Step, decision: RetrainFacts) -> Staged:
+    rows = records.as_table(step, RETRAIN_DECISIONS, [decision.to_json()])
+    return records.stage(step, {RETRAIN_DECISIONS: rows}, Result(decision))
 
 
 def decide(
@@ -63,3 +67,6 @@ def _drift(step: Step) -> CheckDriftFacts | None:
     if manifest is None or manifest.reads.get(snapshot.name) != snapshot.content:
         return None
     return CheckDriftFacts.of(step.manifest("check_drift"))
+
+
+PHASES = Phases(read, compute, stage, prepare=Step.wait_for_day_before)

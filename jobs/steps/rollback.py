@@ -11,35 +11,32 @@ from pydantic import TypeAdapter
 from jobs.core.facts import Reconciled, RollbackFacts
 from jobs.core.failpoint import failpoint
 from jobs.core.manifest import utc_now
-from jobs.serving import promotions, rollback, stores
+from jobs.serving import promotions, rollback
 from jobs.serving.rollback import RollbackPlan, RollbackRequest
-from jobs.steps.frame import Step
-from jobs.steps.reconcile import reconcile
+from jobs.serving.stores import Serving
+from jobs.steps.frame import Phases, Result, Staged, Step, unchanged
+from jobs.steps.reconcile import reconcile, serving
 from jobs.stores import redis
-from jobs.usecases.discovery import find_usecase
 
 
-def run(step: Step) -> None:
-    dsn, pipeline = step.settings.postgres, step.run.pipeline
-    dry_run = bool(step.options.get("dry_run"))
-    request = _request(step)
-    step.at("window")
-    with stores.connect(
-        dsn, step.settings.redis, pipeline, find_usecase(pipeline).predictions
-    ) as both:
-        step.at("read")
-        step.at("compute")
-        plan = rollback.plan(both, dsn, request)
-        step.at("stage")
-        step.at("check")
-        step.at("swap")
-        if dry_run:
-            step.facts = _facts(request, plan)
-            return
+def read(step: Step) -> tuple[Serving, RollbackRequest, RollbackPlan]:
+    request, both = _request(step), step.open(serving(step))
+    return both, request, rollback.plan(both, step.settings.postgres, request)
+
+
+def stage(step: Step, planned: tuple[Serving, RollbackRequest, RollbackPlan]) -> Staged:
+    both, request, plan = planned
+
+    def swap() -> Result:
+        if step.options.get("dry_run"):
+            return Result(_facts(request, plan))
         withdrawn = rollback.carry_out(both, request, plan, utc_now())
         failpoint("rollback.after_flip")
-        step.facts = _facts(request, plan, withdrawn, reconcile(step, both, redis.BATCH))
-    step.model_digest = promotions.history(dsn, pipeline).pair[0]
+        facts = _facts(request, plan, withdrawn, reconcile(step, both, redis.BATCH))
+        champion, _ = promotions.read(both.session, both.pipeline).pair
+        return Result(facts, model_digest=champion)
+
+    return Staged(swap)
 
 
 def _facts(
@@ -67,3 +64,6 @@ def _request(step: Step) -> RollbackRequest:
     return TypeAdapter(RollbackRequest).validate_python(
         {"date": step.run.date, "reason": "", **options}
     )
+
+
+PHASES = Phases(read, unchanged, stage)

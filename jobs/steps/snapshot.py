@@ -2,53 +2,80 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.core.checks import Check, at_least, equal
 from jobs.core.facts import SnapshotFacts
 from jobs.core.identity import days
-from jobs.steps.frame import Step
+from jobs.core.manifest import Dataset
+from jobs.core.tables import Frames
+from jobs.steps.frame import Phases, Requirement, Result, Staged, Step
 from jobs.steps.inputs import frames, good_rows
 from jobs.stores import snapshots, spark
 from jobs.usecases.discovery import find_usecase
 
 
-def run(step: Step) -> None:
+class Window(NamedTuple):
+    """The frames of the window, and how many rows the examples come from."""
+
+    frames: Frames
+    rows: int
+
+
+class TrainingSet(NamedTuple):
+    table: pa.Table
+    expected: int
+
+
+def read(step: Step) -> Window:
     pipeline, day = step.run.pipeline, step.run.date
     features = find_usecase(pipeline).features
-    step.at("window")
-    step.wait_for_day_before()
     needed = features.training.days(day, step.section)
-    step.at("read")
     session = spark.session(step.settings)
     # Every day enters a training at some time, so the days of the aggregates are checked here too.
     window = days(min(first for part in needed.values() for first in part), day)
-    with frames(step, session, needed, summed=window) as read:
-        step.at("compute")
-        table = features.training.build(read, day, step.section).toArrow()
-    step.at("stage")
-    dataset = step.lake.write_table(step.folder, "training_set", table, features.key)
-    step.at("check")
-    expected = sum(
-        dataset.rows for dataset in good_rows(step, features.examples, needed[features.examples])
+    examples = good_rows(step, features.examples, needed[features.examples])
+    return Window(
+        step.open(frames(step, session, needed, summed=window)),
+        sum(dataset.rows for dataset in examples),
     )
-    step.check(
+
+
+def compute(step: Step, window: Window) -> TrainingSet:
+    training = find_usecase(step.run.pipeline).features.training
+    table = training.build(window.frames, step.run.date, step.section).toArrow()
+    return TrainingSet(table, window.rows)
+
+
+def stage(step: Step, computed: TrainingSet) -> Staged:
+    features, table = find_usecase(step.run.pipeline).features, computed.table
+    dataset = step.lake.write_table(step.folder, "training_set", table, features.key)
+    requirement = Requirement(
         [
-            equal("rows_out_equal_rows_in", table.num_rows, expected),
+            equal("rows_out_equal_rows_in", table.num_rows, computed.expected),
             *_check_splits(table, features.label),
         ],
         remedy="check that the source has labels for the window, or raise snapshot.train_days or "
         "holdout_days",
         input=dataset.path,
     )
-    step.at("swap")
+    return Staged(lambda: _track(step, table, dataset), lambda: [requirement])
+
+
+def _track(step: Step, table: pa.Table, dataset: Dataset) -> Result:
+    """Track the training set by DVC."""
     md5, pointer = snapshots.track(
-        step.settings, pipeline, f"{day}.parquet", step.lake.read_bytes(dataset.path)
+        step.settings,
+        step.run.pipeline,
+        f"{step.run.date}.parquet",
+        step.lake.read_bytes(dataset.path),
     )
-    step.outputs.append(dataset)
     splits = _count_splits(table)
-    step.facts = SnapshotFacts(rows=table.num_rows, snapshot_md5=md5, dvc=pointer, **splits)
+    facts = SnapshotFacts(rows=table.num_rows, snapshot_md5=md5, dvc=pointer, **splits)
+    return Result(facts, [dataset])
 
 
 def _count_splits(table: pa.Table) -> dict[str, int]:
@@ -66,3 +93,6 @@ def _check_splits(table: pa.Table, label: str) -> list[Check]:
         for split in ("train", "holdout")
     }
     return [at_least(f"{split}_positives", count, 1) for split, count in positives.items()]
+
+
+PHASES = Phases(read, compute, stage, prepare=Step.wait_for_day_before)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from typing import NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -10,10 +12,10 @@ import pyarrow as pa
 from jobs.core.cast import PROBLEM
 from jobs.core.checks import Check, at_least, at_most, equal
 from jobs.core.facts import ExtractFacts, ValidateFacts
-from jobs.core.manifest import Manifest
+from jobs.core.manifest import Dataset, Manifest
 from jobs.core.params import Section, ValidateParams
 from jobs.core.tables import Source
-from jobs.steps.frame import Step
+from jobs.steps.frame import Phases, Requirement, Result, Staged, Step
 from jobs.usecases.discovery import find_usecase
 
 REASON = "reason"
@@ -58,28 +60,57 @@ def split(table: pa.Table, source: Source, day: date, params: Section) -> tuple[
     return good, table.filter(pa.array(bad)).drop_columns(PROBLEM).append_column(REASON, reason)
 
 
-def run(step: Step) -> None:
-    params = step.params(ValidateParams)
-    step.at("window")
+class Split(NamedTuple):
+    """The extract of a source, its good rows and its bad rows."""
+
+    extract: Dataset
+    good: pa.Table
+    bad: pa.Table
+
+
+def read(step: Step) -> tuple[Manifest, dict[Source, pa.Table]]:
     extract = step.manifest("extract")
+    sources = find_usecase(step.run.pipeline).sources
+    return extract, {source: step.read_table(extract.output(source.name)) for source in sources}
+
+
+def compute(
+    step: Step, inputs: tuple[Manifest, dict[Source, pa.Table]]
+) -> tuple[Manifest, dict[Source, Split]]:
+    extract, tables = inputs
+    params = step.params(ValidateParams)
+    return extract, {
+        source: Split(extract.output(source.name), *split(table, source, step.run.date, params))
+        for source, table in tables.items()
+    }
+
+
+def stage(step: Step, computed: tuple[Manifest, dict[Source, Split]]) -> Staged:
+    extract, splits = computed
+    outputs: list[Dataset] = []
     counts: dict[str, int | dict[str, int]] = {}
-    for source in find_usecase(step.run.pipeline).sources:
-        step.at("read")
-        dataset = extract.output(source.name)
-        step.inputs.append(dataset)
-        table = step.lake.read_table(dataset)
-        step.at("compute")
-        good, bad = split(table, source, step.run.date, params)
-        step.at("stage")
-        quarantine = step.lake.write_table(
-            step.folder, f"quarantine-{source.name}", bad, [*source.key, REASON, *source.required]
-        )
-        step.outputs += [
+    for source, (_, good, bad) in splits.items():
+        name = f"quarantine-{source.name}"
+        bad_key = [*source.key, REASON, *source.required]
+        quarantine = step.lake.write_table(step.folder, name, bad, bad_key)
+        outputs += [
             step.lake.write_table(step.folder, source.name, good, source.key),
             quarantine,
         ]
-        counts |= {source.name: good.num_rows, quarantine.name: reasons_of(bad)}
-        step.at("check")
+        counts |= {source.name: good.num_rows, name: reasons_of(bad)}
+    facts = ValidateFacts.model_validate(counts)
+    return Staged(
+        swap=lambda: Result(facts, outputs),
+        check=lambda: _requirements(step, extract, splits, outputs),
+    )
+
+
+def _requirements(
+    step: Step, extract: Manifest, splits: Mapping[Source, Split], outputs: Sequence[Dataset]
+) -> Iterator[Requirement]:
+    params = step.params(ValidateParams)
+    paths = {dataset.name: dataset.path for dataset in outputs}
+    for source, (dataset, good, bad) in splits.items():
         checks = [
             equal(
                 f"{source.name}.good_plus_quarantined", good.num_rows + bad.num_rows, dataset.rows
@@ -91,21 +122,19 @@ def run(step: Step) -> None:
                 message=str(reasons_of(bad)),
             ),
         ]
-        step.check(
+        yield Requirement(
             checks,
             remedy="read the quarantine, have the source fixed, and run extract again. If the day "
             "is acceptable without these rows, raise validate.max_bad_fraction",
-            input=quarantine.path,
+            input=paths[f"quarantine-{source.name}"],
         )
     volume = find_usecase(step.run.pipeline).sources[0].name
-    step.check(
+    yield Requirement(
         [empty_check(volume, extract), volume_check(volume, extract, params, step.run.date)],
         remedy="wait for the upstream load to end, and run extract again. If the day really was "
         "that quiet, add it to validate.quiet_days",
         input=extract.output(volume).path,
     )
-    step.facts = ValidateFacts.model_validate(counts)
-    step.at("swap")
 
 
 def empty_check(name: str, extract: Manifest) -> Check:
@@ -133,3 +162,6 @@ def reasons_of(bad: pa.Table) -> dict[str, int]:
     """Rows by reason, without the text of the cells."""
     counts = bad[REASON].to_pandas().str.replace(r":.*", "", regex=True).value_counts()
     return {str(reason): int(count) for reason, count in sorted(counts.items())}
+
+
+PHASES = Phases(read, compute, stage)

@@ -20,7 +20,7 @@ from jobs.core.failpoint import failpoint
 from jobs.core.params import PublishParams
 from jobs.core.tables import Table
 from jobs.serving import publications, retention, rollback, stores
-from jobs.serving.publish import Edition, publish
+from jobs.serving.publish import Edition, Publishing
 
 FIRST = date(2018, 7, 1)
 NOON = datetime(2018, 8, 1, 12, tzinfo=UTC)
@@ -103,7 +103,14 @@ def night(both, what, now, params=PARAMS):
     retention.clean_up(both.session, both.pipeline, both.tables)
     with suppress(stores.LostTables):
         stores.bring_redis_to_postgres(both, now)
-    return publish(both, what, params, now, lambda chapter: failpoint(f"publish.{chapter}"))
+    publishing = Publishing(both, what, params, now)
+    failpoint("publish.stage")
+    missing = publishing.load()
+    failpoint("publish.check")
+    publishing.attach(missing)
+    mended = publishing.mend(missing)
+    failpoint("publish.swap")
+    return publishing.flip([*missing, *mended])
 
 
 def go_back(both, dsn, request, now):

@@ -6,13 +6,13 @@ from datetime import date
 
 import pytest
 
-from jobs.core.facts import ExtractFacts
+from jobs.core.facts import ExtractFacts, ValidateFacts
 from jobs.core.identity import Run
 from jobs.core.params import ExtractParams, Section
 from jobs.core.settings import PROJECT, Settings
 from jobs.core.steps import STEPS
 from jobs.steps import frame
-from jobs.steps.frame import Step
+from jobs.steps.frame import Result, Step
 from jobs.stores import lineage
 from jobs.stores.lake import Lake
 
@@ -34,10 +34,8 @@ def start(tmp_path, monkeypatch):
 
 def extract(start, mean):
     step = start("extract", ExtractParams.model_validate({}))
-    step.facts = ExtractFacts.model_validate(
-        {"trailing_mean": {"transactions": mean}, "transactions": 7}
-    )
-    return step.finish()
+    counted = {"trailing_mean": {"transactions": mean}, "transactions": 7}
+    return step.finish(Result(ExtractFacts.model_validate(counted)))
 
 
 @pytest.mark.parametrize(("mean", "stale"), [(100.0, []), (50.0, ["validate"])])
@@ -45,7 +43,7 @@ def test_validate_is_stale_when_the_mean_that_it_compared_with_has_changed(start
     extract(start, 100.0)
     validate = start("validate", Section())
     validate.manifest("extract")
-    validate.finish()
+    validate.finish(Result(ValidateFacts()))
     extract(start, mean)
     manifests = lineage.manifests(validate.lake, "fraud")
     assert [run.step for run in lineage.stale(manifests, {})] == stale
