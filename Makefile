@@ -57,7 +57,7 @@ test-kubernetes: setup ## Run every test of steps as pods, against a double of t
 	@$(BIN)/pytest tests/pods tests/scheduler/test_night_in_pods.py
 
 test-chaos: setup ## Kill everything while the scheduler runs nights; writes docs/reliability.md
-	@$(BIN)/pytest -m chaos --reliability docs/reliability.md
+	@$(BIN)/pytest -m chaos --reliability=docs/reliability.md
 
 test-browser: setup ## Approve and roll back in Airflow's UI by a real browser (Chromium)
 	@$(BIN)/python tests/browser/chromium.py 2>/dev/null || { $(APT_INSTALL) chromium; } || true

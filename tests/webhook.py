@@ -22,13 +22,20 @@ class Webhook:
             f"json://apprise:not-for-logs@127.0.0.1:{self._server.server_port}/token-not-for-logs"
         )
 
-    def wait(self, count=1, limit_s=60):
-        """The documents, once there are so many."""
+    def wait(self, title, limit_s=60):
+        """The document with this title, once it is there. DAGs that Airflow starts by its clock may
+        post others meanwhile.
+        """
         deadline = time.monotonic() + limit_s
-        while len(self.posted) < count:
-            assert time.monotonic() < deadline, f"{len(self.posted)} of {count} alerts arrived"
+        while not (documents := self.titled(title)):
+            assert time.monotonic() < deadline, f"{title} is not among {self.posted}"
             time.sleep(0.05)
-        return self.posted
+        (document,) = documents
+        return document
+
+    def titled(self, title):
+        """The documents with this title."""
+        return [document for document in self.posted if document["title"] == title]
 
     @contextmanager
     def serving(self):

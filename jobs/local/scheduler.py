@@ -96,12 +96,10 @@ class Scheduler:
         self.call("PATCH", f"dags/{dag}/dagRuns/{run}", {"state": state})
 
     def log(self, dag: str, run: str, task: str, attempt: int = 1) -> str:
-        """Return the log of one try of a task, one line per event."""
+        """Return the log of one try of a task: one line per event and per exception of it."""
         path = f"dags/{dag}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}"
         events = self.call("GET", path, full_content=True)["content"]
-        return "\n".join(
-            str(event.get("event", event)) if isinstance(event, dict) else event for event in events
-        )
+        return "\n".join(line for event in events for line in _lines(event))
 
     def wait(
         self, dag: str, run: str, limit_s: float, watch: Callable[[], None] = lambda: None
@@ -139,3 +137,14 @@ def _task(row: dict[str, Any]) -> Task:
         row[name] and datetime.fromisoformat(row[name]) for name in ("start_date", "end_date")
     )
     return Task(row["task_id"], row["state"], row["try_number"], start, end)
+
+
+def _lines(event: str | dict[str, Any]) -> list[str]:
+    """Return the text of a log event, then its exceptions, which Airflow keeps beside the text."""
+    if isinstance(event, str):
+        return [event]
+    exceptions = event.get("error_detail") or []
+    return [
+        str(event.get("event", event)),
+        *(f"{exception['exc_type']}: {exception['exc_value']}" for exception in exceptions),
+    ]

@@ -71,10 +71,9 @@ def test_a_waiting_challenger_is_read_about_and_approved_with_a_comment(platform
     page.get_by_role("menuitem", name="Required Actions").click()
     page.get_by_role("link", name=f"Promote the challenger of fraud, {DAY}?").click()
     challenger = platform.place.manifest("train")
-    expect(page.get_by_text("The gate says promoted")).to_be_visible()
-    expect(
-        page.get_by_text(f"of model version {challenger.facts['model_version']}")
-    ).to_be_visible()
+    expect(page.get_by_text("The verdict of the gate is promoted")).to_be_visible()
+    version = challenger.facts["model_version"]
+    expect(page.get_by_text(f"for model version {version} ")).to_be_visible()
     for table in ("roc_auc", "margin.average_precision", "skew"):
         expect(page.get_by_role("cell", name=table, exact=True).first).to_be_visible()
     page.locator("[name=element_comment]").fill("read, and better in every slice")

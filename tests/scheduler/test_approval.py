@@ -213,7 +213,7 @@ def test_only_approvers_are_asked_and_a_run_that_asked_others_says_that_it_canno
     with platform.api("oncall") as api:
         said = api.log(DAG, run, "approve", api.tasks(DAG, run)["approve"].tries)
         assert (
-            "Airflow goes on showing a task's first question" in said
+            "Airflow keeps showing the first question of a task" in said
             and "trigger a new run" in said
         )
         again = api.trigger(DAG, DAY)
