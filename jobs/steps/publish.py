@@ -64,13 +64,19 @@ def stage(step: Step, edition: Edition) -> Staged:
 
 
 def _result(step: Step, done: Published, edition: Edition) -> Result:
-    warning = f"{done.version} was withdrawn by a rollback and is not served"
-    if done.withdrawn:
+    facts = facts_of(done)
+    if facts.warning:
         step.log.warning(
-            warning,
+            facts.warning,
             remedy="fix the model or the data and predict again, or roll back to it by name",
         )
-    facts = PublishFacts(
+    outputs = [_dataset(step.run.pipeline, dataset, done.version) for dataset in step.inputs]
+    return Result(facts, outputs, edition.model_digest)
+
+
+def facts_of(done: Published) -> PublishFacts:
+    warning = f"{done.version} was withdrawn by a rollback and is not served"
+    return PublishFacts(
         version=done.version,
         state=done.state,
         served=done.served,
@@ -80,8 +86,6 @@ def _result(step: Step, done: Published, edition: Edition) -> Result:
         served_version=done.version if done.served else None,
         warning=warning if done.withdrawn else "",
     )
-    outputs = [_dataset(step.run.pipeline, dataset, done.version) for dataset in step.inputs]
-    return Result(facts, outputs, edition.model_digest)
 
 
 def read_predictions(step: Step, predict: Manifest) -> dict[Table, pa.Table]:

@@ -8,6 +8,7 @@ from serving_cases import HOUR, NOON, connect, day, edition, go_back, night, orp
 from jobs.core.params import PublishParams
 from jobs.serving import partitions, publications, retention
 from jobs.serving.rollback import RollbackRequest
+from jobs.steps.publish import facts_of
 
 ENTITY, EVENT = tables()
 KEEP = PublishParams(keep_versions=2, keep_days=3)
@@ -100,7 +101,7 @@ def test_a_reader_in_the_way_delays_a_drop_and_nobody_waits_behind_it(
         cursor.execute("SELECT count(*) FROM demo_risk_history")
     # A publish while an analyst's transaction is open: it goes through, the drop has to wait.
     done = night(both, edition(day(4), 4), NOON + 4 * HOUR, KEEP)
-    assert done.served and not done.retention_complete and "retention" in done.facts()
+    assert done.served and not done.retention_complete and "retention" in facts_of(done).to_json()
     assert partitions.half_detached(both.session, "demo", ENTITY) and 1 not in held(both, ENTITY)
     with connect(serving_db, redis_url) as other, other.session.cursor() as cursor:
         cursor.execute("SET statement_timeout = '2s'")
