@@ -81,15 +81,22 @@ def replace_queued_at(session: Session) -> int:
 
 
 def rename_callbacks(session: Session) -> int:
-    """Rename our module in pending callbacks of an earlier release. Returns how many changed."""
+    """Rename our module in callbacks of an earlier release that Airflow has not started.
+
+    Returns how many changed.
+    """
     from airflow.models.callback import Callback
+    from airflow.utils.state import CallbackState
     from sqlalchemy import select
 
-    pending = [
+    waiting = select(Callback).where(
+        Callback.state.in_([CallbackState.SCHEDULED, CallbackState.PENDING])
+    )
+    renamed = [
         callback
-        for callback in session.scalars(select(Callback))
+        for callback in session.scalars(waiting)
         if callback.data.get("path") == "nightshift_alerts.report_late"
     ]
-    for callback in pending:
+    for callback in renamed:
         callback.data = callback.data | {"path": "nightshift.alerts.report_late"}
-    return len(pending)
+    return len(renamed)
