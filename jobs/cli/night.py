@@ -36,7 +36,7 @@ from jobs.usecases.discovery import find_usecase
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProcessExit:
     """How a process ended: seconds, peak resident memory with children in MiB, exit code."""
 
     step: str
@@ -116,7 +116,7 @@ def night(
     day: date,
     steps: Sequence[str],
     ingest_first: bool,
-) -> list[Outcome]:
+) -> list[ProcessExit]:
     """Run `steps` for `day`; return the outcomes, including those of the catch-up.
 
     A failure stops the night; in training, it only skips the rest of the training.
@@ -145,9 +145,9 @@ def _trains(config: Settings, pipeline: str, day: date) -> bool:
     return retrain is None or RetrainFacts.of(retrain).decision == "train"
 
 
-def catch_up(screen: Screen, config: Settings, pipeline: str, day: date) -> list[Outcome]:
+def catch_up(screen: Screen, config: Settings, pipeline: str, day: date) -> list[ProcessExit]:
     """Ingest the missing days of D's look-back window, in one process per step."""
-    outcomes: list[Outcome] = []
+    outcomes: list[ProcessExit] = []
     if missing := missing_days(config, pipeline, day):
         screen.say(f"catching up {len(missing)} days from {missing[0]} to {missing[-1]}")
         for step in INGEST:
@@ -191,7 +191,7 @@ def log_file(config: Settings, pipeline: str, day: date) -> Path:
 
 def _step(
     screen: Screen, config: Settings, pipeline: str, step: str, days: Sequence[date], night_of: date
-) -> Outcome:
+) -> ProcessExit:
     words = [argument for day in days for argument in ("--date", str(day))]
     if step == INGEST[0]:
         words.append("--force")  # `run` has checked the day, and its look-back follows from it
@@ -208,7 +208,7 @@ def _step(
             env=os.environ | {PARENT: str(os.getpid())},
         )
         peak = _watch(process)
-        outcome = Outcome(label, time.monotonic() - start, peak, process.returncode)
+        outcome = ProcessExit(label, time.monotonic() - start, peak, process.returncode)
     if outcome.code:
         with log.open("rb") as source:
             source.seek(end)
@@ -242,7 +242,7 @@ def _watch(process: subprocess.Popen[bytes]) -> float:
     return peak
 
 
-def _table(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str, str]]:
+def _table(outcomes: Sequence[ProcessExit]) -> list[tuple[str, str, str, str]]:
     rows = [
         (
             outcome.step,

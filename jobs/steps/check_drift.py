@@ -34,7 +34,7 @@ from jobs.usecases.discovery import find_usecase
 
 
 @dataclass
-class Champion:
+class WatchedChampion:
     """The champion as of the day before; `troubles` maps what is wrong to the reason."""
 
     digest: str | None
@@ -55,7 +55,7 @@ class Report(NamedTuple):
 class Inputs(NamedTuple):
     """The champion, the labelled training set, the events of D, and examples by scope."""
 
-    champion: Champion
+    champion: WatchedChampion
     labelled: pa.Table
     events: pa.Table
     examples: dict[Scope, pa.Table]
@@ -64,7 +64,7 @@ class Inputs(NamedTuple):
 class Drift(NamedTuple):
     """What was measured, and today's examples, with which later days compare theirs."""
 
-    champion: Champion
+    champion: WatchedChampion
     today: pa.Table
     outcomes: list[Outcome]
     measured: distances.Measured | None
@@ -115,13 +115,13 @@ def stage(step: Step, drift: Drift) -> Staged:
     return records.stage(step, {DRIFT_METRICS: table}, result)
 
 
-def _champion(step: Step) -> Champion:
+def _champion(step: Step) -> WatchedChampion:
     promoted = opponent(step)
     if promoted is None:
-        return Champion(
+        return WatchedChampion(
             None, troubles={"champion": "there is none: no model was promoted before this day"}
         )
-    champion = Champion(promoted.digest)
+    champion = WatchedChampion(promoted.digest)
     try:
         champion.reference = reference.read(
             step.lake.read_bytes(reference_path(step.run.pipeline, promoted.digest))
@@ -149,7 +149,7 @@ def _window(step: Step, today: pa.Table, params: CheckDriftParams) -> pa.Table:
 
 
 def _decay(
-    step: Step, champion: Champion, labelled: pa.Table, params: CheckDriftParams
+    step: Step, champion: WatchedChampion, labelled: pa.Table, params: CheckDriftParams
 ) -> list[Outcome]:
     """Compare the champion on labelled rows after its training period with its own holdout."""
     ref = champion.reference
@@ -167,7 +167,7 @@ def _decay(
 
 def _compare(
     step: Step,
-    champion: Champion,
+    champion: WatchedChampion,
     examples: dict[Scope, pa.Table],
     events: pa.Table,
     labelled: pa.Table,
@@ -198,7 +198,7 @@ def _watched(step: Step, params: CheckDriftParams) -> Iterator[tuple[Scope, Abou
 
 
 def _predicted(
-    step: Step, champion: Champion, examples: dict[Scope, pa.Table], events: pa.Table
+    step: Step, champion: WatchedChampion, examples: dict[Scope, pa.Table], events: pa.Table
 ) -> dict[Scope, pa.Table]:
     """The examples, with the champion's predictions in the scopes that watch predictions."""
     watchlist = find_usecase(step.run.pipeline).estimator().watchlist
@@ -240,7 +240,7 @@ def _report(step: Step, measured: distances.Measured, rows: int) -> Report:
     return Report(path, url, files=tuple(outputs))
 
 
-def _troubles(champion: Champion) -> list[Outcome]:
+def _troubles(champion: WatchedChampion) -> list[Outcome]:
     return [
         Outcome(
             "day",
@@ -259,7 +259,9 @@ def _troubles(champion: Champion) -> list[Outcome]:
     ]
 
 
-def _facts(champion: Champion, outcomes: Sequence[Outcome], report: Report) -> CheckDriftFacts:
+def _facts(
+    champion: WatchedChampion, outcomes: Sequence[Outcome], report: Report
+) -> CheckDriftFacts:
     """The facts, by which retrain decides."""
     failed = [outcome for outcome in outcomes if not outcome.passed]
     return CheckDriftFacts(

@@ -48,7 +48,7 @@ def movies():
 
 
 def run():
-    outcomes = [night.Outcome("build_features", 12345.6, 10240.0, 0)] * 3
+    outcomes = [night.ProcessExit("build_features", 12345.6, 10240.0, 0)] * 3
     return ("step", "seconds", "peak MiB", ""), night._table(outcomes)
 
 
