@@ -47,7 +47,7 @@ class Facts(BaseModel):
 
 
 class ExtractFacts(Facts):
-    """Beside the fields: the rows of each source."""
+    """As further keys: the rows of each source."""
 
     step = "extract"
     model_config = ConfigDict(extra="allow")
@@ -102,7 +102,7 @@ class RetrainFacts(Facts):
 
 
 class TrainFacts(Facts):
-    """Beside the fields: what training decided by itself, such as the number of rounds."""
+    """As further keys: what training decided, such as the number of rounds."""
 
     step = "train"
     model_config = ConfigDict(extra="allow")
@@ -146,7 +146,7 @@ class PromoteFacts(Facts):
 
 
 class PredictFacts(Facts):
-    """Beside the fields: the rows of each table of predictions."""
+    """As further keys: the rows of each table of predictions."""
 
     step = "predict"
     model_config = ConfigDict(extra="allow")

@@ -140,7 +140,7 @@ def _task(row: dict[str, Any]) -> Task:
 
 
 def _lines(event: str | dict[str, Any]) -> list[str]:
-    """Return the text of a log event, then its exceptions, which Airflow keeps beside the text."""
+    """Return the text of a log event, then its exceptions, which Airflow keeps apart."""
     if isinstance(event, str):
         return [event]
     exceptions = event.get("error_detail") or []

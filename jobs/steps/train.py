@@ -25,7 +25,7 @@ from jobs.usecases.discovery import find_usecase
 
 
 class Inputs(NamedTuple):
-    """The snapshot, its training set, the good rows of D beside it, and earlier checkpoints."""
+    """The snapshot, its training set, the good rows of D, and earlier checkpoints."""
 
     snapshot: SnapshotFacts
     train: pa.Table

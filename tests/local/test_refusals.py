@@ -26,7 +26,7 @@ from jobs.local.refill import refill
 from jobs.local.services import start, stop, wait
 from jobs.local.state import State, write
 from jobs.serving import stores
-from jobs.serving.publish import Edition, publish
+from jobs.serving.publish import Edition, Publishing
 from jobs.usecases.discovery import find_usecase
 
 AWKWARD = "p@ss:/ %20?#[]&='\"\\$é"
@@ -184,4 +184,7 @@ def row(table, day, n):
 
 def publish_to(dsn, url, content):
     with stores.connect(dsn, url, "fraud", find_usecase("fraud").predictions) as both:
-        assert publish(both, content, PublishParams(), utc_now()).served
+        publishing = Publishing(both, content, PublishParams(), utc_now())
+        missing = publishing.load()
+        publishing.attach(missing)
+        assert publishing.flip(missing).served

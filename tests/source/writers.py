@@ -286,7 +286,7 @@ def check(table: pa.Table, loaded: Loaded, *, lossy: bool = False, typed: bool =
 
     A `lossy` writer may have turned integers into floats, and writes a year before 1000 with fewer
     than four digits. A file that is not `typed` does not show that digits were a float, nor whether
-    a line of a text is a row whose quote is missing.
+    a line of a text is a row that lacks a quote.
     """
     columns = {name: values(table, name) for name in table.column_names}
     for number, row in enumerate(columns["row"]):
