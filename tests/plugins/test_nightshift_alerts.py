@@ -192,7 +192,7 @@ def test_an_alert_to_this_machine_passes_by_the_proxy_to_others(
 ):
     monkeypatch.setenv(name, "http://127.0.0.1:9")
     alerts.send("nightshift_alerts", "title", "text")
-    assert [each["title"] for each in connected.wait()] == ["title"]
+    assert connected.posted == [connected.wait("title")]
 
 
 @pytest.mark.process
