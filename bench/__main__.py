@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from bench import redis_load, source_load
-from jobs import local as embedded
 from jobs.core import settings
 from jobs.core.markdown_table import markdown_row, markdown_table
+from jobs.local import embedded
 
 ROUNDS = 3
 COLUMNS = ("what", "rows", "ours s", "theirs s", "times", "theirs")

@@ -16,10 +16,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from jobs import local as embedded
 from jobs.cli import demo, night, nights, show
 from jobs.core import params, settings
 from jobs.core.settings import Settings
+from jobs.local import embedded
 from jobs.local.scheduler import Scheduler
 
 ROUNDS = 3

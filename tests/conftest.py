@@ -17,9 +17,8 @@ import pytest
 import redis
 from psycopg2.sql import SQL, Identifier
 
-from jobs import local as embedded
 from jobs.core import settings
-from jobs.local import postgres
+from jobs.local import embedded, postgres
 from jobs.local.state import State
 from jobs.stores import spark as spark_store
 

@@ -16,9 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs import local as embedded
 from jobs.core import settings
-from jobs.local import airflow, scheduler
+from jobs.local import airflow, embedded, scheduler
 from jobs.local.services import stop
 from jobs.local.state import State
 from nights import Place, database_of, resume

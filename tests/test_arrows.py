@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,6 +49,8 @@ ANYTHING = {"cli", "__main__"}  # where people come in: all but Airflow
 AIRFLOW_SIDE = sorted(
     path for folder in ("dags", "plugins") for path in (PROJECT / folder).rglob("*.py")
 )
+
+PLUGINS = PROJECT / "plugins"
 
 ORDER = tuple(STEPS)  # a step imports no later one
 
@@ -126,13 +129,38 @@ def airflow_objection(imported: str) -> str | None:
     return None
 
 
-def modules() -> dict[str, Path]:
-    """Every module of jobs/ by its name."""
+def modules(folder: str = "jobs", root: Path = PROJECT) -> dict[str, Path]:
+    """Every module of a folder by its name below the root."""
     modules_by_name = {}
-    for path in sorted((PROJECT / "jobs").rglob("*.py")):
-        parts = path.relative_to(PROJECT).with_suffix("").parts
+    for path in sorted((root / folder).rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
         modules_by_name[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return modules_by_name
+
+
+def cycle_of(modules_by_name: Mapping[str, Path]) -> list[str]:
+    """The modules of one import cycle; [] when there is none.
+
+    Imports inside functions count too: a cycle that is put off is still one. An import of a.b.c
+    runs the packages a and a.b first, so each module imports the packages that it is in.
+    """
+    graph = {}
+    for module, path in modules_by_name.items():
+        names = imports(path.read_text(), module, package=path.name == "__init__.py")
+        prefixes = {prefix for name in (module, *names) for prefix in _with_packages(name)}
+        graph[module] = (prefixes & modules_by_name.keys()) - {module}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def _with_packages(name: str) -> Iterator[str]:
+    """The name and those of the packages that it is in: a.b.c, a.b, a."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
 
 
 @pytest.mark.parametrize(("module", "path"), modules().items(), ids=modules())
@@ -154,11 +182,45 @@ def test_airflows_side_imports_of_jobs_only_core(path):
 
 def test_no_file_of_airflows_side_shadows_a_library():
     """Airflow puts both folders on the path: every name there is that of a top-level module."""
-    plugins = [path for path in AIRFLOW_SIDE if path.is_relative_to(PROJECT / "plugins")]
-    top = {path.relative_to(PROJECT / "plugins").parts[0] for path in plugins}
+    plugins = [path for path in AIRFLOW_SIDE if path.is_relative_to(PLUGINS)]
+    top = {path.relative_to(PLUGINS).parts[0] for path in plugins}
     assert top == {"nightshift", "nightshift_plugin.py"}
     dags = [path for path in AIRFLOW_SIDE if path not in plugins]
     assert [path.name for path in dags if find_spec(path.stem)] == []
+
+
+@pytest.mark.parametrize(("folder", "root"), [("jobs", PROJECT), ("nightshift", PLUGINS)])
+def test_no_module_imports_itself_by_way_of_others(folder, root):
+    assert cycle_of(modules(folder, root)) == []
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {"__init__": "", "one": "from a import two", "two": "def f():\n    import a.one"},
+        {
+            "__init__": "",
+            "one": "from . import two",
+            "two": "from .three import X",
+            "three": "import a.one",
+        },
+        {"__init__": "from a.one import X", "one": ""},
+        {"__init__": "X = 1", "one": "from a import X, two", "two": "from a.one import Y"},
+    ],
+)
+def test_a_cycle_is_noticed(sources, tmp_path):
+    (tmp_path / "a").mkdir()
+    for name, source in sources.items():
+        (tmp_path / "a" / f"{name}.py").write_text(source)
+    assert cycle_of(modules("a", tmp_path))
+
+
+def test_modules_of_one_package_that_import_in_one_direction_are_no_cycle(tmp_path):
+    (tmp_path / "a").mkdir()
+    sources = {"__init__": "X = 1", "one": "from a import X, two", "two": "from a import X"}
+    for name, source in sources.items():
+        (tmp_path / "a" / f"{name}.py").write_text(source)
+    assert cycle_of(modules("a", tmp_path)) == []
 
 
 def test_every_folder_is_a_layer():

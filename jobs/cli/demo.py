@@ -86,7 +86,7 @@ def _services(config: Settings, screen: Screen) -> Iterator[Future[Any]]:
 
     MLflow and Airflow take half a minute more. The future ends when all services run.
     """
-    from jobs import local as embedded
+    from jobs.local import embedded
     from jobs.migrations import run
 
     databases = Event()

@@ -27,10 +27,9 @@ def up(
 
     Example: nightshift up
     """
-    from jobs import local as embedded
     from jobs.cli.show import Screen
     from jobs.core import schedule
-    from jobs.local import airflow
+    from jobs.local import airflow, embedded
     from jobs.local.state import State
     from jobs.migrations import run
 
@@ -77,8 +76,8 @@ def down(
 
     Example: nightshift down
     """
-    from jobs import local as embedded
     from jobs.cli.show import Screen
+    from jobs.local import embedded
 
     with _Board(Screen(), "stopping the services") as board:
         embedded.down(settings.load(), purge=purge, progress=board.show)

@@ -7,7 +7,7 @@ import sys
 import pytest
 import typer
 
-from jobs import cli
+from jobs.cli import main as cli
 
 
 def said(monkeypatch, capsys, *words):

@@ -21,7 +21,7 @@ NEEDLESS = {
     "pytest",
 }
 MODULES = (
-    "jobs.cli",
+    "jobs.cli.main",
     "jobs.cli.steps",
     "jobs.core.process",
     "jobs.core.log",

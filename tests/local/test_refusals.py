@@ -15,12 +15,11 @@ import redis
 import sqlalchemy
 from psycopg2.extensions import parse_dsn
 
-from jobs import local as embedded
 from jobs.core.errors import StoreError
 from jobs.core.manifest import utc_now
 from jobs.core.params import PublishParams
 from jobs.core.settings import AIRFLOW_DB, PROJECT
-from jobs.local import airflow, mlflow, postgres
+from jobs.local import airflow, embedded, mlflow, postgres
 from jobs.local import redis as embedded_redis
 from jobs.local.refill import refill
 from jobs.local.services import start, stop, wait

@@ -22,20 +22,19 @@ import pytest
 import redis
 
 import astray
-from jobs import local as embedded
 from jobs.core import libpq
 from jobs.core.errors import ConfigError
 from jobs.core.settings import AIRFLOW_DB, MLFLOW, POSTGRES, PROJECT, REDIS, SOURCE, Settings
-from jobs.local import mlflow, place, postgres
+from jobs.local import embedded, mlflow, place, postgres
 from jobs.local import redis as embedded_redis
 from jobs.local.state import HOST, State
 
 pytestmark = pytest.mark.process
 
-UP = "from jobs.core import settings; from jobs import local; local.up(settings.load())"
+UP = "from jobs.core import settings; from jobs.local import embedded; embedded.up(settings.load())"
 DOWN = (
-    "from jobs.core import settings; from jobs import local; "
-    "local.down(settings.load(), purge=True)"
+    "from jobs.core import settings; from jobs.local import embedded; "
+    "embedded.down(settings.load(), purge=True)"
 )
 NOBODY = 65534
 is_root = os.geteuid() == 0

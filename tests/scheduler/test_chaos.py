@@ -11,10 +11,9 @@ import time
 import psutil
 import pytest
 
-from jobs import local as embedded
 from jobs.core import settings
 from jobs.core.steps import NIGHTLY
-from jobs.local import mlflow, postgres, redis
+from jobs.local import embedded, mlflow, postgres, redis
 from jobs.local.state import State
 from nights import DAY
 from platform_under_test import DAG, gone, kill
