@@ -11,9 +11,9 @@ import pytest
 
 from jobs.core.pipelines import PIPELINES
 from jobs.core.steps import NIGHTLY
-from jobs.source.simulate.day import Reporting
-from jobs.source.simulate.movies.simulation import MovieSimulation
-from jobs.source.simulate.write import Simulation, to_database
+from jobs.source.simulation import Simulation, to_database
+from jobs.usecases.fraud.operational.day import Reporting
+from jobs.usecases.movies.operational.simulation import MovieSimulation
 from nights import BEFORE, DEFAULTS, FIRST, FIRST_MOVIES, Place, database_of, keep, resume
 
 # For tests that hold for every pipeline. All but fraud are slow: each process that needs a prepared

@@ -320,7 +320,7 @@ def test_what_goes_against_them_is_objected_to(module, imported):
         ("jobs.steps.train", "jobs.usecases.discovery.find"),
         ("jobs.stores.clickhouse", "clickhouse_connect"),
         ("jobs.core.locks", "psycopg2.extensions.connection"),
-        ("jobs.source.simulate.write", "psycopg2"),
+        ("jobs.source.simulation", "psycopg2"),
         ("jobs.cli.night", "jobs.steps.frame"),
     ],
 )

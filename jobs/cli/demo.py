@@ -181,9 +181,10 @@ def _where(screen: Screen, config: Settings) -> None:
 
 def fill(config: Settings, pipeline: str, data: Path | None) -> None:
     """Fill the pipeline's source: simulate from its first date on, or load the folder's files."""
-    from jobs.cli import source, source_movies
     from jobs.core import params
     from jobs.usecases.discovery import find_usecase
+    from jobs.usecases.fraud.cli import source
+    from jobs.usecases.movies.cli import source as source_movies
 
     days = find_usecase(pipeline).demo.days
     first = datetime.combine(params.first_date(config.params_file, pipeline), time())

@@ -54,7 +54,6 @@ def _trace(error: Exception) -> str:
 
 def _mount() -> None:
     from jobs.cli import (
-        backtest,
         demo,
         forget,
         look,
@@ -64,9 +63,9 @@ def _mount() -> None:
         schedule,
         served,
         services,
-        source,
         status,
     )
+    from jobs.usecases.fraud.cli import backtest, source
 
     app.command("up")(services.up)
     app.command("down")(services.down)

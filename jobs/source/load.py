@@ -14,7 +14,6 @@ from jobs.core.failpoint import failpoint
 from jobs.source.batch import Batch, File, Rejected
 from jobs.source.database import writing
 from jobs.source.files import expand
-from jobs.source.labels import merge_labels
 from jobs.source.mapping import Source, file_columns
 from jobs.source.notes import notes
 from jobs.source.rejects import Rejects
@@ -22,6 +21,7 @@ from jobs.source.request import Request
 from jobs.source.rows import read_rows
 from jobs.source.schema import Table
 from jobs.source.stage import Stage
+from jobs.usecases.fraud.operational.labels import merge_labels
 
 Progress = Callable[[str, float], None]  # the stage, and the share of it that is done
 

@@ -7,10 +7,10 @@ from datetime import date, datetime
 
 import pytest
 
-from jobs.cli import backtest
 from jobs.core import settings
-from jobs.source.simulate.day import Reporting
-from jobs.source.simulate.write import Simulation, to_database
+from jobs.source.simulation import Simulation, to_database
+from jobs.usecases.fraud.cli import backtest
+from jobs.usecases.fraud.operational.day import Reporting
 
 METRICS = {"roc_auc", "average_precision", "card_precision_at_100"}
 

@@ -11,13 +11,13 @@ import psycopg2
 import pytest
 from typer.testing import CliRunner
 
-from jobs.cli.backtest import app
-from jobs.cli.movie_rows import read
 from jobs.core import settings
 from jobs.core.errors import ConfigError, DataError
-from jobs.source.simulate.movies.simulation import MovieSimulation
-from jobs.source.simulate.write import to_database
+from jobs.source.simulation import to_database
+from jobs.usecases.fraud.cli.backtest import app
 from jobs.usecases.movies.backtest import Plan
+from jobs.usecases.movies.cli.rows import read
+from jobs.usecases.movies.operational.simulation import MovieSimulation
 
 ALGORITHMS = ["hybrid", "collaborative", "content", "popular"]
 MEASURES = {"ndcg_at_5", "map_at_5", "precision_at_5", "recall_at_5"}

@@ -12,16 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from jobs.cli import backtest, backtest_movies, manage, night
+from jobs.cli import manage, night
 from jobs.cli.show import Screen
 from jobs.core import text_table
 from jobs.core.markdown_table import markdown_table
 from jobs.core.settings import Settings
 from jobs.steps import leftovers
 from jobs.usecases.fraud.backtest import METRICS
+from jobs.usecases.fraud.cli import backtest
+from jobs.usecases.movies.cli import backtest as backtest_movies
 from jobs.usecases.movies.evaluation import MEASURES
 
-PROJECT = Path(backtest.__file__).parents[2]
+PROJECT = Path(manage.__file__).parents[2]
 FIGURE = re.compile(r"[+-]?\d[\d,]*(\.\d+)?( ?± ?\d+\.\d+)?")
 WIDTHS = [80, None]
 INTEGERS = st.integers(-(2**63), 2**63 - 1)  # as databases hold them; a longer one may be too wide

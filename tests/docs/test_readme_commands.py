@@ -26,9 +26,9 @@ import pytest
 
 from jobs.cli import demo
 from jobs.core.settings import PROJECT
-from jobs.source.simulate.movies.simulation import MovieSimulation
-from jobs.source.simulate.write import Simulation
+from jobs.source.simulation import Simulation
 from jobs.usecases.discovery import find_usecase
+from jobs.usecases.movies.operational.simulation import MovieSimulation
 from nights import DAY, Place
 
 README = (PROJECT / "README.md").read_text()

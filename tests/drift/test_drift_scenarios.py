@@ -12,9 +12,9 @@ import pytest
 from drift_world import QUIET_DAYS, branch, check, crown, detected
 
 from jobs.core.identity import days
-from jobs.source.simulate.day import Reporting
-from jobs.source.simulate.movies.simulation import MovieSimulation
-from jobs.source.simulate.write import Simulation, to_database
+from jobs.source.simulation import Simulation, to_database
+from jobs.usecases.fraud.operational.day import Reporting
+from jobs.usecases.movies.operational.simulation import MovieSimulation
 from nights import DEFAULTS, Place
 
 pytestmark = [pytest.mark.drift, pytest.mark.timeout(5400)]

@@ -362,7 +362,7 @@ def test_a_database_that_does_not_answer(file, tmp_path):
 def test_a_kill_before_the_commit_leaves_nothing(source_db, file, run, tmp_path):
     run(file(T1))
     before = rows(source_db)
-    program = "from jobs.cli.source import app; app()"
+    program = "from jobs.usecases.fraud.cli.source import app; app()"
     command = [
         sys.executable,
         "-c",

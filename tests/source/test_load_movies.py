@@ -14,13 +14,13 @@ import pytest
 
 from jobs.core.errors import ConfigError, DataError
 from jobs.source.csv_file import CsvFormat
-from jobs.source.formats import Format
 from jobs.source.load import load
-from jobs.source.movielens import GENRES, MOVIES, RATINGS, Opener
-from jobs.source.movies import interactions, movies, parse_scale, ratings
 from jobs.source.request import Request
 from jobs.source.schema import MOVIES as MOVIES_TABLE
 from jobs.source.schema import USER_INTERACTIONS
+from jobs.usecases.movies.operational.formats import Format
+from jobs.usecases.movies.operational.movielens import GENRES, MOVIES, RATINGS, Opener
+from jobs.usecases.movies.operational.readings import interactions, movies, parse_scale, ratings
 
 AT = 1365029107
 TIME = datetime(2013, 4, 3, 22, 45, 7, tzinfo=UTC)

@@ -9,9 +9,9 @@ import pytest
 
 from jobs.core.settings import PROJECT
 from jobs.source.load import load
-from jobs.source.movies import movies, ratings
 from jobs.source.request import Request
 from jobs.source.schema import MOVIES, USER_INTERACTIONS
+from jobs.usecases.movies.operational.readings import movies, ratings
 
 FOLDER = PROJECT.parent / "shared" / "data" / "ratings"
 

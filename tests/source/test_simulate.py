@@ -17,11 +17,11 @@ import pytest
 from jobs.source.load import load
 from jobs.source.request import Request
 from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS
-from jobs.source.simulate import fraud
-from jobs.source.simulate.day import Reporting, frauds, simulate_day
-from jobs.source.simulate.population import AT_LEAST, RADIUS, SIDE, populate
-from jobs.source.simulate.streams import Stream, generator
-from jobs.source.simulate.write import Simulation, to_database, to_files
+from jobs.source.simulation import Simulation, to_database, to_files
+from jobs.source.streams import Stream, generator
+from jobs.usecases.fraud.operational import compromised as fraud
+from jobs.usecases.fraud.operational.day import Reporting, frauds, simulate_day
+from jobs.usecases.fraud.operational.population import AT_LEAST, RADIUS, SIDE, populate
 
 START = date(2018, 4, 1)
 SMALL = Simulation(START, days=5, customers=300, merchants=600)

@@ -15,14 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.source.load import load
-from jobs.source.movies import interactions, movies
 from jobs.source.request import Request
 from jobs.source.schema import MOVIES, USER_INTERACTIONS
-from jobs.source.simulate.movies.audience import CYCLE, gather
-from jobs.source.simulate.movies.catalogue import ARRIVING, EPOCH
-from jobs.source.simulate.movies.day import simulate_day
-from jobs.source.simulate.movies.simulation import MovieSimulation
-from jobs.source.simulate.write import to_database, to_files
+from jobs.source.simulation import to_database, to_files
+from jobs.usecases.movies.operational.audience import CYCLE, gather
+from jobs.usecases.movies.operational.catalogue import ARRIVING, EPOCH
+from jobs.usecases.movies.operational.day import simulate_day
+from jobs.usecases.movies.operational.readings import interactions, movies
+from jobs.usecases.movies.operational.simulation import MovieSimulation
 
 SMALL = MovieSimulation(EPOCH, days=4, users=80, movies=60)
 TABLES = (USER_INTERACTIONS, MOVIES)

@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jobs.source.simulate.fraud import (
+from jobs.source.streams import Stream, generator
+from jobs.source.times import TIME
+from jobs.usecases.fraud.operational.compromised import (
     OBVIOUS_CENTS,
     STOLEN_FACTOR,
     STOLEN_SHARE,
     compromised_customers,
     compromised_merchants,
 )
-from jobs.source.simulate.population import Integers, Population, numbered
-from jobs.source.simulate.streams import Stream, generator
-from jobs.source.times import TIME
+from jobs.usecases.fraud.operational.population import Integers, Population, numbered
 
 _DAY = 86_400
 _MICRO = 1_000_000

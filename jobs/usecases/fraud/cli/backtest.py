@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.cli.backtest_movies import movies
+from jobs.usecases.movies.cli.backtest import movies
 
 if TYPE_CHECKING:
     import pyarrow as pa

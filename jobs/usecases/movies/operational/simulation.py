@@ -11,9 +11,9 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor
 
 from jobs.source.schema import MOVIES, USER_INTERACTIONS, Table
-from jobs.source.simulate.movies.audience import gather
-from jobs.source.simulate.movies.day import simulate_day
 from jobs.source.stage import Stage
+from jobs.usecases.movies.operational.audience import gather
+from jobs.usecases.movies.operational.day import simulate_day
 
 
 @dataclass(frozen=True)

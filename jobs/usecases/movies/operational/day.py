@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.source.schema import USER_INTERACTIONS
-from jobs.source.simulate.movies.audience import PICKY, Audience
-from jobs.source.simulate.population import Floats, Integers, numbered
-from jobs.source.simulate.streams import Stream, generator
+from jobs.source.streams import Stream, generator
 from jobs.source.times import TIME
+from jobs.usecases.fraud.operational.population import Floats, Integers, numbered
+from jobs.usecases.movies.operational.audience import PICKY, Audience
 
 TYPES = ("view", "rating", "like")
 SCALE = (0.0, 10.0)

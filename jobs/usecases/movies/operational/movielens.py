@@ -12,8 +12,8 @@ from jobs.source.batch import File
 from jobs.source.content import first_bytes, is_parquet
 from jobs.source.csv_file import CsvFile, CsvFormat
 from jobs.source.files import open_file
-from jobs.source.formats import Format
 from jobs.source.lines import LINE, Flagged, Headed, Lines
+from jobs.usecases.movies.operational.formats import Format
 
 _NEVER = "\x1f"  # a delimiter that never occurs, so that the whole line is one column
 _START = 1 << 16

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.spatial import cKDTree
 
-from jobs.source.simulate.streams import Stream, generator
+from jobs.source.streams import Stream, generator
 
 SIDE = 100.0
 RADIUS = 5.0

@@ -42,10 +42,10 @@ def movies(
 
     Example: nightshift backtest movies --split time --ratio 0.75 --seed 0 --k 10
     """
-    from jobs.cli.movie_rows import read
     from jobs.cli.show import Screen
     from jobs.core import params, settings
     from jobs.usecases.movies import backtest
+    from jobs.usecases.movies.cli.rows import read
     from jobs.usecases.movies.params import TrainParams
 
     config, screen = settings.load(), Screen()

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from jobs.source.simulate.movies.catalogue import FACTORS, Catalogue, catalogue, genre_vectors
-from jobs.source.simulate.movies.titles import GENRES
-from jobs.source.simulate.population import Floats, Integers, numbered
-from jobs.source.simulate.streams import Stream, generator
+from jobs.source.streams import Stream, generator
+from jobs.usecases.fraud.operational.population import Floats, Integers, numbered
+from jobs.usecases.movies.operational.catalogue import FACTORS, Catalogue, catalogue, genre_vectors
+from jobs.usecases.movies.operational.titles import GENRES
 
 CYCLE = 60  # days in which a user comes across every movie once
 PICKY = 1.6  # how much taste decides what is watched

@@ -10,7 +10,7 @@ import typer
 
 from jobs.cli.loading import LoadOptions, progress_bar, run_load, with_options
 from jobs.core import settings
-from jobs.source.formats import Format
+from jobs.usecases.movies.operational.formats import Format
 
 Form = Annotated[
     Format,
@@ -46,9 +46,9 @@ def load_ratings(
 
     Example: nightshift source load ratings --files ml-latest-small/ratings.csv --scale 0.5..5
     """
-    from jobs.source.movielens import RATINGS, Opener
-    from jobs.source.movies import parse_scale, ratings
     from jobs.source.schema import USER_INTERACTIONS
+    from jobs.usecases.movies.operational.movielens import RATINGS, Opener
+    from jobs.usecases.movies.operational.readings import parse_scale, ratings
 
     reading = ratings(Opener(RATINGS, form), parse_scale(scale), since.replace(tzinfo=UTC))
     run_load(USER_INTERACTIONS, options, reading=reading)
@@ -67,10 +67,10 @@ def load_movies(
 
     Example: nightshift source load movies --files ml-1m/movies.dat --encoding latin-1
     """
-    from jobs.source.movielens import MOVIES as LINES
-    from jobs.source.movielens import Opener
-    from jobs.source.movies import movies
     from jobs.source.schema import MOVIES
+    from jobs.usecases.movies.operational.movielens import MOVIES as LINES
+    from jobs.usecases.movies.operational.movielens import Opener
+    from jobs.usecases.movies.operational.readings import movies
 
     reading = movies(Opener(LINES, form, item=options.encoding or "latin-1"))
     run_load(MOVIES, options, reading=reading)
@@ -86,8 +86,8 @@ def load_interactions(options: LoadOptions) -> None:
 
     Example: nightshift source load interactions --files 'out/user_interactions/*.parquet'
     """
-    from jobs.source.movies import interactions
     from jobs.source.schema import USER_INTERACTIONS
+    from jobs.usecases.movies.operational.readings import interactions
 
     run_load(USER_INTERACTIONS, options, reading=interactions())
 
@@ -114,8 +114,8 @@ def simulate_ratings(
 
     Example: nightshift source simulate-ratings --days 60 --users 1000 --start 2018-04-01
     """
-    from jobs.source.simulate.movies.simulation import MovieSimulation
-    from jobs.source.simulate.write import to_database, to_files
+    from jobs.source.simulation import to_database, to_files
+    from jobs.usecases.movies.operational.simulation import MovieSimulation
 
     wanted = MovieSimulation(start.date(), days, users, movies or max(users // 2, 1), seed)
     with progress_bar() as show:

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 from psycopg2.extensions import cursor as Cursor
 
 from jobs.source.database import writing
-from jobs.source.labels import merge_labels
 from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS, Column, Table
-from jobs.source.simulate.day import Reporting, frauds, simulate_day
-from jobs.source.simulate.population import populate
 from jobs.source.stage import Stage
+from jobs.usecases.fraud.operational.day import Reporting, frauds, simulate_day
+from jobs.usecases.fraud.operational.labels import merge_labels
+from jobs.usecases.fraud.operational.population import populate
 
 Rows = TypeVar("Rows")
 Total = TypeVar("Total")

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli import source_movies
 from jobs.cli.loading import LoadOptions, progress_bar, run_load, with_options
 from jobs.core import settings
+from jobs.usecases.movies.cli import source as source_movies
 
 app = typer.Typer(help="Simulate operational data, or load it from files.", no_args_is_help=True)
 load_app = typer.Typer(
@@ -60,8 +60,8 @@ def simulate(
 
     Example: nightshift source simulate --days 60 --customers 1000 --start 2018-04-01
     """
-    from jobs.source.simulate.day import Reporting
-    from jobs.source.simulate.write import Simulation, to_database, to_files
+    from jobs.source.simulation import Simulation, to_database, to_files
+    from jobs.usecases.fraud.operational.day import Reporting
 
     wanted = Simulation(
         start=start.date(),
@@ -138,8 +138,8 @@ def load_labels(options: LoadOptions) -> None:
     Example: nightshift source load labels --files chargebacks.csv --map
     transaction_id=TX,reported_at=BOOKED --const is_fraud=true
     """
-    from jobs.source.labels import labels
     from jobs.source.schema import FRAUD_LABELS
+    from jobs.usecases.fraud.operational.labels import labels
 
     run_load(FRAUD_LABELS, options, reading=labels())
 

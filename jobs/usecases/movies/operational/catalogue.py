@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from jobs.source.schema import MOVIES
-from jobs.source.simulate.movies.titles import GENRES, titles
-from jobs.source.simulate.population import Floats, Integers, numbered
-from jobs.source.simulate.streams import Stream, generator
+from jobs.source.streams import Stream, generator
+from jobs.usecases.fraud.operational.population import Floats, Integers, numbered
+from jobs.usecases.movies.operational.titles import GENRES, titles
 
 FACTORS = 8
 EPOCH = date(2018, 4, 1)
