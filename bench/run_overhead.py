@@ -21,6 +21,7 @@ from jobs.core import params, settings
 from jobs.core.settings import Settings
 from jobs.local import embedded
 from jobs.local.scheduler import Scheduler
+from jobs.usecases.discovery import find_usecase
 
 ROUNDS = 3
 PIPELINE, DAG = "fraud", "fraud_scores"
@@ -43,7 +44,7 @@ def compare(config: Settings) -> None:
     Before the first, both prepare and run the day once.
     """
     first = params.first_date(config.params_file, PIPELINE)
-    day = first + timedelta(days=demo.DAYS["fraud"] - 1)
+    day = first + timedelta(days=find_usecase("fraud").demo.days - 1)
     demo.fill(config, PIPELINE, None)
     night.catch_up(show.Screen(stderr=True), config, PIPELINE, day)
     rounds = []

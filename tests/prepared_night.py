@@ -11,8 +11,9 @@ import pytest
 
 from jobs.core.pipelines import PIPELINES
 from jobs.core.steps import NIGHTLY
-from jobs.source.simulation import Simulation, to_database
+from jobs.source.simulation import to_database
 from jobs.usecases.fraud.operational.day import Reporting
+from jobs.usecases.fraud.operational.simulation import Simulation
 from jobs.usecases.movies.operational.simulation import MovieSimulation
 from nights import BEFORE, DEFAULTS, FIRST, FIRST_MOVIES, Place, database_of, keep, resume
 

@@ -22,15 +22,6 @@ if TYPE_CHECKING:
     from jobs.local.scheduler import Scheduler
 
 _NIGHTS = 3
-_CUSTOMERS, _MERCHANTS = 1_000, 2_000
-_USERS, _MOVIES = 600, 500
-_HANDBOOK = {
-    "transaction_id": "TRANSACTION_ID",
-    "event_time": "TX_DATETIME",
-    "customer_id": "CUSTOMER_ID",
-    "merchant_id": "TERMINAL_ID",
-    "amount": "TX_AMOUNT",
-}
 
 
 def demo(
@@ -181,26 +172,16 @@ def _where(screen: Screen, config: Settings) -> None:
 
 def fill(config: Settings, pipeline: str, data: Path | None) -> None:
     """Fill the pipeline's source: simulate from its first date on, or load the folder's files."""
+    from jobs.cli.commands import find_commands
     from jobs.core import params
     from jobs.usecases.discovery import find_usecase
-    from jobs.usecases.fraud.cli import source
-    from jobs.usecases.movies.cli import source as source_movies
 
-    days = find_usecase(pipeline).demo.days
-    first = datetime.combine(params.first_date(config.params_file, pipeline), time())
-    if data is None and pipeline == "fraud":
-        source.simulate(days=days, customers=_CUSTOMERS, merchants=_MERCHANTS, start=first)
-    elif data is None:
-        source_movies.simulate_ratings(days=days, users=_USERS, movies=_MOVIES, start=first)
-    elif pipeline == "fraud":
-        source.transactions(
-            files=[str(data / "transactions" / "*.parquet")],
-            columns=[",".join(f"{ours}={theirs}" for ours, theirs in _HANDBOOK.items())],
-            label_column="TX_FRAUD",
-        )
+    commands, demo = find_commands(pipeline), find_usecase(pipeline).demo
+    if data is None:
+        first = datetime.combine(params.first_date(config.params_file, pipeline), time())
+        commands.simulate(demo.days, first)
     else:
-        source_movies.load_movies(files=[str(data / "ratings" / "movies.dat")])
-        source_movies.load_ratings(files=[str(data / "ratings" / "ratings.dat")])
+        commands.load_real(data / demo.folder)
 
 
 def _metrics(screen: Screen, config: Settings, pipeline: str, day: date) -> None:

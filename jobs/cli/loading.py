@@ -17,7 +17,7 @@ from jobs.source.dialect import TimeUnit
 
 if TYPE_CHECKING:
     from jobs.source.load import Summary
-    from jobs.source.request import LabelRule, Reading
+    from jobs.source.request import Reading
     from jobs.source.schema import Table
 
 _TEXT, _VALUES, _ROWS = "Files of text", "Values", "Columns and rows"
@@ -171,7 +171,6 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 def run_load(
     table: Table,
     options: LoadOptions,
-    label: LabelRule | None = None,
     reading: Reading | None = None,
 ) -> None:
     """Load the files into `table` and print the report."""
@@ -186,7 +185,6 @@ def run_load(
         patterns=(*options.files, *(options.more or ())),
         columns=parse_pairs(options.columns or (), "--map"),
         constants=parse_pairs(options.constants or (), "--const"),
-        label=label,
         reading=reading,
         csv=CsvFormat(
             encoding=options.encoding or "utf-8",
@@ -225,8 +223,9 @@ def _report(summary: Summary) -> None:
         f"read {summary.read:,} rows of {summary.files} file{'s' if summary.files > 1 else ''}"
         f" = {summary.loaded:,} loaded + {summary.duplicates:,} duplicates + {rejected:,} rejected"
     )
-    labels = "" if summary.labels is None else f", {summary.labels:,} labels new or changed"
-    echo(f"written: {summary.written:,} rows new or changed{labels}")
+    written = {"rows": summary.written, **summary.companions}
+    counts = [f"{count:,} {noun} new or changed" for noun, count in written.items()]
+    echo(f"written: {', '.join(counts)}")
     for reason, count in sorted(summary.rejected.items()):
         echo(f"rejected: {count:,} × {reason}")
     if summary.rejects:

@@ -54,6 +54,7 @@ def _trace(error: Exception) -> str:
 
 def _mount() -> None:
     from jobs.cli import (
+        backtest,
         demo,
         forget,
         look,
@@ -63,9 +64,9 @@ def _mount() -> None:
         schedule,
         served,
         services,
+        source,
         status,
     )
-    from jobs.usecases.fraud.cli import backtest, source
 
     app.command("up")(services.up)
     app.command("down")(services.down)

@@ -21,7 +21,6 @@ from jobs.source.request import Request
 from jobs.source.rows import read_rows
 from jobs.source.schema import Table
 from jobs.source.stage import Stage
-from jobs.usecases.fraud.operational.labels import merge_labels
 
 Progress = Callable[[str, float], None]  # the stage, and the share of it that is done
 
@@ -31,6 +30,7 @@ class Summary:
     """The result of a load in rows: read = loaded + duplicates + rejected.
 
     `written` is the number of loaded rows that were new or changed; the others existed already.
+    `companions` is that of rows of another table in the same files, by what these are.
     `remarks` counts valid rows by remark. `unsupplied` maps columns that no file has to the
     consequence.
     """
@@ -39,7 +39,7 @@ class Summary:
     read: int = 0
     loaded: int = 0
     written: int = 0
-    labels: int | None = None
+    companions: Mapping[str, int] = field(default_factory=dict)
     duplicates: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
     rejects: Path | None = None
@@ -71,7 +71,7 @@ def load(dsn: str, request: Request, rejects: Path, progress: Progress) -> Summa
         duplicates = _drop_repeats(stage, request.table, files, bad)
         _check(bad, read, request.max_bad_fraction)
         progress("writing", 0.0)
-        written, labels = _upsert(stage, request, columns)
+        written, companions = _upsert(stage, request, columns)
         counted = {remark.text: stage.count(remark.query) for remark in request.remarks}
         failpoint("source.load.written")
     progress("writing", 1.0)
@@ -81,7 +81,7 @@ def load(dsn: str, request: Request, rejects: Path, progress: Progress) -> Summa
         read=read,
         loaded=read - duplicates - rejected,
         written=written,
-        labels=labels,
+        companions=companions,
         duplicates=duplicates,
         rejected=dict(bad.counts),
         rejects=bad.path if rejected else None,
@@ -159,13 +159,11 @@ def _check(bad: Rejects, read: int, limit: float) -> None:
     )
 
 
-def _upsert(stage: Stage, request: Request, columns: Columns) -> tuple[int, int | None]:
-    """Merge the staged rows.
-
-    Return the numbers of written rows and, with a label rule, of labels.
-    """
+def _upsert(stage: Stage, request: Request, columns: Columns) -> tuple[int, dict[str, int]]:
+    """Merge the staged rows; return how many were written, and how many of other tables."""
     written = sum(stage.upsert(request.table, names, files) for names, files in columns.items())
-    return written, merge_labels(stage, genuine=request.label.genuine) if request.label else None
+    other = request.companion
+    return written, {other.noun: other.merge(stage)} if other else {}
 
 
 def _check_alike(files: list[File], sources: list[dict[str, Source]]) -> None:

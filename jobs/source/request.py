@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from jobs.source import MAX_BAD_FRACTION
 from jobs.source.batch import File
@@ -17,19 +15,7 @@ from jobs.source.dialect import Dialect
 from jobs.source.files import open_file
 from jobs.source.mapping import ColumnMap
 from jobs.source.schema import Column, Table
-
-
-@dataclass(frozen=True)
-class LabelRule:
-    """Labels in a column of the transactions' file, reported `delay` after the transaction.
-
-    Unless `genuine`, only frauds get a row, since a transaction older than the delay without a
-    label is genuine. An existing label is always replaced.
-    """
-
-    column: str
-    delay: timedelta = timedelta(days=7)
-    genuine: bool = False
+from jobs.source.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -44,17 +30,28 @@ class Remark:
 
 
 @dataclass(frozen=True)
+class Companion:
+    """Rows of another table in the same files: `merge` writes them and returns how many."""
+
+    noun: str  # of the rows, in the plural
+    merge: Callable[[Stage], int]
+
+
+@dataclass(frozen=True)
 class Reading:
     """How to turn files with other columns into rows of a table.
 
-    `columns` are those that files may supply; `derive` adds the columns `derived` to their rows.
+    `columns` are those that files may supply, of which `mapped` come from the file columns that it
+    names; `derive` adds the columns `derived` to their rows.
     """
 
     columns: tuple[Column, ...]
+    mapped: Mapping[str, str] = field(default_factory=dict)
     derived: tuple[Column, ...] = ()
     derive: Callable[[pa.Table], pa.Table] = lambda rows: rows
     open: Callable[[Path, CsvFormat], File] = open_file
     remarks: tuple[Remark, ...] = ()
+    companion: Companion | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,6 @@ class Request:
     patterns: tuple[str, ...]
     columns: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, str] = field(default_factory=dict)
-    label: LabelRule | None = None
     reading: Reading | None = None
     csv: CsvFormat = field(default_factory=CsvFormat)
     dialect: Dialect = field(default_factory=Dialect)
@@ -77,7 +73,8 @@ class Request:
     missing_columns: bool = False
 
     def __post_init__(self) -> None:
-        ColumnMap(self.columns, self.constants).check(self._read.columns)
+        mappable = [column for column in self.supplied if column.name not in self._read.mapped]
+        ColumnMap(self.columns, self.constants).check(mappable)
 
     @property
     def _read(self) -> Reading:
@@ -85,25 +82,26 @@ class Request:
 
     @property
     def map(self) -> ColumnMap:
-        labels = {"is_fraud": self.label.column} if self.label else {}
-        return ColumnMap({**self.columns, **labels}, self.constants)
+        return ColumnMap({**self.columns, **self._read.mapped}, self.constants)
 
     @property
     def supplied(self) -> tuple[Column, ...]:
         """The columns that the files may supply."""
-        columns = self._read.columns
-        return (*columns, Column("is_fraud", "flag")) if self.label else columns
+        return self._read.columns
 
     @property
     def staged(self) -> tuple[Column, ...]:
-        reported = (Column("reported_at", "time"),) if self.label else ()
-        return (*self.supplied, *self._read.derived, *reported)
+        return (*self.supplied, *self._read.derived)
 
     def unsupplied(self, supplied: Collection[str]) -> tuple[Column, ...]:
         """Return the columns with a consequence that neither the files nor constants supply."""
         present = {*supplied, *self.constants}
         missing = (column for column in self.supplied if column.name not in present)
         return tuple(column for column in missing if column.cost)
+
+    @property
+    def companion(self) -> Companion | None:
+        return self._read.companion
 
     @property
     def remarks(self) -> tuple[Remark, ...]:
@@ -115,7 +113,4 @@ class Request:
 
     def derive(self, rows: pa.Table) -> pa.Table:
         """Return the rows with the derived columns, ready to be staged."""
-        if self.label:
-            reported = pc.add(rows["event_time"], pa.scalar(self.label.delay, pa.duration("us")))
-            rows = rows.append_column("reported_at", reported)
         return self._read.derive(rows)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
+from psycopg2.extensions import cursor
 
 from jobs.source.schema import SQL_TYPE, Column, Table, has_key
+
+Cursor = cursor  # the only type of psycopg2 that use cases name
 
 _NO_HEADER = pa_csv.WriteOptions(include_header=False)
 
@@ -97,14 +98,17 @@ class Stage:
         """
         numbers = sql.SQL(", ").join(map(sql.Literal, files or ()))
         only = sql.SQL("true") if files is None else sql.SQL("file IN ({})").format(numbers)
-        return self.merge(table, columns, only)
+        return self._upsert(table, columns, only)
 
-    def merge(self, table: Table, columns: Iterable[str], only: sql.Composable) -> int:
+    def merge(self, table: Table, columns: Iterable[str], only: str) -> int:
         """Merge the staged rows that satisfy `only` into `table`; return how many were written.
 
         Only `columns` of an existing row change; an unchanged row is not written. The staged keys
         are unique. A new table, which has no key yet, gets the rows by a plain insert.
         """
+        return self._upsert(table, columns, sql.SQL(only))
+
+    def _upsert(self, table: Table, columns: Iterable[str], only: sql.Composable) -> int:
         supplied = {*columns}
         names = [name for name in table.names if name in supplied]
         if not names:
@@ -129,7 +133,7 @@ class Stage:
         """Drop the table, so that the same transaction can create another stage."""
         self._cursor.execute("DROP TABLE stage")
 
-    def _run(self, statement: str, **parts: Any) -> None:
+    def _run(self, statement: str, **parts: sql.Composable) -> None:
         self._cursor.execute(sql.SQL(statement).format(**parts))
 
 
@@ -148,9 +152,9 @@ def _merge(key: str, names: list[str]) -> sql.Composed:
     )
 
 
-def _identifiers(names: Any) -> sql.Composed:
+def _identifiers(names: Iterable[str]) -> sql.Composed:
     return _join([sql.Identifier(name) for name in names])
 
 
-def _join(parts: list[Any]) -> sql.Composed:
+def _join(parts: Iterable[sql.Composable]) -> sql.Composed:
     return sql.SQL(", ").join(parts)

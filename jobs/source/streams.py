@@ -1,4 +1,4 @@
-"""Named random streams: the draws of one stream on one day depend on nothing else."""
+"""Named random streams of simulations: the draws of one on one day depend on nothing else."""
 
 from __future__ import annotations
 
@@ -6,29 +6,21 @@ from datetime import date
 from enum import IntEnum
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 
-class Stream(IntEnum):
-    """The purposes of random numbers.
-
-    Their values determine every simulated row and never change.
-    """
-
-    CUSTOMERS = 0
-    MERCHANTS = 1
-    TRANSACTIONS = 2
-    COMPROMISED_MERCHANTS = 3
-    COMPROMISED_CUSTOMERS = 4
-    STOLEN = 5
-    REPORTS = 6
-    GENRES = 7
-    MOVIES = 8
-    USERS = 9
-    VIEWS = 10
-    OPINIONS = 11
-
-
-def generator(seed: int, stream: Stream, day: date | None = None) -> np.random.Generator:
+def generator(seed: int, stream: IntEnum, day: date | None = None) -> np.random.Generator:
     """Return the generator of `stream` on `day`; a stream without days leaves it out."""
     key = (int(stream), day.toordinal() if day else 0)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+def numbered(prefix: str, numbers: Integers, width: int) -> pa.Array:
+    """Return `prefix` and zero-padded numbers as an Arrow array of strings."""
+    digits = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), width, "0")
+    return pc.binary_join_element_wise(prefix, digits, "")

@@ -8,9 +8,10 @@ from datetime import date, datetime
 import pytest
 
 from jobs.core import settings
-from jobs.source.simulation import Simulation, to_database
+from jobs.source.simulation import to_database
 from jobs.usecases.fraud.cli import backtest
 from jobs.usecases.fraud.operational.day import Reporting
+from jobs.usecases.fraud.operational.simulation import Simulation
 
 METRICS = {"roc_auc", "average_precision", "card_precision_at_100"}
 

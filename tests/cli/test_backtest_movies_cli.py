@@ -11,10 +11,10 @@ import psycopg2
 import pytest
 from typer.testing import CliRunner
 
+from jobs.cli.backtest import app
 from jobs.core import settings
 from jobs.core.errors import ConfigError, DataError
 from jobs.source.simulation import to_database
-from jobs.usecases.fraud.cli.backtest import app
 from jobs.usecases.movies.backtest import Plan
 from jobs.usecases.movies.cli.rows import read
 from jobs.usecases.movies.operational.simulation import MovieSimulation

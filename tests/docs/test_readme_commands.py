@@ -24,10 +24,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.cli import demo
 from jobs.core.settings import PROJECT
-from jobs.source.simulation import Simulation
 from jobs.usecases.discovery import find_usecase
+from jobs.usecases.fraud.cli.commands import CUSTOMERS, MERCHANTS
+from jobs.usecases.fraud.operational.simulation import Simulation
+from jobs.usecases.movies.cli.commands import MOVIES, USERS
 from jobs.usecases.movies.operational.simulation import MovieSimulation
 from nights import DAY, Place
 
@@ -167,14 +168,12 @@ def test_real_data_is_loaded(services, files, source_db, tmp_path):
 def test_the_ids_are_those_of_the_demo():
     """The demo is not run here, but its rows depend on seed, size and date alone."""
     last = date(2018, 5, 6)
-    simulation = Simulation(last, 1, demo._CUSTOMERS, demo._MERCHANTS)
+    simulation = Simulation(last, 1, CUSTOMERS, MERCHANTS)
     [(_, rows)] = simulation.tables()
     assert "20180506-0001317" in rows["transaction_id"].to_pylist()
-    week = Simulation(date(2018, 4, 30), 7, demo._CUSTOMERS, demo._MERCHANTS)
+    week = Simulation(date(2018, 4, 30), 7, CUSTOMERS, MERCHANTS)
     assert any("C0000596" in rows["customer_id"].to_pylist() for _, rows in week.tables())
-    ratings = MovieSimulation(
-        date(2013, 2, 28), find_usecase("movies").demo.days, demo._USERS, demo._MOVIES
-    )
+    ratings = MovieSimulation(date(2013, 2, 28), find_usecase("movies").demo.days, USERS, MOVIES)
     assert any(
         "U0000017" in rows.interactions["user_id"].to_pylist() for _, rows in ratings.tables()
     )

@@ -12,8 +12,9 @@ import pytest
 from drift_world import QUIET_DAYS, branch, check, crown, detected
 
 from jobs.core.identity import days
-from jobs.source.simulation import Simulation, to_database
+from jobs.source.simulation import to_database
 from jobs.usecases.fraud.operational.day import Reporting
+from jobs.usecases.fraud.operational.simulation import Simulation
 from jobs.usecases.movies.operational.simulation import MovieSimulation
 from nights import DEFAULTS, Place
 

@@ -17,9 +17,9 @@ import psycopg2
 import pytest
 from typer.testing import CliRunner
 
+from jobs.cli.source import app
 from jobs.core.errors import DataError
 from jobs.core.settings import PROJECT
-from jobs.usecases.fraud.cli.source import app
 
 CORPUS = Path(__file__).parent / "corpus"
 PAGE = (PROJECT / "docs" / "sources.md").read_text()

@@ -21,13 +21,19 @@ from jobs.core.errors import ConfigError, DataError, StoreError
 from jobs.source.csv_file import CsvFormat
 from jobs.source.dialect import Dialect
 from jobs.source.load import load
-from jobs.source.request import LabelRule, Request
+from jobs.source.request import Request
 from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS
+from jobs.usecases.fraud.operational.labels import LabelRule, labelled_transactions
 
 HEADER = "transaction_id,event_time,customer_id,merchant_id,amount"
 T1 = "t1,2018-04-01 00:00:31,c1,m1,57.16"
 T2 = "t2,2018-04-01 12:00:00,c2,m1,8.00"
 AT = datetime(2018, 4, 1, 0, 0, 31, tzinfo=UTC)
+
+
+def labelled(*rule, **options):
+    """The reading of transactions with labels."""
+    return labelled_transactions(LabelRule(*rule, **options))
 
 
 def rows(dsn, query="SELECT * FROM transactions ORDER BY transaction_id"):
@@ -96,8 +102,8 @@ def test_parquet_with_a_map_and_labels(source_db, run, tmp_path):
     }
     pq.write_table(pa.table(frame), tmp_path / "rows.parquet")
     columns = {"transaction_id": "ID", "event_time": "AT", "amount": "EUR"}
-    summary = run(tmp_path / "*.parquet", columns=columns, label=LabelRule("FRAUD"))
-    assert (summary.loaded, summary.labels, summary.ignored) == (3, 1, ("NOTE",))
+    summary = run(tmp_path / "*.parquet", columns=columns, reading=labelled("FRAUD"))
+    assert (summary.loaded, summary.companions, summary.ignored) == (3, {"labels": 1}, ("NOTE",))
     amounts = rows(source_db, "SELECT transaction_id, amount FROM transactions ORDER BY 1")
     # Negative amounts are for the validate step to judge.
     assert amounts == [("1", Decimal("1.01")), ("2", Decimal("2.50")), ("3", Decimal("-7.00"))]
@@ -107,17 +113,17 @@ def test_parquet_with_a_map_and_labels(source_db, run, tmp_path):
     summary = run(
         tmp_path / "*.parquet",
         columns=columns,
-        label=LabelRule("FRAUD", timedelta(days=1), genuine=True),
+        reading=labelled("FRAUD", timedelta(days=1), genuine=True),
     )
-    assert (summary.written, summary.labels) == (0, 2)
+    assert (summary.written, summary.companions) == (0, {"labels": 2})
     labels = rows(source_db, "SELECT transaction_id, is_fraud FROM fraud_labels ORDER BY 1")
     assert labels == [("1", False), ("2", True)]
 
 
 def test_a_label_that_is_taken_back_is_overwritten(source_db, run, file):
     header = f"{HEADER},fraud"
-    run(file(f"{T1},1", f"{T2},0", header=header), label=LabelRule("fraud"))
-    run(file(f"{T1},0", f"{T2},0", header=header), label=LabelRule("fraud"))
+    run(file(f"{T1},1", f"{T2},0", header=header), reading=labelled("fraud"))
+    run(file(f"{T1},0", f"{T2},0", header=header), reading=labelled("fraud"))
     assert rows(source_db, "SELECT transaction_id, is_fraud FROM fraud_labels") == [("t1", False)]
 
 
@@ -240,7 +246,8 @@ def test_equal_repeats_are_counted_and_contradicting_ones_are_all_rejected(
 
 def test_a_label_that_contradicts_itself_is_a_conflict(run, file):
     summary = run(
-        file(f"{T1},0", f"{T1},1", T2 + ",0", header=f"{HEADER},fraud"), label=LabelRule("fraud")
+        file(f"{T1},0", f"{T1},1", T2 + ",0", header=f"{HEADER},fraud"),
+        reading=labelled("fraud"),
     )
     assert summary.rejected == {"transaction_id occurs again with different content": 2}
 
@@ -259,7 +266,7 @@ def test_a_mapped_column_that_is_missing_is_named_with_those_that_are_there(sour
     with pytest.raises(DataError, match="no column 'event_time' for event_time"):
         run(file("t1", header="transaction_id"))
     with pytest.raises(DataError, match="no column 'FRAUD' for is_fraud"):
-        run(file(T1), label=LabelRule("FRAUD"))
+        run(file(T1), reading=labelled("FRAUD"))
     assert tables(source_db) == set()
 
 
@@ -362,7 +369,7 @@ def test_a_database_that_does_not_answer(file, tmp_path):
 def test_a_kill_before_the_commit_leaves_nothing(source_db, file, run, tmp_path):
     run(file(T1))
     before = rows(source_db)
-    program = "from jobs.usecases.fraud.cli.source import app; app()"
+    program = "from jobs.cli.source import app; app()"
     command = [
         sys.executable,
         "-c",

@@ -11,8 +11,9 @@ import pytest
 
 from jobs.core.settings import PROJECT
 from jobs.source.load import load
-from jobs.source.request import LabelRule, Request
+from jobs.source.request import Request
 from jobs.source.schema import TRANSACTIONS
+from jobs.usecases.fraud.operational.labels import LabelRule, labelled_transactions
 
 FOLDER = PROJECT.parent / "shared" / "data" / "transactions"
 COLUMNS = {
@@ -31,11 +32,12 @@ def test_a_million_transactions_load_whole_with_their_labels(source_db, tmp_path
         (f"{FOLDER}/*.parquet",),
         COLUMNS,
         {"currency": "EUR"},
-        LabelRule("TX_FRAUD", timedelta(days=7)),
+        labelled_transactions(LabelRule("TX_FRAUD", timedelta(days=7))),
     )
     summary = load(source_db, request, tmp_path / "bad.csv", lambda stage, share: None)
     assert (summary.read, summary.loaded, summary.written) == (1_016_507,) * 3
-    assert (summary.labels, summary.duplicates, summary.rejected) == (8138, 0, {})
+    assert (summary.companions, summary.duplicates) == ({"labels": 8138}, 0)
+    assert summary.rejected == {}
     with closing(psycopg2.connect(source_db)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*), count(DISTINCT customer_id), sum(amount) FROM transactions"

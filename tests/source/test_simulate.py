@@ -17,11 +17,12 @@ import pytest
 from jobs.source.load import load
 from jobs.source.request import Request
 from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS
-from jobs.source.simulation import Simulation, to_database, to_files
-from jobs.source.streams import Stream, generator
+from jobs.source.simulation import to_database, to_files
+from jobs.source.streams import generator
 from jobs.usecases.fraud.operational import compromised as fraud
 from jobs.usecases.fraud.operational.day import Reporting, frauds, simulate_day
-from jobs.usecases.fraud.operational.population import AT_LEAST, RADIUS, SIDE, populate
+from jobs.usecases.fraud.operational.population import AT_LEAST, RADIUS, SIDE, Stream, populate
+from jobs.usecases.fraud.operational.simulation import Simulation
 
 START = date(2018, 4, 1)
 SMALL = Simulation(START, days=5, customers=300, merchants=600)

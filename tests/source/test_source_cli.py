@@ -9,8 +9,8 @@ import psycopg2
 import pytest
 from typer.testing import CliRunner
 
+from jobs.cli.source import app
 from jobs.core.errors import ConfigError, DataError
-from jobs.usecases.fraud.cli.source import app
 
 T1 = "t1;2018-04-01 00:00:31;57.16;1"
 T2 = "t2;2018-04-01 12:00:00;8.00;0"

@@ -8,8 +8,8 @@ import psycopg2
 import pytest
 from typer.testing import CliRunner
 
+from jobs.cli.source import app
 from jobs.core.errors import ConfigError
-from jobs.usecases.fraud.cli.source import app
 
 AT = 1365029107
 

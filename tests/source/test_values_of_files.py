@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from jobs.cli.source import app
 from jobs.core.errors import ConfigError, DataError
 from jobs.source.convert import convert
 from jobs.source.dialect import Dialect, TimeUnit
 from jobs.source.mapping import parse_pairs
-from jobs.usecases.fraud.cli.source import app
 
 HEADER = "transaction_id,event_time,customer_id,merchant_id,amount,currency,country,device_type"
 LOST = "is a float, which cannot hold an id of this size: write integers or text"

@@ -1,7 +1,4 @@
-"""`nightshift backtest`: judge the model on past days of the source.
-
-Served tables are unchanged.
-"""
+"""`nightshift backtest fraud`: judge the model on past days of the source."""
 
 from __future__ import annotations
 
@@ -13,28 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.usecases.movies.cli.backtest import movies
-
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from jobs.core.settings import Settings
     from jobs.usecases.fraud.backtest import Plan
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="Judge a pipeline's model on past days; served tables and models do not change.",
-)
 
-app.command()(movies)
-
-
-@app.callback()
-def _group() -> None:
-    """Judge a pipeline's model on past days; served tables and models do not change."""
-
-
-@app.command()
 def fraud(
     start: Annotated[
         datetime, typer.Option(formats=["%Y-%m-%d"], help="First training day of the latest fold.")

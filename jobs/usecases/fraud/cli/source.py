@@ -1,4 +1,4 @@
-"""`nightshift source`: fill the operational tables."""
+"""`nightshift source` for fraud: load transactions and labels, or simulate them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,6 @@ import typer
 
 from jobs.cli.loading import LoadOptions, progress_bar, run_load, with_options
 from jobs.core import settings
-from jobs.usecases.movies.cli import source as source_movies
-
-app = typer.Typer(help="Simulate operational data, or load it from files.", no_args_is_help=True)
-load_app = typer.Typer(
-    help="Load CSV or parquet files into an operational table: all valid rows, or nothing.",
-    no_args_is_help=True,
-)
-app.add_typer(load_app, name="load")
-
 
 _HANDBOOK_START = datetime(2018, 4, 1)
 
@@ -31,7 +22,6 @@ class Labels(StrEnum):
     all = "all"
 
 
-@app.command()
 def simulate(
     days: Annotated[int, typer.Option(min=1, help="Number of days.")],
     customers: Annotated[
@@ -60,8 +50,9 @@ def simulate(
 
     Example: nightshift source simulate --days 60 --customers 1000 --start 2018-04-01
     """
-    from jobs.source.simulation import Simulation, to_database, to_files
+    from jobs.source.simulation import to_database, to_files
     from jobs.usecases.fraud.operational.day import Reporting
+    from jobs.usecases.fraud.operational.simulation import Simulation
 
     wanted = Simulation(
         start=start.date(),
@@ -88,7 +79,6 @@ def simulate(
     )
 
 
-@load_app.command()
 @with_options
 def transactions(
     options: LoadOptions,
@@ -116,18 +106,14 @@ def transactions(
     transaction_id=TRANSACTION_ID,event_time=TX_DATETIME,customer_id=CUSTOMER_ID,merchant_id=TERMINAL_ID,amount=TX_AMOUNT
     --label-column TX_FRAUD
     """
-    from jobs.source.request import LabelRule
     from jobs.source.schema import TRANSACTIONS
+    from jobs.usecases.fraud.operational.labels import LabelRule, labelled_transactions
 
-    rule = (
-        LabelRule(label_column, timedelta(days=label_delay_days), labels is Labels.all)
-        if label_column
-        else None
-    )
-    run_load(TRANSACTIONS, options, rule)
+    delay, genuine = timedelta(days=label_delay_days), labels is Labels.all
+    rule = LabelRule(label_column, delay, genuine) if label_column else None
+    run_load(TRANSACTIONS, options, labelled_transactions(rule) if rule else None)
 
 
-@load_app.command("labels")
 @with_options
 def load_labels(options: LoadOptions) -> None:
     """Load fraud labels: transaction_id, is_fraud and reported_at, all required.
@@ -142,9 +128,3 @@ def load_labels(options: LoadOptions) -> None:
     from jobs.usecases.fraud.operational.labels import labels
 
     run_load(FRAUD_LABELS, options, reading=labels())
-
-
-app.command("simulate-ratings")(source_movies.simulate_ratings)
-load_app.command("ratings")(source_movies.load_ratings)
-load_app.command("movies")(source_movies.load_movies)
-load_app.command("interactions")(source_movies.load_interactions)

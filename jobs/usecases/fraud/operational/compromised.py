@@ -10,8 +10,8 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from jobs.source.streams import Stream, generator
-from jobs.usecases.fraud.operational.population import Integers, Population
+from jobs.source.streams import Integers, generator
+from jobs.usecases.fraud.operational.population import Population, Stream
 
 MERCHANTS_A_DAY, MERCHANT_DAYS = 2 / 10_000, 28
 CUSTOMERS_A_DAY, CUSTOMER_DAYS = 3 / 5_000, 14

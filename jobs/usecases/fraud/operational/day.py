@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jobs.source.streams import Stream, generator
+from jobs.source.streams import Integers, generator, numbered
 from jobs.source.times import TIME
 from jobs.usecases.fraud.operational.compromised import (
     OBVIOUS_CENTS,
@@ -18,7 +18,7 @@ from jobs.usecases.fraud.operational.compromised import (
     compromised_customers,
     compromised_merchants,
 )
-from jobs.usecases.fraud.operational.population import Integers, Population, numbered
+from jobs.usecases.fraud.operational.population import Population, Stream
 
 _DAY = 86_400
 _MICRO = 1_000_000

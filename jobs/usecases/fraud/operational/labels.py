@@ -1,11 +1,16 @@
-"""Fraud labels, in separate files or in the files of their transactions."""
+"""Fraud labels, in files of their own or in the files of their transactions."""
 
 from __future__ import annotations
 
-from psycopg2 import sql
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 
-from jobs.source.request import Reading, Remark
-from jobs.source.schema import FRAUD_LABELS
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.source.request import Companion, Reading, Remark
+from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS, Column
 from jobs.source.stage import Stage
 
 _TOO_EARLY = Remark(
@@ -16,9 +21,38 @@ _TOO_EARLY = Remark(
 )
 
 
+@dataclass(frozen=True)
+class LabelRule:
+    """Labels in a column of the transactions' file, reported `delay` after the transaction.
+
+    Unless `genuine`, only frauds get a row, since a transaction older than the delay without a
+    label is genuine. An existing label is always replaced.
+    """
+
+    column: str
+    delay: timedelta = timedelta(days=7)
+    genuine: bool = False
+
+
 def labels() -> Reading:
     """Return the reading of files with the columns of fraud_labels."""
     return Reading(FRAUD_LABELS.columns, remarks=(_TOO_EARLY,))
+
+
+def labelled_transactions(rule: LabelRule) -> Reading:
+    """Return the reading of files with the columns of transactions, and their labels in one."""
+
+    def reported(rows: pa.Table) -> pa.Table:
+        times = pc.add(rows["event_time"], pa.scalar(rule.delay, pa.duration("us")))
+        return rows.append_column("reported_at", times)
+
+    return Reading(
+        columns=(*TRANSACTIONS.columns, Column("is_fraud", "flag")),
+        mapped={"is_fraud": rule.column},
+        derived=(Column("reported_at", "time"),),
+        derive=reported,
+        companion=Companion("labels", partial(merge_labels, genuine=rule.genuine)),
+    )
 
 
 def merge_labels(stage: Stage, *, genuine: bool) -> int:
@@ -27,10 +61,8 @@ def merge_labels(stage: Stage, *, genuine: bool) -> int:
     Unless `genuine`, a label "no fraud" only replaces an existing label.
     """
     if genuine:
-        return stage.merge(FRAUD_LABELS, FRAUD_LABELS.names, sql.SQL("is_fraud IS NOT NULL"))
+        return stage.merge(FRAUD_LABELS, FRAUD_LABELS.names, "is_fraud IS NOT NULL")
     exists = (
         "EXISTS (SELECT FROM fraud_labels known WHERE known.transaction_id = stage.transaction_id)"
     )
-    return stage.merge(
-        FRAUD_LABELS, FRAUD_LABELS.names, sql.SQL("is_fraud OR (NOT is_fraud AND " + exists + ")")
-    )
+    return stage.merge(FRAUD_LABELS, FRAUD_LABELS.names, f"is_fraud OR (NOT is_fraud AND {exists})")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy.spatial import cKDTree
 
-from jobs.source.streams import Stream, generator
+from jobs.source.streams import Floats, Integers, generator, numbered
 
 SIDE = 100.0
 RADIUS = 5.0
@@ -27,8 +26,20 @@ COUNTRIES = (
     ("SE", "SEK", 0.20),
 )
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+
+class Stream(IntEnum):
+    """The purposes of random numbers.
+
+    Their values determine every simulated row, never change, and occur in no other use case.
+    """
+
+    CUSTOMERS = 0
+    MERCHANTS = 1
+    TRANSACTIONS = 2
+    COMPROMISED_MERCHANTS = 3
+    COMPROMISED_CUSTOMERS = 4
+    STOLEN = 5
+    REPORTS = 6
 
 
 @dataclass(frozen=True)
@@ -44,11 +55,11 @@ class Population:
     rate: Floats
     nearby: npt.NDArray[np.int32]
     choices: Integers
-    customer_id: Any
-    currency: Any
-    card_last_4: Any
-    merchant_id: Any
-    country: Any
+    customer_id: pa.Array
+    currency: pa.Array
+    card_last_4: pa.Array
+    merchant_id: pa.Array
+    country: pa.Array
 
     @property
     def customers(self) -> int:
@@ -81,12 +92,6 @@ def populate(seed: int, customers: int, merchants: int) -> Population:
     )
 
 
-def numbered(prefix: str, numbers: Integers, width: int) -> Any:
-    """Return `prefix` and zero-padded numbers as an Arrow array of strings."""
-    digits = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), width, "0")
-    return pc.binary_join_element_wise(prefix, digits, "")
-
-
 def _nearby(homes: Floats, places: Floats) -> tuple[npt.NDArray[np.int32], Integers]:
     tree = cKDTree(places)
     width = min(AT_MOST, len(places))
@@ -99,7 +104,7 @@ def _nearby(homes: Floats, places: Floats) -> tuple[npt.NDArray[np.int32], Integ
     return nearby, choices
 
 
-def _by_country(x: Floats, part: int) -> Any:
+def _by_country(x: Floats, part: int) -> pa.Array:
     borders = np.cumsum([share for _, _, share in COUNTRIES]) * SIDE
     stripe = np.minimum(np.searchsorted(borders, x, side="right"), len(COUNTRIES) - 1)
     return pa.array([country[part] for country in COUNTRIES]).take(pa.array(stripe))

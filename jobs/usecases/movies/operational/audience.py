@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from itertools import count
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from jobs.source.streams import Stream, generator
-from jobs.usecases.fraud.operational.population import Floats, Integers, numbered
-from jobs.usecases.movies.operational.catalogue import FACTORS, Catalogue, catalogue, genre_vectors
+from jobs.source.streams import Floats, Integers, generator, numbered
+from jobs.usecases.movies.operational.catalogue import (
+    FACTORS,
+    Catalogue,
+    Stream,
+    catalogue,
+    genre_vectors,
+)
 from jobs.usecases.movies.operational.titles import GENRES
 
 CYCLE = 60  # days in which a user comes across every movie once
@@ -33,7 +38,7 @@ class Audience:
 
     seed: int
     movies: Catalogue
-    user_id: Any
+    user_id: pa.Array
     taste: Floats
     later: Floats
     turning: Floats

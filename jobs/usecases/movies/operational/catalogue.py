@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from jobs.source.schema import MOVIES
-from jobs.source.streams import Stream, generator
-from jobs.usecases.fraud.operational.population import Floats, Integers, numbered
+from jobs.source.streams import Floats, Integers, generator, numbered
 from jobs.usecases.movies.operational.titles import GENRES, titles
 
 FACTORS = 8
@@ -29,6 +28,19 @@ NOVELTY, FADING = (
 LACKING = 0.01  # of the movies have no genre, as many others no year
 _MORE_GENRES = np.array([0.3, 0.75])  # a movie has one genre up to here, then two, then three
 _MINUTES = 104
+
+
+class Stream(IntEnum):
+    """The purposes of random numbers.
+
+    Their values determine every simulated row, never change, and occur in no other use case.
+    """
+
+    GENRES = 7
+    MOVIES = 8
+    USERS = 9
+    VIEWS = 10
+    OPINIONS = 11
 
 
 @dataclass(frozen=True)
@@ -116,7 +128,7 @@ def _years(arrival: Integers) -> Integers:
     return np.array([date.fromordinal(max(int(day), 1)).year for day in arrival], dtype=np.int64)
 
 
-def _listed(of: Floats, lacking: npt.NDArray[np.bool_]) -> Any:
+def _listed(of: Floats, lacking: npt.NDArray[np.bool_]) -> pa.Array:
     names = np.array([name for name, _, _ in GENRES])
     return pa.array(["|".join(sorted(names[row > 0])) for row in of], pa.string(), mask=lacking)
 

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.source.schema import USER_INTERACTIONS
-from jobs.source.streams import Stream, generator
+from jobs.source.streams import Floats, Integers, generator, numbered
 from jobs.source.times import TIME
-from jobs.usecases.fraud.operational.population import Floats, Integers, numbered
 from jobs.usecases.movies.operational.audience import PICKY, Audience
+from jobs.usecases.movies.operational.catalogue import Stream
 
 TYPES = ("view", "rating", "like")
 SCALE = (0.0, 10.0)

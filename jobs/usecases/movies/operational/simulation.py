@@ -1,4 +1,4 @@
-"""A simulation of movie days for simulate.write."""
+"""A simulation of movie days for source.simulation."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import pyarrow as pa
-from psycopg2.extensions import cursor as Cursor
 
 from jobs.source.schema import MOVIES, USER_INTERACTIONS, Table
-from jobs.source.stage import Stage
+from jobs.source.stage import Cursor, Stage
 from jobs.usecases.movies.operational.audience import gather
 from jobs.usecases.movies.operational.day import simulate_day
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jobs.usecases.fraud.operational.population import Integers
+from jobs.source.streams import Integers
 
 GENRES = (
     ("Drama", 0.22, ("Daughter", "Silence", "Winter", "Letters", "Family", "House", "Confession")),

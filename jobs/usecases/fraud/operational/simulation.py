@@ -1,0 +1,59 @@
+"""A simulation of transactions and their labels for source.simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS, Column, Table
+from jobs.source.stage import Cursor, Stage
+from jobs.usecases.fraud.operational.day import Reporting, frauds, simulate_day
+from jobs.usecases.fraud.operational.labels import merge_labels
+from jobs.usecases.fraud.operational.population import populate
+
+_COLUMNS = (*TRANSACTIONS.columns, Column("is_fraud", "flag"), Column("reported_at", "time"))
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """The numbers of simulated rows and of frauds among them."""
+
+    transactions: int = 0
+    frauds: int = 0
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Transactions to simulate: `days` days from `start` on, of the population of `seed`."""
+
+    start: date
+    days: int
+    customers: int
+    merchants: int
+    seed: int = 0
+    reporting: Reporting = field(default_factory=Reporting)
+
+    def tables(self) -> Iterator[tuple[date, pa.Table]]:
+        population = populate(self.seed, self.customers, self.merchants)
+        for day in (self.start + timedelta(days=number) for number in range(self.days)):
+            yield day, simulate_day(population, day, self.reporting)
+
+    def parts(self, rows: pa.Table) -> Mapping[Table, pa.Table]:
+        return {TRANSACTIONS: rows.select(TRANSACTIONS.names), FRAUD_LABELS: frauds(rows)}
+
+    def merge(self, cursor: Cursor, rows: pa.Table) -> None:
+        stage = Stage(cursor, _COLUMNS)
+        stage.copy(rows)
+        stage.upsert(TRANSACTIONS, rows.column_names)
+        merge_labels(stage, genuine=False)
+
+    def nothing(self) -> Simulated:
+        return Simulated()
+
+    def plus(self, total: Simulated, rows: pa.Table) -> Simulated:
+        stolen = pc.sum(rows["is_fraud"]).as_py() or 0
+        return Simulated(total.transactions + len(rows), total.frauds + stolen)
