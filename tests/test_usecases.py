@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from jobs.cli.commands import find_commands
 from jobs.core.errors import ConfigError
 from jobs.core.pipelines import PIPELINES
 from jobs.usecases.discovery import find_usecase
@@ -45,6 +46,17 @@ def test_an_unknown_prediction_is_an_error_that_names_the_tables() -> None:
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_a_use_case_loads_no_model_library(pipeline: str) -> None:
     assert loaded_by(f"jobs.usecases.{pipeline}.usecase").isdisjoint(SLOW)
+
+
+@pytest.mark.process
+def test_the_commands_of_the_use_cases_load_no_model_library() -> None:
+    assert loaded_by("jobs.cli.source, jobs.cli.backtest").isdisjoint(SLOW)
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_every_use_case_has_commands(pipeline: str) -> None:
+    commands = find_commands(pipeline)
+    assert commands.source and commands.load
 
 
 @pytest.mark.process

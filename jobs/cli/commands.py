@@ -10,6 +10,8 @@ from pathlib import Path
 
 from jobs.core.pipelines import PIPELINES
 
+PIPELINE_HELP = f"The use case: {' or '.join(PIPELINES)}."
+
 Command = Callable[..., None]  # of Typer, which reads its options from the signature
 
 
@@ -20,6 +22,7 @@ class Commands:
     backtest   `nightshift backtest <pipeline>`
     source     `nightshift source <name>`: simulates its operational tables
     load       `nightshift source load <name>`: loads files into one of its operational tables
+    real_data  the files in the use case's folder of `--data`, and what they are
     simulate   simulates the demo's data: so many days from a first one on
     load_real  loads the demo's real data from the use case's folder of `--data`
     """
@@ -27,6 +30,7 @@ class Commands:
     backtest: Command
     source: Mapping[str, Command]
     load: Mapping[str, Command]
+    real_data: str
     simulate: Callable[[int, datetime], None]
     load_real: Callable[[Path], None]
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jobs.cli.commands import all_commands, find_commands
+
 if TYPE_CHECKING:
     from jobs.cli.nights import Night
     from jobs.cli.show import Screen
@@ -22,14 +24,14 @@ if TYPE_CHECKING:
     from jobs.local.scheduler import Scheduler
 
 _NIGHTS = 3
+_REAL_DATA = tuple(commands.real_data for commands in all_commands().values())
 
 
 def demo(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with `transactions/*.parquet` of the Fraud Detection Handbook, "
-            "`ratings/*.dat` of MovieTweetings, or both. Default: simulate the data."
+            help=f"Folder with {', '.join(_REAL_DATA)}, or both. Default: simulate the data."
         ),
     ] = None,
 ) -> None:
@@ -172,7 +174,6 @@ def _where(screen: Screen, config: Settings) -> None:
 
 def fill(config: Settings, pipeline: str, data: Path | None) -> None:
     """Fill the pipeline's source: simulate from its first date on, or load the folder's files."""
-    from jobs.cli.commands import find_commands
     from jobs.core import params
     from jobs.usecases.discovery import find_usecase
 

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from jobs.cli.commands import PIPELINE_HELP
+
 
 def forget(
-    pipeline: Annotated[str, typer.Argument(help="The use case.")],
+    pipeline: Annotated[str, typer.Argument(help=PIPELINE_HELP)],
     days: Annotated[
         str,
         typer.Argument(metavar="DATE|FIRST..LAST", help="The UTC day, or the first and last day."),

@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from jobs.cli.commands import PIPELINE_HELP
+
 
 class Store(StrEnum):
     redis = "redis"
@@ -26,7 +28,7 @@ class Address(StrEnum):
 
 
 def lookup(
-    pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")],
+    pipeline: Annotated[str, typer.Argument(help=PIPELINE_HELP)],
     entity: Annotated[
         str,
         typer.Argument(
@@ -72,7 +74,7 @@ def lookup(
 
 def manifest(
     step: Annotated[str, typer.Argument(help="Name of the step.")],
-    pipeline: Annotated[str, typer.Option(help="The use case: fraud or movies.")],
+    pipeline: Annotated[str, typer.Option(help=PIPELINE_HELP)],
     date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The UTC day D.")],
     attempt: Annotated[str, typer.Option(help="Accept only the manifest of this attempt.")] = "",
     receipt: Annotated[

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jobs.cli.commands import PIPELINE_HELP
+from jobs.core.pipelines import PIPELINES
+
 if TYPE_CHECKING:
     from jobs.core.facts import RollbackFacts
     from jobs.core.settings import Settings
@@ -23,7 +26,7 @@ class What(StrEnum):
 
 
 def rollback(
-    pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")],
+    pipeline: Annotated[str, typer.Argument(help=PIPELINE_HELP)],
     reason: Annotated[str, typer.Option(help="The reason, which is stored with the rollback.")],
     what: Annotated[What, typer.Option(help="What to roll back.")] = What.both,
     to: Annotated[
@@ -111,7 +114,7 @@ def _newest(config: Settings, pipeline: str) -> Day:
 
 
 def restore(
-    pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")],
+    pipeline: Annotated[str, typer.Argument(help=PIPELINE_HELP)],
     model_version: Annotated[
         str, typer.Option(help="Number of the registered model version in MLflow.")
     ],
@@ -139,7 +142,7 @@ def restore(
 
 
 def params(
-    pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")] = "fraud",
+    pipeline: Annotated[str, typer.Argument(help=PIPELINE_HELP)] = PIPELINES[0],
 ) -> None:
     """Check params.yaml and print every key with its value and meaning.
 

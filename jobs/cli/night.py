@@ -17,6 +17,7 @@ from typing import Annotated
 import psutil
 import typer
 
+from jobs.cli.commands import PIPELINE_HELP
 from jobs.cli.show import Screen
 from jobs.cli.steps import PARENT, Force
 from jobs.core import locks, params, settings
@@ -46,7 +47,7 @@ class ProcessExit:
 
 
 def run(
-    pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")],
+    pipeline: Annotated[str, typer.Argument(help=PIPELINE_HELP)],
     date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The UTC day D.")],
     from_: Annotated[
         str | None, typer.Option("--from", help="First step to run. Default: extract.")

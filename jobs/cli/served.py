@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jobs.cli.commands import PIPELINE_HELP
+
 if TYPE_CHECKING:
     from jobs.serving.publications import Publication, Served
 
 
-def served(pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")]) -> None:
+def served(pipeline: Annotated[str, typer.Argument(help=PIPELINE_HELP)]) -> None:
     """Print the served version, its date, age since publication and model as one line of JSON.
 
     All values are null if nothing is served.

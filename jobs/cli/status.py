@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.cli.commands import PIPELINE_HELP
 from jobs.cli.served import age
 from jobs.cli.show import Screen, echo
 from jobs.core.errors import ConfigError
 from jobs.core.identity import ranges
+from jobs.core.pipelines import PIPELINES
 
 if TYPE_CHECKING:
     from jobs.core.manifest import Manifest
@@ -22,7 +24,7 @@ _DECISIONS, _STALE = 3, 20
 
 
 def status(
-    pipeline: Annotated[str, typer.Argument(help="The use case: fraud or movies.")] = "fraud",
+    pipeline: Annotated[str, typer.Argument(help=PIPELINE_HELP)] = PIPELINES[0],
     digests: Annotated[
         bool,
         typer.Option("--digests", help="Print only the content digests, one per line, sorted."),

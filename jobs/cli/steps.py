@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.cli.commands import PIPELINE_HELP
+
 if TYPE_CHECKING:
     from jobs.core.manifest import Manifest
 
@@ -22,7 +24,7 @@ ATTEMPT = "NIGHTSHIFT_ATTEMPT"  # id of a pod's attempt, also a label of the pod
 # Facts that DAGs and their consumers branch on.
 DECISIONS = ("decision", "verdict", "promoted", "version", "served_version")
 
-Pipeline = Annotated[str, typer.Option(help="The use case: fraud or movies.")]
+Pipeline = Annotated[str, typer.Option(help=PIPELINE_HELP)]
 Dates = Annotated[
     list[datetime],
     typer.Option(

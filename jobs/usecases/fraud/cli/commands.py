@@ -34,6 +34,7 @@ COMMANDS = Commands(
     backtest=backtest.fraud,
     source={"simulate": source.simulate},
     load={"transactions": source.transactions, "labels": source.load_labels},
+    real_data="`transactions/*.parquet` of the Fraud Detection Handbook",
     simulate=_simulate,
     load_real=_load_real,
 )

@@ -28,6 +28,7 @@ COMMANDS = Commands(
         "movies": source.load_movies,
         "interactions": source.load_interactions,
     },
+    real_data="`ratings/*.dat` of MovieTweetings",
     simulate=_simulate,
     load_real=_load_real,
 )
