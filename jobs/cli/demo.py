@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jobs.core.settings import Settings
     from jobs.core.tables import Table
     from jobs.local.scheduler import Scheduler
+    from jobs.serving.lookup import Answer
 
 _NIGHTS = 3
 _REAL_DATA = tuple(commands.real_data for commands in all_commands().values())
@@ -74,7 +75,7 @@ def demo(
 
 
 @contextmanager
-def _services(config: Settings, screen: Screen) -> Iterator[Future[Any]]:
+def _services(config: Settings, screen: Screen) -> Iterator[Future[dict[str, str]]]:
     """Start the services; yield once the databases run, since the ingest needs no other service.
 
     MLflow and Airflow take half a minute more. The future ends when all services run.
@@ -275,6 +276,7 @@ def _most(config: Settings, table: Table, order: str) -> tuple[str, ...] | None:
         return tuple(map(str, row)) if row else None
 
 
-def _rows(answer: dict[str, Any] | None) -> list[Any]:
+def _rows(answer: Answer | None) -> list[object]:
     """Return the rows of an answer to show: its only row, or the first five ranked rows."""
-    return answer["rows"][:5] if answer and "rows" in answer else [answer]
+    rows = answer.get("rows") if answer else None
+    return rows[:5] if isinstance(rows, list) else [answer]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 import typer
 
@@ -147,9 +147,11 @@ class LoadOptions:
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """Return `command` as a function that takes its LoadOptions as separate parameters."""
 
-    def run(**values: Any) -> None:
+    build: Callable[..., LoadOptions] = LoadOptions  # Typer has checked the types of the values
+
+    def run(**values: object) -> None:
         names = LoadOptions.__dataclass_fields__
-        command(LoadOptions(**{name: values.pop(name) for name in names}), **values)
+        command(build(**{name: values.pop(name) for name in names}), **values)
 
     shared, own = _parameters(LoadOptions), _parameters(command)[1:]
     parameters = [*shared[:2], *own, *shared[2:]]
@@ -159,7 +161,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+def _parameters(function: Callable[..., object]) -> list[inspect.Parameter]:
     hints = get_type_hints(function, include_extras=True)
     parameters = inspect.signature(function).parameters.values()
     return [

@@ -7,7 +7,7 @@ from datetime import date as Day
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,8 @@ from jobs.cli.commands import PIPELINE_HELP
 from jobs.core.pipelines import PIPELINES
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from jobs.core.facts import RollbackFacts
     from jobs.core.settings import Settings
 
@@ -164,7 +166,7 @@ def _keys(config: Settings, pipeline: str) -> Iterator[tuple[str, object, str]]:
 
     first = params.first_date(config.params_file, pipeline)
     yield f"{pipeline}.first_date", first, "first day of the source"
-    sections: dict[str, Any] = {
+    sections: dict[str, BaseModel] = {
         f"{pipeline}.{step}": params.section(config.params_file, pipeline, step, model)
         for step, model in find_usecase(pipeline).params.items()
     }

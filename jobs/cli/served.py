@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -40,7 +40,9 @@ def age(since: datetime) -> str:
     return f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} days"
 
 
-def _line(pipeline: str, now: Served | None, publication: Publication | None) -> dict[str, Any]:
+def _line(
+    pipeline: str, now: Served | None, publication: Publication | None
+) -> dict[str, str | None]:
     return {
         "pipeline": pipeline,
         "version": now.version if now else None,

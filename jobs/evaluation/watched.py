@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
@@ -86,7 +86,7 @@ class Outcome:
     def title(self) -> str:
         return f"{self.scope} {self.name}"
 
-    def as_row(self) -> dict[str, Any]:
+    def as_row(self) -> dict[str, object]:
         return asdict(self)
 
     def as_check(self) -> Check:

@@ -19,7 +19,6 @@ from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from jobs.core.errors import ConfigError, StoreError
 from jobs.core.settings import AIRFLOW_DB, PROJECT
@@ -38,6 +37,9 @@ USERS = ("admin", "oncall", "analyst")  # their roles are in airflow.cfg
 POOLS = PROJECT / "plugins" / "nightshift" / "pools.json"
 # Their log server would listen on all interfaces; the api-server reads the files instead.
 _NO_LOG_SERVER = ("scheduler", "triggerer")
+
+Health = Mapping[str, Mapping[str, str | None]]
+"""The page of Airflow's health: by component, its status and its latest heartbeat."""
 
 
 def services(state: State) -> list[Service]:
@@ -140,10 +142,10 @@ def _is_empty(state: State) -> bool:
 
 def _database_since(state: State) -> float:
     """Return the start time of the database server, in seconds since 1970."""
-    return float(_ask(state, "SELECT extract(epoch FROM pg_postmaster_start_time())"))
+    return float(str(_ask(state, "SELECT extract(epoch FROM pg_postmaster_start_time())")))
 
 
-def _ask(state: State, question: str) -> Any:
+def _ask(state: State, question: str) -> object:
     from jobs.core import libpq
 
     with (
@@ -180,14 +182,14 @@ def _beats(state: State, component: str) -> bool:
     return datetime.fromisoformat(beat).timestamp() >= started
 
 
-def _health(state: State) -> Mapping[str, Any]:
+def _health(state: State) -> Health:
     # Without a proxy, which could not reach the loopback.
     local = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with (
         suppress(OSError, urllib.error.URLError, ValueError),
         local.open(f"{url(state)}/api/v2/monitor/health", timeout=5) as response,
     ):
-        page: Mapping[str, Any] = json.load(response)
+        page: Health = json.load(response)
         return page
     return {}
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypedDict
 
 import httpx
 
@@ -27,13 +27,26 @@ class Task:
     end: datetime | None
 
 
+class _TaskRow(TypedDict):
+    task_id: str
+    state: str | None
+    try_number: int
+    start_date: str | None
+    end_date: str | None
+
+
+class _LogEvent(TypedDict, total=False):
+    event: str
+    error_detail: list[dict[str, str]] | None
+
+
 class Scheduler:
     """The API of one Airflow for one user; methods raise StoreError if it does not answer."""
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
 
-    def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+    def call(self, method: str, path: str, body: object = None, **query: str | int) -> Any:
         """Return the answer of `/api/v2/<path>` as parsed JSON."""
         try:
             response = self._http.request(method, f"/api/v2/{path}", json=body, params=query)
@@ -56,7 +69,7 @@ class Scheduler:
         runs = answer["dag_runs"]
         return [run["dag_run_id"] for run in runs if run["partition_key"] == str(day)]
 
-    def trigger(self, dag: str, day: date, **form: Any) -> str:
+    def trigger(self, dag: str, day: date, **form: object) -> str:
         """Start a run of the day; return its id."""
         body = {"logical_date": None, "partition_key": str(day), "conf": form}
         return str(self.call("POST", f"dags/{dag}/dagRuns", body)["dag_run_id"])
@@ -132,14 +145,15 @@ def connect(url: str, user: str, password: str) -> Iterator[Scheduler]:
         yield Scheduler(http)
 
 
-def _task(row: dict[str, Any]) -> Task:
+def _task(row: _TaskRow) -> Task:
     start, end = (
-        row[name] and datetime.fromisoformat(row[name]) for name in ("start_date", "end_date")
+        datetime.fromisoformat(text) if text else None
+        for text in (row["start_date"], row["end_date"])
     )
     return Task(row["task_id"], row["state"], row["try_number"], start, end)
 
 
-def _lines(event: str | dict[str, Any]) -> list[str]:
+def _lines(event: str | _LogEvent) -> list[str]:
     """Return the text of a log event, then its exceptions, which Airflow keeps apart."""
     if isinstance(event, str):
         return [event]

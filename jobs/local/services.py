@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import psutil
 
@@ -126,7 +126,15 @@ def inherited() -> dict[str, str]:
     return {name: value for name, value in kept.items() if not name.startswith(_OTHER_DATABASE)}
 
 
-def as_user(user: int | None) -> dict[str, Any]:
+class ProcessUser(TypedDict, total=False):
+    """Arguments of Popen."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def as_user(user: int | None) -> ProcessUser:
     """Return the arguments of Popen that make root run it as `user`; {} for None."""
     if user is None:
         return {}

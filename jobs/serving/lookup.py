@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from psycopg2.extensions import connection
 from psycopg2.extras import RealDictCursor
@@ -16,11 +16,11 @@ from jobs.stores import postgres, redis
 from jobs.stores.documents import answer, identifier, value
 
 Store = Literal["redis", "postgres"]
-Answer = dict[str, Any]
+Answer = dict[str, object]
 
 
 def lookup(
-    settings: Settings, pipeline: str, table: Table, key: Sequence[Any], store: Store = "redis"
+    settings: Settings, pipeline: str, table: Table, key: Sequence[object], store: Store = "redis"
 ) -> Answer | None:
     """Return the served row of this key (`table.lookup_key`) as JSON values; None if there is none.
 
@@ -56,7 +56,7 @@ def near(settings: Settings, table: Table, text: str) -> list[str]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def from_redis(keys: redis.Redis, table: Table, key: Sequence[Any]) -> Answer | None:
+def from_redis(keys: redis.Redis, table: Table, key: Sequence[object]) -> Answer | None:
     """Look up in Redis: read the pointer, then the key; repeat if the pointer moved in between."""
     version = keys.served()
     while version:
@@ -68,7 +68,7 @@ def from_redis(keys: redis.Redis, table: Table, key: Sequence[Any]) -> Answer | 
     return None
 
 
-def from_postgres(session: connection, table: Table, key: Sequence[Any]) -> Answer | None:
+def from_postgres(session: connection, table: Table, key: Sequence[object]) -> Answer | None:
     """Look up in PostgreSQL; for an event table with several dates the newest answers."""
     where = SQL(" AND ").join(SQL("{} = %s").format(Identifier(name)) for name in table.lookup_key)
     query = SQL("SELECT * FROM {} WHERE {} ORDER BY date DESC, {}").format(
@@ -79,9 +79,9 @@ def from_postgres(session: connection, table: Table, key: Sequence[Any]) -> Answ
         return answers(table, cursor.fetchall() if table.ranked else cursor.fetchmany(1))
 
 
-def answers(table: Table, rows: Sequence[Mapping[str, Any]]) -> Answer | None:
+def answers(table: Table, rows: Sequence[Mapping[str, object]]) -> Answer | None:
     """Convert one lookup's rows in PostgreSQL, with their `version`, to the answer of Redis."""
     if not rows:
         return None
     plain = [{name: value(cell) for name, cell in row.items() if name != "version"} for row in rows]
-    return answer(rows[0]["version"], plain if table.ranked else plain[0])
+    return answer(str(rows[0]["version"]), plain if table.ranked else plain[0])

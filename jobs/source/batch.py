@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ class Batch:
     that are no rows; `notes` counts odd rows by message.
     """
 
-    data: Any
+    data: pa.Table | pa.RecordBatch
     rows: npt.NDArray[np.int64]
     share: float
     malformed: list[Rejected] = field(default_factory=list)

@@ -8,8 +8,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -61,8 +62,14 @@ def is_parquet(path: Path) -> bool:
     return head.startswith(_PARQUET) or named
 
 
+class ByteStream(Protocol):
+    """A file, or what decompresses it."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
 @contextmanager
-def text_bytes(path: Path) -> Iterator[tuple[Any, Any]]:
+def text_bytes(path: Path) -> Iterator[tuple[BufferedReader, ByteStream]]:
     """Yield (the file, its content as a byte stream), decompressed according to its first bytes.
 
     DataError, which names the format, if the content is not text; also if it cannot be
@@ -103,7 +110,7 @@ def _head(path: Path) -> bytes:
         return file.read(_HEAD)
 
 
-def _decompressed(raw: Any, path: Path) -> Any:
+def _decompressed(raw: BufferedReader, path: Path) -> ByteStream:
     head = _head(path)
     stream = _stream(raw, path, head)
     if stream is raw:
@@ -115,7 +122,7 @@ def _decompressed(raw: Any, path: Path) -> Any:
     return stream
 
 
-def _stream(raw: Any, path: Path, head: bytes) -> Any:
+def _stream(raw: BufferedReader, path: Path, head: bytes) -> ByteStream:
     if head.startswith(_XZ):
         return lzma.LZMAFile(raw)
     if head.startswith((_ZIP, _EMPTY_ZIP)):
@@ -124,7 +131,7 @@ def _stream(raw: Any, path: Path, head: bytes) -> Any:
     return pa.CompressedInputStream(raw, codec) if codec else raw
 
 
-def _only_member(archive: zipfile.ZipFile, path: Path) -> Any:
+def _only_member(archive: zipfile.ZipFile, path: Path) -> ByteStream:
     members = [
         item for item in archive.infolist() if not item.is_dir() and "__MACOSX" not in item.filename
     ]

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -160,7 +159,7 @@ class CsvFile:
         """Return the columns `wanted` of plain lines, numbered `rows`, and the ragged lines."""
         ragged: list[Rejected] = []
 
-        def skip(row: Any) -> str:
+        def skip(row: pa_csv.InvalidRow) -> str:
             reason = f"has {row.actual_columns} columns"
             ragged.append(self._rejected(int(rows[row.number - 1]), reason, row.text.encode()))
             return "skip"

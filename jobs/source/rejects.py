@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TextIO
 
 from jobs.core.failures import writing
 from jobs.source.batch import Rejected
@@ -27,17 +27,19 @@ class Rejects:
     def add(self, file: Path, rows: Iterable[Rejected]) -> None:
         with writing(self.path):
             for rejected in rows:
-                self._writer().writerow((file, rejected.row, rejected.reason, rejected.value))
+                csv.writer(self._opened()).writerow(
+                    (file, rejected.row, rejected.reason, rejected.value)
+                )
                 self.counts[rejected.reason] += 1
             if self._file is not None:
                 self._file.flush()  # a full disk is an error before the good rows are committed
 
-    def _writer(self) -> Any:
+    def _opened(self) -> TextIO:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("x", encoding="utf-8", newline="")
             csv.writer(self._file).writerow(("file", "line", "reason", "value"))
-        return csv.writer(self._file)
+        return self._file
 
     def __enter__(self) -> Rejects:
         return self

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from datetime import datetime
+from typing import Literal
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
@@ -27,8 +28,8 @@ SQL_TYPE: dict[Kind, str] = {
 class Range:
     """From `low` to `high`, both included; `reason` rejects a value outside."""
 
-    low: Any
-    high: Any
+    low: float | datetime
+    high: float | datetime
     reason: str
 
 

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,7 +34,7 @@ class Template:
         names = [part[0] for part in self.parts if not isinstance(part, str)]
         return tuple(name for name in names if name not in (ROW, FILE))
 
-    def fill(self, batch: Batch, path: Path) -> Any:
+    def fill(self, batch: Batch, path: Path) -> pa.Array:
         """Return the text of every row of `batch`; null where a column is null."""
         pieces = [
             part if isinstance(part, str) else self._piece(part, batch, path) for part in self.parts
@@ -43,7 +42,7 @@ class Template:
         joined = pc.binary_join_element_wise(*pieces, "")
         return joined if len(joined) == len(batch.data) else pa.repeat(joined[0], len(batch.data))
 
-    def _piece(self, part: tuple[str, int], batch: Batch, path: Path) -> Any:
+    def _piece(self, part: tuple[str, int], batch: Batch, path: Path) -> pa.Array:
         name, width = part
         if name == FILE:
             return pa.repeat(path.name.split(".")[0], len(batch.data))
@@ -73,5 +72,5 @@ def template(text: str) -> Template | None:
     return Template(text, tuple(parts))
 
 
-def _whole(values: Any) -> Any:
+def _whole(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values

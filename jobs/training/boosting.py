@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import xgboost as xgb
 
@@ -74,13 +75,17 @@ class Progress:
         return impatient or self.rounds >= plan.rounds
 
 
+Evaluations = Mapping[str, Mapping[str, list[float]]]
+"""By data set and metric: the values after each round."""
+
+
 class _Watch(xgb.callback.TrainingCallback):  # type: ignore[misc]
     """Updates the progress after every round and decides when to stop."""
 
     def __init__(self, plan: BoostingPlan, progress: Progress, stage: str) -> None:
         self.plan, self.progress, self.stage = plan, progress, stage
 
-    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+    def after_iteration(self, model: xgb.Booster, epoch: int, evals_log: Evaluations) -> bool:
         self.progress.rounds += 1
         if self.plan.patience is not None:
             value = list(list(evals_log.values())[-1].values())[-1][-1]
@@ -91,7 +96,7 @@ class _Watch(xgb.callback.TrainingCallback):  # type: ignore[misc]
 
 
 def train(
-    parameters: dict[str, Any],
+    parameters: Mapping[str, object],
     matrix: xgb.DMatrix,
     plan: BoostingPlan,
     *,
@@ -106,8 +111,10 @@ def train(
     attempt resumes from that checkpoint.
     """
     kept = Nowhere() if checkpoints is None else checkpoints
+    seed = parameters["seed"]
+    assert isinstance(seed, int)
     # Named by parameters and plan: a plan may depend on an earlier stage, which differs on a GPU.
-    name = f"{stage}-{json_digest([parameters, asdict(plan)])[:8]}"
+    name = f"{stage}-{json_digest([dict(parameters), asdict(plan)])[:8]}"
     data, progress = _resumed(kept, name)
     if progress.rounds:
         LOG.info("resumed", stage=stage, rounds=progress.rounds)
@@ -116,7 +123,7 @@ def train(
         since, before = time.monotonic(), progress.rounds
         with term_waits() as signals:
             booster = xgb.train(
-                parameters | {"seed": parameters["seed"] + before},
+                {**parameters, "seed": seed + before},
                 matrix,
                 plan.segment_from(before),
                 evals=evaluations,

@@ -11,7 +11,6 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy
 import scipy
@@ -56,7 +55,7 @@ class LakeCheckpoints:
         return b""
 
 
-def of(lake: Lake, pipeline: str, *depends_on: Any) -> LakeCheckpoints:
+def of(lake: Lake, pipeline: str, *depends_on: object) -> LakeCheckpoints:
     """Return the checkpoints of the training with these JSON values, this code and libraries."""
     versions = [library.__version__ for library in (numpy, scipy, xgboost)]
     key = json_digest([*depends_on, _code(), versions])

@@ -20,6 +20,7 @@ from jobs.core.settings import Settings
 from jobs.steps import leftovers
 from jobs.usecases.fraud.backtest import METRICS
 from jobs.usecases.fraud.cli import backtest
+from jobs.usecases.movies.backtest import AlgorithmResult
 from jobs.usecases.movies.cli import backtest as backtest_movies
 from jobs.usecases.movies.evaluation import MEASURES
 
@@ -45,8 +46,8 @@ def fraud():
 
 def movies():
     names = [f"{measure}_at_10" for measure in MEASURES]
-    figures = dict.fromkeys(names, 0.1234) | {f"{name}_interval": (0.1, 0.2) for name in names}
-    return backtest_movies._table([{"algorithm": "collaborative", **figures}], 10)
+    means, intervals = dict.fromkeys(names, 0.1234), dict.fromkeys(names, (0.1, 0.2))
+    return backtest_movies._table([AlgorithmResult("collaborative", means, intervals)], 10)
 
 
 def run():

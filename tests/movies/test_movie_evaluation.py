@@ -125,6 +125,6 @@ def test_nothing_of_the_holdout_reaches_the_model():
         [early, pa.Table.from_pandas(frame, late.schema, preserve_index=False)]
     )
     assert split(tampered, plan.split, plan.ratio, plan.seed)[0].equals(early)
-    before, after = (backtest.run(each, plan, PARAMS) for each in (table, tampered))
+    before, after = (backtest.run(each, plan, PARAMS).as_json() for each in (table, tampered))
     assert (before["chosen"], before["validation"]) == (after["chosen"], after["validation"])
     assert before["rows"] != after["rows"]  # while what it is judged by did change

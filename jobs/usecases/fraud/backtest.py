@@ -7,10 +7,10 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Literal, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,39 @@ from jobs.core.identity import days
 from jobs.usecases.fraud import handbook, metrics, model
 from jobs.usecases.fraud.params import TrainParams
 
-METRICS = ("roc_auc", "average_precision", "card_precision_at_100")
+Metric = Literal["roc_auc", "average_precision", "card_precision_at_100"]
+METRICS: tuple[Metric, ...] = ("roc_auc", "average_precision", "card_precision_at_100")
+
+
+class Measures(TypedDict):
+    """The metrics of one model on one test set, or over folds."""
+
+    roc_auc: float
+    average_precision: float
+    card_precision_at_100: float
+
+
+class FoldFigures(Measures):
+    """The first and last days of a fold, and the metrics of the model on its test days."""
+
+    train: list[str]
+    test: list[str]
+    rows: int
+    rounds: int
+
+
+class FoldResult(FoldFigures):
+    baseline: Measures
+
+
+class Summary(TypedDict):
+    """The folds, with mean and standard deviation of the model and of the baseline."""
+
+    folds: list[FoldFigures]
+    mean: Measures
+    std: Measures
+    baseline: Measures
+    baseline_std: Measures
 
 
 @dataclass(frozen=True)
@@ -48,7 +80,7 @@ class Plan:
         return list(days(self.fold(self.folds - 1)[0][0], self.fold(0)[1][-1]))
 
 
-def run(table: pa.Table, plan: Plan, params: TrainParams) -> Iterator[dict[str, Any]]:
+def run(table: pa.Table, plan: Plan, params: TrainParams) -> Iterator[FoldResult]:
     """One row per fold: its days, the metrics of the model, and those of the Handbook's baseline.
 
     `table` has one row per transaction of the span: FEATURES, those of the baseline, `date`,
@@ -69,13 +101,11 @@ def run(table: pa.Table, plan: Plan, params: TrainParams) -> Iterator[dict[str, 
         }
 
 
-def summarise(folds: list[dict[str, Any]]) -> dict[str, Any]:
+def summarise(folds: list[FoldResult]) -> Summary:
     """The folds, with mean and standard deviation of the model and of the baseline."""
     baselines = [fold["baseline"] for fold in folds]
     return {
-        "folds": [
-            {key: value for key, value in fold.items() if key != "baseline"} for fold in folds
-        ],
+        "folds": [_without_baseline(fold) for fold in folds],
         "mean": _over(folds, np.mean),
         "std": _over(folds, np.std),
         "baseline": _over(baselines, np.mean),
@@ -83,8 +113,24 @@ def summarise(folds: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _over(rows: list[dict[str, Any]], function: Any) -> dict[str, float]:
-    return {name: float(function([row[name] for row in rows])) for name in METRICS}
+def _without_baseline(fold: FoldResult) -> FoldFigures:
+    return {
+        "train": fold["train"],
+        "test": fold["test"],
+        "rows": fold["rows"],
+        "rounds": fold["rounds"],
+        "roc_auc": fold["roc_auc"],
+        "average_precision": fold["average_precision"],
+        "card_precision_at_100": fold["card_precision_at_100"],
+    }
+
+
+def _over(rows: Sequence[Measures], function: Callable[[list[float]], np.floating]) -> Measures:
+    return {
+        "roc_auc": float(function([row["roc_auc"] for row in rows])),
+        "average_precision": float(function([row["average_precision"] for row in rows])),
+        "card_precision_at_100": float(function([row["card_precision_at_100"] for row in rows])),
+    }
 
 
 def _test_rows(
@@ -120,7 +166,7 @@ def _rows(table: pa.Table, chosen: list[date]) -> pa.Table:
     return rows
 
 
-def _measure(test: pa.Table, scores: np.ndarray) -> dict[str, float]:
+def _measure(test: pa.Table, scores: np.ndarray) -> Measures:
     truth = model.labels(test)
     return {
         "roc_auc": metrics.roc_auc(truth, scores),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 
@@ -40,14 +40,52 @@ class Plan:
             )
 
 
+@dataclass(frozen=True)
+class AlgorithmResult:
+    """The means of the measures over users, by `<measure>_at_<k>`, with their 95 % intervals.
+
+    `gain` is the paired interval of the gain in nDCG over `compared_with`, the algorithm that it
+    should beat; both are None where BELOW has none.
+    """
+
+    algorithm: str
+    means: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    compared_with: str | None = None
+    gain: tuple[float, float] | None = None
+
+    def as_row(self) -> dict[str, object]:
+        row: dict[str, object] = {"algorithm": self.algorithm, **self.means}
+        row |= {f"{name}_interval": list(interval) for name, interval in self.intervals.items()}
+        if self.compared_with and self.gain:
+            row |= {"compared_with": self.compared_with, "difference_interval": list(self.gain)}
+        return row
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    """One result per algorithm; the users, how many had no history, and how training decided."""
+
+    algorithms: list[AlgorithmResult]
+    users: int
+    cold_users: int
+    decisions: dict[str, object]
+    validation: dict[str, float]
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "rows": [result.as_row() for result in self.algorithms],
+            "users": self.users,
+            "cold_users": self.cold_users,
+            "chosen": self.decisions,
+            "validation": self.validation,
+        }
+
+
 def run(
     table: pa.Table, plan: Plan, params: TrainParams, catalogue: pa.Table | None = None
-) -> dict[str, Any]:
-    """One row per algorithm in `rows`, and how training decided.
-
-    A row has the means over users with their 95 % intervals (`<measure>_interval`), and, for the
-    algorithms of BELOW, the paired interval of the gain in nDCG over the algorithm that it should
-    beat. `users` and model.decisions describe the fit.
+) -> BacktestResult:
+    """The results of every algorithm on the rows that the plan holds out.
 
     Training decides within its own rows, which are split in the same way.
     """
@@ -56,23 +94,21 @@ def run(
         early, params.model_copy(update={"validation": plan.split, "seed": plan.seed}), catalogue
     )
     judged = model.judge(fitted, early, late)
-    return {
-        "rows": [_row(judged, name, plan) for name in ALGORITHMS],
-        "users": len(judged.users),
-        "cold_users": int((judged.activity == 0).sum()),
-        "chosen": model.decisions(fitted),
-        "validation": fitted.hybrid.figures,
-    }
+    return BacktestResult(
+        algorithms=[_result(judged, name, plan) for name in ALGORITHMS],
+        users=len(judged.users),
+        cold_users=int((judged.activity == 0).sum()),
+        decisions=model.decisions(fitted),
+        validation=fitted.hybrid.figures,
+    )
 
 
-def _row(judged: Judged, name: str, plan: Plan) -> dict[str, Any]:
-    values, interval = judged.at(name, plan.k), partial(bootstrap_interval, seed=plan.seed)
-    row: dict[str, Any] = {"algorithm": name} | {
-        measure: float(each.mean()) for measure, each in values.items()
-    }
-    row |= {f"{measure}_interval": list(interval(each)) for measure, each in values.items()}
-    if name in BELOW:
-        below, ndcg = BELOW[name], f"ndcg_at_{plan.k}"
-        difference = interval(values[ndcg], judged.at(below, plan.k)[ndcg])
-        row |= {"compared_with": below, "difference_interval": list(difference)}
-    return row
+def _result(judged: Judged, name: str, plan: Plan) -> AlgorithmResult:
+    by_user, interval = judged.at(name, plan.k), partial(bootstrap_interval, seed=plan.seed)
+    means = {measure: float(values.mean()) for measure, values in by_user.items()}
+    intervals = {measure: interval(values) for measure, values in by_user.items()}
+    if name not in BELOW:
+        return AlgorithmResult(name, means, intervals)
+    below, ndcg = BELOW[name], f"ndcg_at_{plan.k}"
+    gain = interval(by_user[ndcg], judged.at(below, plan.k)[ndcg])
+    return AlgorithmResult(name, means, intervals, below, gain)

@@ -6,7 +6,7 @@ Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 import scipy.sparse as sp
@@ -58,7 +58,7 @@ def cholesky_inverse(matrix: np.ndarray) -> np.ndarray:
     return lower
 
 
-def gpu_inverse(matrix: np.ndarray, arrays: Any = None) -> np.ndarray:
+def gpu_inverse(matrix: np.ndarray, arrays: ModuleType | None = None) -> np.ndarray:
     """The same on a GPU, by CuPy, made exactly symmetric; `arrays` is CuPy's module.
 
     It uses LU, which needs no definiteness.
@@ -70,7 +70,7 @@ def gpu_inverse(matrix: np.ndarray, arrays: Any = None) -> np.ndarray:
     return np.asarray(found.get() if hasattr(found, "get") else found)
 
 
-def _cupy() -> Any:
+def _cupy() -> ModuleType:
     try:
         import cupy
     except ImportError:
@@ -78,7 +78,8 @@ def _cupy() -> Any:
             "EASE on the GPU needs CuPy, which is not installed",
             remedy="use the training image, or set train.device to cpu",
         ) from None
-    return cupy
+    library: ModuleType = cupy
+    return library
 
 
 # By core.device.Device.

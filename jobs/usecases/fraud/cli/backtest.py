@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from jobs.core.settings import Settings
-    from jobs.usecases.fraud.backtest import Plan
+    from jobs.usecases.fraud.backtest import FoldResult, Plan, Summary
 
 
 def fraud(
@@ -54,7 +54,7 @@ def fraud(
     section = params.section(config.params_file, "fraud", "train", TrainParams)
     with screen.status("reading the source and computing features"):
         table = _features(config, plan)
-    results: list[dict[str, Any]] = []
+    results: list[FoldResult] = []
     with screen.status("fitting"):
         for fold in backtest.run(table, plan, section):
             results.append(fold)
@@ -112,7 +112,7 @@ def _features(config: Settings, plan: Plan) -> pa.Table:
     return table.sort_by("transaction_id")
 
 
-def _good_rows(config: Settings, wanted: list[Any], folder: Path) -> dict[str, Path]:
+def _good_rows(config: Settings, wanted: list[date], folder: Path) -> dict[str, Path]:
     """Write the source's valid rows of these days as parquet; return one folder per source."""
     import pyarrow.parquet as pq
 
@@ -137,7 +137,7 @@ def _good_rows(config: Settings, wanted: list[Any], folder: Path) -> dict[str, P
     return {source.name: folder / source.name for source in usecase.sources}
 
 
-def _table(summary: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+def _table(summary: Summary) -> tuple[list[str], list[list[str]]]:
     """Return columns and rows: the folds, then the means of model and baseline ± deviation."""
     from jobs.usecases.fraud.backtest import METRICS
 
@@ -146,16 +146,13 @@ def _table(summary: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         for fold in summary["folds"]
     ]
     for label, mean, deviation in (
-        ("mean", "mean", "std"),
-        ("Handbook baseline", "baseline", "baseline_std"),
+        ("mean", summary["mean"], summary["std"]),
+        ("Handbook baseline", summary["baseline"], summary["baseline_std"]),
     ):
         rows.append(
             [
                 label,
-                *(
-                    f"{summary[mean][name]:.3f} ± {summary[deviation][name]:.3f}"
-                    for name in METRICS
-                ),
+                *(f"{mean[name]:.3f} ± {deviation[name]:.3f}" for name in METRICS),
             ]
         )
     return ["", *METRICS], rows

@@ -6,12 +6,13 @@ import json
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from jobs.core.settings import Settings
+    from jobs.usecases.movies.backtest import AlgorithmResult, BacktestResult
 
 EXPERIMENT = "movies-backtest"
 
@@ -56,58 +57,55 @@ def movies(
     if history.left_out:
         screen.say(f"left out: {history.left_out}")
     with screen.status("fitting"):
-        summary = backtest.run(history.interactions, plan, section, history.movies)
-    screen.table(*_table(summary["rows"], k))
-    screen.say("\n".join(_differences(summary["rows"])))
-    screen.say(f"{summary['users']:,} users, {summary['cold_users']:,} without history")
+        result = backtest.run(history.interactions, plan, section, history.movies)
+    screen.table(*_table(result.algorithms, k))
+    screen.say("\n".join(_gains(result.algorithms)))
+    screen.say(f"{result.users:,} users, {result.cold_users:,} without history")
     if json_:
-        json_.write_text(json.dumps(summary, indent=1) + "\n")
+        json_.write_text(json.dumps(result.as_json(), indent=1) + "\n")
     _log(
         config,
-        summary,
+        result,
         {**section.model_dump(mode="json"), **asdict(plan), "validation": plan.split},
     )
 
 
-def _table(rows: list[dict[str, Any]], k: int) -> tuple[list[str], list[list[str]]]:
+def _table(results: list[AlgorithmResult], k: int) -> tuple[list[str], list[list[str]]]:
     """Return columns and rows: the measures of each algorithm ± half of their interval."""
     from jobs.usecases.movies.evaluation import MEASURES
 
-    cells = [
+    names = [f"{measure}_at_{k}" for measure in MEASURES]
+    rows = [
         [
-            row["algorithm"],
-            *(
-                _cell(row[name], *row[f"{name}_interval"])
-                for name in (f"{m}_at_{k}" for m in MEASURES)
-            ),
+            result.algorithm,
+            *(_cell(result.means[name], *result.intervals[name]) for name in names),
         ]
-        for row in rows
+        for result in results
     ]
-    return ["", *(f"{measure}@{k}" for measure in MEASURES)], cells
+    return ["", *(f"{measure}@{k}" for measure in MEASURES)], rows
 
 
 def _cell(mean: float, low: float, high: float) -> str:
     return f"{mean:.4f} ±{(high - low) / 2:.4f}"
 
 
-def _differences(rows: list[dict[str, Any]]) -> list[str]:
+def _gains(results: list[AlgorithmResult]) -> list[str]:
     return [
-        f"nDCG of {row['algorithm']} minus {row['compared_with']}: {low:+.4f} to {high:+.4f}"
-        for row in rows
-        if "compared_with" in row
-        for low, high in [row["difference_interval"]]
+        f"nDCG of {result.algorithm} minus {result.compared_with}: {low:+.4f} to {high:+.4f}"
+        for result in results
+        if result.gain
+        for low, high in [result.gain]
     ]
 
 
-def _log(config: Settings, summary: dict[str, Any], params: dict[str, Any]) -> None:
+def _log(config: Settings, result: BacktestResult, params: dict[str, object]) -> None:
     from jobs.stores import registry
 
     metrics = {
-        f"{row['algorithm']}.{name}": value
-        for row in summary["rows"]
-        for name, value in row.items()
-        if isinstance(value, float)
+        f"{algorithm.algorithm}.{name}": mean
+        for algorithm in result.algorithms
+        for name, mean in algorithm.means.items()
     }
     registry.log_run(
-        config, EXPERIMENT, params | summary["chosen"], metrics, {"backtest.json": summary}
+        config, EXPERIMENT, params | result.decisions, metrics, {"backtest.json": result.as_json()}
     )

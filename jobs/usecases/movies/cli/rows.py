@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from jobs.core.params import Section
     from jobs.core.settings import Settings
     from jobs.core.tables import Source
 
@@ -53,7 +54,7 @@ def read(config: Settings) -> Rows:
     return Rows(joined, catalogue, dict(left_out))
 
 
-def _good(rows: pa.Table, source: Source, section: Any) -> tuple[pa.Table, dict[str, int]]:
+def _good(rows: pa.Table, source: Source, section: Section) -> tuple[pa.Table, dict[str, int]]:
     """Return (valid rows, count of the others by reason), validated day by day."""
     import pyarrow as pa
 
