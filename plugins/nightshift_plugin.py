@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import Any
 
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
@@ -23,7 +22,7 @@ class DieTogether:
     """
 
     @hookimpl
-    def on_starting(self, component: Any) -> None:
+    def on_starting(self, component: object) -> None:
         del component
         _register()
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import subprocess
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import quote
 
 from airflow.sdk.configuration import conf
@@ -32,6 +32,39 @@ ENDED = ("success", "failed")  # of a run
 _LINES, _CHARACTERS = 5, 1_000
 
 
+class ServedVersion(TypedDict):
+    """What `nightshift served` prints; every value is null if nothing is served."""
+
+    version: str | None
+    date: str | None
+    age: str | None
+    model: str | None
+
+
+class _RunForm(TypedDict, total=False):
+    date: str | None
+    steps: str
+
+
+class _LateRun(TypedDict):
+    dag_id: str
+    dag_run_id: str
+    partition_key: str | None
+    conf: _RunForm | None
+    state: str
+
+
+class _MissedDeadline(TypedDict):
+    deadline_time: str
+
+
+class LateContext(TypedDict):
+    """What Airflow passes to the callback of a deadline."""
+
+    dag_run: _LateRun
+    deadline: _MissedDeadline
+
+
 def report_failure(context: Context) -> None:
     """Alert on-call: what failed, on which try, why, what is served, and where to read more."""
     ti, pipeline, error = context["ti"], _pipeline(context), context.get("exception")
@@ -46,7 +79,7 @@ def report_failure(context: Context) -> None:
     )
 
 
-async def report_late(pipeline: str, context: dict[str, Any]) -> None:
+async def report_late(pipeline: str, context: LateContext) -> None:
     """The callback of the deadline.
 
     It is silent if the run has ended (its tasks' alerts and `freshness` cover that), if the day or
@@ -56,7 +89,7 @@ async def report_late(pipeline: str, context: dict[str, Any]) -> None:
     await asyncio.to_thread(_report_late, pipeline, context)
 
 
-def _report_late(pipeline: str, context: dict[str, Any]) -> None:
+def _report_late(pipeline: str, context: LateContext) -> None:
     run = context["dag_run"]
     form = run["conf"] or {}
     day, now = run["partition_key"] or form.get("date"), served(pipeline)
@@ -75,14 +108,14 @@ def _report_late(pipeline: str, context: dict[str, Any]) -> None:
     )
 
 
-def served(pipeline: str) -> dict[str, Any] | None:
+def served(pipeline: str) -> ServedVersion | None:
     """The output of `nightshift served`: version, date, age and model, each null if nothing is
     served.
 
     Returns None if the command does not answer.
     """
     try:
-        version: dict[str, Any] = call_json(pipeline, "served", pipeline, limit_s=LIMIT_S)
+        version: ServedVersion = call_json(pipeline, "served", pipeline, limit_s=LIMIT_S)
     except (StepFailed, subprocess.TimeoutExpired, ValueError):
         return None
     return version
@@ -107,13 +140,13 @@ def _alert(title: str, *lines: str, error: str = "") -> None:
     send(parameters().connection, printable(title), sent)
 
 
-def _brief(error: Any) -> str:
+def _brief(error: object) -> str:
     """The first lines of the error, without its link to the runbook, which ends the alert."""
     lines = str(getattr(error, "text", error) or "the reason is unknown").splitlines()
     return "\n".join([line for line in lines if "Runbook: " not in line][:_LINES])[:_CHARACTERS]
 
 
-def _served(pipeline: str, now: dict[str, Any] | None) -> str:
+def _served(pipeline: str, now: ServedVersion | None) -> str:
     if now is None:
         return f"Served now: unknown, because `nightshift served {pipeline}` did not answer."
     if not now["version"]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date, timedelta
 from inspect import getdoc
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
@@ -37,6 +36,44 @@ APPROVE, REJECT = "Approve", "Reject"
 ANSWERS = {APPROVE: "approved", REJECT: "declined"}
 
 
+class GateCheck(TypedDict):
+    """A check of the gate as its manifest has it."""
+
+    name: str
+    passed: bool
+    value: float
+    threshold: float
+    severity: str
+    message: str
+
+
+class _GateFacts(TypedDict):
+    verdict: str
+    mode: str
+    model_version: str
+    champion_version: str | None
+    metrics: dict[str, float | None]
+    champion_metrics: dict[str, float | None] | None
+
+
+class GateManifest(TypedDict):
+    """What the question needs of the manifest of gate."""
+
+    facts: _GateFacts
+    checks: list[GateCheck]
+    model_digest: str
+
+
+class _DriftFacts(TypedDict, total=False):
+    report_url: str
+
+
+class DriftManifest(TypedDict):
+    """What the question needs of the manifest of check_drift."""
+
+    facts: _DriftFacts
+
+
 class Approval(HITLOperator):
     """Ask a person whether the challenger that passed the gate becomes champion.
 
@@ -63,19 +100,19 @@ class Approval(HITLOperator):
 
     def _prepare_and_ask(self, context: Context) -> None:
         day = day_of(context)
-        gate = _manifest(self.pipeline, "gate", day)
+        gate = _gate(self.pipeline, day)
         if gate["facts"]["verdict"] == "rejected":
             self.log.info("the gate rejected the challenger: promote records it, nobody is asked")
             return
         report = ""
         with suppress(PermanentFailure):  # check_drift failed, or its result is of other data
-            report = _manifest(self.pipeline, "check_drift", day)["facts"].get("report_url", "")
+            report = _drift_report(self.pipeline, day)
         self.subject = f"Promote the challenger of {self.pipeline}, {day}?"
         self.body = question(gate, report)
         self._record(context, "asked")  # an earlier answer no longer counts
         self._ask(context, gate["model_digest"])
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, str]:
+    def execute_complete(self, context: Context, event: dict[str, object]) -> dict[str, str]:
         """Record the answer (approved, declined, or expired), who gave it, and the comment.
 
         Returns them, for people to see in the XCom. Raises StepFailed or PermanentFailure.
@@ -176,7 +213,7 @@ def approve_task(pipeline: str, params: PromoteParams) -> Approval:
     )
 
 
-def question(gate: Mapping[str, Any], report: str) -> str:
+def question(gate: GateManifest, report: str) -> str:
     """The question in Markdown: verdict, metrics of both models, every check, link to the drift
     report.
     """
@@ -211,13 +248,22 @@ def question(gate: Mapping[str, Any], report: str) -> str:
     )
 
 
-def _manifest(pipeline: str, step: str, day: date) -> dict[str, Any]:
-    words = ("manifest", step, "--pipeline", pipeline, "--date", str(day))
-    manifest: dict[str, Any] = call_json(f"{pipeline}/{step} {day}", *words)
+def _gate(pipeline: str, day: date) -> GateManifest:
+    manifest: GateManifest = call_json(*_manifest(pipeline, "gate", day))
     return manifest
 
 
-def _outcome(check: Mapping[str, Any]) -> str:
+def _drift_report(pipeline: str, day: date) -> str:
+    manifest: DriftManifest = call_json(*_manifest(pipeline, "check_drift", day))
+    return manifest["facts"].get("report_url", "")
+
+
+def _manifest(pipeline: str, step: str, day: date) -> tuple[str, ...]:
+    """The name of the run and the words of the command that prints its manifest."""
+    return (f"{pipeline}/{step} {day}", "manifest", *arguments(pipeline, step, day))
+
+
+def _outcome(check: GateCheck) -> str:
     return "passed" if check["passed"] else f"**failed** ({check['severity']})"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.listeners import hookimpl
 from airflow.sdk.definitions.deadline import BaseDeadlineReference
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class RunCreated(BaseDeadlineReference):
     """The time at which the run was created. A Clear does not change when the day is due."""
 
-    def _evaluate_with(self, *, session: Session, **_: Any) -> datetime:
+    def _evaluate_with(self, *, session: Session, **_: object) -> datetime:
         """Now: Airflow calls this once, when it creates the run."""
         del session
         return datetime.now(UTC)
@@ -36,7 +36,7 @@ class ClearableRuns:
     """
 
     @hookimpl
-    def on_starting(self, component: Any) -> None:
+    def on_starting(self, component: object) -> None:
         """Only for the scheduler, the triggerer and the dag-processor; a task may not use the
         database.
         """

@@ -7,15 +7,17 @@ them.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from airflow.sdk.configuration import conf
 
 from jobs.core.settings import PROJECT
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 PREFIX = "/nightshift"
 RUNBOOK = "docs/runbook.md"
@@ -33,8 +35,6 @@ _PAGE = """<!DOCTYPE html>
 <body>{body}</body></html>
 """
 
-Message = MutableMapping[str, Any]
-
 
 def link(section: str, *, absolute: bool = False) -> str:
     """The address of a section of the runbook: relative to the server, or absolute."""
@@ -43,11 +43,7 @@ def link(section: str, *, absolute: bool = False) -> str:
     return f"{root}{PREFIX}/{RUNBOOK}#{section}"
 
 
-async def app(
-    scope: Message,
-    receive: Callable[[], Awaitable[Message]],
-    send: Callable[[Message], Awaitable[None]],
-) -> None:
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """The ASGI application under PREFIX: a page of documentation, or 404."""
     from starlette.responses import HTMLResponse
 

@@ -7,7 +7,7 @@ must be able to run the same day twice, like the steps.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from airflow.sdk import Asset
 
@@ -16,6 +16,23 @@ from nightshift.dates import day_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+class Decided(TypedDict, total=False):
+    """What a step decided; the keys are those of its kind."""
+
+    decision: str  # retrain
+    promoted: bool  # promote
+    version: str  # publish
+    served_version: str | None  # publish
+
+
+class StepResult(Decided, total=True):
+    """The XCom of a step's task: its manifest, the rows of each output, the model's digest."""
+
+    manifest: str
+    rows: dict[str, int]
+    model: str | None
 
 
 def outlets(pipeline: str, step: str) -> list[Asset]:
@@ -31,7 +48,7 @@ def asset(pipeline: str, event: str) -> Asset:
     )
 
 
-def emit(pipeline: str, step: str, context: Context, result: dict[str, Any]) -> None:
+def emit(pipeline: str, step: str, context: Context, result: StepResult) -> None:
     """Emit the step's event, unless its `result` (the XCom) says that it did not happen.
 
     The event's extra has `pipeline`, `date`, `version` (the served version, the digest of a model,
@@ -54,11 +71,16 @@ def emit(pipeline: str, step: str, context: Context, result: dict[str, Any]) -> 
         else None
     )
     outlet = context["outlet_events"][asset(pipeline, event)]
-    outlet.extra = {"pipeline": pipeline, "date": day, "version": version, "rows": result["rows"]}
+    outlet.extra = {
+        "pipeline": pipeline,
+        "date": day,
+        "version": version,
+        "rows": {**result["rows"]},
+    }
     outlet.add_partitions(day)
 
 
-def _happened(step: str, result: dict[str, Any]) -> bool:
+def _happened(step: str, result: StepResult) -> bool:
     """False if the challenger was rejected, or if another version than this one is served."""
     if step == "promote":
         return bool(result.get("promoted"))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from airflow.sdk import TaskGroup
 
 from jobs.core.pipelines import PIPELINES
 from nightshift.alerts import parameters
-from nightshift.nights import daily, date_field
+from nightshift.nights import DagArguments, daily, date_field
 from nightshift.tasks import step_task
 
 
-def every_day() -> dict[str, Any]:
+def every_day() -> DagArguments:
     """The arguments of the DAG: a daily run at `alerts.published_by_hour`, for the day before."""
     return daily(f"0 {parameters().published_by_hour} * * *") | {
         "max_active_runs": 1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from inspect import getdoc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseOperator, Param, TaskGroup
 from airflow.sdk.exceptions import AirflowSkipException
@@ -13,7 +13,7 @@ from jobs.core.pipelines import PIPELINES
 from jobs.core.pods import kubernetes
 from jobs.core.settings import load
 from nightshift.forms import is_dry
-from nightshift.nights import daily, date_field
+from nightshift.nights import DagArguments, daily, date_field
 from nightshift.steps import StepOperator
 from nightshift.tasks import step_task
 from nightshift.triage import runbook
@@ -21,10 +21,12 @@ from nightshift.triage import runbook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from nightshift.events import StepResult
+
 ALL = "all"
 
 
-def every_morning() -> dict[str, Any]:
+def every_morning() -> DagArguments:
     """The arguments of the DAG: at 05:30 UTC, when the nights are over, one run at a time."""
     return daily("30 5 * * *") | {
         "max_active_runs": 1,
@@ -48,7 +50,7 @@ def every_morning() -> dict[str, Any]:
 class HousekeepingOperator(StepOperator):
     """Run housekeeping for one pipeline; skipped if the form asks for another pipeline."""
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> StepResult:
         pipeline = context["params"]["pipeline"]
         if pipeline not in (ALL, self.pipeline):
             raise AirflowSkipException(f"this run cleans up {pipeline} only")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from inspect import getdoc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow.sdk import BaseOperator, BaseSensorOperator, CronPartitionTimetable, Param, TriggerRule
 from airflow.sdk.api.datamodels._generated import DagRunState
@@ -31,7 +32,19 @@ IN_PROGRESS = (DagRunState.QUEUED.value, DagRunState.RUNNING.value)
 START_HOUR = 2
 
 
-def nightly(pipeline: str) -> dict[str, Any]:
+class DagArguments(TypedDict, total=False):
+    """The arguments of a DAG that differ from Airflow's defaults."""
+
+    schedule: CronPartitionTimetable | ByHand | None
+    catchup: bool
+    default_args: dict[str, object]
+    max_active_runs: int
+    tags: list[str]
+    deadline: DeadlineAlert
+    params: dict[str, Param]
+
+
+def nightly(pipeline: str) -> DagArguments:
     """The arguments of a pipeline's DAG: it runs at 02:00 UTC for the day that has just ended."""
     return daily(f"0 {START_HOUR} * * *") | {
         # Several days may ingest at once; after that, each day waits for the day before.
@@ -59,7 +72,7 @@ def nightly(pipeline: str) -> dict[str, Any]:
     }
 
 
-def daily(at: str) -> dict[str, Any]:
+def daily(at: str) -> DagArguments:
     """The arguments of a scheduled DAG: it runs at `at` (cron, UTC), for the day before."""
     return {
         "schedule": timetable(at),
@@ -173,7 +186,7 @@ def watcher() -> Watcher:
     )
 
 
-def _served(context: Context, states: dict[str, Any]) -> str:
+def _served(context: Context, states: Mapping[str, str | None]) -> str:
     """What this run's result means for readers."""
     day = day_of(context)
     if states.get("publish") != "success":

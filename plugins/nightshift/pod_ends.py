@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from nightshift.steps import StepFailed, failure
 
@@ -76,7 +76,9 @@ def explained(run: str, pod: k8s.V1Pod, tail: str, reason: str) -> StepFailed:
     return StepFailed(f"{run}: the pod {pod.metadata.name} {what}\n  Next: {remedy}")
 
 
-def _by_the_cluster(pod: k8s.V1Pod, state: Any) -> tuple[str, str] | None:
+def _by_the_cluster(
+    pod: k8s.V1Pod, state: k8s.V1ContainerStateTerminated | None
+) -> tuple[str, str] | None:
     """(what happened, what to do) if the cluster ended the pod; else None."""
     reason, message = pod.status.reason, pod.status.message
     if state is not None and state.reason == "OOMKilled":
@@ -100,7 +102,7 @@ def _by_the_cluster(pod: k8s.V1Pod, state: Any) -> tuple[str, str] | None:
     return None
 
 
-def _by_itself(name: str, state: Any, tail: str) -> StepFailed:
+def _by_itself(name: str, state: k8s.V1ContainerStateTerminated, tail: str) -> StepFailed:
     """The step's own error, if it printed one."""
     error = failure(name, state.exit_code, deque((tail or state.message or "").splitlines()))
     if "Next: " in error.text:
@@ -115,17 +117,17 @@ def ended_at(pod: k8s.V1Pod) -> datetime:
     return finished or cast(datetime, pod.metadata.creation_timestamp)
 
 
-def _status(pod: k8s.V1Pod) -> Any:
+def _status(pod: k8s.V1Pod) -> k8s.V1ContainerState | None:
     """The state of the step's container; None before it has one."""
     statuses = pod.status.container_statuses
     return statuses[0].state if statuses else None
 
 
-def _waiting(pod: k8s.V1Pod) -> Any:
+def _waiting(pod: k8s.V1Pod) -> k8s.V1ContainerStateWaiting | None:
     state = _status(pod)
     return state.waiting if state else None
 
 
-def _terminated(pod: k8s.V1Pod) -> Any:
+def _terminated(pod: k8s.V1Pod) -> k8s.V1ContainerStateTerminated | None:
     state = _status(pod)
     return state.terminated if state else None

@@ -90,7 +90,7 @@ class PodStepOperator(KubernetesPodOperator):
         self.log.info("%s", " ".join(["nightshift", *self.arguments]))
         self._watch(context, lambda: super(PodStepOperator, self).execute(context))
 
-    def trigger_reentry(self, context: Context, event: dict[str, Any]) -> None:
+    def trigger_reentry(self, context: Context, event: dict[str, object]) -> None:
         """Resume a deferred task: the pod has ended, is lost, or did not start in time."""
         metadata = k8s.V1ObjectMeta(name=event["name"], namespace=event["namespace"])
         self.pod_request_obj = k8s.V1Pod(metadata=metadata)
@@ -140,10 +140,10 @@ class PodStepOperator(KubernetesPodOperator):
             self.on_kill()
         return self.pod
 
-    def cleanup(self, *args: Any, **kwargs: Any) -> None:
+    def cleanup(self, *args: object, **kwargs: object) -> None:
         """Do nothing: `_watch` decides about the pod, once it knows about the manifest."""
 
-    def _watch(self, context: Context, wait: Callable[[], Any]) -> None:
+    def _watch(self, context: Context, wait: Callable[[], object]) -> None:
         """Push the result after `wait`, which returns when the pod has ended or is out of sight."""
         run = f"{self.pipeline}/{self.step} {day_of(context)}"
         error = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from inspect import getdoc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import BaseOperator, BranchMixIn, TriggerRule
@@ -17,6 +17,8 @@ from nightshift.triage import runbook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from nightshift.events import StepResult
+
 TRAIN, CHAMPION = "train", "champion"
 
 
@@ -25,7 +27,7 @@ class RetrainOperator(StepOperator, BranchMixIn):
 
     inherits_from_skipmixin = True  # so that a cleared downstream task is skipped again
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> StepResult:
         done = super().execute(context)
         # Skipping tasks raises an exception, so Airflow would not push the return value.
         context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=done)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from inspect import getdoc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.sdk import Param
 
@@ -12,7 +12,7 @@ from jobs.core.pipelines import PIPELINES
 from jobs.core.steps import STEPS
 from nightshift.alerts import report_failure
 from nightshift.dates import day_of
-from nightshift.nights import date_field
+from nightshift.nights import DagArguments, date_field
 from nightshift.steps import RETRY_POLICY, CommandOperator
 from nightshift.triage import runbook
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TARGET = r"^(\d{8}-[0-9a-f]{12}|[0-9a-f]{8,64}|\d{1,7})$"
 
 
-def on_demand() -> dict[str, Any]:
+def on_demand() -> DagArguments:
     """The arguments of the DAG: manual runs only, one at a time, ahead of tasks that wait for a
     slot.
     """

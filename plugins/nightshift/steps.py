@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from airflow.sdk import Asset, BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.api.datamodels._generated import DagRunType
@@ -34,16 +34,26 @@ from jobs.core.steps import INGEST, NIGHTLY
 from jobs.core.text import printable
 from nightshift.dates import day_of
 from nightshift.docs import link
-from nightshift.events import emit
+from nightshift.events import Decided, StepResult, emit
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+class _Receipt(TypedDict):
+    """What a step's process writes for its task."""
+
+    step: str
+    date: str
+    outputs: list[tuple[str, int, str]]
+    model_digest: str | None
+    decided: Decided
+
+
 class Logger(Protocol):
     """The logger of an operator."""
 
-    def error(self, event: str, *args: Any) -> Any: ...
+    def error(self, event: str, *args: object) -> object: ...
 
 
 class StepFailed(AirflowException):
@@ -155,7 +165,7 @@ class StepOperator(CommandOperator):
         super().__init__(**kwargs)
         self.pipeline, self.step = pipeline, step
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> StepResult:
         """Returns the name of the manifest and the rows of each output.
 
         Raises StepFailed or PermanentFailure.
@@ -208,9 +218,7 @@ def arguments(pipeline: str, step: str, day: date) -> list[str]:
     return [step, "--pipeline", pipeline, "--date", str(day)]
 
 
-def result_of(
-    pipeline: str, step: str, day: date, attempt: str
-) -> tuple[dict[str, Any] | None, str]:
+def result_of(pipeline: str, step: str, day: date, attempt: str) -> tuple[StepResult | None, str]:
     """(the result, "") if the attempt wrote the manifest of the day; else (None, the reason).
 
     Raises StepFailed if the lake does not answer.
@@ -313,7 +321,7 @@ def _answer(words: Sequence[str], limit_s: float | None = None) -> subprocess.Co
     )
 
 
-def _headline(receipt: dict[str, Any]) -> dict[str, Any]:
+def _headline(receipt: _Receipt) -> StepResult:
     """The XCom: the manifest's name, the rows of each output, the model's digest, the decisions."""
     return {
         "manifest": f"{receipt['step']}/{receipt['date']}",

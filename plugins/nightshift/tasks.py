@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, TriggerRule
 
 from jobs.core import pods
 from jobs.core.settings import load
@@ -15,7 +15,10 @@ from nightshift.triage import step_doc
 
 
 def step_task(
-    pipeline: str, step: str, operator: type[StepOperator] = StepOperator, **overrides: Any
+    pipeline: str,
+    step: str,
+    operator: type[StepOperator] = StepOperator,
+    trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS,
 ) -> BaseOperator:
     """The task that runs a step and has its name.
 
@@ -31,8 +34,8 @@ def step_task(
         "inlets": [nights(pipeline)] if step == NIGHTLY[0] else [],
         "outlets": outlets(pipeline, step),
         "doc_md": step_doc(pipeline, step),
+        "trigger_rule": trigger_rule,
     }
-    kwargs |= overrides
     settings = load()
     file = settings.params_file
     size = pods.size(file, pipeline, step) if settings.runner == "kubernetes" else None

@@ -21,5 +21,5 @@ class ByHand(CronPartitionTimetable):
         """The text that the UI shows instead of the cron expression."""
         return "off"
 
-    def next_dagrun_info_v2(self, **_: Any) -> None:
+    def next_dagrun_info_v2(self, **_: object) -> None:
         """There is no next run."""
