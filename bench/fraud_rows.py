@@ -16,7 +16,7 @@ from jobs.steps import models
 from jobs.stores.lake import Lake
 from jobs.usecases.fraud import metrics, model
 from jobs.usecases.fraud.columns import CATEGORIES, FEATURES
-from jobs.usecases.fraud.params import TrainParams
+from jobs.usecases.fraud.params import FraudTrainParams
 
 TRAIN_DAYS, HOLDOUT_DAYS, FIRST = 28, 7, np.datetime64("2018-04-01")
 MISSING = 0.1
@@ -36,7 +36,7 @@ class Rows:
         return metrics.average_precision(self.holdout.get_label(), booster.predict(self.holdout))
 
 
-def rows(table: pa.Table, params: TrainParams) -> Rows:
+def rows(table: pa.Table, params: FraudTrainParams) -> Rows:
     """Split, name and encode the rows as the step and the model do."""
     days, holdout = models.split(table)
     early, late = model.split_by_day(days, params.validation_days)

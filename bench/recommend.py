@@ -27,7 +27,7 @@ from jobs.usecases.movies import ranking, recommend, scorers
 from jobs.usecases.movies.catalogue import Catalogue
 from jobs.usecases.movies.hybrid import Hybrid
 from jobs.usecases.movies.interactions import Interactions
-from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.params import MoviesTrainParams
 from jobs.usecases.movies.scorers import Scorers
 from jobs.usecases.movies.tables import TOP
 
@@ -66,7 +66,7 @@ def compare(sides: list[Side], users: int) -> None:
 
 
 def ours(history: Interactions, catalogue: Catalogue) -> Iterator[Side]:
-    fitted = scorers.fit(history, catalogue, TrainParams(threads=THREADS), half_life=7)
+    fitted = scorers.fit(history, catalogue, MoviesTrainParams(threads=THREADS), half_life=7)
 
     def everything() -> None:
         for table in recommend.recommend(fitted, Hybrid(), history, history.users, threads=THREADS):

@@ -34,7 +34,7 @@ from jobs.core.markdown_table import markdown_row, markdown_table
 from jobs.stores.lake import Lake
 from jobs.training import boosting, checkpoints
 from jobs.training.boosting import BoostingPlan
-from jobs.usecases.fraud.params import TrainParams
+from jobs.usecases.fraud.params import FraudTrainParams
 
 LONG, SEGMENTS = 600, (200, 100, 50)
 COLUMNS = (
@@ -58,7 +58,7 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, default=100_000, help="to generate without --lake")
     options = parser.parse_args()
-    section = params.section(settings.load().params_file, "fraud", "train", TrainParams)
+    section = params.section(settings.load().params_file, "fraud", "train", FraudTrainParams)
     name, table = (
         fraud_rows.stored(options.lake)
         if options.lake

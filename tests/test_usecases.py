@@ -11,7 +11,7 @@ from jobs.cli.commands import find_commands
 from jobs.core.errors import ConfigError
 from jobs.core.pipelines import PIPELINES
 from jobs.usecases.discovery import find_usecase
-from jobs.usecases.fraud.params import PredictParams
+from jobs.usecases.fraud.params import FraudPredictParams
 from jobs.usecases.movies import params as of_movies
 
 SLOW = ("xgboost", "pandas", "pyspark", "sklearn", "matplotlib", "scipy", "mlflow")
@@ -67,9 +67,9 @@ def test_the_names_of_the_pipelines_load_no_use_case() -> None:
 
 def test_parameters_of_another_use_case_are_refused() -> None:
     scoring = find_usecase("movies").features.scoring
-    with pytest.raises(TypeError, match="expected PredictParams"):
-        scoring.days(None, PredictParams())
-    assert of_movies.PredictParams is not PredictParams
+    with pytest.raises(TypeError, match="expected MoviesPredictParams"):
+        scoring.days(None, FraudPredictParams())
+    assert of_movies.MoviesPredictParams is not FraudPredictParams
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)

@@ -18,7 +18,7 @@ from jobs.source.dialect import TimeUnit
 if TYPE_CHECKING:
     from jobs.source.load import Summary
     from jobs.source.request import Reading
-    from jobs.source.schema import Table
+    from jobs.source.schema import OperationalTable
 
 _TEXT, _VALUES, _ROWS = "Files of text", "Values", "Columns and rows"
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
@@ -171,7 +171,7 @@ def _parameters(function: Callable[..., object]) -> list[inspect.Parameter]:
 
 
 def run_load(
-    table: Table,
+    table: OperationalTable,
     options: LoadOptions,
     reading: Reading | None = None,
 ) -> None:

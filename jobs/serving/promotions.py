@@ -35,7 +35,7 @@ ON CONFLICT (pipeline, date) WHERE kind = 'promotion' DO UPDATE SET
 
 
 @dataclass(frozen=True)
-class Champion:
+class ChampionModel:
     """A promoted model: its digest, its version in MLflow, and the date of its promotion."""
 
     digest: str
@@ -79,13 +79,13 @@ class PromotionValues(TypedDict):
 class History(tuple[Promotion, ...]):
     """All rows of a pipeline in order of precedence: by date, promotions before rollbacks."""
 
-    def champion(self, day: date, *, inclusive: bool) -> Champion | None:
+    def champion(self, day: date, *, inclusive: bool) -> ChampionModel | None:
         """Return the champion by the rows dated up to `day` (`inclusive`) or before it, if any."""
         models = _stack(row for row in self if row.date < day or (inclusive and row.date == day))
         return models[-1] if models else None
 
     @property
-    def models(self) -> list[Champion]:
+    def models(self) -> list[ChampionModel]:
         """The champion last, before it the models that successive rollbacks would restore."""
         return _stack(self)
 
@@ -138,9 +138,9 @@ def insert(cursor: cursor, pipeline: str, day: date, **row: Unpack[PromotionValu
     cursor.execute(_RECORD + replace, {"pipeline": pipeline, "date": day, **row, **values})
 
 
-def _stack(rows: Iterable[Promotion]) -> list[Champion]:
+def _stack(rows: Iterable[Promotion]) -> list[ChampionModel]:
     """Return the stack of champions: a promotion pushes, a rollback pops down to its target."""
-    stack: list[Champion] = []
+    stack: list[ChampionModel] = []
     for row in rows:
         if row.to_digest is None or (stack and stack[-1].digest == row.to_digest):
             continue
@@ -148,5 +148,5 @@ def _stack(rows: Iterable[Promotion]) -> list[Champion]:
         if row.kind == "rollback" and places:
             del stack[places[-1] + 1 :]
         else:
-            stack.append(Champion(row.to_digest, row.to_version, row.date))
+            stack.append(ChampionModel(row.to_digest, row.to_version, row.date))
     return stack

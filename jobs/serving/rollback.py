@@ -16,7 +16,7 @@ from typing import Literal
 from jobs.core.errors import ConfigError, DataError
 from jobs.core.log import logger
 from jobs.serving import promotions, publications
-from jobs.serving.promotions import Champion, Promotion
+from jobs.serving.promotions import ChampionModel, Promotion
 from jobs.serving.publications import Publication, Served
 from jobs.serving.stores import Serving, prepare_redis
 
@@ -65,9 +65,9 @@ class RollbackPlan:
     """What a rollback changes: its targets, None for what stays, and the state before it."""
 
     tables: Publication | None
-    model: Champion | None
+    model: ChampionModel | None
     served: Served | None
-    champion: Champion | None
+    champion: ChampionModel | None
 
 
 def plan(serving: Serving, dsn: str, request: RollbackRequest) -> RollbackPlan:
@@ -164,8 +164,8 @@ def _tables(
 
 
 def _model(
-    rows: Sequence[Promotion], models: Sequence[Champion], request: RollbackRequest
-) -> Champion | None:
+    rows: Sequence[Promotion], models: Sequence[ChampionModel], request: RollbackRequest
+) -> ChampionModel | None:
     if request.to:
         return _find_model(rows, request.to)
     last = rows[-1] if rows else None
@@ -183,16 +183,16 @@ def _model(
     return models[-2]
 
 
-def _maker(tables: Publication) -> Champion | None:
+def _maker(tables: Publication) -> ChampionModel | None:
     if tables.model_digest is None:
         return None
-    return Champion(tables.model_digest, tables.model_version, tables.date)
+    return ChampionModel(tables.model_digest, tables.model_version, tables.date)
 
 
-def _find_model(rows: Sequence[Promotion], name: str) -> Champion:
+def _find_model(rows: Sequence[Promotion], name: str) -> ChampionModel:
     """Return a former champion by its version in MLflow or at least 8 digits of its digest."""
     matches = {
-        row.to_digest: Champion(row.to_digest, row.to_version, row.date)
+        row.to_digest: ChampionModel(row.to_digest, row.to_version, row.date)
         for row in rows
         if row.to_digest
         and (row.to_version == name or (len(name) >= _PREFIX and row.to_digest.startswith(name)))

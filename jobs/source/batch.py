@@ -36,7 +36,7 @@ class Batch:
     notes: dict[str, int] = field(default_factory=dict)
 
 
-class File(Protocol):
+class InputFile(Protocol):
     """An open file; `schema` is that of its batches."""
 
     path: Path

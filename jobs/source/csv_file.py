@@ -16,7 +16,7 @@ import pyarrow.csv as pa_csv
 
 from jobs.core.errors import ConfigError, DataError
 from jobs.source.batch import Batch, Rejected
-from jobs.source.records import Broken, Grammar, Split, carriage_returns, split
+from jobs.source.records import Broken, Grammar, SplitLines, carriage_returns, split
 from jobs.source.text import BLOCK, blocks, undecodable
 
 _IN_QUOTES = re.compile(rb'^(?:[^\n]*\t)?"[^"\t\n]+"(?:\t[^\n]*)?$', re.MULTILINE)
@@ -135,7 +135,7 @@ class CsvFile:
         return [""] if longer and all(len(row) != count for row in fields) else []
 
     def _batches(
-        self, parts: Split, line: int, columns: list[str], wanted: list[int], share: float
+        self, parts: SplitLines, line: int, columns: list[str], wanted: list[int], share: float
     ) -> Iterator[Batch]:
         """Yield a batch of a block's plain lines, and one of its odd lines that are rows."""
         broken = [self._rejected(line + at, reason, text) for at, reason, text in parts.broken]

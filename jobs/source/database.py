@@ -10,7 +10,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from jobs.core import libpq
 from jobs.core.failures import explain
-from jobs.source.schema import TABLES, Table, create, index
+from jobs.source.schema import TABLES, OperationalTable, create, index
 from jobs.stores import postgres_versions
 from jobs.stores.versions import require
 
@@ -48,6 +48,6 @@ def writing(dsn: str) -> Iterator[Cursor]:
         raise explain(error, f"the operational database, {dsn}") from error
 
 
-def _index(cursor: Cursor, tables: Iterable[Table]) -> None:
+def _index(cursor: Cursor, tables: Iterable[OperationalTable]) -> None:
     for table in tables:
         index(cursor, table)

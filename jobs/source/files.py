@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from jobs.core.errors import DataError
-from jobs.source.batch import File
+from jobs.source.batch import InputFile
 from jobs.source.content import is_parquet
 from jobs.source.csv_file import CsvFile, CsvFormat
 from jobs.source.parquet_file import ParquetFile
@@ -43,7 +43,7 @@ def _matches(pattern: str) -> list[Path]:
     return [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
 
 
-def open_file(path: Path, form: CsvFormat, parquet: bool | None = None) -> File:
+def open_file(path: Path, form: CsvFormat, parquet: bool | None = None) -> InputFile:
     """Open `path` as parquet or CSV, by `parquet` or else by content.
 
     DataError if it is neither.

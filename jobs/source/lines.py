@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.source.batch import Batch, File, Rejected
+from jobs.source.batch import Batch, InputFile, Rejected
 from jobs.source.converted import mask
 from jobs.source.csv_file import CsvFile
 
@@ -73,7 +73,7 @@ class Headed:
 class Flagged:
     """A batch.File that combines the columns `flags`, "1" or not, to one column: `A|B`."""
 
-    def __init__(self, file: File, flags: tuple[str, ...], name: str) -> None:
+    def __init__(self, file: InputFile, flags: tuple[str, ...], name: str) -> None:
         self.path = file.path
         kept = [field for field in file.schema if field.name not in flags]
         self.schema = pa.schema([*kept, (name, pa.string())])

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from jobs.core.errors import DataError
 from jobs.core.failpoint import failpoint
-from jobs.source.batch import Batch, File, Rejected
+from jobs.source.batch import Batch, InputFile, Rejected
 from jobs.source.database import writing
 from jobs.source.files import expand
 from jobs.source.mapping import Source, file_columns
@@ -19,7 +19,7 @@ from jobs.source.notes import notes
 from jobs.source.rejects import Rejects
 from jobs.source.request import Request
 from jobs.source.rows import read_rows
-from jobs.source.schema import Table
+from jobs.source.schema import OperationalTable
 from jobs.source.stage import Stage
 
 Progress = Callable[[str, float], None]  # the stage, and the share of it that is done
@@ -98,7 +98,7 @@ Columns = dict[tuple[str, ...], list[int]]
 def _copy(
     stage: Stage,
     request: Request,
-    files: list[File],
+    files: list[InputFile],
     sources: list[dict[str, Source]],
     bad: Rejects,
     remarks: Counter[str],
@@ -135,7 +135,9 @@ def _read(
     return request.derive(rows).append_column("row", numbers), batch.malformed + rejected
 
 
-def _drop_repeats(stage: Stage, table: Table, files: list[File], bad: Rejects) -> int:
+def _drop_repeats(
+    stage: Stage, table: OperationalTable, files: list[InputFile], bad: Rejects
+) -> int:
     """Reject contradicting rows and drop repeated ones; return how many were repeats."""
     if not stage.find_repeats(table.key):
         return 0
@@ -166,7 +168,7 @@ def _upsert(stage: Stage, request: Request, columns: Columns) -> tuple[int, dict
     return written, {other.noun: other.merge(stage)} if other else {}
 
 
-def _check_alike(files: list[File], sources: list[dict[str, Source]]) -> None:
+def _check_alike(files: list[InputFile], sources: list[dict[str, Source]]) -> None:
     """Raise DataError if a file lacks a column of another file: it may have another name there."""
     for file, source in zip(files, sources, strict=True):
         for other, more in zip(files, sources, strict=True):
@@ -185,7 +187,7 @@ def _unsupplied(request: Request, sources: list[dict[str, Source]]) -> dict[str,
     return {column.name: column.cost for column in request.unsupplied(supplied)}
 
 
-def _ignored(files: list[File], sources: list[dict[str, Source]]) -> tuple[str, ...]:
+def _ignored(files: list[InputFile], sources: list[dict[str, Source]]) -> tuple[str, ...]:
     pairs = zip(files, sources, strict=True)
     return tuple(
         sorted(

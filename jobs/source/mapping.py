@@ -11,7 +11,7 @@ import pyarrow as pa
 from jobs.core.errors import ConfigError, DataError
 from jobs.source.convert import readable
 from jobs.source.dialect import Dialect
-from jobs.source.schema import Column
+from jobs.source.schema import OperationalColumn
 from jobs.source.template import Template, template
 
 Source = str | Template
@@ -32,7 +32,7 @@ class ColumnMap:
     columns: Mapping[str, str]
     constants: Mapping[str, str]
 
-    def check(self, table: Iterable[Column]) -> None:
+    def check(self, table: Iterable[OperationalColumn]) -> None:
         """Raise ConfigError for a column that the table lacks, or with two sources."""
         names = [column.name for column in table]
         for name in (*self.columns, *self.constants):
@@ -46,7 +46,7 @@ class ColumnMap:
             )
 
     def resolve(
-        self, table: Iterable[Column], schema: pa.Schema, file: str, dialect: Dialect
+        self, table: Iterable[OperationalColumn], schema: pa.Schema, file: str, dialect: Dialect
     ) -> dict[str, Source]:
         """Return table column -> source, for the columns that the file supplies.
 
@@ -73,7 +73,7 @@ def file_columns(sources: Iterable[Source]) -> list[str]:
     return sorted({name for group in names for name in group})
 
 
-def _namesake(column: Column, schema: pa.Schema) -> str:
+def _namesake(column: OperationalColumn, schema: pa.Schema) -> str:
     return next((name for name in (column.name, *column.also) if name in schema.names), column.name)
 
 
@@ -106,7 +106,7 @@ def _pairs(text: str, option: str) -> Iterable[tuple[str, str]]:
         at = match.end() + 1
 
 
-def _missing(column: Column, source: str, schema: pa.Schema, file: str) -> DataError:
+def _missing(column: OperationalColumn, source: str, schema: pa.Schema, file: str) -> DataError:
     names = ", ".join(schema.names)
     remedy = f"name the column with the {column.name}: --map {column.name}=COLUMN"
     if other := next((mark for mark in ";|\t" if mark in names), None):
@@ -120,7 +120,9 @@ def _missing(column: Column, source: str, schema: pa.Schema, file: str) -> DataE
     )
 
 
-def _check(column: Column, schema: pa.Schema, source: Source, file: str, dialect: Dialect) -> None:
+def _check(
+    column: OperationalColumn, schema: pa.Schema, source: Source, file: str, dialect: Dialect
+) -> None:
     for name in file_columns([source]):
         if name not in schema.names:
             raise _missing(column, name, schema, file)
@@ -141,7 +143,7 @@ def _check(column: Column, schema: pa.Schema, source: Source, file: str, dialect
             )
 
 
-def _convert(column: Column, arrow: pa.DataType) -> str:
+def _convert(column: OperationalColumn, arrow: pa.DataType) -> str:
     numbers = (
         pa.types.is_integer(arrow) or pa.types.is_floating(arrow) or pa.types.is_decimal(arrow)
     )

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.source.converted import may_hold
-from jobs.source.schema import Column
+from jobs.source.schema import OperationalColumn
 
 _NULLS = (
     "NULL",
@@ -30,7 +30,7 @@ _FLOAT = r"^[+-]?\d+\.0+$"
 _SCIENTIFIC = r"^[+-]?\d(\.\d+)?[eE]\+\d+$"
 
 
-def notes(rows: pa.Table, columns: Iterable[Column]) -> dict[str, int]:
+def notes(rows: pa.Table, columns: Iterable[OperationalColumn]) -> dict[str, int]:
     """Return the number of odd values of `rows` by note."""
     counts: dict[str, int] = {}
     for column in columns:

@@ -76,7 +76,7 @@ class Grammar:
 
 
 @dataclass
-class Split:
+class SplitLines:
     """Plain lines of `data` and their numbers, the records of odd lines, and broken lines.
 
     Lines are counted from 0. `rest` is the start of a record that needs more data.
@@ -90,7 +90,7 @@ class Split:
     count: int = 0
 
 
-def split(data: bytes, grammar: Grammar, columns: int, *, final: bool) -> Split:
+def split(data: bytes, grammar: Grammar, columns: int, *, final: bool) -> SplitLines:
     """Split complete lines into plain ones, which every CSV reader splits alike, and other records.
 
     A quoted value may span lines if none of these lines is a row alone. Unless `final`, more data
@@ -101,7 +101,7 @@ def split(data: bytes, grammar: Grammar, columns: int, *, final: bool) -> Split:
     starts = np.concatenate(([0], ends[:-1] + 1)) if len(ends) else ends
     odd = _odd(array, ends, grammar)
     if not odd.any():
-        return Split(data, np.flatnonzero(ends > starts), rest=len(data), count=len(ends))
+        return SplitLines(data, np.flatnonzero(ends > starts), rest=len(data), count=len(ends))
     return _Walk(data, starts, ends, grammar, columns, final).split(odd)
 
 
@@ -119,10 +119,12 @@ class _Walk:
     ) -> None:
         self._data, self._starts, self._ends = data, starts, ends
         self._grammar, self._columns, self._final = grammar, columns, final
-        self._result = Split(b"", np.array([], dtype=np.int64), rest=len(data), count=len(ends))
+        self._result = SplitLines(
+            b"", np.array([], dtype=np.int64), rest=len(data), count=len(ends)
+        )
         self._closers: set[int] = set()
 
-    def split(self, odd: npt.NDArray[np.bool_]) -> Split:
+    def split(self, odd: npt.NDArray[np.bool_]) -> SplitLines:
         kept, result, next_line = ~odd, self._result, 0
         for line in np.flatnonzero(odd).tolist():
             if line < next_line:

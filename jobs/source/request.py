@@ -9,12 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from jobs.source import MAX_BAD_FRACTION
-from jobs.source.batch import File
+from jobs.source.batch import InputFile
 from jobs.source.csv_file import CsvFormat
 from jobs.source.dialect import Dialect
 from jobs.source.files import open_file
 from jobs.source.mapping import ColumnMap
-from jobs.source.schema import Column, Table
+from jobs.source.schema import OperationalColumn, OperationalTable
 from jobs.source.stage import Stage
 
 
@@ -45,11 +45,11 @@ class Reading:
     names; `derive` adds the columns `derived` to their rows.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[OperationalColumn, ...]
     mapped: Mapping[str, str] = field(default_factory=dict)
-    derived: tuple[Column, ...] = ()
+    derived: tuple[OperationalColumn, ...] = ()
     derive: Callable[[pa.Table], pa.Table] = lambda rows: rows
-    open: Callable[[Path, CsvFormat], File] = open_file
+    open: Callable[[Path, CsvFormat], InputFile] = open_file
     remarks: tuple[Remark, ...] = ()
     companion: Companion | None = None
 
@@ -62,7 +62,7 @@ class Request:
     lack columns of another one.
     """
 
-    table: Table
+    table: OperationalTable
     patterns: tuple[str, ...]
     columns: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, str] = field(default_factory=dict)
@@ -85,15 +85,15 @@ class Request:
         return ColumnMap({**self.columns, **self._read.mapped}, self.constants)
 
     @property
-    def supplied(self) -> tuple[Column, ...]:
+    def supplied(self) -> tuple[OperationalColumn, ...]:
         """The columns that the files may supply."""
         return self._read.columns
 
     @property
-    def staged(self) -> tuple[Column, ...]:
+    def staged(self) -> tuple[OperationalColumn, ...]:
         return (*self.supplied, *self._read.derived)
 
-    def unsupplied(self, supplied: Collection[str]) -> tuple[Column, ...]:
+    def unsupplied(self, supplied: Collection[str]) -> tuple[OperationalColumn, ...]:
         """Return the columns with a consequence that neither the files nor constants supply."""
         present = {*supplied, *self.constants}
         missing = (column for column in self.supplied if column.name not in present)
@@ -107,7 +107,7 @@ class Request:
     def remarks(self) -> tuple[Remark, ...]:
         return self._read.remarks
 
-    def open(self, path: Path) -> File:
+    def open(self, path: Path) -> InputFile:
         """Open a file; see files.open_file."""
         return self._read.open(path, self.csv)
 

@@ -14,14 +14,14 @@ from jobs.source.convert import convert
 from jobs.source.converted import Converted, Mask, mask, plain
 from jobs.source.dialect import Dialect
 from jobs.source.mapping import Source
-from jobs.source.schema import Column
+from jobs.source.schema import OperationalColumn
 from jobs.source.template import Template
 
 
 def read_rows(
     batch: Batch,
     path: Path,
-    columns: tuple[Column, ...],
+    columns: tuple[OperationalColumn, ...],
     sources: Mapping[str, Source],
     constants: Mapping[str, str],
     dialect: Dialect,
@@ -60,7 +60,7 @@ def _cells(
     return cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
 
 
-def _problems(column: Column, converted: Converted) -> dict[str, Mask]:
+def _problems(column: OperationalColumn, converted: Converted) -> dict[str, Mask]:
     problems = dict(converted.problems)
     if bounds := column.within:
         low, high = (pa.scalar(bound, converted.values.type) for bound in (bounds.low, bounds.high))

@@ -34,7 +34,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Column:
+class OperationalColumn:
     """A column and how it is read: `also` are other names of it in files, `within` the valid range.
 
     `cost` is the consequence if no file supplies it.
@@ -56,14 +56,14 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class OperationalTable:
     """An operational table.
 
     Its first column is the primary key, `time` the one extract selects by.
     """
 
     name: str
-    columns: tuple[Column, ...]
+    columns: tuple[OperationalColumn, ...]
     time: str | None = None
 
     @property
@@ -79,63 +79,63 @@ _QUARANTINED = "validate quarantines new rows without it"
 _NO_FEATURE = "it is an empty feature of the fraud model"
 NO_GENRES = "users have no favourite genre, and movies are compared by their titles alone"
 
-TRANSACTIONS = Table(
+TRANSACTIONS = OperationalTable(
     "transactions",
     (
-        Column("transaction_id", "id", required=True, meaning="id of the transaction"),
-        Column("event_time", "time", required=True, meaning="time of the transaction"),
-        Column("customer_id", "id", cost=_QUARANTINED, meaning="id of the customer"),
-        Column("merchant_id", "id", cost=_QUARANTINED, meaning="id of the merchant"),
-        Column(
+        OperationalColumn("transaction_id", "id", required=True, meaning="id of the transaction"),
+        OperationalColumn("event_time", "time", required=True, meaning="time of the transaction"),
+        OperationalColumn("customer_id", "id", cost=_QUARANTINED, meaning="id of the customer"),
+        OperationalColumn("merchant_id", "id", cost=_QUARANTINED, meaning="id of the merchant"),
+        OperationalColumn(
             "amount",
             "money",
             cost=_QUARANTINED,
             meaning="amount of the transaction, in major units of the currency",
         ),
-        Column("currency", cost=_NO_FEATURE, meaning="currency code of the amount"),
-        Column("country", cost=_NO_FEATURE, meaning="country code of the transaction"),
-        Column(
+        OperationalColumn("currency", cost=_NO_FEATURE, meaning="currency code of the amount"),
+        OperationalColumn("country", cost=_NO_FEATURE, meaning="country code of the transaction"),
+        OperationalColumn(
             "device_type",
             cost=_NO_FEATURE,
             meaning="how it was paid: at a till, on a phone, on the web",
         ),
-        Column("card_last_4", "id", meaning="last four digits of the card"),
+        OperationalColumn("card_last_4", "id", meaning="last four digits of the card"),
     ),
     time="event_time",
 )
 
-FRAUD_LABELS = Table(
+FRAUD_LABELS = OperationalTable(
     "fraud_labels",
     (
-        Column("transaction_id", "id", required=True, meaning="id of the transaction"),
-        Column(
+        OperationalColumn("transaction_id", "id", required=True, meaning="id of the transaction"),
+        OperationalColumn(
             "is_fraud",
             "flag",
             required=True,
             meaning="whether the transaction was reported as fraud",
         ),
-        Column(
+        OperationalColumn(
             "reported_at", "report", required=True, meaning="time at which the label became known"
         ),
     ),
     time="reported_at",
 )
 
-USER_INTERACTIONS = Table(
+USER_INTERACTIONS = OperationalTable(
     "user_interactions",
     (
-        Column("id", "id", required=True, meaning="id of the interaction"),
-        Column("user_id", "id", required=True, meaning="id of the user"),
-        Column("movie_id", "id", required=True, meaning="id of the movie"),
-        Column("interaction_type", required=True, meaning="`rating`, `view` or `like`"),
-        Column(
+        OperationalColumn("id", "id", required=True, meaning="id of the interaction"),
+        OperationalColumn("user_id", "id", required=True, meaning="id of the user"),
+        OperationalColumn("movie_id", "id", required=True, meaning="id of the movie"),
+        OperationalColumn("interaction_type", required=True, meaning="`rating`, `view` or `like`"),
+        OperationalColumn(
             "value",
             "number",
             cost="validate quarantines ratings without it",
             meaning="rating; null for other interactions",
         ),
-        Column("timestamp", "time", required=True, meaning="time of the interaction"),
-        Column(
+        OperationalColumn("timestamp", "time", required=True, meaning="time of the interaction"),
+        OperationalColumn(
             "metadata",
             "json",
             cost="the watch time of views is unknown",
@@ -145,25 +145,25 @@ USER_INTERACTIONS = Table(
     time="timestamp",
 )
 
-MOVIES = Table(
+MOVIES = OperationalTable(
     "movies",
     (
-        Column("movie_id", "id", required=True, meaning="id of the movie"),
-        Column("title", required=True, meaning="title, without the year"),
-        Column(
+        OperationalColumn("movie_id", "id", required=True, meaning="id of the movie"),
+        OperationalColumn("title", required=True, meaning="title, without the year"),
+        OperationalColumn(
             "year",
             "integer",
             cost="movies are not compared by decade",
             meaning="year of release, where known",
         ),
-        Column("genres", cost=NO_GENRES, meaning="genres joined by `|`, where known"),
+        OperationalColumn("genres", cost=NO_GENRES, meaning="genres joined by `|`, where known"),
     ),
 )
 
 TABLES = (TRANSACTIONS, FRAUD_LABELS, USER_INTERACTIONS, MOVIES)
 
 
-def create(cursor: Cursor, table: Table) -> bool:
+def create(cursor: Cursor, table: OperationalTable) -> bool:
     """Create `table` without key and index if it is missing; return whether it was missing."""
     cursor.execute("SELECT to_regclass(%s) IS NULL", (table.name,))
     missing = bool(cursor.fetchone() == (True,))
@@ -173,14 +173,14 @@ def create(cursor: Cursor, table: Table) -> bool:
     return missing
 
 
-def has_key(cursor: Cursor, table: Table) -> bool:
+def has_key(cursor: Cursor, table: OperationalTable) -> bool:
     cursor.execute(
         "SELECT FROM pg_index WHERE indisprimary AND indrelid = to_regclass(%s)", (table.name,)
     )
     return cursor.rowcount > 0
 
 
-def index(cursor: Cursor, table: Table) -> None:
+def index(cursor: Cursor, table: OperationalTable) -> None:
     """Create the primary key of `table`, and the index of its time, if missing."""
     name, key = sql.Identifier(table.name), sql.Identifier(table.key)
     if not has_key(cursor, table):

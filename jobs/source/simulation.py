@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.source.database import writing
-from jobs.source.schema import Table
+from jobs.source.schema import OperationalTable
 from jobs.source.stage import Cursor
 
 Rows = TypeVar("Rows")
@@ -26,7 +26,7 @@ class Simulates(Protocol[Rows, Total]):
         """Yield every day with its rows; only one day is in memory at a time."""
         ...
 
-    def parts(self, rows: Rows) -> Mapping[Table, pa.Table]:
+    def parts(self, rows: Rows) -> Mapping[OperationalTable, pa.Table]:
         """Return the rows of a day by table, with the columns of the table."""
         ...
 

@@ -10,7 +10,7 @@ import pyarrow.csv as pa_csv
 from psycopg2 import sql
 from psycopg2.extensions import cursor
 
-from jobs.source.schema import SQL_TYPE, Column, Table, has_key
+from jobs.source.schema import SQL_TYPE, OperationalColumn, OperationalTable, has_key
 
 Cursor = cursor  # the only type of psycopg2 that use cases name
 
@@ -23,7 +23,7 @@ class Stage:
     It exists until the end of the cursor's transaction.
     """
 
-    def __init__(self, cursor: Cursor, columns: tuple[Column, ...]) -> None:
+    def __init__(self, cursor: Cursor, columns: tuple[OperationalColumn, ...]) -> None:
         self._cursor = cursor
         self._names = tuple(column.name for column in columns)
         typed = [
@@ -90,7 +90,7 @@ class Stage:
         return self._cursor.rowcount
 
     def upsert(
-        self, table: Table, columns: Iterable[str], files: Iterable[int] | None = None
+        self, table: OperationalTable, columns: Iterable[str], files: Iterable[int] | None = None
     ) -> int:
         """Merge the staged rows of `files` into `table`; return how many were written.
 
@@ -100,7 +100,7 @@ class Stage:
         only = sql.SQL("true") if files is None else sql.SQL("file IN ({})").format(numbers)
         return self._upsert(table, columns, only)
 
-    def merge(self, table: Table, columns: Iterable[str], only: str) -> int:
+    def merge(self, table: OperationalTable, columns: Iterable[str], only: str) -> int:
         """Merge the staged rows that satisfy `only` into `table`; return how many were written.
 
         Only `columns` of an existing row change; an unchanged row is not written. The staged keys
@@ -108,7 +108,7 @@ class Stage:
         """
         return self._upsert(table, columns, sql.SQL(only))
 
-    def _upsert(self, table: Table, columns: Iterable[str], only: sql.Composable) -> int:
+    def _upsert(self, table: OperationalTable, columns: Iterable[str], only: sql.Composable) -> int:
         supplied = {*columns}
         names = [name for name in table.names if name in supplied]
         if not names:

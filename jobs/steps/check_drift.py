@@ -52,7 +52,7 @@ class Report(NamedTuple):
     files: tuple[Dataset, ...] = ()
 
 
-class Inputs(NamedTuple):
+class DriftInputs(NamedTuple):
     """The champion, the labelled training set, the events of D, and examples by scope."""
 
     champion: WatchedChampion
@@ -71,7 +71,7 @@ class Drift(NamedTuple):
     pairs: int
 
 
-def read(step: Step) -> Inputs:
+def read(step: Step) -> DriftInputs:
     params, usecase = step.params(CheckDriftParams), find_usecase(step.run.pipeline)
     training_set = step.manifest("snapshot").output("training_set")
     champion = _champion(step)
@@ -80,10 +80,10 @@ def read(step: Step) -> Inputs:
     all_examples = usecase.estimator().examples(events, step.run.date)
     today = sample(all_examples, usecase.features.key, params.sample_rows)
     examples: dict[Scope, pa.Table] = {"day": today, "window": _window(step, today, params)}
-    return Inputs(champion, labelled, events, examples)
+    return DriftInputs(champion, labelled, events, examples)
 
 
-def compute(step: Step, inputs: Inputs) -> Drift:
+def compute(step: Step, inputs: DriftInputs) -> Drift:
     champion, labelled, events, examples = inputs
     outcomes = _decay(step, champion, labelled, step.params(CheckDriftParams))
     compared, pairs = _compare(step, champion, examples, events, labelled)

@@ -32,7 +32,7 @@ LOCK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class ForgetPlan:
     """What a day left: lake files in the order of removal, and tables with its partition."""
 
     files: Sequence[str]
@@ -44,7 +44,7 @@ class Plan:
         yield from (f"clickhouse  {table.name}" for table in self.partitions)
 
 
-def plan(settings: Settings, pipeline: str, day: date, among: Collection[date] = ()) -> Plan:
+def plan(settings: Settings, pipeline: str, day: date, among: Collection[date] = ()) -> ForgetPlan:
     """What the day left. Raises DataError with everything that refers to the day.
 
     References from the days in `among` do not count, because these days are forgotten too.
@@ -63,10 +63,10 @@ def plan(settings: Settings, pipeline: str, day: date, among: Collection[date] =
             remedy="keep the day; if its tables are served, roll back (`nightshift rollback`)",
             input=f"{pipeline} {day}",
         )
-    return Plan(_files(lake, pipeline, day), _partitions(settings, pipeline, day))
+    return ForgetPlan(_files(lake, pipeline, day), _partitions(settings, pipeline, day))
 
 
-def forget(settings: Settings, pipeline: str, day: date) -> Plan:
+def forget(settings: Settings, pipeline: str, day: date) -> ForgetPlan:
     """Remove what `plan` lists, and return it. No step of the day runs during the removal.
 
     It removes manifests first, from the last step to the first, so that no remaining manifest names

@@ -15,7 +15,7 @@ from jobs.core.params import GateParams
 from jobs.evaluation import gating
 from jobs.evaluation.judged import Judged
 from jobs.serving import promotions
-from jobs.serving.promotions import Champion
+from jobs.serving.promotions import ChampionModel
 from jobs.steps import records, skew
 from jobs.steps.frame import Phases, Result, Staged, Step
 from jobs.steps.models import load, model_path, split
@@ -26,14 +26,14 @@ PROMOTED: Final = "promoted"
 REJECTED: Final = "rejected"
 
 
-class Inputs(NamedTuple):
+class GateInputs(NamedTuple):
     """The challenger, the training set to judge it on, and the champion to compare it with."""
 
     challenger: TrainFacts
     digest: str
     data: bytes
     examples: tuple[pa.Table, pa.Table]
-    champion: Champion | None
+    champion: ChampionModel | None
     rolled_back: bool  # whether the challenger was rolled back before
     skew: Check
 
@@ -44,7 +44,7 @@ class Judgement(NamedTuple):
     digest: str
 
 
-def read(step: Step) -> Inputs:
+def read(step: Step) -> GateInputs:
     pipeline = step.run.pipeline
     train, snapshot = step.manifest("train"), step.manifest("snapshot")
     history = promotions.history(step.settings.postgres, pipeline)
@@ -55,7 +55,7 @@ def read(step: Step) -> Inputs:
             input=train.name,
         )
     digest, table = train.output("model").digest, step.read_table(snapshot.output("training_set"))
-    return Inputs(
+    return GateInputs(
         TrainFacts.of(train),
         digest,
         step.lake.read_bytes(model_path(pipeline, digest)),
@@ -66,7 +66,7 @@ def read(step: Step) -> Inputs:
     )
 
 
-def compute(step: Step, inputs: Inputs) -> Judgement:
+def compute(step: Step, inputs: GateInputs) -> Judgement:
     params, estimator = step.params(GateParams), find_usecase(step.run.pipeline).estimator()
     champion, examples = inputs.champion, inputs.examples
     started = time.monotonic()
@@ -109,7 +109,7 @@ def stage(step: Step, judgement: Judgement) -> Staged:
 
 
 def _judged(
-    step: Step, champion: Champion | None, examples: tuple[pa.Table, pa.Table]
+    step: Step, champion: ChampionModel | None, examples: tuple[pa.Table, pa.Table]
 ) -> tuple[Judged | None, str]:
     """(the champion's result on the same holdout, "") or (None, why it cannot be judged).
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.serving import promotions
-from jobs.serving.promotions import Champion
+from jobs.serving.promotions import ChampionModel
 from jobs.steps.frame import Step
 from jobs.usecases.contract import FittedModel
 from jobs.usecases.discovery import find_usecase
@@ -33,7 +33,7 @@ def card_path(pipeline: str, digest: str) -> str:
     return f"{pipeline}/models/{digest}.card.md"
 
 
-def opponent(step: Step) -> Champion | None:
+def opponent(step: Step) -> ChampionModel | None:
     """The champion as of the day before, so that a rerun of D does not meet D's own winner."""
     return promotions.history(step.settings.postgres, step.run.pipeline).champion(
         step.run.date, inclusive=False

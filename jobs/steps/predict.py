@@ -11,7 +11,7 @@ from jobs.core.facts import PredictFacts
 from jobs.core.identity import before
 from jobs.core.tables import Table
 from jobs.serving import promotions
-from jobs.serving.promotions import Champion
+from jobs.serving.promotions import ChampionModel
 from jobs.steps import records
 from jobs.steps.frame import Phases, Result, Staged, Step
 from jobs.steps.inputs import good_rows, read_table, scoring
@@ -20,10 +20,10 @@ from jobs.usecases.contract import FittedModel, UseCase
 from jobs.usecases.discovery import find_usecase
 
 
-class Inputs(NamedTuple):
+class PredictInputs(NamedTuple):
     """The champion and its model, the events of D, inputs it looks at, and past predictions."""
 
-    champion: Champion
+    champion: ChampionModel
     model: FittedModel
     events: pa.Table
     seen: dict[str, pa.Table]
@@ -32,12 +32,12 @@ class Inputs(NamedTuple):
 
 
 class Predicted(NamedTuple):
-    champion: Champion
+    champion: ChampionModel
     contents: dict[Table, pa.Table]
     events: int
 
 
-def read(step: Step) -> Inputs:
+def read(step: Step) -> PredictInputs:
     usecase = find_usecase(step.run.pipeline)
     champion = promotions.history(step.settings.postgres, step.run.pipeline).champion(
         step.run.date, inclusive=True
@@ -52,10 +52,10 @@ def read(step: Step) -> Inputs:
     model = load(step, champion.digest)
     events, seen = scoring(step, step.section, usecase.estimator().seen)
     rows = sum(rows.rows for rows in good_rows(step, usecase.features.examples, [step.run.date]))
-    return Inputs(champion, model, events, seen, _past(step, usecase), rows)
+    return PredictInputs(champion, model, events, seen, _past(step, usecase), rows)
 
 
-def compute(step: Step, inputs: Inputs) -> Predicted:
+def compute(step: Step, inputs: PredictInputs) -> Predicted:
     usecase, day = find_usecase(step.run.pipeline), step.run.date
     content = inputs.model.predict(inputs.events, inputs.past, inputs.seen, day, step.section)
     contents = {table: content[table.name] for table in usecase.predictions}

@@ -32,7 +32,7 @@ class Decision(NamedTuple):
     comments: tuple[str, ...] = ()
 
 
-class Inputs(NamedTuple):
+class PromoteInputs(NamedTuple):
     """The session that the whole step uses, the gate's manifest, and the promotions so far."""
 
     session: schema.Session
@@ -41,18 +41,18 @@ class Inputs(NamedTuple):
 
 
 class Decided(NamedTuple):
-    inputs: Inputs
+    inputs: PromoteInputs
     decision: Decision
     card: str  # the model card of a challenger that won
 
 
-def read(step: Step) -> Inputs:
+def read(step: Step) -> PromoteInputs:
     gate = step.manifest("gate")
     session = step.open(schema.connect(step.settings.postgres))
-    return Inputs(session, gate, promotions.read(session, step.run.pipeline))
+    return PromoteInputs(session, gate, promotions.read(session, step.run.pipeline))
 
 
-def compute(step: Step, inputs: Inputs) -> Decided:
+def compute(step: Step, inputs: PromoteInputs) -> Decided:
     decision = _decision(step, inputs.gate, inputs.history)
     card = _card(step, inputs.gate, decision.by) if decision.verdict == PROMOTED else ""
     return Decided(inputs, decision, card)

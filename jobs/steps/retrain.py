@@ -6,18 +6,20 @@ from datetime import date
 
 from jobs.core.facts import CheckDriftFacts, RetrainFacts
 from jobs.core.params import RetrainParams
-from jobs.serving.promotions import Champion
+from jobs.serving.promotions import ChampionModel
 from jobs.steps import records
 from jobs.steps.frame import Phases, Result, Staged, Step
 from jobs.steps.models import opponent
 from jobs.steps.records import RETRAIN_DECISIONS
 
 
-def read(step: Step) -> tuple[Champion | None, CheckDriftFacts | None]:
+def read(step: Step) -> tuple[ChampionModel | None, CheckDriftFacts | None]:
     return opponent(step), _drift(step)
 
 
-def compute(step: Step, inputs: tuple[Champion | None, CheckDriftFacts | None]) -> RetrainFacts:
+def compute(
+    step: Step, inputs: tuple[ChampionModel | None, CheckDriftFacts | None]
+) -> RetrainFacts:
     champion, drift = inputs
     params = step.params(RetrainParams)
     reasons = decide(params, step.run.date, champion, drift)
@@ -36,7 +38,7 @@ def stage(step: Step, decision: RetrainFacts) -> Staged:
 
 
 def decide(
-    params: RetrainParams, day: date, champion: Champion | None, drift: CheckDriftFacts | None
+    params: RetrainParams, day: date, champion: ChampionModel | None, drift: CheckDriftFacts | None
 ) -> list[str]:
     """The reasons to train; [] means no training. With `on_drift`, unknown drift is a reason."""
     if champion is None:

@@ -18,7 +18,7 @@ from jobs.stores import snapshots, spark
 from jobs.usecases.discovery import find_usecase
 
 
-class Window(NamedTuple):
+class TrainingWindow(NamedTuple):
     """The frames of the window, and how many rows the examples come from."""
 
     frames: Frames
@@ -30,7 +30,7 @@ class TrainingSet(NamedTuple):
     expected: int
 
 
-def read(step: Step) -> Window:
+def read(step: Step) -> TrainingWindow:
     pipeline, day = step.run.pipeline, step.run.date
     features = find_usecase(pipeline).features
     needed = features.training.days(day, step.section)
@@ -38,13 +38,13 @@ def read(step: Step) -> Window:
     # Every day enters a training at some time, so the days of the aggregates are checked here too.
     window = days(min(first for part in needed.values() for first in part), day)
     examples = good_rows(step, features.examples, needed[features.examples])
-    return Window(
+    return TrainingWindow(
         step.open(frames(step, session, needed, summed=window)),
         sum(dataset.rows for dataset in examples),
     )
 
 
-def compute(step: Step, window: Window) -> TrainingSet:
+def compute(step: Step, window: TrainingWindow) -> TrainingSet:
     training = find_usecase(step.run.pipeline).features.training
     table = training.build(window.frames, step.run.date, step.section).toArrow()
     return TrainingSet(table, window.rows)

@@ -24,7 +24,7 @@ from jobs.usecases.contract import FittedModel
 from jobs.usecases.discovery import find_usecase
 
 
-class Inputs(NamedTuple):
+class TrainInputs(NamedTuple):
     """The snapshot, its training set, the good rows of D, and earlier checkpoints."""
 
     snapshot: SnapshotFacts
@@ -48,7 +48,7 @@ class Trained(NamedTuple):
     reference: Reference
 
 
-def read(step: Step) -> Inputs:
+def read(step: Step) -> TrainInputs:
     estimator = find_usecase(step.run.pipeline).estimator()
     snapshot = step.manifest("snapshot")
     train, holdout = split(step.read_table(snapshot.output("training_set")))
@@ -56,10 +56,10 @@ def read(step: Step) -> Inputs:
     processor = device.resolve(step.params(TrainParams).device, *estimator.gpu_libraries)
     digests = [dataset.digest for dataset in step.inputs]
     kept = checkpoints.of(step.lake, step.run.pipeline, digests, step.section.digest, processor)
-    return Inputs(SnapshotFacts.of(snapshot), train, holdout, beside, processor, kept)
+    return TrainInputs(SnapshotFacts.of(snapshot), train, holdout, beside, processor, kept)
 
 
-def compute(step: Step, inputs: Inputs) -> Trained:
+def compute(step: Step, inputs: TrainInputs) -> Trained:
     """Fit and judge; only checkpoints are written on the way."""
     usecase = find_usecase(step.run.pipeline)
     estimator = usecase.estimator()

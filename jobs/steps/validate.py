@@ -60,7 +60,7 @@ def split(table: pa.Table, source: Source, day: date, params: Section) -> tuple[
     return good, table.filter(pa.array(bad)).drop_columns(PROBLEM).append_column(REASON, reason)
 
 
-class Split(NamedTuple):
+class SplitRows(NamedTuple):
     """The extract of a source, its good rows and its bad rows."""
 
     extract: Dataset
@@ -76,16 +76,16 @@ def read(step: Step) -> tuple[Manifest, dict[Source, pa.Table]]:
 
 def compute(
     step: Step, inputs: tuple[Manifest, dict[Source, pa.Table]]
-) -> tuple[Manifest, dict[Source, Split]]:
+) -> tuple[Manifest, dict[Source, SplitRows]]:
     extract, tables = inputs
     params = step.params(ValidateParams)
     return extract, {
-        source: Split(extract.output(source.name), *split(table, source, step.run.date, params))
+        source: SplitRows(extract.output(source.name), *split(table, source, step.run.date, params))
         for source, table in tables.items()
     }
 
 
-def stage(step: Step, computed: tuple[Manifest, dict[Source, Split]]) -> Staged:
+def stage(step: Step, computed: tuple[Manifest, dict[Source, SplitRows]]) -> Staged:
     extract, splits = computed
     outputs: list[Dataset] = []
     counts: dict[str, int | dict[str, int]] = {}
@@ -106,7 +106,7 @@ def stage(step: Step, computed: tuple[Manifest, dict[Source, Split]]) -> Staged:
 
 
 def _requirements(
-    step: Step, extract: Manifest, splits: Mapping[Source, Split], outputs: Sequence[Dataset]
+    step: Step, extract: Manifest, splits: Mapping[Source, SplitRows], outputs: Sequence[Dataset]
 ) -> Iterator[Requirement]:
     params = step.params(ValidateParams)
     paths = {dataset.name: dataset.path for dataset in outputs}

@@ -92,11 +92,11 @@ class Features:
     examples: str
     label: str
     aggregate: Callable[[Frames], Mapping[str, DataFrame]]
-    training: Dataset  # one row per example, with `split` (train, holdout) and the label
-    scoring: Dataset  # one row per event of D, with the same features and no label
+    training: ExampleSet  # one row per example, with `split` (train, holdout) and the label
+    scoring: ExampleSet  # one row per event of D, with the same features and no label
 
 
-class Dataset(ABC):
+class ExampleSet(ABC):
     """A set of examples for D, by the parameters of the step that builds it."""
 
     @abstractmethod

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from jobs.core.params import Section
 from jobs.core.tables import Days, Frames
-from jobs.usecases.contract import Dataset, Estimator, FittedModel, LookBack
+from jobs.usecases.contract import Estimator, ExampleSet, FittedModel, LookBack
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +62,7 @@ class RulesOf(Generic[S]):
 
 
 @dataclass(frozen=True)
-class DatasetOf(Dataset, Generic[S]):
+class ExampleSetOf(ExampleSet, Generic[S]):
     """A set of examples, by the use case's section of the step that builds it."""
 
     section: type[S]

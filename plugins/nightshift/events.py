@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class Decided(TypedDict, total=False):
+class StepDecision(TypedDict, total=False):
     """What a step decided; the keys are those of its kind."""
 
     decision: str  # retrain
@@ -27,7 +27,7 @@ class Decided(TypedDict, total=False):
     served_version: str | None  # publish
 
 
-class StepResult(Decided, total=True):
+class StepResult(StepDecision, total=True):
     """The XCom of a step's task: its manifest, the rows of each output, the model's digest."""
 
     manifest: str

@@ -34,7 +34,7 @@ from jobs.core.steps import INGEST, NIGHTLY
 from jobs.core.text import printable
 from nightshift.dates import day_of
 from nightshift.docs import link
-from nightshift.events import Decided, StepResult, emit
+from nightshift.events import StepDecision, StepResult, emit
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -47,7 +47,7 @@ class _Receipt(TypedDict):
     date: str
     outputs: list[tuple[str, int, str]]
     model_digest: str | None
-    decided: Decided
+    decided: StepDecision
 
 
 class Logger(Protocol):

@@ -15,9 +15,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from jobs.core import params
 from jobs.core.settings import PROJECT
-from jobs.usecases.fraud.params import TrainParams
+from jobs.usecases.fraud.params import FraudTrainParams
 from jobs.usecases.movies import ease
-from jobs.usecases.movies.params import TrainParams as MovieTrainParams
+from jobs.usecases.movies.params import FraudTrainParams as MovieTrainParams
 
 SCRIPT = PROJECT / "bench" / "gpu.py"
 
@@ -120,7 +120,7 @@ def test_the_weights_are_those_of_the_movies_model(gpu):
 
 def test_the_parameters_are_those_of_params_yaml(gpu):
     file = PROJECT / "params.yaml"
-    fraud = params.section(file, "fraud", "train", TrainParams)
+    fraud = params.section(file, "fraud", "train", FraudTrainParams)
     assert fraud.booster.items() <= gpu.PARAMETERS.items()
     assert gpu.PARAMETERS["seed"] == fraud.seed
     movies = params.section(file, "movies", "train", MovieTrainParams)

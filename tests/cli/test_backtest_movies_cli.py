@@ -15,7 +15,7 @@ from jobs.cli.backtest import app
 from jobs.core import settings
 from jobs.core.errors import ConfigError, DataError
 from jobs.source.simulation import to_database
-from jobs.usecases.movies.backtest import Plan
+from jobs.usecases.movies.backtest import SplitPlan
 from jobs.usecases.movies.cli.rows import read
 from jobs.usecases.movies.operational.simulation import MovieSimulation
 
@@ -90,4 +90,4 @@ def test_what_cannot_be_done_says_why(source_db, services, monkeypatch):
         ran.exception
     )
     with pytest.raises(ConfigError):
-        Plan(k=21)
+        SplitPlan(k=21)

@@ -98,7 +98,7 @@ def test_a_day_goes_without_a_trace_after_a_dry_run(place):
     assert {*both[0]} - {*before[0]} == {*plan.files} and plan.partitions == [DAILY]
     with place.settings() as settings:
         assert forget.forget(settings, "fraud", DAY) == plan
-        assert forget.forget(settings, "fraud", DAY) == forget.Plan([], [])
+        assert forget.forget(settings, "fraud", DAY) == forget.ForgetPlan([], [])
     assert left(place) == before
 
 

@@ -13,7 +13,7 @@ from jobs.core.errors import ConfigError
 from jobs.core.params import GateParams
 from jobs.evaluation import gating
 from jobs.evaluation.bootstrap import metric_interval
-from jobs.usecases.fraud.evaluation import Judged
+from jobs.usecases.fraud.evaluation import JudgedScores
 
 PARAMS = GateParams(
     metric="roc_auc", min_margin=0.01, floors={"roc_auc": 0.7, "recall": 0.1}, draws=50
@@ -33,7 +33,7 @@ def judged(skill, labels=LABELS, night_skill=None, rows=slice(None)):
     scores = labels * by_row + NOISE
     days = np.repeat(np.arange(ROWS // 1000), 1000).astype("datetime64[D]")
     night = {"night": NIGHT[rows], "never": np.zeros(ROWS, bool)[rows]}
-    return Judged(
+    return JudgedScores(
         labels[rows], scores[rows], days[rows], OF_CUSTOMERS[rows].astype(str), 0.5, night
     )
 
@@ -71,7 +71,7 @@ def test_a_customer_counts_as_often_as_it_is_drawn():
     weights[: CUSTOMERS // 2] = 3
     ids = sorted({str(each) for each in range(CUSTOMERS)})
     kept = np.isin(OF_CUSTOMERS.astype(str), ids[: CUSTOMERS // 2])
-    half = Judged(
+    half = JudgedScores(
         ours.labels[kept], ours.scores[kept], ours.days[kept], ours.customers[kept], 0.5, {}
     )
     for metric in ("roc_auc", "average_precision"):

@@ -12,14 +12,14 @@ import pytest
 
 from jobs.core.errors import DataError
 from jobs.usecases.fraud import backtest, handbook, metrics, model
-from jobs.usecases.fraud.backtest import Plan
+from jobs.usecases.fraud.backtest import FoldPlan
 from jobs.usecases.fraud.columns import CATEGORIES, FEATURES
-from jobs.usecases.fraud.params import TrainParams
+from jobs.usecases.fraud.params import FraudTrainParams
 from jobs.usecases.fraud.sources import SOURCES
 
 START = date(2024, 3, 11)
-PLAN = Plan(START, folds=3, train_days=5, delay_days=4, test_days=3)
-PARAMS = TrainParams(
+PLAN = FoldPlan(START, folds=3, train_days=5, delay_days=4, test_days=3)
+PARAMS = FraudTrainParams(
     n_estimators=5, max_depth=2, validation_days=2, early_stopping_rounds=3, threads=1
 )
 
@@ -75,7 +75,7 @@ def handbook_train_test_set(frame, start, delta_train, delta_delay, delta_test):
 
 
 def test_folds_step_back_by_the_length_of_the_test():
-    plan = Plan(date(2018, 6, 24), folds=4, train_days=7, delay_days=7, test_days=7)
+    plan = FoldPlan(date(2018, 6, 24), folds=4, train_days=7, delay_days=7, test_days=7)
     for k in range(4):
         train, test = plan.fold(k)
         start = date(2018, 6, 24) - timedelta(days=7 * k)
@@ -137,7 +137,7 @@ def test_the_summary_holds_what_was_asked_for(folds):
 
 @pytest.mark.parametrize("shift", [-60, 3, 60])
 def test_a_plan_outside_the_data_says_so(table, shift):
-    plan = Plan(START + timedelta(days=shift), 1, 5, 4, 3)
+    plan = FoldPlan(START + timedelta(days=shift), 1, 5, 4, 3)
     with pytest.raises(DataError, match="no transactions between"):
         list(backtest.run(table, plan, PARAMS))
 

@@ -19,15 +19,15 @@ from jobs.usecases.fraud import columns, features, model
 from jobs.usecases.fraud.params import (
     LARGEST_AMOUNT,
     MOST_A_DAY,
+    FraudPredictParams,
+    FraudSnapshotParams,
+    FraudTrainParams,
     FraudValidateParams,
-    PredictParams,
-    SnapshotParams,
-    TrainParams,
 )
 from jobs.usecases.fraud.tables import AGGREGATES, SQUARES
 
 DELAY = 7
-SNAPSHOT = SnapshotParams(train_days=5, holdout_days=2, gap_days=1, label_delay_days=3)
+SNAPSHOT = FraudSnapshotParams(train_days=5, holdout_days=2, gap_days=1, label_delay_days=3)
 # Exact but for what a square root, a difference of large numbers, or a second division rounds.
 ROUNDED = {name for name in columns.FEATURES if "std" in name or "_z" in name or "over" in name}
 
@@ -170,7 +170,9 @@ def test_amounts_at_the_bound_go_through_to_scores(world, aggregated, frame):
     expected = {row.transaction_id: twin(large, row, DELAY) for row in rows[::7]}
     assert differences(feature_rows, expected) == []
     table = features.training_set(frames, LAST, SNAPSHOT).toArrow()
-    fitted = model.fit(table, TrainParams(n_estimators=5, validation_days=1, checkpoint_rounds=5))
+    fitted = model.fit(
+        table, FraudTrainParams(n_estimators=5, validation_days=1, checkpoint_rounds=5)
+    )
     scores = model.score(fitted, table)
     assert np.isfinite(scores).all() and len(scores) == table.num_rows > 0
 
@@ -259,7 +261,7 @@ def test_training_set_equals_the_twin(world, training):
 
 
 def test_scoring_set_gives_a_row_the_features_that_training_gave_it(world, daily, training, frame):
-    params = PredictParams(label_delay_days=SNAPSHOT.label_delay_days)
+    params = FraudPredictParams(label_delay_days=SNAPSHOT.label_delay_days)
     train, holdout = features.split_days(LAST, SNAPSHOT)
     for day in (train[0], holdout[-1]):
         asked = features.scoring_days(day, params)
@@ -319,7 +321,11 @@ def test_a_label_reported_after_the_day_is_not_in_its_training_set(world, traini
 @pytest.mark.parametrize("day", [date(2024, 3, 1), date(2024, 12, 31), LAST])
 @pytest.mark.parametrize(
     "params",
-    [SNAPSHOT, SnapshotParams(), SnapshotParams(gap_days=0, holdout_days=1, label_delay_days=1)],
+    [
+        SNAPSHOT,
+        FraudSnapshotParams(),
+        FraudSnapshotParams(gap_days=0, holdout_days=1, label_delay_days=1),
+    ],
 )
 def test_split_days_neither_overlap_nor_leave_a_hole(day, params):
     train, holdout = features.split_days(day, params)
@@ -334,7 +340,7 @@ def test_split_days_neither_overlap_nor_leave_a_hole(day, params):
 def test_no_day_is_asked_for_that_is_still_to_come():
     for asked in (
         features.training_days(LAST, SNAPSHOT),
-        features.scoring_days(LAST, PredictParams()),
+        features.scoring_days(LAST, FraudPredictParams()),
     ):
         assert {max(wanted) for wanted in asked.values()} <= set(days(FIRST, LAST))
         assert all(len(set(wanted)) == len(wanted) for wanted in asked.values())
@@ -347,7 +353,7 @@ def test_windows_reach_as_far_as_is_asked_for(what, world, daily, training, fram
         day, params, whole = LAST, SNAPSHOT, training
         ask, make = features.training_days, features.training_set
     else:
-        day, params = LAST, PredictParams(label_delay_days=DELAY)
+        day, params = LAST, FraudPredictParams(label_delay_days=DELAY)
         ask, make = features.scoring_days, features.scoring_set
         whole = {row.transaction_id: twin(world, row, DELAY) for row in world.on([day])}
     oldest = min(ask(day, params)["merchant_daily"])

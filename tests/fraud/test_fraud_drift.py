@@ -14,11 +14,11 @@ from jobs.evaluation import reference
 from jobs.evaluation.watched import Watchlist
 from jobs.usecases.fraud import drift, features, model
 from jobs.usecases.fraud.columns import CATEGORIES, FEATURES
-from jobs.usecases.fraud.params import TrainParams
+from jobs.usecases.fraud.params import FraudTrainParams
 from jobs.usecases.fraud.usecase import USECASE
 
 START, DAYS = date(2024, 3, 1), 12
-PARAMS = TrainParams(
+PARAMS = FraudTrainParams(
     n_estimators=10, max_depth=3, validation_days=3, early_stopping_rounds=5, threads=1
 )
 

@@ -13,11 +13,11 @@ import pytest
 from jobs.core.errors import DataError
 from jobs.usecases.fraud import metrics, model, report
 from jobs.usecases.fraud.columns import CATEGORIES, FEATURES
-from jobs.usecases.fraud.params import TrainParams
+from jobs.usecases.fraud.params import FraudTrainParams
 from kept_checkpoints import Kept
 
 # One thread: while other tests run on few cores, a second one mostly waits.
-PARAMS = TrainParams(
+PARAMS = FraudTrainParams(
     n_estimators=30, max_depth=3, validation_days=3, early_stopping_rounds=5, threads=1
 )
 NUMBERS = [name for name in FEATURES if name not in CATEGORIES]
@@ -187,7 +187,7 @@ def test_no_more_than_a_third_of_the_days_decides_when_to_stop(days, late):
 def test_parameters_as_shipped_fit_a_week_and_search_a_month(days, trials):
     assert (
         model.fit(
-            examples(days=days), TrainParams(n_estimators=5, search_trials=trials, threads=1)
+            examples(days=days), FraudTrainParams(n_estimators=5, search_trials=trials, threads=1)
         ).rounds
         >= 1
     )
@@ -221,7 +221,7 @@ def test_time_folds_expand_and_do_not_overlap(table):
 
 
 def test_search_is_decided_by_the_seed_and_never_worse_on_its_folds(table):
-    params = TrainParams(
+    params = FraudTrainParams(
         n_estimators=5,
         validation_days=1,
         early_stopping_rounds=3,

@@ -12,11 +12,11 @@ import pytest
 
 from jobs.core.digest import table_digest
 from jobs.usecases.fraud import predictions
-from jobs.usecases.fraud.params import PredictParams
+from jobs.usecases.fraud.params import FraudPredictParams
 from jobs.usecases.fraud.tables import AGGREGATES, PREDICTIONS
 
 DAY = date(2024, 3, 31)
-PARAMS = PredictParams()
+PARAMS = FraudPredictParams()
 SCORES, CUSTOMERS, MERCHANTS = PREDICTIONS
 THRESHOLD = 0.5
 
@@ -221,4 +221,4 @@ def test_nobody_is_an_empty_table_of_each_kind():
 
 def test_days_looked_back_are_those_of_the_scores_less_the_day():
     assert predictions.look_back(PARAMS) == (6, PARAMS.max_missing_days)
-    assert predictions.look_back(PredictParams(score_days=1)).days == 0
+    assert predictions.look_back(FraudPredictParams(score_days=1)).days == 0

@@ -8,11 +8,11 @@ import scipy.sparse as sp
 from movie_world import DAY, START, interactions
 
 from jobs.usecases.movies import catalogue, folds, hybrid, metrics, ranking, validation
-from jobs.usecases.movies.hybrid import BLENDED, FEATURES, Candidates, Window
-from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.hybrid import BLENDED, FEATURES, Candidates, ValidationWindow
+from jobs.usecases.movies.params import MoviesTrainParams
 from kept_checkpoints import Kept
 
-PARAMS = TrainParams(threads=1, ranker=False)
+PARAMS = MoviesTrainParams(threads=1, ranker=False)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -62,7 +62,7 @@ def made(chance, telling, users=200, count=40):
     labels[np.arange(users), chance.integers(0, count, users)] = True
     for name in telling:
         features[:, :, BLENDED.index(name)] += 0.4 * labels
-    return Window(
+    return ValidationWindow(
         Candidates(np.tile(np.arange(count), (users, 1)), features), labels, labels.sum(axis=1)
     )
 
@@ -108,7 +108,7 @@ def test_a_ranker_competes_and_strangers_get_the_popular():
         each.labels[:] = False
         nearest = np.abs(each.found.features[:, :, column] - 0.5).argmin(axis=1)
         each.labels[np.arange(len(nearest)), nearest] = True
-    params, kept = TrainParams(threads=1, ranker_rounds=30, checkpoint_rounds=11), Kept()
+    params, kept = MoviesTrainParams(threads=1, ranker_rounds=30, checkpoint_rounds=11), Kept()
     choice = hybrid.choose(*windows, params, kept)
     assert choice.kind == "ranker" and choice.figures["ranker"] > choice.figures["blend"] + 0.2
     new = Candidates(windows[0].found.places, windows[0].found.features.copy())

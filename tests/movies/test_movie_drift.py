@@ -11,7 +11,7 @@ import pytest
 from movie_world import DAY, START, interactions, world
 
 from jobs.usecases.movies import drift, model
-from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.params import MoviesTrainParams
 
 
 def with_ids(table):
@@ -29,7 +29,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def fitted(table):
-    return model.fit(table, TrainParams(threads=1, ranker=False))
+    return model.fit(table, MoviesTrainParams(threads=1, ranker=False))
 
 
 def test_of_several_genres_each_has_its_share():

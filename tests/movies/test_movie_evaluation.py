@@ -12,11 +12,11 @@ from movie_world import DAY, START, interactions, world
 
 from jobs.usecases.movies import backtest, model
 from jobs.usecases.movies.evaluation import SLICES
-from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.params import MoviesTrainParams
 from jobs.usecases.movies.recommend import ALGORITHMS
 from jobs.usecases.movies.split import split
 
-PARAMS = TrainParams(threads=1, ranker=False, ease_regularisation=20)
+PARAMS = MoviesTrainParams(threads=1, ranker=False, ease_regularisation=20)
 LATE = START + 90 * DAY
 
 
@@ -116,7 +116,7 @@ def test_nobody_to_judge(halves, fitted):
 
 def test_nothing_of_the_holdout_reaches_the_model():
     """The rows held out become other users' praise of three movies; the fit must not notice."""
-    table, plan = world(), backtest.Plan("time", seed=2)
+    table, plan = world(), backtest.SplitPlan("time", seed=2)
     early, late = split(table, plan.split, plan.ratio, plan.seed)
     frame = late.to_pandas().assign(value=10.0)
     frame["user_id"] = [f"poison{number}" for number in range(len(frame))]

@@ -11,14 +11,14 @@ import pytest
 
 from jobs.core.identity import days
 from jobs.usecases.movies import features
-from jobs.usecases.movies.params import PredictParams, SnapshotParams
+from jobs.usecases.movies.params import MoviesPredictParams, MoviesSnapshotParams
 from jobs.usecases.movies.sources import SOURCES
 from jobs.usecases.movies.tables import AGGREGATES
 
 FIRST, LAST = date(2024, 2, 27), date(2024, 3, 2)
 PREFERENCES, BY_MOVIE = AGGREGATES
 INTERACTIONS, CATALOGUE = SOURCES
-SNAPSHOT = SnapshotParams(train_days=2, holdout_days=2)
+SNAPSHOT = MoviesSnapshotParams(train_days=2, holdout_days=2)
 # What a source may contain: several genres, one, none in three ways, a repeat, an extra separator.
 GENRES = (
     "Drama|Comedy|War",
@@ -208,7 +208,7 @@ def test_the_days_asked_for_end_with_the_day():
         "user_interactions": list(days(LAST - timedelta(days=3), LAST)),
         "movies": [LAST],
     }
-    scoring = features.scoring_days(LAST, PredictParams(history_days=3))
+    scoring = features.scoring_days(LAST, MoviesPredictParams(history_days=3))
     window = list(days(LAST - timedelta(days=2), LAST))
     assert scoring == {
         "user_interactions": window,
@@ -221,4 +221,4 @@ def test_a_day_without_interactions_has_no_rows(frame, catalogue):
     nothing = frame(INTERACTIONS.schema.empty_table())
     rows = {"user_interactions": nothing, "movies": frame(catalogue)}
     assert [aggregate.count() for aggregate in features.aggregate(rows).values()] == [0, 0]
-    assert features.scoring_set(rows, LAST, PredictParams()).count() == 0
+    assert features.scoring_set(rows, LAST, MoviesPredictParams()).count() == 0

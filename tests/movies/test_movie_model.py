@@ -12,12 +12,12 @@ from movie_world import DAY, START, interactions, world
 
 from jobs.core.errors import DataError
 from jobs.usecases.movies import backtest, model, ranking
-from jobs.usecases.movies.hybrid import FEATURES, Candidates, Hybrid, Window, fit_ranker
+from jobs.usecases.movies.hybrid import FEATURES, Candidates, Hybrid, ValidationWindow, fit_ranker
 from jobs.usecases.movies.interactions import deduplicate
-from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.params import MoviesTrainParams
 from jobs.usecases.movies.split import split
 
-PARAMS = TrainParams(threads=1, ranker_rounds=10, ease_regularisation=20)
+PARAMS = MoviesTrainParams(threads=1, ranker_rounds=10, ease_regularisation=20)
 UNSEEN = pa.table(
     {
         "movie_id": ["new", "bare"],
@@ -124,7 +124,7 @@ def test_a_user_of_thousands_and_one_who_has_seen_it_all(table):
 
 
 def test_the_backtest_learns_tastes_and_repeats():
-    plan = backtest.Plan("stratified", seed=3)
+    plan = backtest.SplitPlan("stratified", seed=3)
     out = backtest.run(world(), plan, PARAMS).as_json()
     scores = {row["algorithm"]: row["ndcg_at_10"] for row in out["rows"]}
     assert scores["collaborative"] > 1.2 * scores["popular"] > 0
@@ -145,13 +145,13 @@ def test_splits_do_not_overlap(table):
 def test_a_ranker_serves_blocks_of_users_at_once(monkeypatch):
     """XGBoost may be asked by several threads, but not while it is being set up."""
     table = world(users=150)
-    params = TrainParams(threads=2, ranker_rounds=5, ease_regularisation=20)
+    params = MoviesTrainParams(threads=2, ranker_rounds=5, ease_regularisation=20)
     chance = np.random.default_rng(0)
     features, labels = (
         chance.random((50, 30, len(FEATURES)), np.float32),
         chance.random((50, 30)) < 0.1,
     )
-    window = Window(
+    window = ValidationWindow(
         Candidates(np.tile(np.arange(30), (50, 1)), features), labels, labels.sum(axis=1)
     )
     fitted = replace(model.fit(table, params), hybrid=Hybrid(ranker=fit_ranker([window], params)))
@@ -167,7 +167,7 @@ def test_a_ranker_serves_blocks_of_users_at_once(monkeypatch):
 def test_popularity_is_that_of_the_day_on_which_is_recommended():
     """Two days after the fit everybody turns to one movie."""
     table = world(users=60)
-    fitted = model.fit(table, TrainParams(threads=1, ranker=False, ease_regularisation=20))
+    fitted = model.fit(table, MoviesTrainParams(threads=1, ranker=False, ease_regularisation=20))
     craze = interactions([(f"new{user}", "m059", START + 62 * DAY, 8) for user in range(40)])
     events = pa.concat_tables([table, craze.cast(table.schema)])
     best = [

@@ -13,12 +13,12 @@ from movie_world import START, world
 
 from jobs.core.digest import table_digest
 from jobs.usecases.movies import model, predictions
-from jobs.usecases.movies.params import PredictParams, TrainParams
+from jobs.usecases.movies.params import MoviesPredictParams, MoviesTrainParams
 from jobs.usecases.movies.recommend import ALGORITHMS
 from jobs.usecases.movies.tables import AGGREGATES, PREDICTIONS
 
 DAY = date(2024, 1, 20)
-PARAMS = PredictParams()
+PARAMS = MoviesPredictParams()
 RECOMMENDATIONS, FEATURES = PREDICTIONS
 PREFERENCES = AGGREGATES[0]
 STRANGER = {
@@ -37,7 +37,7 @@ def trained():
     """On ten users fewer than are scored."""
     rows = world()
     known = rows.filter(pc.less(rows["user_id"], "u110"))
-    return model.fit(known, TrainParams(threads=1, ranker=False, ease_regularisation=20))
+    return model.fit(known, MoviesTrainParams(threads=1, ranker=False, ease_regularisation=20))
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ from mlflow.models import infer_signature
 from movie_world import world
 
 from jobs.usecases.movies import model
-from jobs.usecases.movies.params import PredictParams, TrainParams
+from jobs.usecases.movies.params import MoviesPredictParams, MoviesTrainParams
 from jobs.usecases.movies.split import split
 from jobs.usecases.movies.usecase import USECASE
 
-PARAMS = TrainParams(threads=1, ranker_rounds=10, ease_regularisation=20)
+PARAMS = MoviesTrainParams(threads=1, ranker_rounds=10, ease_regularisation=20)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_estimator_fits_stores_and_judges_the_same_model(halves, fitted, tmp
 def test_the_estimator_refuses_parameters_and_results_of_another_use_case(halves, tmp_path):
     estimator = USECASE.estimator()
     with pytest.raises(TypeError, match="expected TrainParams"):
-        estimator.fit(halves[0], PredictParams())
+        estimator.fit(halves[0], MoviesPredictParams())
     with pytest.raises(TypeError, match="expected Judged"):
         estimator.fit(halves[0], PARAMS).report(None, tmp_path)
 

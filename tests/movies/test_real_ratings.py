@@ -8,7 +8,7 @@ import pytest
 from movie_world import tweets
 
 from jobs.usecases.movies import backtest, model
-from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.params import MoviesTrainParams
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def scores(out):
 def test_lists_for_the_users_of_some_weeks(data):
     table, movies = data
     some = table.take(pa.array(np.argsort(table["event_time"].to_numpy(), kind="stable")[:8000]))
-    fitted = model.fit(some, TrainParams(threads=1, ranker=False), movies)
+    fitted = model.fit(some, MoviesTrainParams(threads=1, ranker=False), movies)
     assert len(fitted.scorers.catalogue) == movies.num_rows
     users = np.unique(some["user_id"].to_numpy())[:100]
     lists = pa.concat_tables(model.score(fitted, some, users)).to_pandas()
@@ -36,7 +36,9 @@ def test_lists_for_the_users_of_some_weeks(data):
 @pytest.mark.slow
 def test_on_the_latest_quarter_the_hybrid_is_no_worse_than_collaborative(data):
     table, movies = data
-    out = backtest.run(table, backtest.Plan("time", 0.75), TrainParams(), movies).as_json()
+    out = backtest.run(
+        table, backtest.SplitPlan("time", 0.75), MoviesTrainParams(), movies
+    ).as_json()
     figures = scores(out)
     assert figures["hybrid"] >= figures["collaborative"] > 2 * figures["content"]
     assert figures["hybrid"] >= 0.08  # 0.0842; it was 0.0809 before the half-life was chosen

@@ -119,7 +119,7 @@ def test_a_champion_says_its_number_and_the_date_of_its_promotion(serving_db, te
     current = promotions.history(serving_db, "demo").champion(
         FIRST + timedelta(days=9), inclusive=True
     )
-    assert current == promotions.Champion("a", "va", FIRST + timedelta(days=3))
+    assert current == promotions.ChampionModel("a", "va", FIRST + timedelta(days=3))
 
 
 def test_pipelines_do_not_meet(serving_db, champion, tell):

@@ -21,7 +21,7 @@ from jobs.source.simulation import to_database, to_files
 from jobs.source.streams import generator
 from jobs.usecases.fraud.operational import compromised as fraud
 from jobs.usecases.fraud.operational.day import Reporting, frauds, simulate_day
-from jobs.usecases.fraud.operational.population import AT_LEAST, RADIUS, SIDE, Stream, populate
+from jobs.usecases.fraud.operational.population import AT_LEAST, RADIUS, SIDE, FraudStream, populate
 from jobs.usecases.fraud.operational.simulation import Simulation
 
 START = date(2018, 4, 1)
@@ -93,8 +93,8 @@ def test_more_customers_leave_the_first_ones_who_they_are():
 def test_merchants_near_a_customer_agree_with_a_search_of_all():
     customers, merchants = 40, 3000
     population = populate(3, customers, merchants)
-    homes = generator(3, Stream.CUSTOMERS).random((customers, 5))[:, :2] * SIDE
-    places = generator(3, Stream.MERCHANTS).random((merchants, 2)) * SIDE
+    homes = generator(3, FraudStream.CUSTOMERS).random((customers, 5))[:, :2] * SIDE
+    places = generator(3, FraudStream.MERCHANTS).random((merchants, 2)) * SIDE
     distance = np.linalg.norm(homes[:, None] - places[None], axis=2)
     for customer in range(customers):
         near = set(np.flatnonzero(distance[customer] <= RADIUS))

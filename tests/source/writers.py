@@ -25,15 +25,15 @@ from jobs.source.dialect import Dialect
 from jobs.source.files import open_file
 from jobs.source.mapping import ColumnMap, file_columns
 from jobs.source.rows import read_rows
-from jobs.source.schema import Column
+from jobs.source.schema import OperationalColumn
 
 COLUMNS = (
-    Column("row", "id", required=True),
-    Column("who", "id"),
-    Column("text"),
-    Column("at", "time"),
-    Column("amount", "money"),
-    Column("flag", "flag"),
+    OperationalColumn("row", "id", required=True),
+    OperationalColumn("who", "id"),
+    OperationalColumn("text"),
+    OperationalColumn("at", "time"),
+    OperationalColumn("amount", "money"),
+    OperationalColumn("flag", "flag"),
 )
 DIALECT = Dialect(integer_ids=True)
 KINDS = {column.name: column.kind for column in COLUMNS}

@@ -8,14 +8,14 @@ import pytest
 
 from jobs.core.facts import CheckDriftFacts
 from jobs.core.params import RetrainParams
-from jobs.serving.promotions import Champion
+from jobs.serving.promotions import ChampionModel
 from jobs.steps.records import RETRAIN_DECISIONS
 from jobs.steps.retrain import decide
 from jobs.stores import clickhouse
 from nights import DAY
 
 SATURDAY = date(2018, 7, 14)
-YOUNG = Champion("a" * 64, "3", SATURDAY - timedelta(days=2))
+YOUNG = ChampionModel("a" * 64, "3", SATURDAY - timedelta(days=2))
 
 
 def drift(judged=True, drifted=(), decayed=False):

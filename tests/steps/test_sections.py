@@ -186,7 +186,7 @@ def test_the_names_of_metrics_are_those_that_models_have():
     hits = {name: np.zeros((users, 20), bool) for name in evaluation.ALGORITHMS}
     overall = {name: {"coverage": 0.0, "novelty": 0.0} for name in evaluation.ALGORITHMS}
     ones = np.ones(users, int)
-    judged = evaluation.Judged(
+    judged = evaluation.JudgedRankings(
         np.arange(users), ones == 1, np.array([0, 1, 5, 20]), ones, hits, overall
     )
     assert set(judged.summary()) == set(METRICS) and set(judged.values("hybrid")) == set(COMPARED)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from jobs.core.errors import DataError
 from jobs.core.identity import days
 from jobs.usecases.fraud import handbook, metrics, model
-from jobs.usecases.fraud.params import TrainParams
+from jobs.usecases.fraud.params import FraudTrainParams
 
 Metric = Literal["roc_auc", "average_precision", "card_precision_at_100"]
 METRICS: tuple[Metric, ...] = ("roc_auc", "average_precision", "card_precision_at_100")
@@ -45,7 +45,7 @@ class FoldResult(FoldFigures):
     baseline: Measures
 
 
-class Summary(TypedDict):
+class FoldSummary(TypedDict):
     """The folds, with mean and standard deviation of the model and of the baseline."""
 
     folds: list[FoldFigures]
@@ -56,7 +56,7 @@ class Summary(TypedDict):
 
 
 @dataclass(frozen=True)
-class Plan:
+class FoldPlan:
     """Which days each fold fits and tests on."""
 
     start: date
@@ -80,7 +80,7 @@ class Plan:
         return list(days(self.fold(self.folds - 1)[0][0], self.fold(0)[1][-1]))
 
 
-def run(table: pa.Table, plan: Plan, params: TrainParams) -> Iterator[FoldResult]:
+def run(table: pa.Table, plan: FoldPlan, params: FraudTrainParams) -> Iterator[FoldResult]:
     """One row per fold: its days, the metrics of the model, and those of the Handbook's baseline.
 
     `table` has one row per transaction of the span: FEATURES, those of the baseline, `date`,
@@ -101,7 +101,7 @@ def run(table: pa.Table, plan: Plan, params: TrainParams) -> Iterator[FoldResult
         }
 
 
-def summarise(folds: list[FoldResult]) -> Summary:
+def summarise(folds: list[FoldResult]) -> FoldSummary:
     """The folds, with mean and standard deviation of the model and of the baseline."""
     baselines = [fold["baseline"] for fold in folds]
     return {
@@ -134,7 +134,7 @@ def _over(rows: Sequence[Measures], function: Callable[[list[float]], np.floatin
 
 
 def _test_rows(
-    table: pa.Table, plan: Plan, train_days: list[date], test_days: list[date]
+    table: pa.Table, plan: FoldPlan, train_days: list[date], test_days: list[date]
 ) -> pa.Table:
     """The test days, without the customers whose fraud is known by then.
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from jobs.evaluation.watched import Watched
 from jobs.usecases.fraud.columns import FEATURES as MODELLED
 from jobs.usecases.fraud.features import KEY
-from jobs.usecases.fraud.model import Model, score
+from jobs.usecases.fraud.model import FraudModel, score
 
 FEATURES = (
     Watched("amount", "number", 0.25, "fail"),
@@ -56,6 +56,6 @@ def examples(events: pa.Table, since: date) -> pa.Table:
     return chosen.append_column("merchant_unproven", unproven)
 
 
-def predictions(model: Model, examples: pa.Table, events: pa.Table) -> pa.Table:
+def predictions(model: FraudModel, examples: pa.Table, events: pa.Table) -> pa.Table:
     """The examples with their `score`; DataError when they lack a feature of the model."""
     return examples.append_column("score", pa.array(score(model, examples), pa.float64()))

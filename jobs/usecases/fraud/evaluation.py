@@ -18,7 +18,7 @@ WEIGHTED = {"roc_auc": metrics.roc_auc, "average_precision": metrics.average_pre
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class JudgedScores:
     """One value per transaction of the holdout. The units are customers, whose rows correlate.
 
     `slices_of` maps a slice to the transactions in it.

@@ -24,7 +24,7 @@ from jobs.usecases.fraud.columns import (
     SUMMED,
     WINDOWS,
 )
-from jobs.usecases.fraud.params import PredictParams, SnapshotParams
+from jobs.usecases.fraud.params import FraudPredictParams, FraudSnapshotParams
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -83,7 +83,7 @@ def _square(amount: Column) -> Column:
     return wide * wide
 
 
-def training_days(day: date, params: SnapshotParams) -> Days:
+def training_days(day: date, params: FraudSnapshotParams) -> Days:
     """Rows of the training and holdout days, labels reported up to D, aggregates of all windows."""
     train, holdout = split_days(day, params)
     first, last = train[0], holdout[-1]
@@ -99,14 +99,14 @@ def training_days(day: date, params: SnapshotParams) -> Days:
     }
 
 
-def split_days(day: date, params: SnapshotParams) -> tuple[list[date], list[date]]:
+def split_days(day: date, params: FraudSnapshotParams) -> tuple[list[date], list[date]]:
     """(training days, holdout days), so old that their labels are known at the end of D."""
     last = day - timedelta(days=params.label_delay_days)
     holdout = before(last + timedelta(days=1), params.holdout_days)
     return before(holdout[0] - timedelta(days=params.gap_days), params.train_days), holdout
 
 
-def scoring_days(day: date, params: PredictParams) -> Days:
+def scoring_days(day: date, params: FraudPredictParams) -> Days:
     """Rows and labels of D; aggregates of all windows before it, and of D for who was seen."""
     delay = timedelta(days=params.label_delay_days)
     windows = list(days(day - timedelta(days=LONGEST) - delay, day))
@@ -119,7 +119,7 @@ def scoring_days(day: date, params: PredictParams) -> Days:
     }
 
 
-def training_set(frames: Frames, day: date, params: SnapshotParams) -> DataFrame:
+def training_set(frames: Frames, day: date, params: FraudSnapshotParams) -> DataFrame:
     """One row per transaction of the training and holdout days: features, `split`, `is_fraud`.
 
     The label is the last one reported up to the end of D. A transaction without one is older than
@@ -136,7 +136,7 @@ def training_set(frames: Frames, day: date, params: SnapshotParams) -> DataFrame
     return table.select(*_ROW, split.alias("split"), *FEATURES, label)
 
 
-def scoring_set(frames: Frames, day: date, params: PredictParams) -> DataFrame:
+def scoring_set(frames: Frames, day: date, params: FraudPredictParams) -> DataFrame:
     """One row per transaction of D, with the same features as in training_set."""
     return with_features(frames, params.label_delay_days).select(*_ROW, *FEATURES)
 

@@ -21,15 +21,15 @@ from jobs.training import boosting, device
 from jobs.training.boosting import BoostingPlan, Checkpoints
 from jobs.usecases.fraud import evaluation, metrics
 from jobs.usecases.fraud.columns import CATEGORIES, FEATURES
-from jobs.usecases.fraud.evaluation import Judged
-from jobs.usecases.fraud.params import TrainParams
+from jobs.usecases.fraud.evaluation import JudgedScores
+from jobs.usecases.fraud.params import FraudTrainParams
 
 LABEL = "is_fraud"
 REQUIREMENTS = (f"xgboost=={xgb.__version__}", f"numpy=={np.__version__}")  # to load it elsewhere
 
 
 @dataclass(frozen=True)
-class Model:
+class FraudModel:
     """A booster, and what training stored with it."""
 
     booster: xgb.Booster
@@ -42,17 +42,19 @@ class Model:
         return bytes(self.booster.save_raw("ubj"))
 
 
-def load(data: bytes) -> Model:
+def load(data: bytes) -> FraudModel:
     """The model in `data`."""
     booster = xgb.Booster()
     booster.load_model(bytearray(data))
     stored = json.loads(booster.attr("nightshift") or "{}")
-    return Model(
+    return FraudModel(
         booster, stored["features"], stored["vocabulary"], stored["threshold"], stored["rounds"]
     )
 
 
-def fit(table: pa.Table, params: TrainParams, *, checkpoints: Checkpoints | None = None) -> Model:
+def fit(
+    table: pa.Table, params: FraudTrainParams, *, checkpoints: Checkpoints | None = None
+) -> FraudModel:
     """Fit on `table`, the training rows of a snapshot: FEATURES, `date`, `is_fraud`.
 
     Early stopping chooses the number of rounds, by average precision on the last `validation_days`
@@ -68,10 +70,10 @@ def fit(table: pa.Table, params: TrainParams, *, checkpoints: Checkpoints | None
 def fit_with(
     table: pa.Table,
     parameters: dict[str, object],
-    params: TrainParams,
+    params: FraudTrainParams,
     checkpoints: Checkpoints | None = None,
     prefix: str = "",
-) -> Model:
+) -> FraudModel:
     """`fit` with the given booster parameters; `prefix` marks the stages of its checkpoints."""
     vocabulary = {name: _vocabulary(table[name]) for name in CATEGORIES}
     early, late = split_by_day(table, params.validation_days)
@@ -100,10 +102,10 @@ def fit_with(
         "rounds": rounds,
     }
     booster.set_attr(nightshift=json.dumps(stored, sort_keys=True))
-    return Model(booster, list(FEATURES), vocabulary, params.threshold, rounds)
+    return FraudModel(booster, list(FEATURES), vocabulary, params.threshold, rounds)
 
 
-def score(model: Model, table: pa.Table) -> np.ndarray:
+def score(model: FraudModel, table: pa.Table) -> np.ndarray:
     """The probability of fraud of each row; DataError when a feature of the model is missing."""
     if missing := [name for name in model.features if name not in table.column_names]:
         raise DataError(
@@ -117,9 +119,9 @@ def score(model: Model, table: pa.Table) -> np.ndarray:
     return scores.astype(np.float64)
 
 
-def judge(model: Model, train: pa.Table, holdout: pa.Table) -> Judged:
+def judge(model: FraudModel, train: pa.Table, holdout: pa.Table) -> JudgedScores:
     """Its results on the rows of `holdout`: FEATURES, `is_fraud`, `date`, `customer_id`."""
-    return Judged(
+    return JudgedScores(
         labels(holdout),
         score(model, holdout),
         holdout["date"].to_numpy(),
@@ -129,24 +131,24 @@ def judge(model: Model, train: pa.Table, holdout: pa.Table) -> Judged:
     )
 
 
-def decisions(model: Model) -> dict[str, object]:
+def decisions(model: FraudModel) -> dict[str, object]:
     """What early stopping decided."""
     return {"rounds": model.rounds}
 
 
-def parameters(model: Model, params: TrainParams) -> dict[str, object]:
+def parameters(model: FraudModel, params: FraudTrainParams) -> dict[str, object]:
     """What people compare between runs: the section, and what training decided."""
     return params.model_dump(mode="json", exclude={"booster"}) | params.booster | decisions(model)
 
 
-def example(model: Model, table: pa.Table) -> pd.DataFrame:
+def example(model: FraudModel, table: pa.Table) -> pd.DataFrame:
     """A few rows as the booster takes them, for the signature."""
     rows = table.slice(0, 5)
     matrix = {name: _column(rows[name], model.vocabulary.get(name)) for name in model.features}
     return pd.DataFrame(matrix)
 
 
-def importance(model: Model) -> dict[str, float]:
+def importance(model: FraudModel) -> dict[str, float]:
     """Total gain of each feature, largest first; features that no tree uses have 0."""
     gains: dict[str, float] = model.booster.get_score(importance_type="total_gain")
     named = {name: float(gains.get(name, 0.0)) for name in model.features}
@@ -154,7 +156,7 @@ def importance(model: Model) -> dict[str, float]:
 
 
 def search(
-    table: pa.Table, params: TrainParams, checkpoints: Checkpoints | None = None
+    table: pa.Table, params: FraudTrainParams, checkpoints: Checkpoints | None = None
 ) -> dict[str, object]:
     """The best of `search_trials` random parameter sets, by mean average precision over folds.
 
@@ -219,7 +221,7 @@ def require_both_classes(table: pa.Table, part: str) -> None:
 def _fold_score(
     fold: tuple[pa.Table, pa.Table],
     parameters: dict[str, object],
-    params: TrainParams,
+    params: FraudTrainParams,
     checkpoints: Checkpoints | None,
     prefix: str,
 ) -> float:
@@ -244,7 +246,7 @@ def _days_between(table: pa.Table, start: np.datetime64, end: np.datetime64) -> 
     return table.filter(pa.array((days >= start) & (days < end)))
 
 
-def _native(parameters: dict[str, object], params: TrainParams) -> dict[str, object]:
+def _native(parameters: dict[str, object], params: FraudTrainParams) -> dict[str, object]:
     return parameters | {
         "objective": "binary:logistic",
         "eval_metric": "aucpr",

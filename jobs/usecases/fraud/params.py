@@ -43,7 +43,7 @@ class FraudValidateParams(params.ValidateParams):
     )
 
 
-class SnapshotParams(Section):
+class FraudSnapshotParams(Section):
     """The days of D's training set: train_days, gap_days, holdout_days, label_delay_days, D."""
 
     train_days: int = Field(28, ge=2, description="days the model is fitted on")
@@ -60,7 +60,7 @@ class SnapshotParams(Section):
     )
 
 
-class TrainParams(params.TrainParams):
+class FraudTrainParams(params.TrainParams):
     n_estimators: int = Field(100, ge=1, description="rounds at most")
     max_depth: int = Field(6, ge=1, description="depth of a tree")
     learning_rate: float = Field(
@@ -103,7 +103,7 @@ class TrainParams(params.TrainParams):
         return {name: getattr(self, name) for name in names}
 
 
-class PredictParams(Section):
+class FraudPredictParams(Section):
     score_days: int = Field(7, ge=1, description="days of scores, D included, that risk is made of")
     seen_days: int = Field(
         30, ge=1, description="days, D included, within which somebody must have been seen"
@@ -118,9 +118,9 @@ class PredictParams(Section):
 
 PARAMS = params.sections(
     validate=FraudValidateParams,
-    snapshot=SnapshotParams,
-    train=TrainParams,
-    predict=PredictParams,
+    snapshot=FraudSnapshotParams,
+    train=FraudTrainParams,
+    predict=FraudPredictParams,
 )
 
 
@@ -128,7 +128,7 @@ def conflicts(sections: Mapping[str, Section]) -> Iterator[str]:
     """The contradictions between sections, by `<step>.<key>`."""
     yield from params.unknown_metrics(sections, COMPARED, METRICS)
     snapshot, predict = sections["snapshot"], sections["predict"]
-    assert isinstance(snapshot, SnapshotParams) and isinstance(predict, PredictParams)
+    assert isinstance(snapshot, FraudSnapshotParams) and isinstance(predict, FraudPredictParams)
     if snapshot.label_delay_days != predict.label_delay_days:
         yield (
             f"predict.label_delay_days = {predict.label_delay_days}: it must be that of snapshot,"

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from jobs.core.tables import Table
 from jobs.usecases.contract import LookBack
-from jobs.usecases.fraud.model import Model, score
-from jobs.usecases.fraud.params import PredictParams
+from jobs.usecases.fraud.model import FraudModel, score
+from jobs.usecases.fraud.params import FraudPredictParams
 from jobs.usecases.fraud.tables import PREDICTIONS
 
 # The table whose earlier days are read, and the inputs that tell who was seen lately.
@@ -26,18 +26,18 @@ COMPARED = "transaction_scores"
 _SCORES, _CUSTOMER_RISK, _MERCHANT_RISK = PREDICTIONS
 
 
-def look_back(params: PredictParams) -> LookBack:
+def look_back(params: FraudPredictParams) -> LookBack:
     """The days of PAST before D that the tables of D need."""
     return LookBack(params.score_days - 1, params.max_missing_days)
 
 
 def build(
-    model: Model,
+    model: FraudModel,
     events: pa.Table,
     past: pa.Table | None,
     seen: Mapping[str, pa.Table],
     day: date,
-    params: PredictParams,
+    params: FraudPredictParams,
 ) -> dict[str, pa.Table]:
     """The rows of every table of PREDICTIONS for `day`, whose transactions are `events`."""
     assert past is not None  # PAST asks for it
@@ -47,7 +47,7 @@ def build(
 
 
 def disagreement(
-    model: Callable[[], Model], examples: pa.Table, predicted: pa.Table
+    model: Callable[[], FraudModel], examples: pa.Table, predicted: pa.Table
 ) -> tuple[int, int]:
     """(transactions in both, how many of them differ).
 
@@ -64,7 +64,11 @@ def disagreement(
 
 
 def contents(
-    today: pa.Table, past: pa.Table, seen: Mapping[str, pa.Table], day: date, params: PredictParams
+    today: pa.Table,
+    past: pa.Table,
+    seen: Mapping[str, pa.Table],
+    day: date,
+    params: FraudPredictParams,
 ) -> dict[str, pa.Table]:
     """The content of every table, from the scores of `day` and of the days before."""
     recent = pa.concat_tables([past.select(_SCORES.schema.names), today])

@@ -11,15 +11,15 @@ import numpy as np
 from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
 
 from jobs.usecases.fraud import metrics
-from jobs.usecases.fraud.evaluation import Judged
-from jobs.usecases.fraud.model import Model, importance
+from jobs.usecases.fraud.evaluation import JudgedScores
+from jobs.usecases.fraud.model import FraudModel, importance
 
 matplotlib.use("Agg")  # no display on a server
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 
-def write(model: Model, judged: Judged, folder: Path) -> None:
+def write(model: FraudModel, judged: JudgedScores, folder: Path) -> None:
     """Write the pictures and files of one model, judged on its holdout, into `folder`."""
     truth, scores = judged.labels, judged.scores
     gains = importance(model)

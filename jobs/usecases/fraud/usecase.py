@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from jobs.usecases.contract import Demo, Estimator, Features, UseCase
 from jobs.usecases.fraud import columns, features, params, sources, tables
-from jobs.usecases.typed import DatasetOf, EstimatorOf, ModelFunctions
+from jobs.usecases.typed import EstimatorOf, ExampleSetOf, ModelFunctions
 
 if TYPE_CHECKING:
     from jobs.training.boosting import Checkpoints
-    from jobs.usecases.fraud.evaluation import Judged
-    from jobs.usecases.fraud.model import Model
+    from jobs.usecases.fraud.evaluation import JudgedScores
+    from jobs.usecases.fraud.model import FraudModel
 
 
 @cache
@@ -35,9 +35,9 @@ def _estimator() -> Estimator:
         seen=predictions.SEEN,
         compared=predictions.COMPARED,
         functions=ModelFunctions(
-            judged=evaluation.Judged,
-            train=params.TrainParams,
-            predict=params.PredictParams,
+            judged=evaluation.JudgedScores,
+            train=params.FraudTrainParams,
+            predict=params.FraudPredictParams,
             fit=_fit,
             load=model.load,
             judge=model.judge,
@@ -56,16 +56,16 @@ def _estimator() -> Estimator:
 
 def _fit(
     rows: pa.Table,
-    section: params.TrainParams,
+    section: params.FraudTrainParams,
     beside: Sequence[pa.Table],
     checkpoints: Checkpoints | None,
-) -> Model:
+) -> FraudModel:
     from jobs.usecases.fraud import model
 
     return model.fit(rows, section, checkpoints=checkpoints)
 
 
-def _report(model: Model, judged: Judged, folder: Path) -> None:
+def _report(model: FraudModel, judged: JudgedScores, folder: Path) -> None:
     from jobs.usecases.fraud import report  # slow: imports Matplotlib
 
     report.write(model, judged, folder)
@@ -84,8 +84,12 @@ USECASE = UseCase(
         examples=features.EXAMPLES,
         label=features.LABEL,
         aggregate=features.aggregate,
-        training=DatasetOf(params.SnapshotParams, features.training_days, features.training_set),
-        scoring=DatasetOf(params.PredictParams, features.scoring_days, features.scoring_set),
+        training=ExampleSetOf(
+            params.FraudSnapshotParams, features.training_days, features.training_set
+        ),
+        scoring=ExampleSetOf(
+            params.FraudPredictParams, features.scoring_days, features.scoring_set
+        ),
     ),
     limits=(
         "A transaction younger than the label delay is in neither training nor holdout: a new kind "

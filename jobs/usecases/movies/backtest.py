@@ -11,8 +11,8 @@ import pyarrow as pa
 from jobs.core.errors import ConfigError
 from jobs.evaluation.bootstrap import bootstrap_interval
 from jobs.usecases.movies import model
-from jobs.usecases.movies.evaluation import Judged
-from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.evaluation import JudgedRankings
+from jobs.usecases.movies.params import MoviesTrainParams
 from jobs.usecases.movies.recommend import ALGORITHMS
 from jobs.usecases.movies.split import split
 from jobs.usecases.movies.tables import TOP
@@ -21,7 +21,7 @@ BELOW = {"hybrid": "collaborative", "collaborative": "popular"}
 
 
 @dataclass(frozen=True)
-class Plan:
+class SplitPlan:
     """How the interactions are split.
 
     `time` holds out the latest interactions, `stratified` some of each user's.
@@ -83,7 +83,7 @@ class BacktestResult:
 
 
 def run(
-    table: pa.Table, plan: Plan, params: TrainParams, catalogue: pa.Table | None = None
+    table: pa.Table, plan: SplitPlan, params: MoviesTrainParams, catalogue: pa.Table | None = None
 ) -> BacktestResult:
     """The results of every algorithm on the rows that the plan holds out.
 
@@ -103,7 +103,7 @@ def run(
     )
 
 
-def _result(judged: Judged, name: str, plan: Plan) -> AlgorithmResult:
+def _result(judged: JudgedRankings, name: str, plan: SplitPlan) -> AlgorithmResult:
     by_user, interval = judged.at(name, plan.k), partial(bootstrap_interval, seed=plan.seed)
     means = {measure: float(values.mean()) for measure, values in by_user.items()}
     intervals = {measure: interval(values) for measure, values in by_user.items()}

@@ -18,7 +18,7 @@ from jobs.evaluation.watched import Watched
 from jobs.usecases.movies.evaluation import SLICES
 from jobs.usecases.movies.features import KEY, UNKNOWN
 from jobs.usecases.movies.interactions import times
-from jobs.usecases.movies.model import Model, refreshed, score
+from jobs.usecases.movies.model import MoviesModel, refreshed, score
 from jobs.usecases.movies.recommend import SCHEMA
 
 FEATURES = (
@@ -59,7 +59,7 @@ def examples(events: pa.Table, since: date) -> pa.Table:
     )
 
 
-def predictions(model: Model, examples: pa.Table, events: pa.Table) -> pa.Table:
+def predictions(model: MoviesModel, examples: pa.Table, events: pa.Table) -> pa.Table:
     """The examples with genre and score of the first recommendation to some of their users.
 
     Each recommendation is on one row. The model knows what happened before the first day of the
@@ -106,7 +106,7 @@ def activity(events: pa.Table) -> pa.Array:
     return pa.array(np.array(names)[np.searchsorted(least, before, "right") - 1], pa.string())
 
 
-def _first(model: Model, history: pa.Table, users: np.ndarray) -> pd.DataFrame:
+def _first(model: MoviesModel, history: pa.Table, users: np.ndarray) -> pd.DataFrame:
     lists = pa.concat_tables(
         [SCHEMA.empty_table(), *score(refreshed(model, history), history, users)]
     )

@@ -33,7 +33,7 @@ MEASURES = {
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class JudgedRankings:
     """Results by user, for each algorithm.
 
     users     users with a held-out movie that they had not seen; they are the units
@@ -129,7 +129,7 @@ def judge(
     taken: pa.Table,
     candidates: int,
     threads: int,
-) -> Judged:
+) -> JudgedRankings:
     """Judge every algorithm on `taken` (interactions.unseen).
 
     Every movie of `taken` is relevant, whatever its rating; one that the catalogue lacks counts as
@@ -160,7 +160,9 @@ def judge(
         }
         for name, rows in stacked.items()
     }
-    return Judged(users, _latest(taken, users), np.diff(history.indptr), relevant, hits, overall)
+    return JudgedRankings(
+        users, _latest(taken, users), np.diff(history.indptr), relevant, hits, overall
+    )
 
 
 def _latest(taken: pa.Table, users: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from jobs.core.identity import before
 from jobs.core.tables import Days, Frames
-from jobs.usecases.movies.params import PredictParams, SnapshotParams
+from jobs.usecases.movies.params import MoviesPredictParams, MoviesSnapshotParams
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -44,7 +44,7 @@ def aggregate(rows: Frames) -> Mapping[str, DataFrame]:
     }
 
 
-def training_days(day: date, params: SnapshotParams) -> Days:
+def training_days(day: date, params: MoviesSnapshotParams) -> Days:
     """The interactions of the training and holdout days up to D; the catalogue of D."""
     return {
         "user_interactions": before(
@@ -54,7 +54,7 @@ def training_days(day: date, params: SnapshotParams) -> Days:
     }
 
 
-def training_set(frames: Frames, day: date, params: SnapshotParams) -> DataFrame:
+def training_set(frames: Frames, day: date, params: MoviesSnapshotParams) -> DataFrame:
     """One row per interaction: `split`, and what the catalogue knows about its movie.
 
     All are examples of what users take.
@@ -71,13 +71,13 @@ def training_set(frames: Frames, day: date, params: SnapshotParams) -> DataFrame
     )
 
 
-def scoring_days(day: date, params: PredictParams) -> Days:
+def scoring_days(day: date, params: MoviesPredictParams) -> Days:
     """The interactions and preferences of the window that ends with D; the catalogue of D."""
     window = before(day + timedelta(days=1), params.history_days)
     return {"user_interactions": window, "movies": [day], "user_preferences_daily": window}
 
 
-def scoring_set(frames: Frames, day: date, params: PredictParams) -> DataFrame:
+def scoring_set(frames: Frames, day: date, params: MoviesPredictParams) -> DataFrame:
     """One row per interaction of the window: what the users have seen."""
     return with_movies(frames)
 

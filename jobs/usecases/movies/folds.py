@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from jobs.usecases.movies import interactions, metrics, ranking, scorers
 from jobs.usecases.movies.catalogue import Catalogue
 from jobs.usecases.movies.interactions import Interactions
-from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.params import MoviesTrainParams
 from jobs.usecases.movies.scorers import Scorers
 from jobs.usecases.movies.split import split
 
@@ -49,7 +49,7 @@ class Fold:
         return self.known.of(users), (np.searchsorted(users, names[wanted]), movies[wanted])
 
 
-def make(table: pa.Table, catalogue: Catalogue, params: TrainParams) -> list[Fold]:
+def make(table: pa.Table, catalogue: Catalogue, params: MoviesTrainParams) -> list[Fold]:
     """Two folds, the earlier first; DataError where the rows are too few."""
     early, late = split(table, params.validation, 1 - params.validation_share, params.seed)
     first, middle = split(early, params.validation, 1 - params.validation_share, params.seed)
@@ -85,6 +85,8 @@ def ndcg_of_collaborative(
     return ndcg(np.concatenate(places), targets, history.shape[1])
 
 
-def _fold(before: pa.Table, after: pa.Table, catalogue: Catalogue, params: TrainParams) -> Fold:
+def _fold(
+    before: pa.Table, after: pa.Table, catalogue: Catalogue, params: MoviesTrainParams
+) -> Fold:
     known = interactions.read(before, catalogue, params)
     return Fold(known, scorers.fit(known, catalogue, params, params.half_lives_days[0]), after)

@@ -14,7 +14,7 @@ from jobs.evaluation.bootstrap import bootstrap_interval
 from jobs.training import boosting, device
 from jobs.training.boosting import BoostingPlan, Checkpoints
 from jobs.usecases.movies import metrics, ranking
-from jobs.usecases.movies.params import GPU_LIBRARIES, TrainParams
+from jobs.usecases.movies.params import GPU_LIBRARIES, MoviesTrainParams
 from jobs.usecases.movies.scorers import SOURCES, Scorers
 
 BLENDED = (*SOURCES, "walk", "fresh")
@@ -52,7 +52,7 @@ class Candidates:
 
 
 @dataclass(frozen=True, eq=False)
-class Window:
+class ValidationWindow:
     """Candidates of users, and what the users took.
 
     labels    whether the user took the candidate
@@ -147,7 +147,10 @@ def blend(found: Candidates, weights: tuple[float, ...]) -> np.ndarray:
 
 
 def choose(
-    first: Window, second: Window, params: TrainParams, checkpoints: Checkpoints | None = None
+    first: ValidationWindow,
+    second: ValidationWindow,
+    params: MoviesTrainParams,
+    checkpoints: Checkpoints | None = None,
 ) -> Hybrid:
     """The contender with the best nDCG@10 in the second window, or collaborative.
 
@@ -177,7 +180,9 @@ def choose(
 
 
 def fit_ranker(
-    windows: list[Window], params: TrainParams, checkpoints: Checkpoints | None = None
+    windows: list[ValidationWindow],
+    params: MoviesTrainParams,
+    checkpoints: Checkpoints | None = None,
 ) -> bytes:
     """An XGBoost ranker (UBJSON) on the candidates of the windows.
 

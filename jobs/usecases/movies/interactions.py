@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from jobs.core.errors import DataError
 from jobs.usecases.movies.catalogue import Catalogue
-from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.params import MoviesTrainParams
 
 MICROSECONDS_A_DAY = 86_400_000_000
 LEAST = 0.1  # strength of the worst rating: the movie was seen, which is more than nothing
@@ -73,7 +73,7 @@ def unseen(late: pa.Table, early: pa.Table) -> pa.Table:
     return late.filter(pa.array(~new.isin(known)))
 
 
-def strengths(table: pa.Table, params: TrainParams) -> np.ndarray:
+def strengths(table: pa.Table, params: MoviesTrainParams) -> np.ndarray:
     """How much the user likes the movie, by row: the root of a rating, scaled to (0, 1]."""
     kinds = table["interaction_type"].to_numpy()
     values = table["value"].to_numpy().astype(np.float64)
@@ -83,7 +83,7 @@ def strengths(table: pa.Table, params: TrainParams) -> np.ndarray:
     return found.astype(np.float32)
 
 
-def read(table: pa.Table, catalogue: Catalogue, params: TrainParams) -> Interactions:
+def read(table: pa.Table, catalogue: Catalogue, params: MoviesTrainParams) -> Interactions:
     """The matrix of a table; of several interactions of a user with a movie the last one counts."""
     table, _ = deduplicate(table)
     items = catalogue.places(table["movie_id"])

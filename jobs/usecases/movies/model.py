@@ -28,9 +28,9 @@ from jobs.training.boosting import Checkpoints
 from jobs.usecases.movies import archive, evaluation, interactions, recommend, scorers, validation
 from jobs.usecases.movies import catalogue as movies
 from jobs.usecases.movies.catalogue import Catalogue
-from jobs.usecases.movies.evaluation import Judged
+from jobs.usecases.movies.evaluation import JudgedRankings
 from jobs.usecases.movies.hybrid import Hybrid
-from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.params import MoviesTrainParams
 from jobs.usecases.movies.scorers import Scorers
 
 REQUIREMENTS = tuple(
@@ -45,12 +45,12 @@ REQUIREMENTS = tuple(
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class MoviesModel:
     """Scorers, the hybrid, the section of the fit, and counts of the rows that it was fitted on."""
 
     scorers: Scorers
     hybrid: Hybrid
-    params: TrainParams
+    params: MoviesTrainParams
     facts: dict[str, int]
     booster: None = None  # the ranker is only part of it
 
@@ -83,7 +83,7 @@ class Model:
         )
 
 
-def load(data: bytes) -> Model:
+def load(data: bytes) -> MoviesModel:
     """The model in `data`."""
     members = cast(dict[str, Any], archive.unpack(data))
     document = json.loads(members["told.json"])
@@ -105,16 +105,18 @@ def load(data: bytes) -> Model:
         document["prior"],
     )
     hybrid = Hybrid(tuple(document["blend"]), members["ranker.ubj"], document["figures"])
-    return Model(fitted, hybrid, TrainParams.model_validate(document["params"]), document["facts"])
+    return MoviesModel(
+        fitted, hybrid, MoviesTrainParams.model_validate(document["params"]), document["facts"]
+    )
 
 
 def fit(
     table: pa.Table,
-    params: TrainParams,
+    params: MoviesTrainParams,
     catalogue: pa.Table | None = None,
     *,
     checkpoints: Checkpoints | None = None,
-) -> Model:
+) -> MoviesModel:
     """Fit on `table`, with one row per interaction.
 
     `catalogue` adds movies that nobody has seen (catalogue.COLUMNS). Validation decides about
@@ -140,7 +142,7 @@ def fit(
         "interactions_of_unknown_movies": known.unknown,
         "movies_below_min_interactions": len(np.unique(known.strengths.indices)) - len(fitted.kept),
     }
-    return Model(fitted, chosen.hybrid, params, facts)
+    return MoviesModel(fitted, chosen.hybrid, params, facts)
 
 
 def _titled(rows: pa.Table) -> pa.Table:
@@ -150,7 +152,7 @@ def _titled(rows: pa.Table) -> pa.Table:
 
 
 def score(
-    model: Model, history: pa.Table, users: np.ndarray, favourites: np.ndarray | None = None
+    model: MoviesModel, history: pa.Table, users: np.ndarray, favourites: np.ndarray | None = None
 ) -> Iterator[pa.Table]:
     """Recommendations as of `recommend.recommend`; `history` has the interactions of `users`."""
     known = interactions.read(history, model.scorers.catalogue, model.params)
@@ -165,7 +167,7 @@ def score(
     )
 
 
-def refreshed(model: Model, history: pa.Table) -> Model:
+def refreshed(model: MoviesModel, history: pa.Table) -> MoviesModel:
     """The model with popularity and ages of movies as of the end of `history`.
 
     `history` is what everybody did. A model is days old when it recommends; popularity is of today.
@@ -176,7 +178,7 @@ def refreshed(model: Model, history: pa.Table) -> Model:
     return replace(model, scorers=scorers.of_today(model.scorers, known))
 
 
-def judge(model: Model, history: pa.Table, holdout: pa.Table) -> Judged:
+def judge(model: MoviesModel, history: pa.Table, holdout: pa.Table) -> JudgedRankings:
     """The values of every user of the holdout; `history` is what everybody did before it."""
     model = refreshed(model, history)
     known = interactions.read(history, model.scorers.catalogue, model.params)
@@ -188,7 +190,7 @@ def judge(model: Model, history: pa.Table, holdout: pa.Table) -> Judged:
     return replace(judged, activity=interactions.counts(history, judged.users))
 
 
-def decisions(model: Model) -> dict[str, object]:
+def decisions(model: MoviesModel) -> dict[str, object]:
     """What validation decided, and counts."""
     return {
         "hybrid": model.hybrid.kind,
@@ -199,12 +201,12 @@ def decisions(model: Model) -> dict[str, object]:
     }
 
 
-def parameters(model: Model, params: TrainParams) -> dict[str, object]:
+def parameters(model: MoviesModel, params: MoviesTrainParams) -> dict[str, object]:
     """What people compare between runs: the section, decisions and counts."""
     return params.model_dump(mode="json") | decisions(model)
 
 
-def example(model: Model, table: pa.Table) -> pd.DataFrame:
+def example(model: MoviesModel, table: pa.Table) -> pd.DataFrame:
     """A few rows as the model takes them, for the signature.
 
     Times are UTC without a zone, as MLflow keeps them.
@@ -214,20 +216,20 @@ def example(model: Model, table: pa.Table) -> pd.DataFrame:
     return frame.assign(event_time=frame["event_time"].dt.tz_localize(None))
 
 
-def _load_pyfunc(path: str) -> Served:
+def _load_pyfunc(path: str) -> ServedModel:
     """What MLflow calls to load a logged version."""
-    return Served(load(Path(path).read_bytes()))
+    return ServedModel(load(Path(path).read_bytes()))
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedModel:
     """The model as a pyfunc of MLflow.
 
     From what users did (user_id, movie_id, event_time, interaction_type, value) to their
     recommendations (recommend.SCHEMA).
     """
 
-    model: Model
+    model: MoviesModel
 
     def predict(self, frame: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:
         history = pa.Table.from_pandas(frame, preserve_index=False)
@@ -235,7 +237,7 @@ class Served:
         return pd.DataFrame(pa.concat_tables(score(self.model, history, users)).to_pydict())
 
 
-def report(model: Model, judged: Judged, folder: Path) -> None:
+def report(model: MoviesModel, judged: JudgedRankings, folder: Path) -> None:
     """`metrics.json`: means by algorithm and slice; `hybrid.json`: decisions of validation."""
     chosen = {
         "kind": model.hybrid.kind,

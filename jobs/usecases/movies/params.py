@@ -42,7 +42,7 @@ class MoviesValidateParams(params.ValidateParams):
         return scale
 
 
-class SnapshotParams(Section):
+class MoviesSnapshotParams(Section):
     """The days of D's training set: train_days, then holdout_days, the last of which is D."""
 
     train_days: int = Field(365, ge=2, description="days the model is fitted on")
@@ -54,14 +54,14 @@ class SnapshotParams(Section):
 GPU_LIBRARIES = ("cupy",)  # what the model needs to use a GPU
 
 
-class CheckDriftParams(params.CheckDriftParams):
+class MoviesCheckDriftParams(params.CheckDriftParams):
     min_rows: int = Field(
         200, ge=2, description="values below which a column is too small to judge"
     )
     metric: str = Field("ndcg_at_10", description="the metric of the champion whose loss is decay")
 
 
-class TrainParams(params.TrainParams):
+class MoviesTrainParams(params.TrainParams):
     rating_scale: float = Field(
         10, gt=0, description="the best rating there is; strength is its square root"
     )
@@ -124,7 +124,7 @@ class TrainParams(params.TrainParams):
     )
 
 
-class PredictParams(Section):
+class MoviesPredictParams(Section):
     history_days: int = Field(
         379,
         ge=1,
@@ -135,10 +135,10 @@ class PredictParams(Section):
 
 PARAMS = params.sections(
     validate=MoviesValidateParams,
-    snapshot=SnapshotParams,
-    check_drift=CheckDriftParams,
-    train=TrainParams,
-    predict=PredictParams,
+    snapshot=MoviesSnapshotParams,
+    check_drift=MoviesCheckDriftParams,
+    train=MoviesTrainParams,
+    predict=MoviesPredictParams,
 )
 
 

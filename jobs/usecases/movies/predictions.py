@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from jobs.usecases.contract import LookBack
 from jobs.usecases.movies import recommend
 from jobs.usecases.movies.features import UNKNOWN
-from jobs.usecases.movies.model import Model, refreshed, score
-from jobs.usecases.movies.params import PredictParams
+from jobs.usecases.movies.model import MoviesModel, refreshed, score
+from jobs.usecases.movies.params import MoviesPredictParams
 from jobs.usecases.movies.tables import PREDICTIONS
 
 PAST = None
@@ -24,18 +24,18 @@ COMPARED = "user_features"
 _RECOMMENDATIONS, _USER_FEATURES = PREDICTIONS
 
 
-def look_back(params: PredictParams) -> LookBack:
+def look_back(params: MoviesPredictParams) -> LookBack:
     """No earlier prediction is read."""
     return LookBack(0, 0)
 
 
 def build(
-    model: Model,
+    model: MoviesModel,
     events: pa.Table,
     past: pa.Table | None,
     seen: Mapping[str, pa.Table],
     day: date,
-    params: PredictParams,
+    params: MoviesPredictParams,
 ) -> dict[str, pa.Table]:
     """The rows of every table of PREDICTIONS; `events` are the interactions of the window."""
     features = user_features(events, seen["user_preferences_daily"], day)
@@ -54,7 +54,7 @@ def build(
 
 
 def disagreement(
-    model: Callable[[], Model], examples: pa.Table, predicted: pa.Table
+    model: Callable[[], MoviesModel], examples: pa.Table, predicted: pa.Table
 ) -> tuple[int, int]:
     """(users in either, how many have other features in `examples` than in `predicted`)."""
     empty = pa.table({name: pa.array([], pa.string()) for name in ("user_id", "genre")})

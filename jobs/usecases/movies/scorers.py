@@ -13,7 +13,7 @@ from jobs.usecases.movies import content, ease, popular, walk
 from jobs.usecases.movies.catalogue import Catalogue
 from jobs.usecases.movies.content import Content
 from jobs.usecases.movies.interactions import Interactions, kept_items
-from jobs.usecases.movies.params import GPU_LIBRARIES, TrainParams
+from jobs.usecases.movies.params import GPU_LIBRARIES, MoviesTrainParams
 
 # Share of popularity in every score: it ranks movies about which nothing else is known.
 TIE = 1e-6
@@ -97,7 +97,7 @@ class Scorers:
 def fit(
     interactions: Interactions,
     catalogue: Catalogue,
-    params: TrainParams,
+    params: MoviesTrainParams,
     half_life: float,
     prior: float = 0.0,
 ) -> Scorers:

@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from jobs.usecases.contract import Demo, Estimator, Features, UseCase
 from jobs.usecases.movies import features, params, sources, tables
-from jobs.usecases.typed import DatasetOf, EstimatorOf, ModelFunctions
+from jobs.usecases.typed import EstimatorOf, ExampleSetOf, ModelFunctions
 
 if TYPE_CHECKING:
     from jobs.training.boosting import Checkpoints
-    from jobs.usecases.movies.model import Model
+    from jobs.usecases.movies.model import MoviesModel
 
 
 @cache
@@ -34,9 +34,9 @@ def _estimator() -> Estimator:
         seen=predictions.SEEN,
         compared=predictions.COMPARED,
         functions=ModelFunctions(
-            judged=evaluation.Judged,
-            train=params.TrainParams,
-            predict=params.PredictParams,
+            judged=evaluation.JudgedRankings,
+            train=params.MoviesTrainParams,
+            predict=params.MoviesPredictParams,
             fit=_fit,
             load=model.load,
             judge=model.judge,
@@ -55,10 +55,10 @@ def _estimator() -> Estimator:
 
 def _fit(
     rows: pa.Table,
-    section: params.TrainParams,
+    section: params.MoviesTrainParams,
     beside: Sequence[pa.Table],
     checkpoints: Checkpoints | None,
-) -> Model:
+) -> MoviesModel:
     from jobs.usecases.movies import model
 
     return model.fit(rows, section, *beside, checkpoints=checkpoints)
@@ -77,8 +77,12 @@ USECASE = UseCase(
         examples=features.EXAMPLES,
         label=features.LABEL,
         aggregate=features.aggregate,
-        training=DatasetOf(params.SnapshotParams, features.training_days, features.training_set),
-        scoring=DatasetOf(params.PredictParams, features.scoring_days, features.scoring_set),
+        training=ExampleSetOf(
+            params.MoviesSnapshotParams, features.training_days, features.training_set
+        ),
+        scoring=ExampleSetOf(
+            params.MoviesPredictParams, features.scoring_days, features.scoring_set
+        ),
     ),
     limits=(
         "Judged on what users took, not on what they would have taken had they seen it: offline "

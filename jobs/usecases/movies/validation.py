@@ -15,8 +15,8 @@ from jobs.training.boosting import Checkpoints
 from jobs.usecases.movies import folds, hybrid, popular, ranking
 from jobs.usecases.movies.catalogue import Catalogue
 from jobs.usecases.movies.folds import Fold, Targets
-from jobs.usecases.movies.hybrid import Candidates, Hybrid, Window
-from jobs.usecases.movies.params import TrainParams
+from jobs.usecases.movies.hybrid import Candidates, Hybrid, ValidationWindow
+from jobs.usecases.movies.params import MoviesTrainParams
 from jobs.usecases.movies.scorers import SOURCES, Scorers
 
 Sample = tuple[sp.csr_array, Targets]
@@ -35,7 +35,7 @@ class Choice:
 def choose(
     table: pa.Table,
     catalogue: Catalogue,
-    params: TrainParams,
+    params: MoviesTrainParams,
     checkpoints: Checkpoints | None = None,
 ) -> Choice:
     """Choose half-life, then prior, then hybrid, each by nDCG@10 in two windows in succession.
@@ -65,11 +65,11 @@ def choose(
 
 def window(
     fitted: Scorers, history: sp.csr_array, targets: Targets, count: int, threads: int
-) -> Window:
+) -> ValidationWindow:
     """The users of `history` with their candidates and what they took."""
     found = gather_candidates(fitted, history, count, threads)
     labels = ranking.contains(targets, found.places, history.shape[1])
-    return Window(found, labels, np.bincount(targets[0], minlength=history.shape[0]))
+    return ValidationWindow(found, labels, np.bincount(targets[0], minlength=history.shape[0]))
 
 
 def gather_candidates(
@@ -88,7 +88,7 @@ def gather_candidates(
     return Candidates(np.concatenate(places), np.concatenate(features))
 
 
-def _half_life(made: list[Fold], params: TrainParams) -> float:
+def _half_life(made: list[Fold], params: MoviesTrainParams) -> float:
     """The half-life with which popularity is best over all windows; ties: the longest.
 
     All users of the windows count, since users without history get popularity alone.
@@ -103,7 +103,7 @@ def _half_life(made: list[Fold], params: TrainParams) -> float:
     return max(sorted(params.half_lives_days, reverse=True), key=quality)
 
 
-def _prior(fitted: list[Scorers], samples: list[Sample], params: TrainParams) -> float:
+def _prior(fitted: list[Scorers], samples: list[Sample], params: MoviesTrainParams) -> float:
     """The weight of popularity that serves collaborative best over all windows; ties: smallest."""
 
     def quality(prior: float) -> float:

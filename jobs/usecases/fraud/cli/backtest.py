@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from jobs.core.settings import Settings
-    from jobs.usecases.fraud.backtest import FoldResult, Plan, Summary
+    from jobs.usecases.fraud.backtest import FoldPlan, FoldResult, FoldSummary
 
 
 def fraud(
@@ -47,11 +47,11 @@ def fraud(
     from jobs.cli.show import Screen
     from jobs.core import params, settings
     from jobs.usecases.fraud import backtest
-    from jobs.usecases.fraud.params import TrainParams
+    from jobs.usecases.fraud.params import FraudTrainParams
 
     config, screen = settings.load(), Screen()
-    plan = backtest.Plan(start.date(), folds, train_days, delay_days, test_days)
-    section = params.section(config.params_file, "fraud", "train", TrainParams)
+    plan = backtest.FoldPlan(start.date(), folds, train_days, delay_days, test_days)
+    section = params.section(config.params_file, "fraud", "train", FraudTrainParams)
     with screen.status("reading the source and computing features"):
         table = _features(config, plan)
     results: list[FoldResult] = []
@@ -67,7 +67,7 @@ def fraud(
         json_.write_text(json.dumps(summary, indent=1) + "\n")
 
 
-def _features(config: Settings, plan: Plan) -> pa.Table:
+def _features(config: Settings, plan: FoldPlan) -> pa.Table:
     """Return one row per transaction of the plan, with the features of model and baseline.
 
     The functions of the steps compute them.
@@ -137,7 +137,7 @@ def _good_rows(config: Settings, wanted: list[date], folder: Path) -> dict[str, 
     return {source.name: folder / source.name for source in usecase.sources}
 
 
-def _table(summary: Summary) -> tuple[list[str], list[list[str]]]:
+def _table(summary: FoldSummary) -> tuple[list[str], list[list[str]]]:
     """Return columns and rows: the folds, then the means of model and baseline ± deviation."""
     from jobs.usecases.fraud.backtest import METRICS
 

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from jobs.source.streams import Integers, generator
-from jobs.usecases.fraud.operational.population import Population, Stream
+from jobs.usecases.fraud.operational.population import FraudStream, Population
 
 MERCHANTS_A_DAY, MERCHANT_DAYS = 2 / 10_000, 28
 CUSTOMERS_A_DAY, CUSTOMER_DAYS = 3 / 5_000, 14
@@ -24,7 +24,7 @@ OBVIOUS_CENTS = (
 
 def compromised_merchants(population: Population, day: date) -> Integers:
     """Return the positions of merchants with only fraudulent transactions on `day`."""
-    stream = Stream.COMPROMISED_MERCHANTS
+    stream = FraudStream.COMPROMISED_MERCHANTS
     return _compromised(
         population.seed, stream, population.merchants, MERCHANTS_A_DAY, MERCHANT_DAYS, day
     )
@@ -32,14 +32,14 @@ def compromised_merchants(population: Population, day: date) -> Integers:
 
 def compromised_customers(population: Population, day: date) -> Integers:
     """Return the positions of customers with a stolen card on `day`."""
-    stream = Stream.COMPROMISED_CUSTOMERS
+    stream = FraudStream.COMPROMISED_CUSTOMERS
     return _compromised(
         population.seed, stream, population.customers, CUSTOMERS_A_DAY, CUSTOMER_DAYS, day
     )
 
 
 def _compromised(
-    seed: int, stream: Stream, population: int, share: float, lasting: int, day: date
+    seed: int, stream: FraudStream, population: int, share: float, lasting: int, day: date
 ) -> Integers:
     """Return those compromised on `day` or less than `lasting` days before, simulated or not."""
     begun = []

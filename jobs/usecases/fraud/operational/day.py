@@ -18,7 +18,7 @@ from jobs.usecases.fraud.operational.compromised import (
     compromised_customers,
     compromised_merchants,
 )
-from jobs.usecases.fraud.operational.population import Population, Stream
+from jobs.usecases.fraud.operational.population import FraudStream, Population
 
 _DAY = 86_400
 _MICRO = 1_000_000
@@ -86,7 +86,7 @@ def _payments(population: Population, day: date) -> _Payments:
 
     Payments outside the day are left out.
     """
-    random = generator(population.seed, Stream.TRANSACTIONS, day)
+    random = generator(population.seed, FraudStream.TRANSACTIONS, day)
     customer = np.repeat(np.arange(population.customers), random.poisson(population.rate))
     count = len(customer)
     second = np.floor(random.normal(_DAY / 2, 20_000, count)).astype(np.int64)
@@ -112,7 +112,7 @@ def _frauds(
     population: Population, payments: _Payments, day: date
 ) -> tuple[Integers, npt.NDArray[np.bool_]]:
     """Return the amounts after fraud, and which payments are fraud."""
-    random = generator(population.seed, Stream.STOLEN, day)
+    random = generator(population.seed, FraudStream.STOLEN, day)
     stolen = np.isin(payments.customer, compromised_customers(population, day))
     stolen &= random.random(len(payments)) < STOLEN_SHARE
     skimmed = np.isin(payments.merchant, compromised_merchants(population, day))
@@ -122,6 +122,6 @@ def _frauds(
 
 def _report_delay(seed: int, day: date, reporting: Reporting, count: int) -> Integers:
     """Return the microseconds between every payment and its report."""
-    jitter = generator(seed, Stream.REPORTS, day).random(count) * reporting.jitter_days
+    jitter = generator(seed, FraudStream.REPORTS, day).random(count) * reporting.jitter_days
     delay: Integers = np.rint((reporting.delay_days + jitter) * _DAY * _MICRO).astype(np.int64)
     return delay

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.source.request import Companion, Reading, Remark
-from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS, Column
+from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS, OperationalColumn
 from jobs.source.stage import Stage
 
 _TOO_EARLY = Remark(
@@ -47,9 +47,9 @@ def labelled_transactions(rule: LabelRule) -> Reading:
         return rows.append_column("reported_at", times)
 
     return Reading(
-        columns=(*TRANSACTIONS.columns, Column("is_fraud", "flag")),
+        columns=(*TRANSACTIONS.columns, OperationalColumn("is_fraud", "flag")),
         mapped={"is_fraud": rule.column},
-        derived=(Column("reported_at", "time"),),
+        derived=(OperationalColumn("reported_at", "time"),),
         derive=reported,
         companion=Companion("labels", partial(merge_labels, genuine=rule.genuine)),
     )

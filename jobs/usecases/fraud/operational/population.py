@@ -27,7 +27,7 @@ COUNTRIES = (
 )
 
 
-class Stream(IntEnum):
+class FraudStream(IntEnum):
     """The purposes of random numbers.
 
     Their values determine every simulated row, never change, and occur in no other use case.
@@ -72,10 +72,10 @@ class Population:
 
 def populate(seed: int, customers: int, merchants: int) -> Population:
     """Return the population of `seed`; in a larger population, the first ones are the same."""
-    habits = generator(seed, Stream.CUSTOMERS).random((customers, 5))
+    habits = generator(seed, FraudStream.CUSTOMERS).random((customers, 5))
     homes, places = (
         habits[:, :2] * SIDE,
-        generator(seed, Stream.MERCHANTS).random((merchants, 2)) * SIDE,
+        generator(seed, FraudStream.MERCHANTS).random((merchants, 2)) * SIDE,
     )
     nearby, choices = _nearby(homes, places)
     return Population(

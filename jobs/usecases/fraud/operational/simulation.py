@@ -9,13 +9,17 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS, Column, Table
+from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS, OperationalColumn, OperationalTable
 from jobs.source.stage import Cursor, Stage
 from jobs.usecases.fraud.operational.day import Reporting, frauds, simulate_day
 from jobs.usecases.fraud.operational.labels import merge_labels
 from jobs.usecases.fraud.operational.population import populate
 
-_COLUMNS = (*TRANSACTIONS.columns, Column("is_fraud", "flag"), Column("reported_at", "time"))
+_COLUMNS = (
+    *TRANSACTIONS.columns,
+    OperationalColumn("is_fraud", "flag"),
+    OperationalColumn("reported_at", "time"),
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Simulation:
         for day in (self.start + timedelta(days=number) for number in range(self.days)):
             yield day, simulate_day(population, day, self.reporting)
 
-    def parts(self, rows: pa.Table) -> Mapping[Table, pa.Table]:
+    def parts(self, rows: pa.Table) -> Mapping[OperationalTable, pa.Table]:
         return {TRANSACTIONS: rows.select(TRANSACTIONS.names), FRAUD_LABELS: frauds(rows)}
 
     def merge(self, cursor: Cursor, rows: pa.Table) -> None:

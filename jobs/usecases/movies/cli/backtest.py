@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 EXPERIMENT = "movies-backtest"
 
 
-class Split(StrEnum):
+class SplitMethod(StrEnum):
     time = "time"
     stratified = "stratified"
 
 
 def movies(
     split: Annotated[
-        Split, typer.Option(help="Hold out the latest interactions, or a share of each user's.")
-    ] = Split.time,
+        SplitMethod,
+        typer.Option(help="Hold out the latest interactions, or a share of each user's."),
+    ] = SplitMethod.time,
     ratio: Annotated[
         float, typer.Option(min=0.01, max=0.99, help="Share of the interactions to fit on.")
     ] = 0.75,
@@ -47,11 +48,11 @@ def movies(
     from jobs.core import params, settings
     from jobs.usecases.movies import backtest
     from jobs.usecases.movies.cli.rows import read
-    from jobs.usecases.movies.params import TrainParams
+    from jobs.usecases.movies.params import MoviesTrainParams
 
     config, screen = settings.load(), Screen()
-    plan = backtest.Plan(split.value, ratio, seed, k)
-    section = params.section(config.params_file, "movies", "train", TrainParams)
+    plan = backtest.SplitPlan(split.value, ratio, seed, k)
+    section = params.section(config.params_file, "movies", "train", MoviesTrainParams)
     with screen.status("reading the source"):
         history = read(config)
     if history.left_out:

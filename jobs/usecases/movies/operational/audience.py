@@ -12,8 +12,8 @@ import pyarrow as pa
 from jobs.source.streams import Floats, Integers, generator, numbered
 from jobs.usecases.movies.operational.catalogue import (
     FACTORS,
-    Catalogue,
-    Stream,
+    MoviesStream,
+    SimulatedCatalogue,
     catalogue,
     genre_vectors,
 )
@@ -37,7 +37,7 @@ class Audience:
     """
 
     seed: int
-    movies: Catalogue
+    movies: SimulatedCatalogue
     user_id: pa.Array
     taste: Floats
     later: Floats
@@ -77,7 +77,7 @@ def gather(seed: int, users: int, movies: int) -> Audience:
     """Return the audience and the movies of `seed`, `users` and `movies`."""
     genres = genre_vectors(seed)
     films = catalogue(seed, movies, genres)
-    random = generator(seed, Stream.USERS)
+    random = generator(seed, MoviesStream.USERS)
     taste, later = (_taste(random, users, genres) for _ in range(2))
     modulus = _prime(movies)
     rate = np.minimum(RATE * (1 + random.pareto(TAIL, users)), MOST)
@@ -109,7 +109,7 @@ def _taste(random: np.random.Generator, users: int, genres: Floats) -> Floats:
     return taste
 
 
-def _demand(taste: Floats, films: Catalogue) -> Floats:
+def _demand(taste: Floats, films: SimulatedCatalogue) -> Floats:
     chunks = np.array_split(taste, len(taste) * len(films) // _CHUNK + 1)
     return np.concatenate(
         [np.exp(PICKY * (chunk @ films.factors.T)) @ films.appeal for chunk in chunks]

@@ -30,7 +30,7 @@ _MORE_GENRES = np.array([0.3, 0.75])  # a movie has one genre up to here, then t
 _MINUTES = 104
 
 
-class Stream(IntEnum):
+class MoviesStream(IntEnum):
     """The purposes of random numbers.
 
     Their values determine every simulated row, never change, and occur in no other use case.
@@ -44,7 +44,7 @@ class Stream(IntEnum):
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class SimulatedCatalogue:
     """Movies by position: unit vectors `factors`, `quality` in points of the scale, `seconds`.
 
     `arrival` is the ordinal of the first day of a movie, 0 for always.
@@ -71,16 +71,16 @@ class Catalogue:
         return np.where(age < 0, 0.0, self.appeal * np.where(self.arrival > 0, fresh, 1.0))
 
 
-def catalogue(seed: int, movies: int, genres: Floats) -> Catalogue:
+def catalogue(seed: int, movies: int, genres: Floats) -> SimulatedCatalogue:
     """Return the movies of `seed`; `genres` has one vector per genre."""
-    random = generator(seed, Stream.MOVIES)
+    random = generator(seed, MoviesStream.MOVIES)
     of = _genres(random, movies)
     mixed = of @ genres / of.sum(axis=1, keepdims=True) + 0.6 * _unit(
         random.normal(size=(movies, FACTORS))
     )
     new = random.random(movies) < NEW
     arrival = np.where(new, EPOCH.toordinal() + random.integers(0, ARRIVING, movies), 0)
-    return Catalogue(
+    return SimulatedCatalogue(
         rows=_rows(random, of, arrival),
         factors=_unit(mixed),
         appeal=np.power(random.permutation(movies) + HEAD, -EXPONENT, dtype=np.float64),
@@ -94,7 +94,7 @@ def catalogue(seed: int, movies: int, genres: Floats) -> Catalogue:
 
 def genre_vectors(seed: int) -> Floats:
     """Return one unit vector per genre; tastes and movies are mixtures of them."""
-    return _unit(generator(seed, Stream.GENRES).normal(size=(len(GENRES), FACTORS)))
+    return _unit(generator(seed, MoviesStream.GENRES).normal(size=(len(GENRES), FACTORS)))
 
 
 def _genres(random: np.random.Generator, movies: int) -> Floats:

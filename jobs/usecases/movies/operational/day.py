@@ -14,7 +14,7 @@ from jobs.source.schema import USER_INTERACTIONS
 from jobs.source.streams import Floats, Integers, generator, numbered
 from jobs.source.times import TIME
 from jobs.usecases.movies.operational.audience import PICKY, Audience
-from jobs.usecases.movies.operational.catalogue import Stream
+from jobs.usecases.movies.operational.catalogue import MoviesStream
 
 TYPES = ("view", "rating", "like")
 SCALE = (0.0, 10.0)
@@ -47,7 +47,7 @@ def simulate_day(audience: Audience, day: date) -> pa.Table:
     view the seconds watched in its metadata: `{"watch_time_s": …}`.
     """
     views = _views(audience, day)
-    random = generator(audience.seed, Stream.OPINIONS, day)
+    random = generator(audience.seed, MoviesStream.OPINIONS, day)
     value = _values(audience, views, random)
     rated = random.random(len(views)) < audience.habit[views.user] * np.where(
         views.watched < 1, 0.3, 1
@@ -66,7 +66,7 @@ def simulate_day(audience: Audience, day: date) -> pa.Table:
 
 
 def _views(audience: Audience, day: date) -> _Views:
-    random = generator(audience.seed, Stream.VIEWS, day)
+    random = generator(audience.seed, MoviesStream.VIEWS, day)
     taste, appeal = audience.taste_on(day), audience.movies.appeal_on(day)
     width = audience.offered(np.zeros(1, dtype=np.int64), day).shape[1]
     busy = WEEKEND if day.weekday() >= 5 else 1.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.core.errors import ConfigError
-from jobs.source.batch import File
+from jobs.source.batch import InputFile
 from jobs.source.content import first_bytes, is_parquet
 from jobs.source.csv_file import CsvFile, CsvFormat
 from jobs.source.files import open_file
@@ -57,16 +57,16 @@ class Layout:
     colons: str
     plain: Format
     known: str
-    netflix: Callable[[CsvFile], File]
+    netflix: Callable[[CsvFile], InputFile]
     netflix_known: str
 
 
-def _netflix_movies(file: CsvFile) -> File:
+def _netflix_movies(file: CsvFile) -> InputFile:
     pattern = r"^(?P<movie_id>\d+),(?:(?P<year>\d{4})|NULL),(?P<title>.*)$"
     return Lines(file, pattern, "is not movie,year,title")
 
 
-def _netflix_ratings(file: CsvFile) -> File:
+def _netflix_ratings(file: CsvFile) -> InputFile:
     pattern = r"^(?P<user_id>[^,]*),(?P<value>[^,]*),(?P<timestamp>[^,]*)$"
     return Headed(file, r"^(?P<movie_id>\d+):\s*$", pattern, "movie_id", "is not user,rating,date")
 
@@ -109,7 +109,7 @@ class Opener:
                 remedy=f"use --format {self.layout.plain}, colons, netflix, csv, parquet or auto",
             )
 
-    def __call__(self, path: Path, csv: CsvFormat) -> File:
+    def __call__(self, path: Path, csv: CsvFormat) -> InputFile:
         form = _detect(self.layout, path, csv) if self.form is Format.auto else self.form
         bare = replace(csv, quoted=False)
         if form in (Format.colons, Format.netflix):

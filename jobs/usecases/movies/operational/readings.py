@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from jobs.core.errors import ConfigError
 from jobs.source.converted import as_text
 from jobs.source.request import Reading, Remark
-from jobs.source.schema import NO_GENRES, USER_INTERACTIONS, Column, Range
+from jobs.source.schema import NO_GENRES, USER_INTERACTIONS, OperationalColumn, Range
 from jobs.usecases.movies.operational.movielens import MOVIES as MOVIE_LINES
 from jobs.usecases.movies.operational.movielens import RATINGS, Opener
 
@@ -64,12 +64,14 @@ def ratings(
     value = Range(low, high, f"is outside the scale {low:g}..{high:g}")
     return Reading(
         columns=(
-            Column("user_id", "id", required=True, also=("userId", "user")),
-            Column("movie_id", "id", required=True, also=("movieId", "item_id", "itemId")),
-            Column("value", "number", required=True, also=("rating",), within=value),
-            Column("timestamp", "unix", required=True, within=times),
+            OperationalColumn("user_id", "id", required=True, also=("userId", "user")),
+            OperationalColumn(
+                "movie_id", "id", required=True, also=("movieId", "item_id", "itemId")
+            ),
+            OperationalColumn("value", "number", required=True, also=("rating",), within=value),
+            OperationalColumn("timestamp", "unix", required=True, within=times),
         ),
-        derived=(Column("id", "id"), Column("interaction_type")),
+        derived=(OperationalColumn("id", "id"), OperationalColumn("interaction_type")),
         derive=_rated,
         open=opener or Opener(RATINGS),
         remarks=(
@@ -93,13 +95,15 @@ def movies(opener: Opener | None = None) -> Reading:
     Without a column year, it comes from the title `Title (1999)`.
     """
     title, year, genres = (
-        Column("title", required=True),
-        Column("year", "integer"),
-        Column("genres", cost=NO_GENRES),
+        OperationalColumn("title", required=True),
+        OperationalColumn("year", "integer"),
+        OperationalColumn("genres", cost=NO_GENRES),
     )
     return Reading(
         columns=(
-            Column("movie_id", "id", required=True, also=("movieId", "item_id", "itemId")),
+            OperationalColumn(
+                "movie_id", "id", required=True, also=("movieId", "item_id", "itemId")
+            ),
             title,
             year,
             genres,

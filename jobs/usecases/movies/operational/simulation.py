@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 import pyarrow as pa
 
-from jobs.source.schema import MOVIES, USER_INTERACTIONS, Table
+from jobs.source.schema import MOVIES, USER_INTERACTIONS, OperationalTable
 from jobs.source.stage import Cursor, Stage
 from jobs.usecases.movies.operational.audience import gather
 from jobs.usecases.movies.operational.day import simulate_day
@@ -48,7 +48,7 @@ class MovieSimulation:
         for day in (self.start + timedelta(days=number) for number in range(self.days)):
             yield day, Day(simulate_day(audience, day), audience.movies.on(day))
 
-    def parts(self, rows: Day) -> Mapping[Table, pa.Table]:
+    def parts(self, rows: Day) -> Mapping[OperationalTable, pa.Table]:
         return {USER_INTERACTIONS: rows.interactions, MOVIES: rows.movies}
 
     def merge(self, cursor: Cursor, rows: Day) -> None:
