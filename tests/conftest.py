@@ -116,7 +116,7 @@ def _database(home, role, template="template1"):
 
 def _administer(state, statement):
     """On a connection of its own: a test may have killed the server since the last."""
-    with closing(postgres.connect(state)) as admin:
+    with closing(postgres.connect_as_admin(state)) as admin:
         admin.autocommit = True
         admin.cursor().execute(statement)
 

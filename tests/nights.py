@@ -218,7 +218,7 @@ class Place:
             *find_usecase(self.pipeline).predictions,
             *RECORDS,
         )
-        with self.settings() as config, clickhouse.connect(config) as db:
+        with self.settings() as config, clickhouse.connect_clickhouse(config) as db:
             read = {
                 table: db.read(self.pipeline, table, db.days(self.pipeline, table))
                 for table in every
@@ -235,7 +235,7 @@ class Place:
 
     def published(self) -> dict[str, Any]:
         """What PostgreSQL has of `serving`."""
-        with schema.connect(self.postgres) as session:
+        with schema.connect_serving(self.postgres) as session:
             served = publications.served(session, self.pipeline)
             states = {
                 each.version: each.state for each in publications.every(session, self.pipeline)

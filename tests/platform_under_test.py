@@ -80,7 +80,7 @@ class Platform:
 
     @contextmanager
     def api(self, user="admin"):
-        with scheduler.connect(
+        with scheduler.log_in(
             airflow.url(self.state), user, airflow.logins(self.state)[user]
         ) as client:
             yield client

@@ -155,7 +155,7 @@ def scheduler(config: Settings) -> AbstractContextManager[Scheduler]:
     from jobs.local.state import State
 
     state = State(config.home)
-    return scheduler.connect(airflow.url(state), "admin", airflow.logins(state)["admin"])
+    return scheduler.log_in(airflow.url(state), "admin", airflow.logins(state)["admin"])
 
 
 def _where(screen: Screen, config: Settings) -> None:
@@ -268,7 +268,7 @@ def _most(config: Settings, table: Table, order: str) -> tuple[str, ...] | None:
         order=SQL(order),
     )
     with (
-        postgres.connect(config.postgres, "nightshift demo") as session,
+        postgres.connect_postgres(config.postgres, "nightshift demo") as session,
         session.cursor() as cursor,
     ):
         cursor.execute(query)

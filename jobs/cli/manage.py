@@ -101,7 +101,7 @@ def _newest(config: Settings, pipeline: str) -> Day:
     from jobs.core.errors import DataError
     from jobs.serving import promotions, publications, schema
 
-    with schema.connect(config.postgres) as session:
+    with schema.connect_serving(config.postgres) as session:
         served = publications.served(session, pipeline)
     days = [
         promotions.history(config.postgres, pipeline).newest_date,
@@ -135,7 +135,7 @@ def restore(
     from jobs.usecases.discovery import find_usecase
 
     config = settings.load()
-    with TemporaryDirectory() as folder, registry.connect(config) as client:
+    with TemporaryDirectory() as folder, registry.connect_mlflow(config) as client:
         pointer = registry.snapshot_of(
             client, find_usecase(pipeline).name, model_version, Path(folder)
         )

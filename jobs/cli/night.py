@@ -98,7 +98,7 @@ def _refuse_far(config: Settings, pipeline: str, day: date) -> None:
     Extract checks later.
     """
     section = params.section(config.params_file, pipeline, "extract", params.ExtractParams)
-    with operational.connect(config.source) as session:
+    with operational.connect_source(config.source) as session:
         refuse_far(session, Lake(config.lake), pipeline, day, section.max_gap_days)
 
 

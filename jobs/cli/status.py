@@ -82,7 +82,7 @@ def _range(text: str | None) -> tuple[date | None, date | None]:
 def _served(screen: Screen, config: Settings, pipeline: str) -> None:
     from jobs.serving import publications, schema
 
-    with schema.connect(config.postgres) as session:
+    with schema.connect_serving(config.postgres) as session:
         served, versions = (
             publications.served(session, pipeline),
             publications.every(session, pipeline),
@@ -193,7 +193,7 @@ def _clickhouse_digests(config: Settings, pipeline: str) -> Iterator[str]:
     from jobs.usecases.discovery import find_usecase
 
     usecase = find_usecase(pipeline)
-    with clickhouse.connect(config) as db:
+    with clickhouse.connect_clickhouse(config) as db:
         for table in (*usecase.aggregates, *usecase.predictions, *RECORDS):
             for day in db.days(pipeline, table):
                 rows = db.read_partition(pipeline, table, day)
@@ -205,7 +205,7 @@ def _serving_digests(config: Settings, pipeline: str) -> Iterator[str]:
     from jobs.serving import promotions, publications, stores
     from jobs.usecases.discovery import find_usecase
 
-    with stores.connect(
+    with stores.connect_both(
         config.postgres, config.redis, pipeline, find_usecase(pipeline).predictions
     ) as both:
         for publication in both.kept():

@@ -92,7 +92,7 @@ def make_databases(state: State) -> None:
     from psycopg2.extensions import encrypt_password
     from psycopg2.sql import SQL, Identifier, Literal
 
-    admin = connect(state)
+    admin = connect_as_admin(state)
     admin.autocommit = True
     with admin.cursor() as cursor:
         cursor.execute("SELECT datname FROM pg_database")
@@ -121,7 +121,7 @@ def dsn(state: State, database: str, role: str | None = None) -> str:
     return f"postgresql://{role}:{password}@{HOST}:{state.port('postgres')}/{database}{PLAIN}"
 
 
-def connect(state: State) -> connection:
+def connect_as_admin(state: State) -> connection:
     """Connect as the administrator, only to create databases."""
     from jobs.core import libpq
 
@@ -140,7 +140,7 @@ def _answers(state: State) -> bool:
     import psycopg2
 
     try:
-        connect(state).close()
+        connect_as_admin(state).close()
     except psycopg2.OperationalError as error:
         if any(words in str(error) for words in _STARTING):
             return False

@@ -32,7 +32,7 @@ def refill(dsn: str, redis_url: str, progress: Callable[[str, str], None]) -> No
 
 
 def _serving(dsn: str) -> list[str]:
-    with postgres.connect(dsn, "nightshift up") as session, session.cursor() as cursor:
+    with postgres.connect_postgres(dsn, "nightshift up") as session, session.cursor() as cursor:
         cursor.execute("SELECT to_regclass('served') IS NOT NULL")
         if cursor.fetchone() == (False,):
             return []
@@ -41,5 +41,5 @@ def _serving(dsn: str) -> list[str]:
 
 
 def _bring(dsn: str, redis_url: str, pipeline: str) -> list[str]:
-    with stores.connect(dsn, redis_url, pipeline, find_usecase(pipeline).predictions) as both:
+    with stores.connect_both(dsn, redis_url, pipeline, find_usecase(pipeline).predictions) as both:
         return stores.bring_redis_to_postgres(both, utc_now())

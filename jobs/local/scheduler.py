@@ -130,7 +130,7 @@ class Scheduler:
 
 
 @contextmanager
-def connect(url: str, user: str, password: str) -> Iterator[Scheduler]:
+def log_in(url: str, user: str, password: str) -> Iterator[Scheduler]:
     """Log in to Airflow; StoreError if it does not answer or refuses the login."""
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
         try:

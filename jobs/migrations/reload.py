@@ -21,8 +21,8 @@ def reload(settings: Settings, say: Say) -> None:
     """
     for pipeline in PIPELINES:
         with (
-            schema.connect(settings.postgres) as session,
-            redis.connect(settings.redis, pipeline) as keys,
+            schema.connect_serving(settings.postgres) as session,
+            redis.connect_redis(settings.redis, pipeline) as keys,
         ):
             for version in keys.versions():
                 keys.reload_later(version)

@@ -79,7 +79,7 @@ def _apply(settings: Settings, migration: Migration, say: Say) -> None:
 
 def _in_one_transaction(settings: Settings, migration: Migration) -> None:
     with (
-        postgres.connect(_dsn(settings, migration.store), _OWNER) as session,
+        postgres.connect_postgres(_dsn(settings, migration.store), _OWNER) as session,
         session,
         session.cursor() as cursor,
     ):
@@ -116,7 +116,7 @@ def _dsn(settings: Settings, store: Store) -> str:
 
 def _source_version(settings: Settings) -> int | None:
     """Return the source's version; None also for tables of another owner, who migrates them."""
-    with postgres.connect(settings.source, _OWNER) as session:
+    with postgres.connect_postgres(settings.source, _OWNER) as session:
         with session.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class"
@@ -130,12 +130,12 @@ def _clickhouse_version(settings: Settings) -> int | None:
     folder = settings.clickhouse.removeprefix("chdb://")
     if folder != settings.clickhouse and not Path(folder).exists():
         return None
-    with clickhouse.connect(settings, check=False) as db:
+    with clickhouse.connect_clickhouse(settings, check=False) as db:
         return db.schema_version()
 
 
 def _serving_version(settings: Settings) -> int | None:
-    with postgres.connect(settings.postgres, _OWNER) as session:
+    with postgres.connect_postgres(settings.postgres, _OWNER) as session:
         return schema.version(session)
 
 
@@ -143,7 +143,7 @@ def _redis_version(settings: Settings) -> int | None:
     """Return the newest version of a pipeline if it is newer than this code's, else the oldest."""
     versions = []
     for pipeline in PIPELINES:
-        with redis.connect(settings.redis, pipeline) as keys:
+        with redis.connect_redis(settings.redis, pipeline) as keys:
             versions.append(keys.schema_version())
     numbers = [number for number in versions if number is not None]
     if not numbers:
@@ -153,7 +153,7 @@ def _redis_version(settings: Settings) -> int | None:
 
 def _record_in_postgres(settings: Settings, migration: Migration) -> None:
     with (
-        postgres.connect(_dsn(settings, migration.store), _OWNER) as session,
+        postgres.connect_postgres(_dsn(settings, migration.store), _OWNER) as session,
         session,
         session.cursor() as cursor,
     ):
@@ -161,13 +161,13 @@ def _record_in_postgres(settings: Settings, migration: Migration) -> None:
 
 
 def _record_in_clickhouse(settings: Settings, migration: Migration) -> None:
-    with clickhouse.connect(settings, check=False) as db:
+    with clickhouse.connect_clickhouse(settings, check=False) as db:
         db.record(migration)
 
 
 def _record_in_redis(settings: Settings, migration: Migration) -> None:
     for pipeline in PIPELINES:
-        with redis.connect(settings.redis, pipeline) as keys:
+        with redis.connect_redis(settings.redis, pipeline) as keys:
             keys.set_schema_version(migration.number)
 
 

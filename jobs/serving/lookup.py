@@ -28,9 +28,9 @@ def lookup(
     table PostgreSQL answers for every kept date, Redis only for the served date.
     """
     if store == "postgres":
-        with postgres.connect(settings.postgres, "nightshift lookup") as session:
+        with postgres.connect_postgres(settings.postgres, "nightshift lookup") as session:
             return from_postgres(session, table, key)
-    with redis.connect(settings.redis, pipeline) as keys:
+    with redis.connect_redis(settings.redis, pipeline) as keys:
         return from_redis(keys, table, key)
 
 
@@ -46,7 +46,7 @@ def near(settings: Settings, table: Table, text: str) -> list[str]:
         for how in ("< %(text)s ORDER BY id DESC", "> %(text)s ORDER BY id")
     ]
     with (
-        postgres.connect(settings.postgres, "nightshift lookup") as session,
+        postgres.connect_postgres(settings.postgres, "nightshift lookup") as session,
         session.cursor() as cursor,
     ):
         cursor.execute("SELECT to_regclass(%s) IS NULL", (f"{table.name}_current",))

@@ -38,12 +38,12 @@ WHERE p.state <> 'loading'
 
 
 @contextmanager
-def connect(dsn: str, application: str = "nightshift") -> Iterator[connection]:
+def connect_serving(dsn: str, application: str = "nightshift") -> Iterator[connection]:
     """Open a session on the serving database; create its bookkeeping tables if it is empty.
 
     ConfigError if the schema is older or newer than this code's.
     """
-    with postgres.connect(dsn, application) as session:
+    with postgres.connect_postgres(dsn, application) as session:
         if (number := version(session)) is None:
             with session, session.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_DDL_LOCK,))

@@ -38,7 +38,7 @@ def read(step: Step) -> Extracted:
     sources = find_usecase(step.run.pipeline).sources
     kept = [] if step.options.get("refresh") else _kept(step)
     texts, volumes = {}, {}
-    with operational.connect(step.settings.source) as session:
+    with operational.connect_source(step.settings.source) as session:
         if extra := operational.extra_columns(session, sources):
             step.log.warning("the source has columns that no step reads", columns=extra)
         for source in sources:

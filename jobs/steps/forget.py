@@ -79,7 +79,7 @@ def forget(settings: Settings, pipeline: str, day: date) -> ForgetPlan:
             lake.remove(path)
             failpoint("forget.removing")
         if leftovers_of_day.partitions:
-            with clickhouse.connect(settings) as db:
+            with clickhouse.connect_clickhouse(settings) as db:
                 for table in leftovers_of_day.partitions:
                     db.drop_day(pipeline, table, day)
     return leftovers_of_day
@@ -120,7 +120,7 @@ def _manifests(lake: Lake, pipeline: str, day: date, going: Collection[date]) ->
 
 def _served(settings: Settings, pipeline: str, day: date) -> Iterator[str]:
     """The published versions of the day, and the decisions about it."""
-    with schema.connect(settings.postgres) as session:
+    with schema.connect_serving(settings.postgres) as session:
         for publication in publications.every(session, pipeline):
             if publication.date == day:
                 yield f"the version {publication.version} was published ({publication.state})"
@@ -150,7 +150,7 @@ def _files(lake: Lake, pipeline: str, day: date) -> list[str]:
 
 def _partitions(settings: Settings, pipeline: str, day: date) -> list[Table]:
     usecase = find_usecase(pipeline)
-    with clickhouse.connect(settings) as db:
+    with clickhouse.connect_clickhouse(settings) as db:
         return [
             table
             for table in (*usecase.aggregates, *usecase.predictions, *RECORDS)

@@ -44,8 +44,10 @@ def _look(step: Step, params: FreshnessParams) -> tuple[Served | None, list[Chec
     """Read both stores; PostgreSQL in one snapshot, so that Redis may be one flip ahead."""
     pipeline = step.run.pipeline
     with (
-        schema.connect(step.settings.postgres, f"nightshift freshness {pipeline}") as session,
-        redis.connect(step.settings.redis, pipeline) as keys,
+        schema.connect_serving(
+            step.settings.postgres, f"nightshift freshness {pipeline}"
+        ) as session,
+        redis.connect_redis(step.settings.redis, pipeline) as keys,
         session,
     ):
         with session.cursor() as cursor:

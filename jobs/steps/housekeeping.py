@@ -93,7 +93,7 @@ def _in_lake(step: Step, folder: str, named: set[str], now: datetime) -> list[Le
 def _in_clickhouse(step: Step, now: datetime) -> list[Leftover]:
     """The staging tables. Opening the embedded engine first completes the swaps that it died in."""
     min_age = timedelta(hours=step.params(HousekeepingParams).min_age_hours)
-    with clickhouse.connect(step.settings) as db:
+    with clickhouse.connect_clickhouse(step.settings) as db:
         return leftovers.staging_tables(db.staging(step.run.pipeline), now, min_age)
 
 
@@ -155,7 +155,7 @@ def _remove_file(step: Step, leftover: Leftover) -> None:
 def _drop_staging(step: Step, doomed: Sequence[Leftover]) -> list[Leftover]:
     staging = [leftover for leftover in doomed if leftover.kind == "staging table"]
     if staging:  # do not open the embedded engine again for nothing
-        with clickhouse.connect(step.settings) as db:
+        with clickhouse.connect_clickhouse(step.settings) as db:
             for leftover in staging:
                 db.drop(step.run.pipeline, leftover.name)
                 failpoint("housekeeping.dropping")

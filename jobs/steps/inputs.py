@@ -79,7 +79,7 @@ def read_table(step: Step, table: Table, manifests: list[Manifest]) -> pa.Table:
     """The partitions of a table that `manifests` wrote, verified against their digests."""
     datasets = [manifest.output(table.name) for manifest in manifests]
     step.use(*datasets)
-    with clickhouse.connect(step.settings) as db:
+    with clickhouse.connect_clickhouse(step.settings) as db:
         rows = db.read(step.run.pipeline, table, [manifest.date for manifest in manifests])
     for manifest, dataset in zip(manifests, datasets, strict=True):
         _verify(rows, table, manifest, dataset)

@@ -91,7 +91,7 @@ def facts_of(done: Published) -> PublishFacts:
 def read_predictions(step: Step, predict: Manifest) -> dict[Table, pa.Table]:
     """The predictions of D, verified against the manifest of predict."""
     contents = {}
-    with clickhouse.connect(step.settings) as db:
+    with clickhouse.connect_clickhouse(step.settings) as db:
         for table in find_usecase(step.run.pipeline).predictions:
             dataset = predict.output(table.name)
             contents[table] = db.read_partition(step.run.pipeline, table, step.run.date)

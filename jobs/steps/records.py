@@ -141,7 +141,7 @@ def stage(
         clickhouse_dataset(pipeline, table.name, rows.num_rows, table.digest(rows))
         for table, rows in contents.items()
     ]
-    db = step.open(clickhouse.connect(step.settings))
+    db = step.open(clickhouse.connect_clickhouse(step.settings))
     staged = {
         table: db.stage(pipeline, table, day, step.run.attempt, rows)
         for table, rows in contents.items()

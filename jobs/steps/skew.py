@@ -94,7 +94,7 @@ def _same_window(step: Step, day: date) -> bool:
 
 def _predicted(step: Step, table: Table, manifest: Manifest) -> pa.Table | None:
     """The predictions that the manifest names; None if they no longer exist."""
-    with clickhouse.connect(step.settings) as db:
+    with clickhouse.connect_clickhouse(step.settings) as db:
         rows = db.read_partition(step.run.pipeline, table, manifest.date)
     same = table.matches(rows, manifest.output(table.name).digest)
     return rows if same and rows.num_rows else None

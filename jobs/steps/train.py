@@ -121,7 +121,7 @@ def _write_reference(step: Step, digest: str, ref: Reference) -> Dataset:
 def _register(step: Step, trained: Trained) -> str:
     """Register the model in MLflow; returns its version."""
     usecase, fitted = find_usecase(step.run.pipeline), trained.fitted
-    with registry.connect(step.settings) as client, TemporaryDirectory() as folder:
+    with registry.connect_mlflow(step.settings) as client, TemporaryDirectory() as folder:
         fitted.report(trained.judged, Path(folder))
         pointer = Path(folder) / registry.TRAINING_SET / f"{step.run.date}.parquet.dvc"
         pointer.parent.mkdir()

@@ -231,7 +231,7 @@ class ClickHouse:
 
 
 @contextmanager
-def connect(
+def connect_clickhouse(
     settings: Settings, wait: float = OPEN_SECONDS, *, check: bool = True
 ) -> Iterator[ClickHouse]:
     """Open ClickHouse.

@@ -36,7 +36,7 @@ _SETTINGS = {
 
 
 @contextmanager
-def connect(dsn: str, application: str = "nightshift") -> Iterator[connection]:
+def connect_postgres(dsn: str, application: str = "nightshift") -> Iterator[connection]:
     """Open a session in UTF-8 and UTC, in autocommit; `with session:` makes one transaction.
 
     StoreError if the server does not answer or ends a statement; ConfigError if it refuses the

@@ -67,7 +67,7 @@ def read(settings: Settings, query: str, form: str) -> bytes:
     DataError for a wrong query, or one that does more than read; StoreError if ClickHouse does not
     answer.
     """
-    with clickhouse.connect(settings) as store:
+    with clickhouse.connect_clickhouse(settings) as store:
         try:
             statement = _checked(store.client, query)
             return _run(

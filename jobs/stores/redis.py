@@ -194,7 +194,7 @@ class Redis:
 
 
 @contextmanager
-def connect(url: str, pipeline: str) -> Iterator[Redis]:
+def connect_redis(url: str, pipeline: str) -> Iterator[Redis]:
     """Open the keys of a pipeline.
 
     StoreError if the server does not answer or is full, ConfigError if it refuses the login.

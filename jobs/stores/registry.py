@@ -44,7 +44,7 @@ class Training:
 
 
 @contextmanager
-def connect(settings: Settings) -> Iterator[MlflowClient]:
+def connect_mlflow(settings: Settings) -> Iterator[MlflowClient]:
     """Open a client; StoreError if the server does not answer within a short time limit.
 
     ConfigError if it refuses the login, DataError if it lacks the requested run or version.
@@ -117,7 +117,7 @@ def log_run(
     `artifacts` maps a file name to its content, written as JSON. NaN metrics are left out, since
     MLflow does not accept them.
     """
-    with connect(settings) as client:
+    with connect_mlflow(settings) as client:
         import mlflow
 
         _experiment(client, experiment)
@@ -142,7 +142,7 @@ def log_report(
 
     An existing run gets the new files. Raises StoreError.
     """
-    with connect(settings) as client, TemporaryDirectory() as folder:
+    with connect_mlflow(settings) as client, TemporaryDirectory() as folder:
         number = _experiment(client, experiment)
         runs = client.search_runs([number], f"tags.date = '{day}'", max_results=1)
         run = (
@@ -188,7 +188,7 @@ def project_aliases(
     wanted = {CHAMPION: champion, PREVIOUS: previous} | (
         {CHALLENGER: challenger} if challenger else {}
     )
-    with connect(settings) as client:
+    with connect_mlflow(settings) as client:
         _ensure_registered(client, model)
         current = client.get_registered_model(model).aliases
         for alias, digest in wanted.items():
@@ -205,7 +205,7 @@ def project_aliases(
 
 def aliases_of(settings: Settings, model: str, digest: str) -> list[str]:
     """Return the sorted aliases of the version with this digest; [] if there is no such version."""
-    with connect(settings) as client:
+    with connect_mlflow(settings) as client:
         if (version := version_of(client, model, digest)) is None:
             return []
         named = client.get_registered_model(model).aliases
@@ -214,7 +214,7 @@ def aliases_of(settings: Settings, model: str, digest: str) -> list[str]:
 
 def tag(settings: Settings, model: str, digest: str, name: str, value: str) -> None:
     """Tag the version with this digest, if there is one."""
-    with connect(settings) as client:
+    with connect_mlflow(settings) as client:
         if version := version_of(client, model, digest):
             client.set_model_version_tag(model, version, name, value)
 
@@ -234,7 +234,7 @@ def describe(settings: Settings, model: str, digest: str, card: str) -> None:
         if len(card) <= DESCRIPTION
         else f"{card[: DESCRIPTION - 80]}\n\n(The rest is in the run's {CARD}.)"
     )
-    with connect(settings) as client:
+    with connect_mlflow(settings) as client:
         version = version_of(client, model, digest)
         if version and (row := client.get_model_version(model, version)).description != text:
             client.update_model_version(model, version, description=text)

@@ -53,7 +53,7 @@ def ingested(place, *days):
                 place.lake.write_bytes(output.path, b"rows")
             reads = {f"fraud/validate/{day - timedelta(days=1)}": "c"} if step == "snapshot" else {}
             commit(place, step, day, outputs=outputs, reads=reads)
-        with place.settings() as settings, clickhouse.connect(settings) as db:
+        with place.settings() as settings, clickhouse.connect_clickhouse(settings) as db:
             rows = {field.name: [0] for field in DAILY.schema} | {
                 "date": [day],
                 "merchant_id": ["M1"],
@@ -76,7 +76,7 @@ def commit(place, step, day, **more):
 
 def left(place):
     """(files of the lake below fraud/, days in ClickHouse)"""
-    with place.settings() as settings, clickhouse.connect(settings) as db:
+    with place.settings() as settings, clickhouse.connect_clickhouse(settings) as db:
         return [file.path for file in place.lake.listing("fraud")], db.days("fraud", DAILY)
 
 
@@ -119,7 +119,7 @@ def test_days_are_forgotten_together_from_the_shell_and_resume_after_a_kill(plac
 
 
 def published(place, day):
-    with schema.connect(place.postgres) as session:
+    with schema.connect_serving(place.postgres) as session:
         publications.begin(session, "fraud", f"{day:%Y%m%d}-0123456789ab", day, {}, {}, utc_now())
 
 
@@ -181,7 +181,7 @@ def test_a_day_whose_model_has_an_alias_is_refused(place):
     commit(place, "train", DAY, model_digest=digest)
     with place.settings() as settings:
         assert forget.plan(settings, "fraud", DAY).files == [f"fraud/train/{DAY}/manifest.json"]
-        with registry.connect(settings) as client:
+        with registry.connect_mlflow(settings) as client:
             with suppress(MlflowException):
                 client.create_registered_model("fraud")
             version = client.create_model_version(
@@ -194,7 +194,7 @@ def test_a_day_whose_model_has_an_alias_is_refused(place):
             ):
                 forget.plan(settings, "fraud", DAY)
         finally:
-            with registry.connect(settings) as client:
+            with registry.connect_mlflow(settings) as client:
                 client.delete_model_version("fraud", version.version)
 
 

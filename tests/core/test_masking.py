@@ -143,18 +143,18 @@ def test_errors_and_logs_have_no_secrets(capsys, monkeypatch):
 ERRORS = {
     settings.POSTGRES: (
         "postgresql://night:{}@127.0.0.1:9/x",
-        lambda chosen: postgres.connect(chosen.postgres),
+        lambda chosen: postgres.connect_postgres(chosen.postgres),
     ),
     settings.SOURCE: (
         "postgresql://night:{}@127.0.0.1:9/x",
-        lambda chosen: source.connect(chosen.source),
+        lambda chosen: source.connect_source(chosen.source),
     ),
     settings.REDIS: (
         "redis://:{}@127.0.0.1:9/0",
-        lambda chosen: redis.connect(chosen.redis, "fraud"),
+        lambda chosen: redis.connect_redis(chosen.redis, "fraud"),
     ),
-    settings.CLICKHOUSE: ("clickhouse://night:{}@127.0.0.1:9/", clickhouse.connect),
-    settings.MLFLOW: ("http://night:{}@127.0.0.1:9", registry.connect),
+    settings.CLICKHOUSE: ("clickhouse://night:{}@127.0.0.1:9/", clickhouse.connect_clickhouse),
+    settings.MLFLOW: ("http://night:{}@127.0.0.1:9", registry.connect_mlflow),
 }
 
 

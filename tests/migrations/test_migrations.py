@@ -66,7 +66,7 @@ def set_version(place, store, number):
             )
             place.query(change, settings.source if store == "source" else settings.postgres)
         elif store == "clickhouse":
-            with clickhouse.connect(settings, check=False) as db:
+            with clickhouse.connect_clickhouse(settings, check=False) as db:
                 db.client.command(f"DELETE FROM nightshift.migrations WHERE number > {number}")
                 db.client.command(
                     f"INSERT INTO nightshift.migrations VALUES ({number}, 'later', now())"
@@ -74,12 +74,12 @@ def set_version(place, store, number):
         elif store == "lake":
             place.lake.set_schema_version(number)
         else:
-            with redis_store.connect(settings.redis, "fraud") as keys:
+            with redis_store.connect_redis(settings.redis, "fraud") as keys:
                 keys.set_schema_version(number)
 
 
 def scores(place, day):
-    with place.settings() as settings, clickhouse.connect(settings) as db:
+    with place.settings() as settings, clickhouse.connect_clickhouse(settings) as db:
         return db.read_partition("fraud", SCORES, day)
 
 
@@ -102,8 +102,8 @@ def test_a_home_of_the_last_release_is_refused_and_left_as_it_is(old):
     before = old.query("SELECT * FROM publication"), old.redis_content()
     with old.settings() as settings:
         calls = {
-            "serving": lambda: schema.connect(settings.postgres).__enter__(),
-            "clickhouse": lambda: clickhouse.connect(settings).__enter__(),
+            "serving": lambda: schema.connect_serving(settings.postgres).__enter__(),
+            "clickhouse": lambda: clickhouse.connect_clickhouse(settings).__enter__(),
             "lake": lambda: old.lake.require_schema_version(),
             "source": lambda: writing(settings.source).__enter__(),
         }
@@ -164,7 +164,7 @@ def test_the_old_version_is_served_and_verified_after_the_migration(old, databas
         WHERE n.nspname IN ('public', 'fraud') AND c.relkind IN ('r', 'p', 'v', 'i')
             AND NOT coalesce(t.relispartition, c.relispartition) ORDER BY 1
     """
-    with databases("serving") as fresh, schema.connect(fresh) as session:
+    with databases("serving") as fresh, schema.connect_serving(fresh) as session:
         schema.ensure(session, "fraud", find_usecase("fraud").predictions)
         assert old.query(shape) == old.query(shape, fresh)
         rows = "SELECT store, number, name FROM nightshift_migrations ORDER BY 1, 2"
@@ -216,7 +216,7 @@ def test_a_migration_that_is_killed_anywhere_resumes(old):
     migrated(old)
     assert versions(old) == {store: needed(store) for store in STORES}
     assert all(check["passed"] for check in old.run("verify", SERVED).checks)
-    with old.settings() as settings, clickhouse.connect(settings) as db:
+    with old.settings() as settings, clickhouse.connect_clickhouse(settings) as db:
         assert db.staging("fraud") == {}
 
 
@@ -240,7 +240,7 @@ def test_the_plan_is_shown_and_two_migrations_take_turns(old):
 def test_a_store_of_another_release_is_refused(old):
     """Each store in turn, from the last in migration order, so that only one differs at a time."""
     migrated(old)
-    with old.settings() as settings, redis_store.connect(settings.redis, "fraud") as keys:
+    with old.settings() as settings, redis_store.connect_redis(settings.redis, "fraud") as keys:
         keys.client.delete("ns:fraud:schema")
     with pytest.raises(ConfigError, match="redis has schema version 0"):
         old.run("publish", SERVED)
@@ -273,7 +273,7 @@ def test_a_reader_in_the_way_delays_the_migration_and_not_other_readers(old):
 def predict(place, day):
     """What this release's predict writes for `day`: the scores of the day before, shifted."""
     outputs = []
-    with place.settings() as settings, clickhouse.connect(settings) as db:
+    with place.settings() as settings, clickhouse.connect_clickhouse(settings) as db:
         for table in find_usecase("fraud").predictions:
             rows = moved(db.read_partition("fraud", table, day - timedelta(days=1)), table)
             db.swap("fraud", db.stage("fraud", table, day, "a1", rows))

@@ -27,7 +27,7 @@ def test_the_values_stay_and_larger_ones_fit(tmp_path, monkeypatch):
     table = pa.Table.from_pylist(
         [row | {"reported_fraud_sum_of_squares": 2**63 - 1}], MERCHANTS.schema
     )
-    with clickhouse.connect(settings.load(), check=False) as db:
+    with clickhouse.connect_clickhouse(settings.load(), check=False) as db:
         db.client.command("CREATE DATABASE fraud")
         columns = ", ".join(f"{name} Int64" for name in MERCHANTS.schema.names[2:])
         db.client.command(
@@ -45,7 +45,7 @@ def test_the_values_stay_and_larger_ones_fit(tmp_path, monkeypatch):
         db.client.insert_arrow("fraud.merchant_daily", narrow)
     for _ in range(2):  # a migration that is killed runs again
         migration.apply(settings.load(), lambda line: None)
-    with clickhouse.connect(settings.load(), check=False) as db:
+    with clickhouse.connect_clickhouse(settings.load(), check=False) as db:
         kept = db.read_partition("fraud", MERCHANTS, DAY)
         assert kept.equals(table)
         assert table_digest(kept, MERCHANTS.key) == table_digest(narrow, MERCHANTS.key)

@@ -137,7 +137,7 @@ def insert(dsn, rows):
 def good_rows(dsn, day):
     """What extract and validate make of a day."""
     start, end = Run("fraud", "extract", day).window
-    with source.connect(dsn) as session:
+    with source.connect_source(dsn) as session:
         text = source.read_day(session, TRANSACTIONS, start, end)
     good, bad = split(
         typed(text, TRANSACTIONS.schema, dict(TRANSACTIONS.money)),
@@ -167,14 +167,14 @@ def test_an_id_goes_through_every_store_as_it_is(
 
     monkeypatch.setenv(settings.CLICKHOUSE, f"chdb:///{tmp_path / 'clickhouse'}")
     contents = {}
-    with clickhouse.connect(settings.load()) as db:
+    with clickhouse.connect_clickhouse(settings.load()) as db:
         for table, rows in ((RISK, risk), (PAIRS, pairs)):
             staging = db.stage("demo", table, DAY, "a1", rows)
             assert failed(db.check("demo", staging, table, DAY, len(IDS))) == []
             db.swap("demo", staging)
             contents[table] = db.read_partition("demo", table, DAY)
 
-    with stores.connect(serving_db, redis_url, "demo", (RISK, PAIRS)) as both:
+    with stores.connect_both(serving_db, redis_url, "demo", (RISK, PAIRS)) as both:
         done = night(both, Edition(DAY, contents, None, None), NOON)
         for n, name in enumerate(IDS):
             expected = {"version": done.version, "date": str(DAY), "customer_id": name}

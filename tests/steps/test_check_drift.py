@@ -24,7 +24,7 @@ CHECKED = BEFORE - timedelta(days=1)  # the only earlier day that was
 
 def rows(place):
     """The rows of the day by (scope, name)."""
-    with place.settings() as config, clickhouse.connect(config) as db:
+    with place.settings() as config, clickhouse.connect_clickhouse(config) as db:
         stored = db.read_partition(place.pipeline, DRIFT_METRICS, DAY).to_pylist()
     return {(row["scope"], row["name"]): row for row in stored}
 

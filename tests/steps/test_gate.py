@@ -23,7 +23,7 @@ STRICT = {"min_margin": 0.0, "floors": {"roc_auc": 0.5}}
 
 def rows(place):
     """The checks of DAY by name."""
-    with place.settings() as settings, clickhouse.connect(settings) as db:
+    with place.settings() as settings, clickhouse.connect_clickhouse(settings) as db:
         stored = db.read_partition(place.pipeline, GATE_CHECKS, DAY).to_pylist()
     return {row["name"]: row for row in stored}
 
@@ -101,7 +101,7 @@ def test_what_predict_saw_and_what_the_snapshot_sees_agree(at):
 def test_what_predict_saw_otherwise_is_counted_and_rejects(at):
     place = at("gate")
     place.run("snapshot", BEFORE)
-    with place.settings() as settings, clickhouse.connect(settings) as db:
+    with place.settings() as settings, clickhouse.connect_clickhouse(settings) as db:
         table, column, day = {  # the labels of fraud are known two days later
             "fraud": ("transaction_scores", "score", BEFORE - timedelta(days=1)),
             "movies": ("user_features", "total_interactions", BEFORE),

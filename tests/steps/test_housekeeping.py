@@ -88,7 +88,7 @@ def everything(place):
         for path in (place.home / "lake").rglob("*")
         if path.is_file()
     }
-    with place.settings() as settings, clickhouse.connect(settings) as db:
+    with place.settings() as settings, clickhouse.connect_clickhouse(settings) as db:
         tables = {
             row[0]
             for row in db.client.query(

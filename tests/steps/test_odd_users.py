@@ -72,7 +72,7 @@ def read(place, name):
         each.name: each
         for each in (*find_usecase("movies").aggregates, *find_usecase("movies").predictions)
     }
-    with place.settings() as settings, clickhouse.connect(settings) as db:
+    with place.settings() as settings, clickhouse.connect_clickhouse(settings) as db:
         return db.read_partition("movies", every[name], DAY)
 
 

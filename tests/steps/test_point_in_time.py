@@ -71,7 +71,7 @@ POISONS = {"fraud": (poison, fraud_is_poisoned), "movies": (poison_movies, movie
 def table(place, name, day=DAY):
     usecase = find_usecase(place.pipeline)
     every = {each.name: each for each in (*usecase.aggregates, *usecase.predictions)}
-    with place.settings() as settings, clickhouse.connect(settings) as db:
+    with place.settings() as settings, clickhouse.connect_clickhouse(settings) as db:
         return db.read_partition(place.pipeline, every[name], day)
 
 
@@ -149,7 +149,7 @@ def test_an_empty_day_is_a_day(at):
     assert table(place, "customer_daily").num_rows
     place.ingest(DAY, DAY)
     assert [each.rows for each in place.manifest("build_features").outputs] == [0, 0]
-    with place.settings() as settings, clickhouse.connect(settings) as db:
+    with place.settings() as settings, clickhouse.connect_clickhouse(settings) as db:
         assert all(DAY not in db.days("fraud", each) for each in find_usecase("fraud").aggregates)
     predict = place.run("predict")
     assert (

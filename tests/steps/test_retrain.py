@@ -72,7 +72,7 @@ def test_the_decision_is_a_row_and_a_fact(at, policy, decision):
     place = at("retrain")
     place.set_params(retrain={"policy": policy, "weekday": (DAY.weekday() + 1) % 7})
     manifest = place.run("retrain")
-    with place.settings() as settings, clickhouse.connect(settings) as db:
+    with place.settings() as settings, clickhouse.connect_clickhouse(settings) as db:
         (row,) = db.read_partition("fraud", RETRAIN_DECISIONS, DAY).to_pylist()
     assert manifest.facts["decision"] == row["decision"] == decision
     assert row["reasons"] == ("every day trains" if decision == "train" else "no retrain needed")

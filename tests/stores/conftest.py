@@ -57,7 +57,7 @@ def connect(clickhouse_dsn):
     """Opens another client each time it is called."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(settings.CLICKHOUSE, clickhouse_dsn)
-        yield lambda: clickhouse.connect(settings.load())
+        yield lambda: clickhouse.connect_clickhouse(settings.load())
 
 
 @pytest.fixture(scope="module")

@@ -449,5 +449,5 @@ def test_after_an_error_it_opens_again(connect, database):
 
 def test_settings_name_the_store(clickhouse_dsn, connect):
     assert settings.load().clickhouse == clickhouse_dsn
-    with clickhouse.connect(settings.load(), wait=0) as store:
+    with clickhouse.connect_clickhouse(settings.load(), wait=0) as store:
         assert store.client.command("SELECT 1") == 1

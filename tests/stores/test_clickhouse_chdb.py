@@ -42,7 +42,7 @@ _HOLDER = """
 import sys
 from jobs.core import settings
 from jobs.stores import clickhouse
-with clickhouse.connect(settings.load()):
+with clickhouse.connect_clickhouse(settings.load()):
     print("open", flush=True)
     sys.stdin.readline()
 """
@@ -58,7 +58,7 @@ sys.path[:0] = [sys.argv[1], os.path.dirname(sys.argv[1])]  # this file, and tes
 from test_clickhouse_chdb import DAY, TABLE, generation
 
 def write(first):
-    with clickhouse.connect(settings.load()) as store:
+    with clickhouse.connect_clickhouse(settings.load()) as store:
         for number in range(first, first + 100_000):
             rows = generation(number)
             staging = store.stage("fraud", TABLE, DAY, f"a{number}", rows)
@@ -124,7 +124,7 @@ def test_a_second_process_waits_until_the_first_closes(start):
     release = threading.Timer(1.0, lambda: holder.stdin.write("\n"))
     since = time.monotonic()
     release.start()
-    with clickhouse.connect(settings.load(), wait=60) as store:
+    with clickhouse.connect_clickhouse(settings.load(), wait=60) as store:
         waited = time.monotonic() - since
         assert store.client.command("SELECT 1") == 1
     release.join()
@@ -134,7 +134,10 @@ def test_a_second_process_waits_until_the_first_closes(start):
 def test_who_waits_too_long_is_told_why(start):
     holder = start(_HOLDER)
     since = time.monotonic()
-    with pytest.raises(StoreError) as caught, clickhouse.connect(settings.load(), wait=0.5):
+    with (
+        pytest.raises(StoreError) as caught,
+        clickhouse.connect_clickhouse(settings.load(), wait=0.5),
+    ):
         pass
     assert 0.5 <= time.monotonic() - since < 10
     text = str(caught.value)
@@ -148,13 +151,13 @@ def test_who_waits_too_long_is_told_why(start):
 
 def test_a_killed_process_gives_the_folder_back(start):
     start(_HOLDER).kill()
-    with clickhouse.connect(settings.load(), wait=10) as store:
+    with clickhouse.connect_clickhouse(settings.load(), wait=10) as store:
         assert store.client.command("SELECT 1") == 1
 
 
 def test_a_process_killed_in_the_middle_leaves_the_old_day_or_the_new(start, request):
     killer, instants = start(_KILLER, str(request.path.parent)), random.Random(5)
-    with clickhouse.connect(settings.load()) as store:
+    with clickhouse.connect_clickhouse(settings.load()) as store:
         staging = store.stage("fraud", TABLE, DAY, "first", generation(0))
         store.swap("fraud", staging)
     seen = [0]
@@ -163,14 +166,14 @@ def test_a_process_killed_in_the_middle_leaves_the_old_day_or_the_new(start, req
         assert len(seen) < 40, "no writer came to swap twice before it was killed"
         killer.stdin.write(f"{instants.uniform(0.0, 0.2)}\n")
         assert killer.stdout.readline() == "killed\n"
-        with clickhouse.connect(settings.load(), wait=10) as store:
+        with clickhouse.connect_clickhouse(settings.load(), wait=10) as store:
             stored = store.read_partition("fraud", TABLE, DAY)
         (number,) = stored.column("generation").unique().to_pylist()
         assert stored.equals(generation(number)) and number > seen[-1]
         seen.append(number)
-    with clickhouse.connect(settings.load()) as store:
+    with clickhouse.connect_clickhouse(settings.load()) as store:
         store.stage("fraud", TABLE, DAY, "dead", generation(2))
-    with clickhouse.connect(settings.load()) as store:
+    with clickhouse.connect_clickhouse(settings.load()) as store:
         staging = store.stage("fraud", TABLE, DAY, "last", generation(1))
         assert store._tables("fraud", "scores") == ["scores", staging]
         store.swap("fraud", staging)
@@ -184,7 +187,7 @@ def test_a_swap_cut_between_its_new_rows_and_the_old_is_completed_by_the_next_to
     This recreates what a kill between the two leaves.
     """
     old, new = generation(1), generation(2).slice(0, size)
-    with clickhouse.connect(settings.load()) as store:
+    with clickhouse.connect_clickhouse(settings.load()) as store:
         store.swap("fraud", store.stage("fraud", TABLE, DAY, "old", old))
         staging = store.stage("fraud", TABLE, DAY, "new", new)
         ready = staging.replace("__stage_", "__swap_")
@@ -193,7 +196,7 @@ def test_a_swap_cut_between_its_new_rows_and_the_old_is_completed_by_the_next_to
             f"ALTER TABLE fraud.scores ATTACH PARTITION '{DAY}' FROM fraud.{ready}"
         )
         assert store.read_partition("fraud", TABLE, DAY).num_rows == old.num_rows + size
-    with clickhouse.connect(settings.load()) as store:
+    with clickhouse.connect_clickhouse(settings.load()) as store:
         assert store.read_partition("fraud", TABLE, DAY).equals(new)
         assert store._tables("fraud", "scores") == ["scores"]
 
@@ -204,7 +207,7 @@ def test_a_folder_that_cannot_be_one_is_refused_at_once(tmp_path, monkeypatch):
     said = r"cannot be opened(.|\n)*NIGHTSHIFT_CLICKHOUSE_DSN"
     with (
         pytest.raises(StoreError, match=said) as caught,
-        clickhouse.connect(settings.load(), wait=60),
+        clickhouse.connect_clickhouse(settings.load(), wait=60),
     ):
         pass
     assert "Stack trace" not in str(caught.value)

@@ -21,7 +21,7 @@ def server(serve, tmp_path_factory):
 
 def connect(monkeypatch, dsn: str, wait: float = 0):
     monkeypatch.setenv(settings.CLICKHOUSE, dsn)
-    return clickhouse.connect(settings.load(), wait)
+    return clickhouse.connect_clickhouse(settings.load(), wait)
 
 
 def test_a_wrong_password_is_refused_and_not_repeated(server, monkeypatch):

@@ -89,11 +89,11 @@ def test_dvc_brings_a_snapshot_back(odd):
 @pytest.mark.process
 @AT_ONCE
 def test_clickhouse_keeps_its_data_there(odd):
-    with clickhouse.connect(odd) as db:
+    with clickhouse.connect_clickhouse(odd) as db:
         db.client.command("CREATE TABLE kept (id Int64) ENGINE = MergeTree ORDER BY id")
         db.client.command("INSERT INTO kept VALUES (1), (2)")
     assert [path.name for path in odd.home.iterdir()] == ["clickhouse"]
-    with clickhouse.connect(odd) as db:
+    with clickhouse.connect_clickhouse(odd) as db:
         assert db.client.query("SELECT sum(id) FROM kept").result_rows == [(3,)]
 
 
@@ -110,7 +110,7 @@ def test_mlflow_keeps_artifacts_where_it_is_told(odd):
 
 def test_clickhouse_refuses_the_one_character_that_it_cannot_have(tmp_path):
     odd = Settings(tmp_path / "what?", tmp_path)
-    with pytest.raises(ConfigError, match="question mark"), clickhouse.connect(odd):
+    with pytest.raises(ConfigError, match="question mark"), clickhouse.connect_clickhouse(odd):
         pass
     assert list(tmp_path.iterdir()) == []
 

@@ -47,7 +47,7 @@ def test_a_table_comes_back_as_it_went_in(serving_db, rows):
         SQL("{} {}").format(Identifier(field.name), SQL(postgres.column_type(field)))
         for field in SCHEMA
     )
-    with postgres.connect(serving_db) as session, session, session.cursor() as cursor:
+    with postgres.connect_postgres(serving_db) as session, session, session.cursor() as cursor:
         cursor.execute(SQL("CREATE TABLE copied ({})").format(columns))
         postgres.copy_in(cursor, Identifier("copied"), table)
         copied = postgres.copy_out(cursor, SQL("SELECT * FROM copied"), SCHEMA)
@@ -59,7 +59,7 @@ def test_a_text_that_postgres_cannot_hold_is_wrong_data(serving_db):
     table = pa.table({"id": ["a\0b"]})
     with (
         pytest.raises(DataError, match="0x00"),
-        postgres.connect(serving_db) as session,
+        postgres.connect_postgres(serving_db) as session,
         session,
         session.cursor() as cursor,
     ):
@@ -75,6 +75,6 @@ def test_a_kind_that_is_not_served_is_refused_by_name():
 def test_a_server_that_does_not_answer_is_a_store_error():
     with (
         pytest.raises(StoreError, match="does not answer"),
-        postgres.connect("postgresql://nobody@127.0.0.1:1/x"),
+        postgres.connect_postgres("postgresql://nobody@127.0.0.1:1/x"),
     ):
         pass

@@ -37,14 +37,14 @@ def limited(serving_db):
 
 
 def test_a_session_of_ours_is_not_ended_by_them(limited):
-    with postgres.connect(limited) as session, session.cursor() as cursor:
+    with postgres.connect_postgres(limited) as session, session.cursor() as cursor:
         cursor.execute("CREATE TABLE written (n int); SELECT pg_sleep(0.1)")
         time.sleep(0.1)
         with session:
             cursor.execute("INSERT INTO written VALUES (1)")
             time.sleep(0.1)
             cursor.execute("SELECT pg_sleep(0.1)")
-    with source.connect(limited) as session, session.cursor() as cursor:
+    with source.connect_source(limited) as session, session.cursor() as cursor:
         cursor.execute("SELECT n, pg_sleep(0.1) FROM written")
         time.sleep(0.1)
         assert cursor.fetchall() == [(1, "")]
@@ -63,7 +63,7 @@ def test_another_session_that_blocks_is_waited_for(serving_db):
         cursor.execute("CREATE TABLE written (n int)")
         other.commit()
         cursor.execute("LOCK TABLE written")
-        with pytest.raises(StoreError) as waited, postgres.connect(serving_db) as session:
+        with pytest.raises(StoreError) as waited, postgres.connect_postgres(serving_db) as session:
             session.cursor().execute("SET lock_timeout = '50ms'; SELECT * FROM written")
     text = str(waited.value)
     assert (
@@ -73,7 +73,7 @@ def test_another_session_that_blocks_is_waited_for(serving_db):
 
 
 def test_a_statement_that_somebody_ends_says_why(serving_db):
-    with pytest.raises(StoreError) as ended, postgres.connect(serving_db) as session:
+    with pytest.raises(StoreError) as ended, postgres.connect_postgres(serving_db) as session:
         session.cursor().execute("SET statement_timeout = '50ms'; SELECT pg_sleep(5)")
     assert str(ended.value).splitlines()[0] == "PostgreSQL ended a statement or its session"
     assert "Why: canceling statement due to statement timeout" in str(ended.value)

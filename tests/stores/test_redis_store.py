@@ -13,7 +13,7 @@ from jobs.core.errors import StoreError
 from jobs.core.tables import Table
 from jobs.serving import lookup as client
 from jobs.stores import redis
-from jobs.stores.redis import connect
+from jobs.stores.redis import connect_redis
 
 RISK = Table(
     "risk",
@@ -36,7 +36,7 @@ def rows(count, score=0.5):
 
 @pytest.fixture
 def keys(redis_url):
-    with connect(redis_url, "demo") as opened:
+    with connect_redis(redis_url, "demo") as opened:
         yield opened
 
 
@@ -107,7 +107,7 @@ def test_dropping_one_version_leaves_the_other(keys):
 
 def test_pipelines_do_not_meet(keys, redis_url):
     load(keys, VERSION, rows(3))
-    with connect(redis_url, "dem") as other:
+    with connect_redis(redis_url, "dem") as other:
         assert other.served() is None and other.versions() == set()
         load(other, VERSION, rows(1))
         other.drop(VERSION)
@@ -140,7 +140,10 @@ def test_nothing_served_is_no_answer(keys):
 
 
 def test_a_server_that_is_down_or_full_is_a_store_error(redis_url):
-    with pytest.raises(StoreError, match="Redis"), connect("redis://127.0.0.1:1/0", "demo") as keys:
+    with (
+        pytest.raises(StoreError, match="Redis"),
+        connect_redis("redis://127.0.0.1:1/0", "demo") as keys,
+    ):
         keys.served()
     with (
         closing(redis_client.Redis.from_url(redis_url)) as admin,
@@ -149,7 +152,7 @@ def test_a_server_that_is_down_or_full_is_a_store_error(redis_url):
         used = admin.info("memory")["used_memory"]
         admin.config_set("maxmemory", used + 100_000)
         try:
-            with connect(redis_url, "demo") as keys:
+            with connect_redis(redis_url, "demo") as keys:
                 keys.load(VERSION, {RISK: rows(20_000)}, DIGESTS)
         finally:
             admin.config_set("maxmemory", 0)

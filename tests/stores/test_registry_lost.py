@@ -12,7 +12,7 @@ from jobs.stores import registry
 
 @pytest.fixture
 def client(services):
-    with registry.connect(settings.load()) as opened:
+    with registry.connect_mlflow(settings.load()) as opened:
         yield opened
 
 

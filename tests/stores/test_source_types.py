@@ -198,7 +198,7 @@ def tables(column="", kind="", value=None, reported="timestamptz", at="'2018-07-
 def extracted(dsn, wanted=TRANSACTIONS, day=DAY):
     """The rows of the day as extract writes them."""
     start, end = Run("fraud", "extract", day).window
-    with source.connect(dsn) as session:
+    with source.connect_source(dsn) as session:
         assert source.extra_columns(session, SOURCES) == []
         text = source.read_day(session, wanted, start, end)
     return typed(text, wanted.schema, dict(wanted.money))

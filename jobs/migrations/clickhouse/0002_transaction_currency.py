@@ -31,14 +31,14 @@ def apply(settings: Settings, say: Say) -> None:
         # The lock first: predict holds it while it waits for the folder of chDB.
         with (
             locks.hold(settings.postgres, f"fraud/predict/{day}", "nightshift migrate"),
-            clickhouse.connect(settings, check=False) as db,
+            clickhouse.connect_clickhouse(settings, check=False) as db,
         ):
             _fill(db, day, values)
 
 
 def _days(settings: Settings) -> list[date]:
     """Add the column, and return the days that have no value in it."""
-    with clickhouse.connect(settings, check=False) as db:
+    with clickhouse.connect_clickhouse(settings, check=False) as db:
         if not db.client.query(f"EXISTS TABLE {_TABLE}").result_rows[0][0]:
             return []
         db.client.command(

@@ -17,7 +17,7 @@ _COLUMNS = {
 
 def apply(settings: Settings, say: Say) -> None:
     """Widen the columns where their tables exist; a table that is wide already stays as it is."""
-    with clickhouse.connect(settings, check=False) as db:
+    with clickhouse.connect_clickhouse(settings, check=False) as db:
         for table, columns in _COLUMNS.items():
             if db.client.query(f"EXISTS TABLE fraud.{table}").result_rows[0][0]:
                 wider = ", ".join(f"MODIFY COLUMN {name} Decimal(38, 0)" for name in columns)

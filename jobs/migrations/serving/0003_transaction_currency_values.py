@@ -30,7 +30,7 @@ WHERE k.transaction_id = t.transaction_id AND t.currency IS NULL
 
 
 def apply(settings: Settings, say: Say) -> None:
-    with postgres.connect(settings.postgres, "nightshift migrate") as session:
+    with postgres.connect_postgres(settings.postgres, "nightshift migrate") as session:
         with session.cursor() as cursor:
             cursor.execute(_VERSIONS)
             versions: list[tuple[date, str]] = cursor.fetchall()

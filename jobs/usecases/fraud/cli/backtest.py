@@ -125,7 +125,7 @@ def _good_rows(config: Settings, wanted: list[date], folder: Path) -> dict[str, 
 
     usecase = find_usecase("fraud")
     section = params.section(config.params_file, "fraud", "validate", usecase.params["validate"])
-    with operational.connect(config.source) as session:
+    with operational.connect_source(config.source) as session:
         for source in usecase.sources:
             (folder / source.name).mkdir()
             for day in wanted:

@@ -41,7 +41,7 @@ def read(config: Settings) -> Rows:
     section = params.section(config.params_file, "movies", "validate", usecase.params["validate"])
     tables: dict[str, pa.Table] = {}
     left_out: Counter[str] = Counter()
-    with operational.connect(config.source) as session:
+    with operational.connect_source(config.source) as session:
         operational.extra_columns(session, usecase.sources)  # raises if the tables are wrong
         for source in usecase.sources:
             rows = typed(
