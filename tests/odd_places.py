@@ -47,7 +47,10 @@ def another_spark(place: Path) -> dict[str, str]:
         "spark.sql.session.timeZone Asia/Kolkata\nspark.jars /no\n"
     )
     (folder / "conf" / "spark-env.sh").write_text("exit 4\n")
-    site = "<configuration><property><name>fs.defaultFS</name><value>hdfs://no:1</value></property></configuration>"
+    site = (
+        "<configuration><property><name>fs.defaultFS</name>"
+        "<value>hdfs://no:1</value></property></configuration>"
+    )
     (folder / "conf" / "core-site.xml").write_text(site)
     (folder / "python" / "pyspark" / "__init__.py").write_text("raise SystemExit('not ours')")
     return {

@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +26,7 @@ def bytes_digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def json_digest(value: Any) -> str:
+def json_digest(value: object) -> str:
     """Digest of a JSON value, whatever the order of its keys."""
     return bytes_digest(
         json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()
@@ -59,7 +58,7 @@ def _decoded(table: pa.Table) -> pa.Table:
     return table.cast(pa.schema(kinds))
 
 
-def _feed(sha: Any, array: pa.Array) -> None:
+def _feed(sha: hashlib._Hash, array: pa.Array) -> None:
     """Feed one column: its kind, its validity, then its values with nulls as zeros."""
     if isinstance(
         array, pa.ChunkedArray

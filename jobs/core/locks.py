@@ -12,7 +12,6 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any
 
 import psycopg2
 from psycopg2.extensions import connection
@@ -97,7 +96,7 @@ def _try(session: connection, name: str) -> bool:
 
 def _row(
     session: connection, name: str, query: str, values: tuple[int, ...]
-) -> tuple[Any, ...] | None:
+) -> tuple[object, ...] | None:
     """Return the first row of `query`; StoreError when the session has ended."""
     try:
         with session.cursor() as cursor:

@@ -27,7 +27,7 @@ _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 _TEXT = pa.large_string()
 
 
-def identifier(key: Sequence[Any]) -> str:
+def identifier(key: Sequence[object]) -> str:
     """Return the id of one row: its key columns, percent-encoded, joined by `:`."""
     return ":".join(quote(str(part), safe="") for part in key)
 
@@ -65,7 +65,7 @@ def sampled(rows: pa.Table, table: Table, seed: str, size: int) -> pa.Table:
     return rows.filter(pc.is_in(identifiers(rows, table.lookup_key), value_set=wanted))
 
 
-def answer(version: str, content: Any) -> dict[str, Any]:
+def answer(version: str, content: object) -> dict[str, object]:
     """Return the answer of a lookup: the version, and the row or, of a ranked table, `rows`."""
     return {"version": version, **(content if isinstance(content, dict) else {"rows": content})}
 
@@ -83,7 +83,7 @@ def documents(rows: pa.Table) -> pa.Array:
     )
 
 
-def value(cell: Any) -> Any:
+def value(cell: object) -> object:
     """Return a value of a row as it is in the row's document."""
     if isinstance(cell, datetime):
         return cell.astimezone(UTC).strftime(_TIME)

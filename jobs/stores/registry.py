@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobs.core import masking
 from jobs.core.errors import DataError
@@ -20,7 +20,11 @@ from jobs.core.log import logger
 from jobs.core.settings import PROJECT, Settings
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
     from mlflow import MlflowClient
+    from mlflow.models.model import ModelInfo
+    from xgboost import Booster
 
 DIGEST_TAG = "model_digest"
 SNAPSHOT_TAG = "snapshot_md5"
@@ -32,14 +36,14 @@ TRAINING_SET = "training_set"  # folder of the snapshot's .dvc file in a run's a
 class Training:
     """What a training logs in MLflow; without a `booster` the model is a pyfunc of `loader`."""
 
-    booster: Any | None
+    booster: Booster | None
     data: bytes
     loader: str  # module whose `_load_pyfunc` reads the bytes
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     artifacts: Path  # a folder to log
-    example: Any  # a frame of features to infer the signature from
+    example: pd.DataFrame  # a frame of features to infer the signature from
     requirements: Sequence[str] = field(default_factory=tuple)
 
 
@@ -108,9 +112,9 @@ def register(client: MlflowClient, model: str, digest: str, training: Training) 
 def log_run(
     settings: Settings,
     experiment: str,
-    params: Mapping[str, Any],
+    params: Mapping[str, object],
     metrics: Mapping[str, float],
-    artifacts: Mapping[str, Any],
+    artifacts: Mapping[str, object],
 ) -> str:
     """Log a run that belongs to no version; return its id.
 
@@ -273,7 +277,7 @@ def _ensure_registered(client: MlflowClient, model: str) -> None:
             raise
 
 
-def _log_model(training: Training) -> Any:
+def _log_model(training: Training) -> ModelInfo:
     import mlflow
     from mlflow.models import infer_signature
 
@@ -296,11 +300,12 @@ def _log_model(training: Training) -> Any:
         )
 
 
-def _predict(booster: Any, example: Any) -> Any:
+def _predict(booster: Booster, example: pd.DataFrame) -> np.ndarray:
     import xgboost
 
     types = dict(zip(booster.feature_names, booster.feature_types, strict=True))
     matrix = xgboost.DMatrix(
         example[booster.feature_names], feature_types=list(types.values()), enable_categorical=True
     )
-    return booster.predict(matrix)
+    scores: np.ndarray = booster.predict(matrix)
+    return scores

@@ -32,8 +32,8 @@ _SPOOL_BYTES = 64 * 1024 * 1024
 def connect_source(dsn: str) -> Iterator[connection]:
     """Open a read-only transaction in UTC with a consistent snapshot of the database.
 
-    Errors are those of `stores.postgres.connect_postgres`. Also ConfigError if `nightshift source` of
-    another release created the tables; a foreign database has no version.
+    Errors are those of `stores.postgres.connect_postgres`. Also ConfigError if `nightshift source`
+    of another release created the tables; a foreign database has no version.
     """
     try:
         session = libpq.session(dsn, "nightshift extract")

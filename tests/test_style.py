@@ -1,0 +1,129 @@
+"""What the code looks like: typed signatures, one class per name, lines of at most 100 columns.
+
+The linters hold most rules; these are the ones that they cannot. Import cycles: test_arrows.py.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.core.settings import PROJECT
+
+CODE = ("jobs", "plugins", "dags")
+EVERYTHING = (*CODE, "tests", "bench", "docs")
+COLUMNS = 100
+
+# Signatures with `Any`, and the library without types (or the one that passes on anything).
+ADAPTERS = {
+    # The client of ClickHouse: of chDB, or of clickhouse_connect.
+    "jobs/stores/clickhouse.py: ClickHouse.__init__",
+    "jobs/stores/clickhouse.py: _open",
+    "jobs/stores/reading.py: _checked",
+    "jobs/stores/reading.py: _run",
+    # DVC's remote.
+    "jobs/stores/snapshots.py: _registry",
+    "jobs/stores/snapshots.py: _sweep",
+    # Parsed JSON: of Airflow's REST API, and of a command of `nightshift`.
+    "jobs/local/scheduler.py: Scheduler.call",
+    "plugins/nightshift/steps.py: call_json",
+    # Airflow's operators and timetables take keywords for all of their base classes.
+    "plugins/nightshift/approval.py: Approval.__init__",
+    "plugins/nightshift/nights.py: DayBefore.__init__",
+    "plugins/nightshift/orphans.py: OrphanPods.__init__",
+    "plugins/nightshift/pods.py: PodStepOperator.__init__",
+    "plugins/nightshift/pods.py: settings",
+    "plugins/nightshift/steps.py: StepOperator.__init__",
+    "plugins/nightshift/timetable.py: ByHand.__init__",
+}
+
+
+def files(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (PROJECT / folder).rglob("*.py"))
+
+
+def untyped(source: str) -> Iterator[str]:
+    """Functions with `Any` in their signature, and classes and aliases with it, by their names."""
+    yield from _untyped(ast.parse(source), "")
+
+
+def _untyped(node: ast.AST, within: str) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        name = f"{within}{getattr(child, 'name', '')}"
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            if _has_any(child.args) or _has_any(child.returns):
+                yield name
+            yield from _untyped(child, f"{name}.")
+        elif isinstance(child, ast.ClassDef):
+            fields = [part.annotation for part in child.body if isinstance(part, ast.AnnAssign)]
+            if any(map(_has_any, fields)):
+                yield name
+            yield from _untyped(child, f"{name}.")
+        elif isinstance(child, ast.Assign):
+            if isinstance(node, ast.Module) and _has_any(child.value):
+                yield ast.unparse(child.targets[0])
+        else:
+            yield from _untyped(child, within)
+
+
+def _has_any(node: ast.AST | None) -> bool:
+    return node is not None and any(
+        isinstance(part, ast.Name) and part.id == "Any" for part in ast.walk(node)
+    )
+
+
+def test_signatures_name_their_types_outside_adapters_to_untyped_libraries():
+    anything = {
+        f"{path.relative_to(PROJECT)}: {name}"
+        for path in files(*CODE)
+        for name in untyped(path.read_text())
+    }
+    assert anything == ADAPTERS
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("def f(x: Any): ...", ["f"]),
+        ("def f(*x: dict[str, Any]): ...", ["f"]),
+        ("async def f() -> list[Any]: ...", ["f"]),
+        ("class C:\n    def f(self, x: Any): ...", ["C.f"]),
+        ("class C:\n    x: Any", ["C"]),
+        ("def f():\n    def g(x: Any): ...", ["f.g"]),
+        ("if x:\n    def f(x: Any): ...", ["f"]),
+        ("Alias = dict[str, Any]", ["Alias"]),
+        ("def f(x: object):\n    y: Any = x", []),
+        ("from typing import Any\nx = any([])", []),
+    ],
+)
+def test_any_is_noticed_in_signatures(source, names):
+    assert list(untyped(source)) == names
+
+
+def test_every_class_has_a_name_of_its_own():
+    places = defaultdict(list)
+    for path in files(*CODE):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(str(path.relative_to(PROJECT)))
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+
+
+def test_the_formatter_has_the_last_word():
+    switch = "# fmt: " + "skip"
+    assert [path for path in files(*EVERYTHING) if switch in path.read_text()] == []
+
+
+def test_no_line_is_longer_than_100_columns():
+    """Without what silences a linter; a word that alone is longer cannot be broken."""
+    long = [
+        f"{path.relative_to(PROJECT)}:{number}"
+        for path in files(*EVERYTHING)
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if len(line.partition("  # noqa")[0]) > COLUMNS and " " in line.strip()
+    ]
+    assert long == []
