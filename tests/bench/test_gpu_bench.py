@@ -17,7 +17,7 @@ from jobs.core import params
 from jobs.core.settings import PROJECT
 from jobs.usecases.fraud.params import FraudTrainParams
 from jobs.usecases.movies import ease
-from jobs.usecases.movies.params import FraudTrainParams as MovieTrainParams
+from jobs.usecases.movies.params import MoviesTrainParams
 
 SCRIPT = PROJECT / "bench" / "gpu.py"
 
@@ -123,5 +123,5 @@ def test_the_parameters_are_those_of_params_yaml(gpu):
     fraud = params.section(file, "fraud", "train", FraudTrainParams)
     assert fraud.booster.items() <= gpu.PARAMETERS.items()
     assert gpu.PARAMETERS["seed"] == fraud.seed
-    movies = params.section(file, "movies", "train", MovieTrainParams)
+    movies = params.section(file, "movies", "train", MoviesTrainParams)
     assert movies.ease_regularisation == gpu.REGULARISATION

@@ -44,9 +44,9 @@ def test_the_estimator_fits_stores_and_judges_the_same_model(halves, fitted, tmp
 
 def test_the_estimator_refuses_parameters_and_results_of_another_use_case(halves, tmp_path):
     estimator = USECASE.estimator()
-    with pytest.raises(TypeError, match="expected TrainParams"):
+    with pytest.raises(TypeError, match="expected MoviesTrainParams"):
         estimator.fit(halves[0], MoviesPredictParams())
-    with pytest.raises(TypeError, match="expected Judged"):
+    with pytest.raises(TypeError, match="expected JudgedRankings"):
         estimator.fit(halves[0], PARAMS).report(None, tmp_path)
 
 
