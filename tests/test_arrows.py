@@ -37,12 +37,14 @@ LAYERS: dict[str, set[str]] = {
     "training": {"core", "stores"},
     "serving": {"core", "stores"},
     "source": {"core", "stores"},
-    "usecases": {*_BELOW_USECASES, "source"},
+    "usecases": _BELOW_USECASES,
+    "operational": {"core", "source"},  # of a use case: what fills its operational tables
     "local": {"core", "stores", "serving", "usecases"},
     "migrations": {"core", "stores", "serving", "usecases"},
     "movies": {"usecases"},  # the old name of a module that models were logged under
     "steps": {*_BELOW_USECASES, "usecases", "local"},
 }
+OF_USECASES = {"cli", "operational"}  # folders of a use case that are layers
 ANYTHING = {"cli", "__main__"}  # where people come in: all but Airflow
 
 # Airflow's side starts steps by command: it parses and schedules without their libraries.
@@ -101,10 +103,10 @@ def objection(module: str, imported: str) -> str | None:
 
 
 def layer_of(module: str) -> str:
-    """The folder of jobs/ that the module is in; that of a use case's commands is `cli`."""
+    """The folder of jobs/ that the module is in, or that of its use case if it is a layer."""
     parts = module.split(".")
-    if parts[1:2] == ["usecases"] and parts[3:4] == ["cli"]:
-        return "cli"
+    if parts[1:2] == ["usecases"] and parts[3:4] and parts[3] in OF_USECASES:
+        return parts[3]
     return parts[1] if len(parts) > 1 else ""
 
 
@@ -121,11 +123,8 @@ def _between_layers(module: str, layer: str, imported: str) -> str | None:
     if target != layer and target not in LAYERS[layer]:
         return f"{layer} does not import {target}"
     mine, theirs = (name.split(".")[2:3] for name in (module, imported))
-    if target == "usecases" and theirs and theirs[0] in PIPELINES and layer != "movies":
-        if layer != "usecases":
-            return "a use case is reached by its name alone"
-        if mine != theirs:
-            return "a use case is imported by no other"
+    if layer != "movies" and (pipeline := pipeline_of(imported)) not in (None, pipeline_of(module)):
+        return f"{pipeline} is reached by its name alone"
     if layer == target == "usecases" and theirs == ["discovery"]:
         return "what use cases share does not look for use cases"
     if layer == target == "steps" and theirs and theirs[0] in STEPS:
@@ -245,7 +244,13 @@ def test_every_folder_is_a_layer():
         for path in (PROJECT / "jobs").iterdir()
         if path.is_dir() and path.name[0] not in "._"
     }
-    assert folders == {*LAYERS, "cli"}
+    assert folders == {*LAYERS, "cli"} - {"operational"}
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_every_use_case_has_the_folders_that_are_layers(pipeline):
+    folders = {path.name for path in (PROJECT / "jobs" / "usecases" / pipeline).iterdir()}
+    assert folders >= OF_USECASES
 
 
 def test_every_step_is_a_module():
@@ -321,6 +326,14 @@ def f():
         ("jobs.usecases.fraud.cli.source", "jobs.usecases.movies.sources"),
         ("jobs.usecases.fraud.model", "jobs.usecases.fraud.cli.backtest"),
         ("jobs.usecases.fraud.model", "jobs.cli.show"),
+        ("jobs.usecases.fraud.model", "jobs.source.load"),
+        ("jobs.usecases.fraud.model", "jobs.usecases.fraud.operational.day"),
+        ("jobs.usecases.fraud.operational.day", "jobs.usecases.movies.operational.day"),
+        ("jobs.usecases.fraud.operational.day", "jobs.usecases.fraud.model"),
+        ("jobs.usecases.fraud.operational.day", "jobs.usecases.fraud.cli.source"),
+        ("jobs.usecases.fraud.operational.day", "jobs.stores.lake"),
+        ("jobs.source.load", "jobs.usecases.fraud.operational.day"),
+        ("jobs.steps.extract", "jobs.usecases.fraud.operational.day"),
         ("jobs.source.load", "jobs.usecases.fraud.tables"),
         ("jobs.surprise.x", "jobs.core.log"),
     ],

@@ -17,6 +17,7 @@ from jobs.core.settings import PROJECT
 CODE = ("jobs", "plugins", "dags")
 EVERYTHING = (*CODE, "tests", "bench", "docs")
 COLUMNS = 100
+FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 
 # Signatures with `Any`, and the library without types (or the one that passes on anything).
 ADAPTERS = {
@@ -47,32 +48,65 @@ def files(*folders: str) -> list[Path]:
 
 
 def untyped(source: str) -> Iterator[str]:
-    """Functions with `Any` in their signature, and classes and aliases with it, by their names."""
-    yield from _untyped(ast.parse(source), "")
+    """The names of functions, classes, fields, variables and aliases that have `Any` as a type.
+
+    Local variables of functions are left out.
+    """
+    yield from _untyped(ast.parse(source), "", local=False)
 
 
-def _untyped(node: ast.AST, within: str) -> Iterator[str]:
+def _untyped(node: ast.AST, within: str, *, local: bool) -> Iterator[str]:
     for child in ast.iter_child_nodes(node):
-        name = f"{within}{getattr(child, 'name', '')}"
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-            if _has_any(child.args) or _has_any(child.returns):
-                yield name
-            yield from _untyped(child, f"{name}.")
-        elif isinstance(child, ast.ClassDef):
-            fields = [part.annotation for part in child.body if isinstance(part, ast.AnnAssign)]
-            if any(map(_has_any, fields)):
-                yield name
-            yield from _untyped(child, f"{name}.")
-        elif isinstance(child, ast.Assign):
-            if isinstance(node, ast.Module) and _has_any(child.value):
-                yield ast.unparse(child.targets[0])
+        name = f"{within}{_name(child)}"
+        if any(map(_has_any, _types(child, local=local))):
+            yield name
+        if isinstance(child, FUNCTION | ast.ClassDef):
+            yield from _untyped(child, f"{name}.", local=isinstance(child, FUNCTION))
         else:
-            yield from _untyped(child, within)
+            yield from _untyped(child, within, local=local)
+
+
+def _name(node: ast.AST) -> str:
+    if isinstance(node, ast.Assign):
+        return ast.unparse(node.targets[0])
+    if isinstance(node, ast.AnnAssign):
+        return ast.unparse(node.target)
+    return getattr(node, "name", "") or ""
+
+
+def _types(node: ast.AST, *, local: bool) -> Iterator[ast.expr | None]:
+    """The expressions of a definition that are types, or that may be aliases of types."""
+    if isinstance(node, FUNCTION):
+        yield from (part.annotation for part in ast.walk(node.args) if isinstance(part, ast.arg))
+        yield node.returns
+    elif isinstance(node, ast.ClassDef):
+        yield from (*node.bases, *(keyword.value for keyword in node.keywords))
+    elif isinstance(node, ast.AnnAssign) and not local:
+        yield node.annotation
+        alias = "TypeAlias" in ast.unparse(node.annotation)
+        yield node.value if alias else _unless_text(node.value)
+    elif isinstance(node, ast.Assign) and not local:
+        yield _unless_text(node.value)
+
+
+def _unless_text(node: ast.expr | None) -> ast.expr | None:
+    return None if isinstance(node, ast.Constant) else node
 
 
 def _has_any(node: ast.AST | None) -> bool:
-    return node is not None and any(
-        isinstance(part, ast.Name) and part.id == "Any" for part in ast.walk(node)
+    return node is not None and any(map(_is_any, ast.walk(node)))
+
+
+def _is_any(node: ast.AST) -> bool:
+    """Whether it is `Any`, `typing.Any`, or the text of a type with one of them."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        try:
+            return _has_any(ast.parse(node.value, mode="eval"))
+        except (SyntaxError, ValueError):
+            return False
+    return isinstance(node, ast.Name | ast.Attribute) and "Any" in (
+        getattr(node, "id", ""),
+        getattr(node, "attr", ""),
     )
 
 
@@ -92,11 +126,26 @@ def test_signatures_name_their_types_outside_adapters_to_untyped_libraries():
         ("def f(*x: dict[str, Any]): ...", ["f"]),
         ("async def f() -> list[Any]: ...", ["f"]),
         ("class C:\n    def f(self, x: Any): ...", ["C.f"]),
-        ("class C:\n    x: Any", ["C"]),
+        ("class C:\n    x: Any", ["C.x"]),
+        ("class C:\n    if x:\n        y: Any", ["C.y"]),
+        ("class C:\n    Alias = dict[str, Any]", ["C.Alias"]),
+        ("class C(dict[str, Any]): ...", ["C"]),
+        ("class C(metaclass=M[Any]): ...", ["C"]),
+        ("def f():\n    class C:\n        x: Any", ["f.C.x"]),
         ("def f():\n    def g(x: Any): ...", ["f.g"]),
         ("if x:\n    def f(x: Any): ...", ["f"]),
+        ("def f(x: typing.Any): ...", ["f"]),
+        ("def f() -> 'list[Any]': ...", ["f"]),
+        ("def f(x: list['Any']): ...", ["f"]),
+        ("x: Any = 1", ["x"]),
         ("Alias = dict[str, Any]", ["Alias"]),
+        ("if x:\n    Alias = dict[str, Any]", ["Alias"]),
+        ("Alias: TypeAlias = dict[str, Any]", ["Alias"]),
+        ("Alias: typing.TypeAlias = 'dict[str, Any]'", ["Alias"]),
         ("def f(x: object):\n    y: Any = x", []),
+        ("def f(x: object):\n    Alias = dict[str, Any]", []),
+        ("def f(x: str = 'Any'): ...", []),
+        ("x: str = 'Any'\ny = 'Any'", []),
         ("from typing import Any\nx = any([])", []),
     ],
 )

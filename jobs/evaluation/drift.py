@@ -25,7 +25,7 @@ def compare(
     reference: Reference,
     params: CheckDriftParams,
 ) -> tuple[list[Outcome], list[Pair]]:
-    """Return the outcomes of all checks, and the pairs whose distance must be measured."""
+    """Return the outcomes of all checks, and the pairs that need a distance."""
     outcomes: list[Outcome] = []
     pairs: list[Pair] = []
     for scope, about, watched in wanted:

@@ -38,7 +38,7 @@ class Training:
 
     booster: Booster | None
     data: bytes
-    loader: str  # module whose `_load_pyfunc` reads the bytes
+    loader: str  # module with the `_load_pyfunc` that reads the bytes
     params: Mapping[str, object]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
