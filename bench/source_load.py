@@ -16,7 +16,7 @@ import sqlalchemy
 from jobs.core.settings import Settings
 from jobs.source.load import load
 from jobs.source.request import Request
-from jobs.source.schema import TRANSACTIONS
+from jobs.usecases.fraud.operational.tables import TRANSACTIONS
 
 NAME, OTHER, ROWS = "source load, parquet", "pandas.to_sql(method='multi')", 100_000
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -21,6 +22,7 @@ import yaml
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from jobs.cli.discovery import find_tables
 from jobs.core import params, pods
 from jobs.core.markdown_table import markdown_table
 from jobs.core.pipelines import PIPELINES
@@ -30,7 +32,7 @@ from jobs.core.tables import DATE, TIME, Column, Source, Table
 from jobs.local import airflow
 from jobs.local.state import State
 from jobs.serving import schema
-from jobs.source import schema as operational
+from jobs.source.schema import SQL_TYPE
 from jobs.steps.records import RECORDS
 from jobs.stores import clickhouse, postgres, postgres_versions
 from jobs.stores.versions import Migration, migrations, needed
@@ -122,14 +124,14 @@ def _tables() -> Iterator[str]:
     )
     yield "[data contract](contracts/).\n"
     yield "## The source: the operational PostgreSQL\n"
-    for table in operational.TABLES:
+    for table in chain.from_iterable(map(find_tables, PIPELINES)):
         yield f"### `{table.name}`\n\nGrain: one row per `{table.key}`. {_day_of(table.time)}.\n"
         yield from _grid(
             ("column", "PostgreSQL", "null", "meaning"),
             (
                 (
                     f"`{column.name}`",
-                    operational.SQL_TYPE[column.kind],
+                    SQL_TYPE[column.kind],
                     "" if column.required else "yes",
                     column.meaning,
                 )

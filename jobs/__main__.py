@@ -1,5 +1,5 @@
 """`python -m jobs` is the console script `nightshift`."""
 
-from jobs.cli.main import main
+from jobs.cli.entry import main
 
 main()

@@ -235,7 +235,7 @@ class Place:
 
     def published(self) -> dict[str, Any]:
         """What PostgreSQL has of `serving`."""
-        with schema.connect_serving(self.postgres) as session:
+        with schema.connect_serving_database(self.postgres) as session:
             served = publications.served(session, self.pipeline)
             states = {
                 each.version: each.state for each in publications.every(session, self.pipeline)

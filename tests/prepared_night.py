@@ -13,7 +13,7 @@ from jobs.core.pipelines import PIPELINES
 from jobs.core.steps import NIGHTLY
 from jobs.source.simulation import to_database
 from jobs.usecases.fraud.operational.day import Reporting
-from jobs.usecases.fraud.operational.simulation import Simulation
+from jobs.usecases.fraud.operational.simulation import FraudSimulation
 from jobs.usecases.movies.operational.simulation import MovieSimulation
 from nights import BEFORE, DEFAULTS, FIRST, FIRST_MOVIES, Place, database_of, keep, resume
 
@@ -22,7 +22,7 @@ from nights import BEFORE, DEFAULTS, FIRST, FIRST_MOVIES, Place, database_of, ke
 _REST = [pytest.param(name, marks=pytest.mark.slow) for name in PIPELINES if name != "fraud"]
 EACH = pytest.mark.parametrize("pipeline", ["fraud", *_REST], indirect=True)
 MOVIES = MovieSimulation(FIRST_MOVIES, days=9, users=120, movies=80, seed=1)
-SIMULATION = Simulation(
+SIMULATION = FraudSimulation(
     FIRST, days=18, customers=200, merchants=300, seed=1, reporting=Reporting(2, 0)
 )
 

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,16 @@ AIRFLOW_SIDE = sorted(
 PLUGINS = PROJECT / "plugins"
 
 ORDER = tuple(STEPS)  # a step imports no later one
+
+# Imports by name, which no import statement shows.
+BY_NAME = {
+    "jobs.usecases.discovery": [f"jobs.usecases.{name}.usecase" for name in PIPELINES],
+    "jobs.cli.discovery": [
+        f"jobs.usecases.{name}.{module}"
+        for name in PIPELINES
+        for module in ("cli.commands", "operational.tables")
+    ],
+}
 
 # Who may import a store's library outside jobs/stores, and why.
 EXCEPTIONS = {
@@ -125,7 +136,8 @@ def _between_layers(module: str, layer: str, imported: str) -> str | None:
     mine, theirs = (name.split(".")[2:3] for name in (module, imported))
     if layer != "movies" and (pipeline := pipeline_of(imported)) not in (None, pipeline_of(module)):
         return f"{pipeline} is reached by its name alone"
-    if layer == target == "usecases" and theirs == ["discovery"]:
+    looks_up = theirs in (["discovery"], ["declared"]) and mine != ["discovery"]
+    if layer == target == "usecases" and looks_up:
         return "what use cases share does not look for use cases"
     if layer == target == "steps" and theirs and theirs[0] in STEPS:
         if mine[0] not in STEPS:
@@ -161,8 +173,9 @@ def cycle_of(modules_by_name: Mapping[str, Path]) -> list[str]:
     """
     graph = {}
     for module, path in modules_by_name.items():
-        names = imports(path.read_text(), module, package=path.name == "__init__.py")
-        prefixes = {prefix for name in (module, *names) for prefix in _with_packages(name)}
+        imported = imports(path.read_text(), module, package=path.name == "__init__.py")
+        names = (module, *imported, *BY_NAME.get(module, ()))
+        prefixes = {prefix for name in names for prefix in _with_packages(name)}
         graph[module] = (prefixes & modules_by_name.keys()) - {module}
     try:
         TopologicalSorter(graph).prepare()
@@ -253,6 +266,10 @@ def test_every_use_case_has_the_folders_that_are_layers(pipeline):
     assert folders >= OF_USECASES
 
 
+def test_what_is_imported_by_name_exists():
+    assert {*BY_NAME, *chain.from_iterable(BY_NAME.values())} <= modules().keys()
+
+
 def test_every_step_is_a_module():
     assert [
         step for step in STEPS if not (PROJECT / "jobs" / "steps" / f"{step}.py").exists()
@@ -310,6 +327,7 @@ def f():
         ("jobs.usecases.fraud.model", "jobs.steps.frame"),
         ("jobs.usecases.fraud.model", "jobs.usecases.movies.model"),
         ("jobs.usecases.fraud.model", "jobs.usecases.discovery.find"),
+        ("jobs.usecases.typed", "jobs.usecases.declared.declared"),
         ("jobs.usecases.contract", "jobs.usecases.fraud.model"),
         ("jobs.steps.train", "jobs.usecases.fraud.model"),
         ("jobs.usecases.fraud.model", "mlflow.xgboost"),

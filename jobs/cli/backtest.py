@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from jobs.cli.commands import all_commands
+from jobs.cli.discovery import all_commands
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -1,18 +1,26 @@
-"""The commands of a use case: `COMMANDS` of `jobs/usecases/<pipeline>/cli/commands.py`."""
+"""What a use case adds to the command line: `COMMANDS` in its `cli/commands.py`."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from jobs.core.pipelines import PIPELINES
-
-PIPELINE_HELP = f"The use case: {' or '.join(PIPELINES)}."
-
 Command = Callable[..., None]  # of Typer, which reads its options from the signature
+
+
+@dataclass(frozen=True)
+class RealData:
+    """Real data of the demo: `files` of `origin`, in the subfolder `folder` of `--data`."""
+
+    folder: str
+    files: str  # pattern of their names
+    origin: str
+    load: Callable[[Path], None]  # from the subfolder into the operational tables
+
+    def __str__(self) -> str:
+        return f"`{self.folder}/{self.files}` of {self.origin}"
 
 
 @dataclass(frozen=True)
@@ -22,27 +30,12 @@ class Commands:
     backtest   `nightshift backtest <pipeline>`
     source     `nightshift source <name>`: simulates its operational tables
     load       `nightshift source load <name>`: loads files into one of its operational tables
-    real_data  the files in the use case's folder of `--data`, and what they are
-    simulate   simulates the demo's data: so many days from a first one on
-    load_real  loads the demo's real data from the use case's folder of `--data`
+    simulate   simulates the demo's data, for `days` days from `first` on
+    real_data  what the demo loads instead
     """
 
     backtest: Command
     source: Mapping[str, Command]
     load: Mapping[str, Command]
-    real_data: str
     simulate: Callable[[int, datetime], None]
-    load_real: Callable[[Path], None]
-
-
-def find_commands(pipeline: str) -> Commands:
-    """The commands of a use case that exists."""
-    value = importlib.import_module(f"jobs.usecases.{pipeline}.cli.commands").COMMANDS
-    if not isinstance(value, Commands):
-        raise TypeError(f"COMMANDS of jobs/usecases/{pipeline}/cli/commands.py is no Commands")
-    return value
-
-
-def all_commands() -> dict[str, Commands]:
-    """The commands of every use case, by the name of its pipeline."""
-    return {pipeline: find_commands(pipeline) for pipeline in PIPELINES}
+    real_data: RealData

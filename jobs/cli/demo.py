@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.cli.commands import all_commands, find_commands
+from jobs.cli.discovery import all_commands, find_commands
 
 if TYPE_CHECKING:
     from jobs.cli.nights import Night
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from jobs.serving.lookup import Answer
 
 _NIGHTS = 3
-_REAL_DATA = tuple(commands.real_data for commands in all_commands().values())
+_REAL_DATA = {pipeline: commands.real_data for pipeline, commands in all_commands().items()}
 
 
 def demo(
     data: Annotated[
         Path | None,
         typer.Option(
-            help=f"Folder with {', '.join(_REAL_DATA)}, or both. Default: simulate the data."
+            help=f"Folder with at least one of: {', '.join(map(str, _REAL_DATA.values()))}. "
+            "Default: simulate the data."
         ),
     ] = None,
 ) -> None:
@@ -104,17 +105,16 @@ def _services(config: Settings, screen: Screen) -> Iterator[Future[dict[str, str
 def _pipelines(data: Path | None) -> list[str]:
     """Return the pipelines that the folder has files for; ConfigError if there are none."""
     from jobs.core.errors import ConfigError
-    from jobs.core.pipelines import PIPELINES
-    from jobs.usecases.discovery import find_usecase
 
-    of_real = {name: find_usecase(name).demo.folder for name in PIPELINES}
-    names = [name for name, folder in of_real.items() if data is None or (data / folder).is_dir()]
-    if not names:
-        folders = " nor ".join(of_real.values())
-        raise ConfigError(
-            f"{data} has neither {folders}", remedy="pass --data a folder that has one of them"
-        )
-    return names
+    if data is None:
+        return list(_REAL_DATA)
+    if names := [name for name, real in _REAL_DATA.items() if (data / real.folder).is_dir()]:
+        return names
+    folders = ", ".join(real.folder for real in _REAL_DATA.values())
+    raise ConfigError(
+        f"{data} has none of the folders {folders}",
+        remedy="pass --data a folder that has at least one of them",
+    )
 
 
 def _days(config: Settings, pipeline: str, data: Path | None) -> list[date]:
@@ -178,12 +178,12 @@ def fill(config: Settings, pipeline: str, data: Path | None) -> None:
     from jobs.core import params
     from jobs.usecases.discovery import find_usecase
 
-    commands, demo = find_commands(pipeline), find_usecase(pipeline).demo
-    if data is None:
-        first = datetime.combine(params.first_date(config.params_file, pipeline), time())
-        commands.simulate(demo.days, first)
+    commands = find_commands(pipeline)
+    if data:
+        commands.real_data.load(data / commands.real_data.folder)
     else:
-        commands.load_real(data / demo.folder)
+        first = datetime.combine(params.first_date(config.params_file, pipeline), time())
+        commands.simulate(find_usecase(pipeline).demo.days, first)
 
 
 def _metrics(screen: Screen, config: Settings, pipeline: str, day: date) -> None:

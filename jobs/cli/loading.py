@@ -1,4 +1,4 @@
-"""Options and report that every `nightshift source load` command shares."""
+"""What the commands of `nightshift source` share: options, progress and report."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 import typer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from jobs.source.load import Summary
     from jobs.source.request import Reading
     from jobs.source.schema import OperationalTable
+    from jobs.source.simulation import Rows, Simulation, Total
 
 _TEXT, _VALUES, _ROWS = "Files of text", "Values", "Columns and rows"
 _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
@@ -170,12 +172,27 @@ def _parameters(function: Callable[..., object]) -> list[inspect.Parameter]:
     ]
 
 
+def run_simulation(simulation: Simulation[Rows, Total], to: Path | None) -> Total:
+    """Write the days to files in the folder `to`, or else to the operational tables."""
+    from jobs.source.simulation import to_database, to_files
+
+    with progress_bar() as show:
+
+        def progress(done: int) -> None:
+            show("simulating", done / simulation.days)
+
+        if to:
+            return to_files(to, simulation, progress)
+        return to_database(settings.load().source, simulation, progress)
+
+
 def run_load(
     table: OperationalTable,
+    tables: tuple[OperationalTable, ...],
     options: LoadOptions,
     reading: Reading | None = None,
 ) -> None:
-    """Load the files into `table` and print the report."""
+    """Load the files into `table`, one of the use case's `tables`, and print the report."""
     from jobs.source.csv_file import CsvFormat
     from jobs.source.dialect import Dialect
     from jobs.source.load import load
@@ -209,6 +226,7 @@ def run_load(
         ),
         max_bad_fraction=options.max_bad_fraction,
         missing_columns=options.allow_missing_columns,
+        others=tables,
     )
     here = settings.load()
     rejects = here.home / "rejects" / f"{table.name}-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}.csv"

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli.commands import PIPELINE_HELP
+from jobs.core.pipelines import PIPELINE_HELP
 
 
 class Store(StrEnum):

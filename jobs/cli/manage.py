@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.cli.commands import PIPELINE_HELP
-from jobs.core.pipelines import PIPELINES
+from jobs.core.pipelines import DEFAULT_PIPELINE, PIPELINE_HELP
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -101,7 +100,7 @@ def _newest(config: Settings, pipeline: str) -> Day:
     from jobs.core.errors import DataError
     from jobs.serving import promotions, publications, schema
 
-    with schema.connect_serving(config.postgres) as session:
+    with schema.connect_serving_database(config.postgres) as session:
         served = publications.served(session, pipeline)
     days = [
         promotions.history(config.postgres, pipeline).newest_date,
@@ -144,7 +143,7 @@ def restore(
 
 
 def params(
-    pipeline: Annotated[str, typer.Argument(help=PIPELINE_HELP)] = PIPELINES[0],
+    pipeline: Annotated[str, typer.Argument(help=PIPELINE_HELP)] = DEFAULT_PIPELINE,
 ) -> None:
     """Check params.yaml and print every key with its value and meaning.
 

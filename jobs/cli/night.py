@@ -17,7 +17,6 @@ from typing import Annotated
 import psutil
 import typer
 
-from jobs.cli.commands import PIPELINE_HELP
 from jobs.cli.show import Screen
 from jobs.cli.steps import PARENT, Force
 from jobs.core import locks, params, settings
@@ -25,6 +24,7 @@ from jobs.core.errors import ConfigError
 from jobs.core.facts import RetrainFacts
 from jobs.core.identity import whole
 from jobs.core.manifest import manifest_name
+from jobs.core.pipelines import PIPELINE_HELP
 from jobs.core.settings import Settings
 from jobs.core.steps import INGEST, NIGHTLY, TRAINING
 from jobs.core.text import choice

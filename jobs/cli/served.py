@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.cli.commands import PIPELINE_HELP
+from jobs.core.pipelines import PIPELINE_HELP
 
 if TYPE_CHECKING:
     from jobs.serving.publications import Publication, Served
@@ -26,7 +26,7 @@ def served(pipeline: Annotated[str, typer.Argument(help=PIPELINE_HELP)]) -> None
     from jobs.usecases.discovery import find_usecase
 
     find_usecase(pipeline)  # raises for an unknown pipeline
-    with schema.connect_serving(settings.load().postgres, "nightshift served") as session:
+    with schema.connect_serving_database(settings.load().postgres, "nightshift served") as session:
         now = publications.served(session, pipeline)
         publication = publications.find(session, pipeline, now.version) if now else None
     typer.echo(json.dumps(_line(pipeline, now, publication)))

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.cli.commands import PIPELINE_HELP
 from jobs.cli.served import age
 from jobs.cli.show import Screen, echo
 from jobs.core.errors import ConfigError
 from jobs.core.identity import ranges
-from jobs.core.pipelines import PIPELINES
+from jobs.core.pipelines import DEFAULT_PIPELINE, PIPELINE_HELP
 
 if TYPE_CHECKING:
     from jobs.core.manifest import Manifest
@@ -24,7 +23,7 @@ _DECISIONS, _STALE = 3, 20
 
 
 def status(
-    pipeline: Annotated[str, typer.Argument(help=PIPELINE_HELP)] = PIPELINES[0],
+    pipeline: Annotated[str, typer.Argument(help=PIPELINE_HELP)] = DEFAULT_PIPELINE,
     digests: Annotated[
         bool,
         typer.Option("--digests", help="Print only the content digests, one per line, sorted."),
@@ -82,7 +81,7 @@ def _range(text: str | None) -> tuple[date | None, date | None]:
 def _served(screen: Screen, config: Settings, pipeline: str) -> None:
     from jobs.serving import publications, schema
 
-    with schema.connect_serving(config.postgres) as session:
+    with schema.connect_serving_database(config.postgres) as session:
         served, versions = (
             publications.served(session, pipeline),
             publications.every(session, pipeline),
@@ -205,7 +204,7 @@ def _serving_digests(config: Settings, pipeline: str) -> Iterator[str]:
     from jobs.serving import promotions, publications, stores
     from jobs.usecases.discovery import find_usecase
 
-    with stores.connect_both(
+    with stores.connect_serving_stores(
         config.postgres, config.redis, pipeline, find_usecase(pipeline).predictions
     ) as both:
         for publication in both.kept():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.cli.commands import PIPELINE_HELP
+from jobs.core.pipelines import PIPELINE_HELP
 
 if TYPE_CHECKING:
     from jobs.core.manifest import Manifest

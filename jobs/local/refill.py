@@ -41,5 +41,7 @@ def _serving(dsn: str) -> list[str]:
 
 
 def _bring(dsn: str, redis_url: str, pipeline: str) -> list[str]:
-    with stores.connect_both(dsn, redis_url, pipeline, find_usecase(pipeline).predictions) as both:
+    with stores.connect_serving_stores(
+        dsn, redis_url, pipeline, find_usecase(pipeline).predictions
+    ) as both:
         return stores.bring_redis_to_postgres(both, utc_now())

@@ -21,7 +21,7 @@ def reload(settings: Settings, say: Say) -> None:
     """
     for pipeline in PIPELINES:
         with (
-            schema.connect_serving(settings.postgres) as session,
+            schema.connect_serving_database(settings.postgres) as session,
             redis.connect_redis(settings.redis, pipeline) as keys,
         ):
             for version in keys.versions():

@@ -24,6 +24,7 @@ from jobs.serving import schema
 from jobs.stores import clickhouse, postgres, postgres_versions, redis
 from jobs.stores.lake import Lake
 from jobs.stores.versions import STORES, Migration, Store, migrations, needed, require_not_newer
+from jobs.usecases.discovery import find_usecase
 
 _OWNER = "nightshift migrate"
 _TRIES, _PAUSE_SECONDS = 60, 1.0
@@ -116,14 +117,16 @@ def _dsn(settings: Settings, store: Store) -> str:
 
 def _source_version(settings: Settings) -> int | None:
     """Return the source's version; None also for tables of another owner, who migrates them."""
+    tables = [source.name for name in PIPELINES for source in find_usecase(name).sources]
     with postgres.connect_postgres(settings.source, _OWNER) as session:
         with session.cursor() as cursor:
             cursor.execute(
-                "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class"
-                " WHERE oid = to_regclass('transactions')"
+                "SELECT bool_or(pg_has_role(relowner, 'USAGE')) FROM pg_class"
+                " JOIN unnest(%s) AS name ON oid = to_regclass(name)",
+                (tables,),
             )
             (ours,) = cursor.fetchone() or (False,)
-        return postgres_versions.version(session, "source", "transactions") if ours else None
+        return postgres_versions.version(session, "source", *tables) if ours else None
 
 
 def _clickhouse_version(settings: Settings) -> int | None:

@@ -108,7 +108,7 @@ class History(tuple[Promotion, ...]):
 
 def history(dsn: str, pipeline: str) -> History:
     """Read the rows of a pipeline in a session of its own."""
-    with schema.connect_serving(dsn) as session:
+    with schema.connect_serving_database(dsn) as session:
         return read(session, pipeline)
 
 
@@ -124,7 +124,7 @@ def read(session: connection, pipeline: str) -> History:
 
 def record(dsn: str, pipeline: str, day: date, **row: Unpack[PromotionValues]) -> None:
     """Write one row in a session of its own."""
-    with schema.connect_serving(dsn) as session, session, session.cursor() as cursor:
+    with schema.connect_serving_database(dsn) as session, session, session.cursor() as cursor:
         insert(cursor, pipeline, day, **row)
 
 

@@ -38,7 +38,7 @@ WHERE p.state <> 'loading'
 
 
 @contextmanager
-def connect_serving(dsn: str, application: str = "nightshift") -> Iterator[connection]:
+def connect_serving_database(dsn: str, application: str = "nightshift") -> Iterator[connection]:
     """Open a session on the serving database; create its bookkeeping tables if it is empty.
 
     ConfigError if the schema is older or newer than this code's.

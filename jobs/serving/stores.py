@@ -70,14 +70,17 @@ class Serving:
 
 
 @contextmanager
-def connect_both(
+def connect_serving_stores(
     dsn: str, redis_url: str, pipeline: str, tables: tuple[Table, ...]
 ) -> Iterator[Serving]:
     """Open both stores, and create missing tables and views of the pipeline.
 
     ConfigError if the schema of a store is older or newer than this code's.
     """
-    with schema.connect_serving(dsn) as session, redis.connect_redis(redis_url, pipeline) as keys:
+    with (
+        schema.connect_serving_database(dsn) as session,
+        redis.connect_redis(redis_url, pipeline) as keys,
+    ):
         schema.ensure(session, pipeline, tables)
         if (number := keys.schema_version()) is None:
             keys.set_schema_version(needed("redis"))

@@ -30,7 +30,7 @@ class Summary:
     """The result of a load in rows: read = loaded + duplicates + rejected.
 
     `written` is the number of loaded rows that were new or changed; the others existed already.
-    `companions` is that of rows of another table in the same files, by what these are.
+    `companions` counts the rows written to other tables, by noun.
     `remarks` counts valid rows by remark. `unsupplied` maps columns that no file has to the
     consequence.
     """
@@ -63,7 +63,7 @@ def load(dsn: str, request: Request, rejects: Path, progress: Progress) -> Summa
     ]
     if not request.missing_columns:
         _check_alike(files, sources)
-    with Rejects(rejects) as bad, writing(dsn) as cursor:
+    with Rejects(rejects) as bad, writing(dsn, request.created) as cursor:
         stage = Stage(cursor, request.staged)
         remarks: Counter[str] = Counter()
         read, columns = _copy(stage, request, files, sources, bad, remarks, progress)
@@ -71,7 +71,7 @@ def load(dsn: str, request: Request, rejects: Path, progress: Progress) -> Summa
         duplicates = _drop_repeats(stage, request.table, files, bad)
         _check(bad, read, request.max_bad_fraction)
         progress("writing", 0.0)
-        written, companions = _upsert(stage, request, columns)
+        written, companions = _merge(stage, request, columns)
         counted = {remark.text: stage.count(remark.query) for remark in request.remarks}
         failpoint("source.load.written")
     progress("writing", 1.0)
@@ -161,9 +161,9 @@ def _check(bad: Rejects, read: int, limit: float) -> None:
     )
 
 
-def _upsert(stage: Stage, request: Request, columns: Columns) -> tuple[int, dict[str, int]]:
+def _merge(stage: Stage, request: Request, columns: Columns) -> tuple[int, dict[str, int]]:
     """Merge the staged rows; return how many were written, and how many of other tables."""
-    written = sum(stage.upsert(request.table, names, files) for names, files in columns.items())
+    written = sum(stage.merge(request.table, names, files) for names, files in columns.items())
     other = request.companion
     return written, {other.noun: other.merge(stage)} if other else {}
 

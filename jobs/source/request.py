@@ -41,8 +41,8 @@ class Companion:
 class Reading:
     """How to turn files with other columns into rows of a table.
 
-    `columns` are those that files may supply, of which `mapped` come from the file columns that it
-    names; `derive` adds the columns `derived` to their rows.
+    `columns` are those that files may supply; `mapped` fixes the file column of some of them.
+    `derive` adds the columns `derived` to their rows.
     """
 
     columns: tuple[OperationalColumn, ...]
@@ -59,7 +59,7 @@ class Request:
     """What to load: `table`, from the files that match `patterns`.
 
     Without a `reading`, files have the columns of the table. With `missing_columns`, a file may
-    lack columns of another one.
+    lack columns of another one. `others` are further tables to create if they are missing.
     """
 
     table: OperationalTable
@@ -71,6 +71,7 @@ class Request:
     dialect: Dialect = field(default_factory=Dialect)
     max_bad_fraction: float = MAX_BAD_FRACTION
     missing_columns: bool = False
+    others: tuple[OperationalTable, ...] = ()
 
     def __post_init__(self) -> None:
         mappable = [column for column in self.supplied if column.name not in self._read.mapped]
@@ -79,6 +80,11 @@ class Request:
     @property
     def _read(self) -> Reading:
         return self.reading or Reading(self.table.columns)
+
+    @property
+    def created(self) -> tuple[OperationalTable, ...]:
+        """The tables that are created if they are missing."""
+        return tuple(dict.fromkeys((self.table, *self.others)))
 
     @property
     def map(self) -> ColumnMap:

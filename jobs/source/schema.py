@@ -1,4 +1,4 @@
-"""The operational tables as data, which loader, simulator and their SQL derive from."""
+"""What operational tables are: loader, simulator and their SQL derive from such values."""
 
 from __future__ import annotations
 
@@ -73,94 +73,6 @@ class OperationalTable:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
-
-
-_QUARANTINED = "validate quarantines new rows without it"
-_NO_FEATURE = "it is an empty feature of the fraud model"
-NO_GENRES = "users have no favourite genre, and movies are compared by their titles alone"
-
-TRANSACTIONS = OperationalTable(
-    "transactions",
-    (
-        OperationalColumn("transaction_id", "id", required=True, meaning="id of the transaction"),
-        OperationalColumn("event_time", "time", required=True, meaning="time of the transaction"),
-        OperationalColumn("customer_id", "id", cost=_QUARANTINED, meaning="id of the customer"),
-        OperationalColumn("merchant_id", "id", cost=_QUARANTINED, meaning="id of the merchant"),
-        OperationalColumn(
-            "amount",
-            "money",
-            cost=_QUARANTINED,
-            meaning="amount of the transaction, in major units of the currency",
-        ),
-        OperationalColumn("currency", cost=_NO_FEATURE, meaning="currency code of the amount"),
-        OperationalColumn("country", cost=_NO_FEATURE, meaning="country code of the transaction"),
-        OperationalColumn(
-            "device_type",
-            cost=_NO_FEATURE,
-            meaning="how it was paid: at a till, on a phone, on the web",
-        ),
-        OperationalColumn("card_last_4", "id", meaning="last four digits of the card"),
-    ),
-    time="event_time",
-)
-
-FRAUD_LABELS = OperationalTable(
-    "fraud_labels",
-    (
-        OperationalColumn("transaction_id", "id", required=True, meaning="id of the transaction"),
-        OperationalColumn(
-            "is_fraud",
-            "flag",
-            required=True,
-            meaning="whether the transaction was reported as fraud",
-        ),
-        OperationalColumn(
-            "reported_at", "report", required=True, meaning="time at which the label became known"
-        ),
-    ),
-    time="reported_at",
-)
-
-USER_INTERACTIONS = OperationalTable(
-    "user_interactions",
-    (
-        OperationalColumn("id", "id", required=True, meaning="id of the interaction"),
-        OperationalColumn("user_id", "id", required=True, meaning="id of the user"),
-        OperationalColumn("movie_id", "id", required=True, meaning="id of the movie"),
-        OperationalColumn("interaction_type", required=True, meaning="`rating`, `view` or `like`"),
-        OperationalColumn(
-            "value",
-            "number",
-            cost="validate quarantines ratings without it",
-            meaning="rating; null for other interactions",
-        ),
-        OperationalColumn("timestamp", "time", required=True, meaning="time of the interaction"),
-        OperationalColumn(
-            "metadata",
-            "json",
-            cost="the watch time of views is unknown",
-            meaning="of a view: `watch_time_s`, its duration in seconds",
-        ),
-    ),
-    time="timestamp",
-)
-
-MOVIES = OperationalTable(
-    "movies",
-    (
-        OperationalColumn("movie_id", "id", required=True, meaning="id of the movie"),
-        OperationalColumn("title", required=True, meaning="title, without the year"),
-        OperationalColumn(
-            "year",
-            "integer",
-            cost="movies are not compared by decade",
-            meaning="year of release, where known",
-        ),
-        OperationalColumn("genres", cost=NO_GENRES, meaning="genres joined by `|`, where known"),
-    ),
-)
-
-TABLES = (TRANSACTIONS, FRAUD_LABELS, USER_INTERACTIONS, MOVIES)
 
 
 def create(cursor: Cursor, table: OperationalTable) -> bool:

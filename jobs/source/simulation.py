@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -19,8 +19,18 @@ Total = TypeVar("Total")
 Progress = Callable[[int], None]  # days done
 
 
-class Simulates(Protocol[Rows, Total]):
+class Simulation(Protocol[Rows, Total]):
     """The interface of a simulation: days of rows, and the tables that they go to."""
+
+    @property
+    def days(self) -> int:
+        """The number of days."""
+        ...
+
+    @property
+    def operational(self) -> Sequence[OperationalTable]:
+        """The tables of the use case; missing ones are created."""
+        ...
 
     def tables(self) -> Iterator[tuple[date, Rows]]:
         """Yield every day with its rows; only one day is in memory at a time."""
@@ -43,21 +53,21 @@ class Simulates(Protocol[Rows, Total]):
         ...
 
 
-def to_database(dsn: str, simulation: Simulates[Rows, Total], progress: Progress) -> Total:
+def to_database(dsn: str, simulation: Simulation[Rows, Total], progress: Progress) -> Total:
     """Merge the days into the operational tables, one transaction per day.
 
     StoreError on failure.
     """
     total = simulation.nothing()
     for done, (_, rows) in enumerate(simulation.tables(), start=1):
-        with writing(dsn) as cursor:
+        with writing(dsn, simulation.operational) as cursor:
             simulation.merge(cursor, rows)
         total = simulation.plus(total, rows)
         progress(done)
     return total
 
 
-def to_files(folder: Path, simulation: Simulates[Rows, Total], progress: Progress) -> Total:
+def to_files(folder: Path, simulation: Simulation[Rows, Total], progress: Progress) -> Total:
     """Write `TABLE/DAY.parquet` for every table and day, with the columns of the table."""
     total = simulation.nothing()
     for done, (day, rows) in enumerate(simulation.tables(), start=1):

@@ -89,37 +89,40 @@ class Stage:
         )
         return self._cursor.rowcount
 
-    def upsert(
+    def merge(
         self, table: OperationalTable, columns: Iterable[str], files: Iterable[int] | None = None
     ) -> int:
-        """Merge the staged rows of `files` into `table`; return how many were written.
-
-        See merge.
-        """
-        numbers = sql.SQL(", ").join(map(sql.Literal, files or ()))
-        only = sql.SQL("true") if files is None else sql.SQL("file IN ({})").format(numbers)
-        return self._upsert(table, columns, only)
-
-    def merge(self, table: OperationalTable, columns: Iterable[str], only: str) -> int:
-        """Merge the staged rows that satisfy `only` into `table`; return how many were written.
+        """Merge the staged rows, or those of `files`, into `table`; return how many were written.
 
         Only `columns` of an existing row change; an unchanged row is not written. The staged keys
         are unique. A new table, which has no key yet, gets the rows by a plain insert.
         """
-        return self._upsert(table, columns, sql.SQL(only))
+        numbers = sql.SQL(", ").join(map(sql.Literal, files or ()))
+        every = sql.SQL("true")
+        return self._merge_rows(
+            table, columns, every if files is None else sql.SQL("file IN ({})").format(numbers)
+        )
 
-    def _upsert(self, table: OperationalTable, columns: Iterable[str], only: sql.Composable) -> int:
+    def merge_where(self, table: OperationalTable, columns: Iterable[str], condition: str) -> int:
+        """Merge the staged rows that satisfy the SQL `condition`; see merge."""
+        return self._merge_rows(table, columns, sql.SQL(condition))
+
+    def _merge_rows(
+        self, table: OperationalTable, columns: Iterable[str], condition: sql.Composable
+    ) -> int:
         supplied = {*columns}
         names = [name for name in table.names if name in supplied]
         if not names:
             return 0
         self._run(
             "INSERT INTO {table} AS present ({columns})"
-            " SELECT {columns} FROM stage WHERE {only} {merge}",
+            " SELECT {columns} FROM stage WHERE {condition} {on_conflict}",
             table=sql.Identifier(table.name),
             columns=_identifiers(names),
-            only=only,
-            merge=_merge(table.key, names) if has_key(self._cursor, table) else sql.SQL(""),
+            condition=condition,
+            on_conflict=_on_conflict(table.key, names)
+            if has_key(self._cursor, table)
+            else sql.SQL(""),
         )
         return self._cursor.rowcount
 
@@ -137,7 +140,7 @@ class Stage:
         self._cursor.execute(sql.SQL(statement).format(**parts))
 
 
-def _merge(key: str, names: list[str]) -> sql.Composed:
+def _on_conflict(key: str, names: list[str]) -> sql.Composed:
     rest = [name for name in names if name != key]
     return sql.SQL(
         "ON CONFLICT ({key}) DO UPDATE SET {changes}"

@@ -1,4 +1,4 @@
-"""Named random streams of simulations: the draws of one on one day depend on nothing else."""
+"""Random streams of simulations: the draws of one stream on one day depend on nothing else."""
 
 from __future__ import annotations
 

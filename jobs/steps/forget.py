@@ -120,7 +120,7 @@ def _manifests(lake: Lake, pipeline: str, day: date, going: Collection[date]) ->
 
 def _served(settings: Settings, pipeline: str, day: date) -> Iterator[str]:
     """The published versions of the day, and the decisions about it."""
-    with schema.connect_serving(settings.postgres) as session:
+    with schema.connect_serving_database(settings.postgres) as session:
         for publication in publications.every(session, pipeline):
             if publication.date == day:
                 yield f"the version {publication.version} was published ({publication.state})"

@@ -44,7 +44,7 @@ def _look(step: Step, params: FreshnessParams) -> tuple[Served | None, list[Chec
     """Read both stores; PostgreSQL in one snapshot, so that Redis may be one flip ahead."""
     pipeline = step.run.pipeline
     with (
-        schema.connect_serving(
+        schema.connect_serving_database(
             step.settings.postgres, f"nightshift freshness {pipeline}"
         ) as session,
         redis.connect_redis(step.settings.redis, pipeline) as keys,

@@ -48,7 +48,7 @@ class Decided(NamedTuple):
 
 def read(step: Step) -> PromoteInputs:
     gate = step.manifest("gate")
-    session = step.open(schema.connect_serving(step.settings.postgres))
+    session = step.open(schema.connect_serving_database(step.settings.postgres))
     return PromoteInputs(session, gate, promotions.read(session, step.run.pipeline))
 
 

@@ -22,7 +22,7 @@ def serving(step: Step) -> AbstractContextManager[Serving]:
     """Both serving stores."""
     pipeline, settings = step.run.pipeline, step.settings
     predictions = find_usecase(pipeline).predictions
-    return stores.connect_both(settings.postgres, settings.redis, pipeline, predictions)
+    return stores.connect_serving_stores(settings.postgres, settings.redis, pipeline, predictions)
 
 
 def stage(step: Step, both: Serving) -> Staged:

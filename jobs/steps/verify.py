@@ -25,7 +25,7 @@ def read(step: Step) -> Verified:
     version = PublishFacts.of(step.manifest("publish")).version
     predict = step.manifest("predict")
     predicted = read_predictions(step, predict)
-    with stores.connect_both(
+    with stores.connect_serving_stores(
         step.settings.postgres, step.settings.redis, pipeline, find_usecase(pipeline).predictions
     ) as both:
         checks = verify(both, day, version, predicted, step.params(VerifyParams).sample)

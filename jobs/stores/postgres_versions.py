@@ -18,16 +18,16 @@ COMMENT ON TABLE nightshift_migrations IS 'One row per applied migration; grain 
 """
 
 
-def version(session: connection, store: Store, first_table: str) -> int | None:
+def version(session: connection, store: Store, *tables: str) -> int | None:
     """Return the version of `store`.
 
-    0 for tables of a release without versions, None while `first_table` does not exist.
+    0 for tables of a release without versions, None while none of `tables` exists.
     """
     with session.cursor() as cursor:
         cursor.execute(
             "SELECT has_table_privilege(to_regclass('nightshift_migrations'), 'SELECT'),"
-            " to_regclass(%s) IS NOT NULL",
-            (first_table,),
+            " EXISTS (SELECT FROM unnest(%s) AS name WHERE to_regclass(name) IS NOT NULL)",
+            (list(tables),),
         )
         versioned, created = cursor.fetchone() or (False, False)
         if versioned:

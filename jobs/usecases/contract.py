@@ -35,14 +35,12 @@ class Demo:
     """What `nightshift demo` runs and shows of a use case.
 
     days       days of data to simulate
-    folder     subfolder of `--data` that holds real data
     last_real  last day of the real data's nights
     metrics    metrics of a model to print
     order      by table: the ORDER BY that picks the example row
     """
 
     days: int
-    folder: str
     last_real: date
     metrics: tuple[str, ...]
     order: Mapping[str, str]

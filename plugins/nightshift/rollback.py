@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import Param
 
-from jobs.core.pipelines import PIPELINES
+from jobs.core.pipelines import DEFAULT_PIPELINE, PIPELINES
 from jobs.core.steps import STEPS
 from nightshift.alerts import report_failure
 from nightshift.dates import day_of
@@ -48,7 +48,7 @@ def form() -> dict[str, Param]:
     """The fields of the form."""
     return {
         "pipeline": Param(
-            PIPELINES[0],
+            DEFAULT_PIPELINE,
             type="string",
             enum=[*PIPELINES],
             title="Pipeline",

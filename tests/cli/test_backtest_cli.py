@@ -11,7 +11,7 @@ from jobs.core import settings
 from jobs.source.simulation import to_database
 from jobs.usecases.fraud.cli import backtest
 from jobs.usecases.fraud.operational.day import Reporting
-from jobs.usecases.fraud.operational.simulation import Simulation
+from jobs.usecases.fraud.operational.simulation import FraudSimulation
 
 METRICS = {"roc_auc", "average_precision", "card_precision_at_100"}
 
@@ -20,7 +20,7 @@ METRICS = {"roc_auc", "average_precision", "card_precision_at_100"}
 def test_the_figures_of_each_fold_the_mean_and_the_baseline(source_db, monkeypatch, tmp_path):
     monkeypatch.setenv("NIGHTSHIFT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv(settings.SOURCE, source_db)
-    simulation = Simulation(
+    simulation = FraudSimulation(
         date(2018, 4, 1), days=15, customers=400, merchants=300, seed=3, reporting=Reporting(2, 0)
     )
     to_database(source_db, simulation, lambda done: None)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
 import typer
 
-from jobs.cli import main as cli
+from jobs.cli import entry as cli
+from jobs.core.errors import ConfigError
 
 
 def said(monkeypatch, capsys, *words):
@@ -16,6 +18,15 @@ def said(monkeypatch, capsys, *words):
     with pytest.raises(SystemExit) as ended:
         cli.main()
     return ended.value.code, capsys.readouterr().err
+
+
+@pytest.mark.process
+def test_a_console_script_that_an_earlier_release_installed_still_works():
+    script = "import sys; from jobs.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "status", "fruad"], capture_output=True, text=True
+    )
+    assert done.returncode == ConfigError.exit_code and "did you mean fraud?" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_days_are_forgotten_together_from_the_shell_and_resume_after_a_kill(plac
 
 
 def published(place, day):
-    with schema.connect_serving(place.postgres) as session:
+    with schema.connect_serving_database(place.postgres) as session:
         publications.begin(session, "fraud", f"{day:%Y%m%d}-0123456789ab", day, {}, {}, utc_now())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from jobs.cli import main as cli
+from jobs.cli import entry as cli
 from jobs.core import schedule
 from jobs.core.settings import POSTGRES, SOURCE, Settings
 

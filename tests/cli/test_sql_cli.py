@@ -12,7 +12,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from jobs.cli import main as cli
+from jobs.cli import entry as cli
 from jobs.core.settings import PROJECT
 from terminal import on_a_terminal
 

@@ -19,6 +19,7 @@ from jobs.core.tables import Table
 from jobs.serving import partitions, schema
 from jobs.source.database import writing
 from jobs.stores import postgres, source
+from jobs.usecases.fraud.operational.tables import TABLES
 
 HOSTILE = {
     "client_encoding": "WIN1252",
@@ -34,7 +35,7 @@ TEXTS = ["Café Zoë", "€ 5 – Ł", "漢字", "Привет", "a\\b'c\"d", "0
 
 @contextmanager
 def by_writing(dsn):
-    with writing(dsn) as cursor:
+    with writing(dsn, TABLES) as cursor:
         yield cursor.connection
 
 
@@ -46,7 +47,7 @@ def by_lock(dsn):
 
 SESSIONS = {
     "serving": postgres.connect_postgres,
-    "bookkeeping": schema.connect_serving,
+    "bookkeeping": schema.connect_serving_database,
     "extract": source.connect_source,
     "load": by_writing,
     "lock": by_lock,
@@ -101,7 +102,7 @@ def test_text_under_a_role_with_another_encoding_is_stored_as_it_is(hostile_db):
     )
     rows = pa.table({"date": [date(2018, 7, 1)] * len(TEXTS), "id": TEXTS}, schema=table.schema)
     version = "20180701-0123456789ab"
-    with schema.connect_serving(hostile_db) as session:
+    with schema.connect_serving_database(hostile_db) as session:
         schema.ensure(session, "demo", [table])
         partitions.load(session, "demo", table, version, rows)
         assert sorted(partitions.read(session, "demo", table, version)["id"].to_pylist()) == sorted(
@@ -116,11 +117,11 @@ def test_text_under_a_role_with_another_encoding_is_stored_as_it_is(hostile_db):
 
 
 def test_bookkeeping_is_in_one_place_whatever_the_search_path(serving_db):
-    with schema.connect_serving(serving_db) as session, session.cursor() as cursor:
+    with schema.connect_serving_database(serving_db) as session, session.cursor() as cursor:
         cursor.execute("CREATE SCHEMA other")
         name = session.info.dbname
         cursor.execute(f'ALTER ROLE CURRENT_USER IN DATABASE "{name}" SET search_path = other')
-    with schema.connect_serving(serving_db) as session, session.cursor() as cursor:
+    with schema.connect_serving_database(serving_db) as session, session.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_tables WHERE tablename = 'promotions'")
         assert cursor.fetchone() == (1,)
 

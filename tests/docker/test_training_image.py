@@ -21,7 +21,7 @@ NEEDLESS = {
     "pytest",
 }
 MODULES = (
-    "jobs.cli.main",
+    "jobs.cli.entry",
     "jobs.cli.steps",
     "jobs.core.process",
     "jobs.core.log",

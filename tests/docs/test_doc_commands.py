@@ -8,7 +8,7 @@ from itertools import takewhile
 import pytest
 import typer
 
-from jobs.cli import main as cli
+from jobs.cli import entry as cli
 from jobs.core import params
 from jobs.core.pipelines import PIPELINES
 from jobs.core.settings import PROJECT

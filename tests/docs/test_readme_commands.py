@@ -27,7 +27,7 @@ import pytest
 from jobs.core.settings import PROJECT
 from jobs.usecases.discovery import find_usecase
 from jobs.usecases.fraud.cli.commands import CUSTOMERS, MERCHANTS
-from jobs.usecases.fraud.operational.simulation import Simulation
+from jobs.usecases.fraud.operational.simulation import FraudSimulation
 from jobs.usecases.movies.cli.commands import MOVIES, USERS
 from jobs.usecases.movies.operational.simulation import MovieSimulation
 from nights import DAY, Place
@@ -130,7 +130,7 @@ def test_what_a_reader_looks_up_is_there(at, pipeline, command, tmp_path):
 def files(tmp_path):
     """Simulated days in the formats of the Handbook and MovieTweetings, in place of `path/to`."""
     (tmp_path / "transactions").mkdir()
-    simulation = Simulation(date(2018, 7, 9), 2, 100, 200)
+    simulation = FraudSimulation(date(2018, 7, 9), 2, 100, 200)
     for day, rows in simulation.tables():
         table = rows.select([*HANDBOOK]).rename_columns([*HANDBOOK.values()])
         pq.write_table(table, tmp_path / "transactions" / f"{day}.parquet")
@@ -168,10 +168,10 @@ def test_real_data_is_loaded(services, files, source_db, tmp_path):
 def test_the_ids_are_those_of_the_demo():
     """The demo is not run here, but its rows depend on seed, size and date alone."""
     last = date(2018, 5, 6)
-    simulation = Simulation(last, 1, CUSTOMERS, MERCHANTS)
+    simulation = FraudSimulation(last, 1, CUSTOMERS, MERCHANTS)
     [(_, rows)] = simulation.tables()
     assert "20180506-0001317" in rows["transaction_id"].to_pylist()
-    week = Simulation(date(2018, 4, 30), 7, CUSTOMERS, MERCHANTS)
+    week = FraudSimulation(date(2018, 4, 30), 7, CUSTOMERS, MERCHANTS)
     assert any("C0000596" in rows["customer_id"].to_pylist() for _, rows in week.tables())
     ratings = MovieSimulation(date(2013, 2, 28), find_usecase("movies").demo.days, USERS, MOVIES)
     assert any(

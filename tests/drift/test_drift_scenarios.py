@@ -14,7 +14,7 @@ from drift_world import QUIET_DAYS, branch, check, crown, detected
 from jobs.core.identity import days
 from jobs.source.simulation import to_database
 from jobs.usecases.fraud.operational.day import Reporting
-from jobs.usecases.fraud.operational.simulation import Simulation
+from jobs.usecases.fraud.operational.simulation import FraudSimulation
 from jobs.usecases.movies.operational.simulation import MovieSimulation
 from nights import DEFAULTS, Place
 
@@ -26,7 +26,7 @@ TURN = CROWNED + timedelta(days=8)  # the window before it is whole
 LIVED = (LAST - FIRST).days + 1
 WORLDS = {
     # About 2,400 transactions a day.
-    "fraud": Simulation(
+    "fraud": FraudSimulation(
         FIRST, LIVED, customers=1250, merchants=2500, seed=1, reporting=Reporting(7, 0)
     ),
     "movies": MovieSimulation(FIRST, LIVED, users=1500, movies=400, seed=1),

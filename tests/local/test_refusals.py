@@ -114,7 +114,7 @@ def test_a_damaged_file_of_redis_is_kept_and_redis_filled_from_postgres(
     (kept,) = file.parent.glob("appendonly.aof.damaged-*")
     assert kept.read_bytes() == broken and str(kept) in heard[0]
     assert f"loaded {content.version} of fraud from PostgreSQL" in heard
-    with stores.connect_both(
+    with stores.connect_serving_stores(
         serving_db, served, "fraud", find_usecase("fraud").predictions
     ) as both:
         assert both.redis.served() == content.version
@@ -184,7 +184,9 @@ def row(table, day, n):
 
 
 def publish_to(dsn, url, content):
-    with stores.connect_both(dsn, url, "fraud", find_usecase("fraud").predictions) as both:
+    with stores.connect_serving_stores(
+        dsn, url, "fraud", find_usecase("fraud").predictions
+    ) as both:
         publishing = Publishing(both, content, PublishParams(), utc_now())
         missing = publishing.load()
         publishing.attach(missing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 from contextlib import closing
+from itertools import chain
 
 import psycopg2
 import pytest
@@ -11,9 +12,11 @@ import yaml
 from dump import ARCHIVE, restore_clickhouse, restore_postgres, restore_redis
 from last_release import PARAMS
 
+from jobs.cli.discovery import find_tables
+from jobs.core.pipelines import PIPELINES
 from jobs.local import place
 from jobs.local.state import State
-from jobs.source.schema import TABLES, create
+from jobs.source.schema import create
 from nights import Place
 
 
@@ -31,6 +34,6 @@ def old(services, serving_db, source_db, redis_url, tmp_path):
     restore_clickhouse(files / "clickhouse", f"chdb:///{home / 'clickhouse'}")
     restore_redis(files / "redis.json", redis_url)
     with closing(psycopg2.connect(source_db)) as session, session, session.cursor() as cursor:
-        for table in TABLES:
+        for table in chain.from_iterable(map(find_tables, PIPELINES)):
             create(cursor, table)
     return Place(home, source_db, serving_db, redis_url)

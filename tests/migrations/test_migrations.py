@@ -30,6 +30,7 @@ from jobs.stores import clickhouse
 from jobs.stores import redis as redis_store
 from jobs.stores.versions import STORES, migrations, needed
 from jobs.usecases.discovery import find_usecase
+from jobs.usecases.fraud.operational.tables import TABLES
 
 app = typer.Typer()
 app.command("migrate")(migrate_command)
@@ -102,10 +103,10 @@ def test_a_home_of_the_last_release_is_refused_and_left_as_it_is(old):
     before = old.query("SELECT * FROM publication"), old.redis_content()
     with old.settings() as settings:
         calls = {
-            "serving": lambda: schema.connect_serving(settings.postgres).__enter__(),
+            "serving": lambda: schema.connect_serving_database(settings.postgres).__enter__(),
             "clickhouse": lambda: clickhouse.connect_clickhouse(settings).__enter__(),
             "lake": lambda: old.lake.require_schema_version(),
-            "source": lambda: writing(settings.source).__enter__(),
+            "source": lambda: writing(settings.source, TABLES).__enter__(),
         }
         for store, call in calls.items():
             with pytest.raises(
@@ -164,7 +165,7 @@ def test_the_old_version_is_served_and_verified_after_the_migration(old, databas
         WHERE n.nspname IN ('public', 'fraud') AND c.relkind IN ('r', 'p', 'v', 'i')
             AND NOT coalesce(t.relispartition, c.relispartition) ORDER BY 1
     """
-    with databases("serving") as fresh, schema.connect_serving(fresh) as session:
+    with databases("serving") as fresh, schema.connect_serving_database(fresh) as session:
         schema.ensure(session, "fraud", find_usecase("fraud").predictions)
         assert old.query(shape) == old.query(shape, fresh)
         rows = "SELECT store, number, name FROM nightshift_migrations ORDER BY 1, 2"

@@ -55,7 +55,7 @@ def serving(serving_db, monkeypatch):
     """PostgreSQL serves a version of DAY."""
     monkeypatch.setenv(settings.POSTGRES, serving_db)
     now, version = datetime.now(UTC), "20180710-0123456789ab"
-    with schema.connect_serving(serving_db) as session:
+    with schema.connect_serving_database(serving_db) as session:
         publications.begin(session, "fraud", version, date(2018, 7, 10), {}, {}, now)
         with session, session.cursor() as cursor:
             publications.ready(cursor, "fraud", version)

@@ -95,7 +95,7 @@ def day(n):
 
 
 def connect(dsn, redis_url, pipeline="demo"):
-    return stores.connect_both(dsn, redis_url, pipeline, tables(pipeline))
+    return stores.connect_serving_stores(dsn, redis_url, pipeline, tables(pipeline))
 
 
 def night(both, what, now, params=PARAMS):

@@ -28,6 +28,7 @@ from jobs.source.database import writing
 from jobs.steps.validate import split
 from jobs.stores import clickhouse, source
 from jobs.stores.lake import Lake
+from jobs.usecases.fraud.operational.tables import TABLES
 from jobs.usecases.fraud.params import FraudValidateParams
 from jobs.usecases.fraud.sources import SOURCES
 
@@ -126,7 +127,7 @@ PAIRS = Table(
 
 
 def insert(dsn, rows):
-    with writing(dsn) as cursor:
+    with writing(dsn, TABLES) as cursor:
         query = (
             "INSERT INTO transactions (transaction_id, event_time, customer_id, merchant_id, "
             "amount) VALUES %s"
@@ -174,7 +175,7 @@ def test_an_id_goes_through_every_store_as_it_is(
             db.swap("demo", staging)
             contents[table] = db.read_partition("demo", table, DAY)
 
-    with stores.connect_both(serving_db, redis_url, "demo", (RISK, PAIRS)) as both:
+    with stores.connect_serving_stores(serving_db, redis_url, "demo", (RISK, PAIRS)) as both:
         done = night(both, Edition(DAY, contents, None, None), NOON)
         for n, name in enumerate(IDS):
             expected = {"version": done.version, "date": str(DAY), "customer_id": name}

@@ -155,7 +155,7 @@ def test_a_date_has_one_current_version_at_most_whoever_writes(serving_db):
     )
     with (
         pytest.raises(DataError) as caught,
-        schema.connect_serving(serving_db) as session,
+        schema.connect_serving_database(serving_db) as session,
         session.cursor() as cursor,
     ):
         cursor.execute(insert, ("one",))

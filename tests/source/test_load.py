@@ -22,8 +22,8 @@ from jobs.source.csv_file import CsvFormat
 from jobs.source.dialect import Dialect
 from jobs.source.load import load
 from jobs.source.request import Request
-from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS
 from jobs.usecases.fraud.operational.labels import LabelRule, labelled_transactions
+from jobs.usecases.fraud.operational.tables import FRAUD_LABELS, TABLES, TRANSACTIONS
 
 HEADER = "transaction_id,event_time,customer_id,merchant_id,amount"
 T1 = "t1,2018-04-01 00:00:31,c1,m1,57.16"
@@ -65,7 +65,11 @@ def file(tmp_path):
 def run(source_db, tmp_path):
     def load_files(*paths, table=TRANSACTIONS, max_bad_fraction=1.0, **options):
         request = Request(
-            table, tuple(map(str, paths)), max_bad_fraction=max_bad_fraction, **options
+            table,
+            tuple(map(str, paths)),
+            max_bad_fraction=max_bad_fraction,
+            others=TABLES,
+            **options,
         )
         summary = load(
             source_db, request, tmp_path / "rejects" / "bad.csv", lambda stage, share: None
@@ -224,7 +228,7 @@ def test_too_many_bad_rows_load_nothing_and_the_error_counts_them(
 def test_one_bad_row_in_a_thousand_is_the_default_limit(source_db, file, tmp_path):
     def try_load(good):
         path = file(*(f"t{row},2018-04-01,,,1" for row in range(good)), "bad,never,,,1")
-        request = Request(TRANSACTIONS, (str(path),))
+        request = Request(TRANSACTIONS, (str(path),), others=TABLES)
         return load(source_db, request, tmp_path / f"{good}.csv", lambda stage, share: None)
 
     assert try_load(999).loaded == 999
@@ -344,12 +348,9 @@ def test_the_tables_have_their_keys_and_indexes_from_the_first_load_on(source_db
         assert [name for (name,) in rows(source_db, indexes)] == [
             "fraud_labels_pkey",
             "fraud_labels_reported_at",
-            "movies_pkey",
             "nightshift_migrations_pkey",
             "transactions_event_time",
             "transactions_pkey",
-            "user_interactions_pkey",
-            "user_interactions_timestamp",
         ]
 
 
@@ -396,7 +397,7 @@ def test_loads_at_once_wait_for_each_other(source_db, file, tmp_path):
     summaries = {}
 
     def one(path):
-        request = Request(TRANSACTIONS, (str(path),))
+        request = Request(TRANSACTIONS, (str(path),), others=TABLES)
         summaries[path] = load(
             source_db, request, tmp_path / f"{path.name}.bad", lambda stage, share: None
         )

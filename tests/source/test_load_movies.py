@@ -16,11 +16,11 @@ from jobs.core.errors import ConfigError, DataError
 from jobs.source.csv_file import CsvFormat
 from jobs.source.load import load
 from jobs.source.request import Request
-from jobs.source.schema import MOVIES as MOVIES_TABLE
-from jobs.source.schema import USER_INTERACTIONS
 from jobs.usecases.movies.operational.formats import Format
 from jobs.usecases.movies.operational.movielens import GENRES, MOVIES, RATINGS, Opener
 from jobs.usecases.movies.operational.readings import interactions, movies, parse_scale, ratings
+from jobs.usecases.movies.operational.tables import MOVIES as MOVIES_TABLE
+from jobs.usecases.movies.operational.tables import TABLES, USER_INTERACTIONS
 
 AT = 1365029107
 TIME = datetime(2013, 4, 3, 22, 45, 7, tzinfo=UTC)
@@ -55,7 +55,11 @@ def file(tmp_path):
 def run(source_db, tmp_path):
     def load_files(reading, *paths, table=USER_INTERACTIONS, **options):
         request = Request(
-            table, tuple(map(str, paths)), reading=reading, **{"max_bad_fraction": 1.0} | options
+            table,
+            tuple(map(str, paths)),
+            reading=reading,
+            others=TABLES,
+            **{"max_bad_fraction": 1.0} | options,
         )
         summary = load(
             source_db, request, tmp_path / "rejects" / "bad.csv", lambda stage, share: None

@@ -12,8 +12,8 @@ import pytest
 from jobs.core.settings import PROJECT
 from jobs.source.load import load
 from jobs.source.request import Request
-from jobs.source.schema import TRANSACTIONS
 from jobs.usecases.fraud.operational.labels import LabelRule, labelled_transactions
+from jobs.usecases.fraud.operational.tables import TABLES, TRANSACTIONS
 
 FOLDER = PROJECT.parent / "shared" / "data" / "transactions"
 COLUMNS = {
@@ -33,6 +33,7 @@ def test_a_million_transactions_load_whole_with_their_labels(source_db, tmp_path
         COLUMNS,
         {"currency": "EUR"},
         labelled_transactions(LabelRule("TX_FRAUD", timedelta(days=7))),
+        others=TABLES,
     )
     summary = load(source_db, request, tmp_path / "bad.csv", lambda stage, share: None)
     assert (summary.read, summary.loaded, summary.written) == (1_016_507,) * 3

@@ -10,8 +10,8 @@ import pytest
 from jobs.core.settings import PROJECT
 from jobs.source.load import load
 from jobs.source.request import Request
-from jobs.source.schema import MOVIES, USER_INTERACTIONS
 from jobs.usecases.movies.operational.readings import movies, ratings
+from jobs.usecases.movies.operational.tables import MOVIES, TABLES, USER_INTERACTIONS
 
 FOLDER = PROJECT.parent / "shared" / "data" / "ratings"
 
@@ -19,8 +19,8 @@ FOLDER = PROJECT.parent / "shared" / "data" / "ratings"
 @pytest.mark.skipif(not FOLDER.is_dir(), reason="../shared/data/ratings is not here")
 def test_movietweetings_loads_whole_and_a_second_time_writes_nothing(source_db, tmp_path):
     requests = (
-        Request(MOVIES, (f"{FOLDER}/movies.dat",), reading=movies()),
-        Request(USER_INTERACTIONS, (f"{FOLDER}/ratings.dat",), reading=ratings()),
+        Request(MOVIES, (f"{FOLDER}/movies.dat",), reading=movies(), others=TABLES),
+        Request(USER_INTERACTIONS, (f"{FOLDER}/ratings.dat",), reading=ratings(), others=TABLES),
     )
 
     def both():

@@ -16,26 +16,26 @@ import pytest
 
 from jobs.source.load import load
 from jobs.source.request import Request
-from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS
 from jobs.source.simulation import to_database, to_files
 from jobs.source.streams import generator
 from jobs.usecases.fraud.operational import compromised as fraud
 from jobs.usecases.fraud.operational.day import Reporting, frauds, simulate_day
 from jobs.usecases.fraud.operational.population import AT_LEAST, RADIUS, SIDE, FraudStream, populate
-from jobs.usecases.fraud.operational.simulation import Simulation
+from jobs.usecases.fraud.operational.simulation import FraudSimulation
+from jobs.usecases.fraud.operational.tables import FRAUD_LABELS, TABLES, TRANSACTIONS
 
 START = date(2018, 4, 1)
-SMALL = Simulation(START, days=5, customers=300, merchants=600)
+SMALL = FraudSimulation(START, days=5, customers=300, merchants=600)
 
 
-def everything(simulation: Simulation) -> pa.Table:
+def everything(simulation: FraudSimulation) -> pa.Table:
     return pa.concat_tables(rows for _, rows in simulation.tables())
 
 
 @pytest.fixture(scope="module")
 def month() -> pa.Table:
     """Thirty days of the Handbook's population."""
-    return everything(Simulation(START, days=30, customers=5000, merchants=10_000))
+    return everything(FraudSimulation(START, days=30, customers=5000, merchants=10_000))
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_one_others():
@@ -107,7 +107,9 @@ def test_merchants_near_a_customer_agree_with_a_search_of_all():
 @pytest.mark.parametrize("customers", [300, 1000, 5000])
 def test_about_one_transaction_in_a_hundred_and_twenty_is_fraud(customers, month):
     rows = (
-        month if customers == 5000 else everything(Simulation(START, 60, customers, 2 * customers))
+        month
+        if customers == 5000
+        else everything(FraudSimulation(START, 60, customers, 2 * customers))
     )
     assert 0.004 < pc.mean(rows["is_fraud"]).as_py() < 0.014
 
@@ -197,7 +199,7 @@ def test_frauds_are_reported_after_the_delay_and_its_jitter():
 
 
 def test_one_customer_and_one_merchant_are_enough():
-    rows = everything(Simulation(START, days=30, customers=1, merchants=1))
+    rows = everything(FraudSimulation(START, days=30, customers=1, merchants=1))
     assert set(rows["merchant_id"].to_pylist()) <= {"M0000000"}
 
 
@@ -243,7 +245,7 @@ def test_files_loaded_give_the_same_tables_as_the_database(source_db, tmp_path):
     files = sorted(path.name for path in (tmp_path / "transactions").iterdir())
     assert files == [f"2018-04-0{day}.parquet" for day in range(1, 6)]
     for table in (TRANSACTIONS, FRAUD_LABELS):
-        request = Request(table, (str(tmp_path / table.name / "*.parquet"),))
+        request = Request(table, (str(tmp_path / table.name / "*.parquet"),), others=TABLES)
         summary = load(source_db, request, tmp_path / "bad.csv", lambda stage, share: None)
         assert (summary.rejected, summary.ignored) == ({}, ())
     assert contents(source_db) == rows_of(everything(SMALL))

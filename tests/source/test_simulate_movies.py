@@ -16,16 +16,15 @@ import pytest
 
 from jobs.source.load import load
 from jobs.source.request import Request
-from jobs.source.schema import MOVIES, USER_INTERACTIONS
 from jobs.source.simulation import to_database, to_files
 from jobs.usecases.movies.operational.audience import CYCLE, gather
 from jobs.usecases.movies.operational.catalogue import ARRIVING, EPOCH
 from jobs.usecases.movies.operational.day import simulate_day
 from jobs.usecases.movies.operational.readings import interactions, movies
 from jobs.usecases.movies.operational.simulation import MovieSimulation
+from jobs.usecases.movies.operational.tables import TABLES, USER_INTERACTIONS
 
 SMALL = MovieSimulation(EPOCH, days=4, users=80, movies=60)
-TABLES = (USER_INTERACTIONS, MOVIES)
 KNOWN_ROWS = [
     ("20180401-0000000", "U0000019", "0000036", "view", None, '{"watch_time_s": 4702}'),
     ("20180401-0000001", "U0000019", "0000036", "rating", 3.5, None),
@@ -246,7 +245,10 @@ def test_files_loaded_give_the_same_tables_as_the_database(source_db, tmp_path):
     for table, reading in zip(TABLES, (interactions(), movies()), strict=True):
         files = (str(tmp_path / table.name / "*.parquet"),)
         summary = load(
-            source_db, Request(table, files, reading=reading), tmp_path / "bad.csv", lambda *_: None
+            source_db,
+            Request(table, files, reading=reading, others=TABLES),
+            tmp_path / "bad.csv",
+            lambda *_: None,
         )
         assert (summary.files, summary.rejected, summary.ignored) == (4, {}, ())
     assert contents(source_db)[0] == expected()

@@ -9,6 +9,7 @@ import pytest
 from jobs.core.errors import DataError
 from jobs.core.params import ExtractParams
 from jobs.source.database import writing
+from jobs.usecases.fraud.operational.tables import TABLES
 from nights import Place
 
 KNOWN = date(2018, 4, 10)
@@ -24,7 +25,7 @@ def place(serving_db, source_db, redis_url, tmp_path):
     """An installation with the tables in its source, but no rows."""
     home = tmp_path / "home"
     home.mkdir()
-    with writing(source_db):
+    with writing(source_db, TABLES):
         pass
     made = Place(home, source_db, serving_db, redis_url)
     made.set_params()

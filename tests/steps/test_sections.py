@@ -10,7 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from jobs.cli import main as cli
+from jobs.cli import entry as cli
 from jobs.core.errors import ConfigError
 from jobs.core.identity import Run
 from jobs.core.pipelines import PIPELINES

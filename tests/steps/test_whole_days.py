@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jobs.cli import main as cli
+from jobs.cli import entry as cli
 from jobs.cli.night import missing_days
 from jobs.core.errors import ConfigError, DataError
 from jobs.core.identity import Run

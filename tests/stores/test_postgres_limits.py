@@ -14,6 +14,7 @@ from jobs.core import locks
 from jobs.core.errors import StoreError
 from jobs.source.database import writing
 from jobs.stores import postgres, source
+from jobs.usecases.fraud.operational.tables import TABLES
 
 LIMITS = {
     "statement_timeout": "50ms",
@@ -52,7 +53,7 @@ def test_a_session_of_ours_is_not_ended_by_them(limited):
 
 def test_a_lock_and_a_load_outlive_them(limited):
     with locks.hold(limited, "fraud/extract/2018-07-10", "a step") as lock:
-        with writing(limited) as cursor:
+        with writing(limited, TABLES) as cursor:
             time.sleep(0.1)
             cursor.execute("SELECT pg_sleep(0.1)")
         lock.recheck()

@@ -106,7 +106,6 @@ USECASE = UseCase(
     },
     demo=Demo(
         days=36,
-        folder="transactions",
         last_real=date(2018, 7, 10),
         metrics=(
             "roc_auc",

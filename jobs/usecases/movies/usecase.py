@@ -94,7 +94,6 @@ USECASE = UseCase(
     entities={"user": "recommendations", "features": "user_features"},
     demo=Demo(
         days=21,
-        folder="ratings",
         last_real=date(2013, 8, 25),
         metrics=(
             "ndcg_at_10",

@@ -121,12 +121,11 @@ def _good_rows(config: Settings, wanted: list[date], folder: Path) -> dict[str, 
     from jobs.core.identity import Run
     from jobs.steps.validate import split
     from jobs.stores import source as operational
-    from jobs.usecases.discovery import find_usecase
+    from jobs.usecases.fraud.usecase import USECASE
 
-    usecase = find_usecase("fraud")
-    section = params.section(config.params_file, "fraud", "validate", usecase.params["validate"])
+    section = params.section(config.params_file, "fraud", "validate", USECASE.params["validate"])
     with operational.connect_source(config.source) as session:
-        for source in usecase.sources:
+        for source in USECASE.sources:
             (folder / source.name).mkdir()
             for day in wanted:
                 text = operational.read_day(session, source, *Run("fraud", "backtest", day).window)
@@ -134,7 +133,7 @@ def _good_rows(config: Settings, wanted: list[date], folder: Path) -> dict[str, 
                     typed(text, source.schema, dict(source.money)), source, day, section
                 )
                 pq.write_table(good, folder / source.name / f"{day}.parquet")
-    return {source.name: folder / source.name for source in usecase.sources}
+    return {source.name: folder / source.name for source in USECASE.sources}
 
 
 def _table(summary: FoldSummary) -> tuple[list[str], list[list[str]]]:

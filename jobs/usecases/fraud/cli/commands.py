@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from jobs.cli.commands import Commands
+from jobs.cli.commands import Commands, RealData
 from jobs.usecases.fraud.cli import backtest, source
 
 CUSTOMERS, MERCHANTS = 1_000, 2_000  # of the demo
+_FILES = "*.parquet"
 _HANDBOOK = {
     "transaction_id": "TRANSACTION_ID",
     "event_time": "TX_DATETIME",
@@ -24,7 +25,7 @@ def _simulate(days: int, first: datetime) -> None:
 
 def _load_real(folder: Path) -> None:
     source.transactions(
-        files=[str(folder / "*.parquet")],
+        files=[str(folder / _FILES)],
         columns=[",".join(f"{ours}={theirs}" for ours, theirs in _HANDBOOK.items())],
         label_column="TX_FRAUD",
     )
@@ -34,7 +35,6 @@ COMMANDS = Commands(
     backtest=backtest.fraud,
     source={"simulate": source.simulate},
     load={"transactions": source.transactions, "labels": source.load_labels},
-    real_data="`transactions/*.parquet` of the Fraud Detection Handbook",
     simulate=_simulate,
-    load_real=_load_real,
+    real_data=RealData("transactions", _FILES, "the Fraud Detection Handbook", _load_real),
 )

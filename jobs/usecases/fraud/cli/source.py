@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli.loading import LoadOptions, progress_bar, run_load, with_options
-from jobs.core import settings
+from jobs.cli.loading import LoadOptions, run_load, run_simulation, with_options
 
 _HANDBOOK_START = datetime(2018, 4, 1)
 
@@ -50,11 +49,10 @@ def simulate(
 
     Example: nightshift source simulate --days 60 --customers 1000 --start 2018-04-01
     """
-    from jobs.source.simulation import to_database, to_files
     from jobs.usecases.fraud.operational.day import Reporting
-    from jobs.usecases.fraud.operational.simulation import Simulation
+    from jobs.usecases.fraud.operational.simulation import FraudSimulation
 
-    wanted = Simulation(
+    simulation = FraudSimulation(
         start=start.date(),
         days=days,
         customers=customers,
@@ -62,20 +60,11 @@ def simulate(
         seed=seed,
         reporting=Reporting(label_delay_days, label_jitter_days),
     )
-    with progress_bar() as show:
-
-        def progress(done: int) -> None:
-            show("simulating", done / days)
-
-        made = (
-            to_files(to, wanted, progress)
-            if to
-            else to_database(settings.load().source, wanted, progress)
-        )
-    share = made.frauds / max(made.transactions, 1)
+    counts = run_simulation(simulation, to)
+    share = counts.frauds / max(counts.transactions, 1)
     typer.echo(
-        f"{made.transactions:,} transactions on {days} days, "
-        f"{made.frauds:,} of them fraud ({share:.2%})"
+        f"{counts.transactions:,} transactions on {days} days, "
+        f"{counts.frauds:,} of them fraud ({share:.2%})"
     )
 
 
@@ -106,12 +95,12 @@ def transactions(
     transaction_id=TRANSACTION_ID,event_time=TX_DATETIME,customer_id=CUSTOMER_ID,merchant_id=TERMINAL_ID,amount=TX_AMOUNT
     --label-column TX_FRAUD
     """
-    from jobs.source.schema import TRANSACTIONS
     from jobs.usecases.fraud.operational.labels import LabelRule, labelled_transactions
+    from jobs.usecases.fraud.operational.tables import TABLES, TRANSACTIONS
 
     delay, genuine = timedelta(days=label_delay_days), labels is Labels.all
     rule = LabelRule(label_column, delay, genuine) if label_column else None
-    run_load(TRANSACTIONS, options, labelled_transactions(rule) if rule else None)
+    run_load(TRANSACTIONS, TABLES, options, labelled_transactions(rule) if rule else None)
 
 
 @with_options
@@ -124,7 +113,7 @@ def load_labels(options: LoadOptions) -> None:
     Example: nightshift source load labels --files chargebacks.csv --map
     transaction_id=TX,reported_at=BOOKED --const is_fraud=true
     """
-    from jobs.source.schema import FRAUD_LABELS
     from jobs.usecases.fraud.operational.labels import labels
+    from jobs.usecases.fraud.operational.tables import FRAUD_LABELS, TABLES
 
-    run_load(FRAUD_LABELS, options, reading=labels())
+    run_load(FRAUD_LABELS, TABLES, options, reading=labels())

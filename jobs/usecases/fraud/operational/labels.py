@@ -1,4 +1,4 @@
-"""Fraud labels, in files of their own or in the files of their transactions."""
+"""Fraud labels, in separate files or in the files of their transactions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.source.request import Companion, Reading, Remark
-from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS, OperationalColumn
+from jobs.source.schema import OperationalColumn
 from jobs.source.stage import Stage
+from jobs.usecases.fraud.operational.tables import FRAUD_LABELS, TRANSACTIONS
 
 _TOO_EARLY = Remark(
     "labels are reported before their transaction, and validate quarantines them: check "
@@ -19,6 +20,9 @@ _TOO_EARLY = Remark(
     "SELECT count(*) FROM stage JOIN transactions USING (transaction_id)"
     " WHERE reported_at < event_time",
 )
+# The columns of a label that is staged with its transaction; both are null without a label.
+IS_FRAUD = OperationalColumn("is_fraud", "flag")
+REPORTED_AT = OperationalColumn("reported_at", "time")
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,9 @@ def labelled_transactions(rule: LabelRule) -> Reading:
         return rows.append_column("reported_at", times)
 
     return Reading(
-        columns=(*TRANSACTIONS.columns, OperationalColumn("is_fraud", "flag")),
+        columns=(*TRANSACTIONS.columns, IS_FRAUD),
         mapped={"is_fraud": rule.column},
-        derived=(OperationalColumn("reported_at", "time"),),
+        derived=(REPORTED_AT,),
         derive=reported,
         companion=Companion("labels", partial(merge_labels, genuine=rule.genuine)),
     )
@@ -61,8 +65,9 @@ def merge_labels(stage: Stage, *, genuine: bool) -> int:
     Unless `genuine`, a label "no fraud" only replaces an existing label.
     """
     if genuine:
-        return stage.merge(FRAUD_LABELS, FRAUD_LABELS.names, "is_fraud IS NOT NULL")
+        return stage.merge_where(FRAUD_LABELS, FRAUD_LABELS.names, "is_fraud IS NOT NULL")
     exists = (
         "EXISTS (SELECT FROM fraud_labels known WHERE known.transaction_id = stage.transaction_id)"
     )
-    return stage.merge(FRAUD_LABELS, FRAUD_LABELS.names, f"is_fraud OR (NOT is_fraud AND {exists})")
+    condition = f"is_fraud OR (NOT is_fraud AND {exists})"
+    return stage.merge_where(FRAUD_LABELS, FRAUD_LABELS.names, condition)

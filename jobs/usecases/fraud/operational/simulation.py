@@ -1,4 +1,4 @@
-"""A simulation of transactions and their labels for source.simulation."""
+"""Simulate days of transactions and their labels."""
 
 from __future__ import annotations
 
@@ -9,21 +9,16 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.source.schema import FRAUD_LABELS, TRANSACTIONS, OperationalColumn, OperationalTable
+from jobs.source.schema import OperationalTable
 from jobs.source.stage import Cursor, Stage
 from jobs.usecases.fraud.operational.day import Reporting, frauds, simulate_day
-from jobs.usecases.fraud.operational.labels import merge_labels
+from jobs.usecases.fraud.operational.labels import IS_FRAUD, REPORTED_AT, merge_labels
 from jobs.usecases.fraud.operational.population import populate
-
-_COLUMNS = (
-    *TRANSACTIONS.columns,
-    OperationalColumn("is_fraud", "flag"),
-    OperationalColumn("reported_at", "time"),
-)
+from jobs.usecases.fraud.operational.tables import FRAUD_LABELS, TABLES, TRANSACTIONS
 
 
 @dataclass(frozen=True)
-class Simulated:
+class FraudCounts:
     """The numbers of simulated rows and of frauds among them."""
 
     transactions: int = 0
@@ -31,7 +26,7 @@ class Simulated:
 
 
 @dataclass(frozen=True)
-class Simulation:
+class FraudSimulation:
     """Transactions to simulate: `days` days from `start` on, of the population of `seed`."""
 
     start: date
@@ -40,6 +35,10 @@ class Simulation:
     merchants: int
     seed: int = 0
     reporting: Reporting = field(default_factory=Reporting)
+
+    @property
+    def operational(self) -> tuple[OperationalTable, ...]:
+        return TABLES
 
     def tables(self) -> Iterator[tuple[date, pa.Table]]:
         population = populate(self.seed, self.customers, self.merchants)
@@ -50,14 +49,14 @@ class Simulation:
         return {TRANSACTIONS: rows.select(TRANSACTIONS.names), FRAUD_LABELS: frauds(rows)}
 
     def merge(self, cursor: Cursor, rows: pa.Table) -> None:
-        stage = Stage(cursor, _COLUMNS)
+        stage = Stage(cursor, (*TRANSACTIONS.columns, IS_FRAUD, REPORTED_AT))
         stage.copy(rows)
-        stage.upsert(TRANSACTIONS, rows.column_names)
+        stage.merge(TRANSACTIONS, rows.column_names)
         merge_labels(stage, genuine=False)
 
-    def nothing(self) -> Simulated:
-        return Simulated()
+    def nothing(self) -> FraudCounts:
+        return FraudCounts()
 
-    def plus(self, total: Simulated, rows: pa.Table) -> Simulated:
+    def plus(self, total: FraudCounts, rows: pa.Table) -> FraudCounts:
         stolen = pc.sum(rows["is_fraud"]).as_py() or 0
-        return Simulated(total.transactions + len(rows), total.frauds + stolen)
+        return FraudCounts(total.transactions + len(rows), total.frauds + stolen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from jobs.cli.commands import Commands
+from jobs.cli.commands import Commands, RealData
 from jobs.usecases.movies.cli import backtest, source
 
 USERS, MOVIES = 600, 500  # of the demo
@@ -28,7 +28,6 @@ COMMANDS = Commands(
         "movies": source.load_movies,
         "interactions": source.load_interactions,
     },
-    real_data="`ratings/*.dat` of MovieTweetings",
     simulate=_simulate,
-    load_real=_load_real,
+    real_data=RealData("ratings", "*.dat", "MovieTweetings", _load_real),
 )

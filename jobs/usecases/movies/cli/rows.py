@@ -18,7 +18,7 @@ ALWAYS = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class SourceRows:
     """The valid rows of the source.
 
     `interactions` have the title, year and genres of their movie (null if `movies` lacks it).
@@ -30,20 +30,19 @@ class Rows:
     left_out: dict[str, int]
 
 
-def read(config: Settings) -> Rows:
+def read(config: Settings) -> SourceRows:
     """Return the valid rows of the whole source; writes nothing."""
     from jobs.core import params
     from jobs.core.cast import typed
     from jobs.stores import source as operational
-    from jobs.usecases.discovery import find_usecase
+    from jobs.usecases.movies.usecase import USECASE
 
-    usecase = find_usecase("movies")
-    section = params.section(config.params_file, "movies", "validate", usecase.params["validate"])
+    section = params.section(config.params_file, "movies", "validate", USECASE.params["validate"])
     tables: dict[str, pa.Table] = {}
     left_out: Counter[str] = Counter()
     with operational.connect_source(config.source) as session:
-        operational.extra_columns(session, usecase.sources)  # raises if the tables are wrong
-        for source in usecase.sources:
+        operational.extra_columns(session, USECASE.sources)  # raises if the tables are wrong
+        for source in USECASE.sources:
             rows = typed(
                 operational.read_day(session, source, *ALWAYS), source.schema, dict(source.money)
             )
@@ -51,7 +50,7 @@ def read(config: Settings) -> Rows:
             left_out.update(reasons)
     catalogue = tables["movies"]
     joined = tables["user_interactions"].join(catalogue, "movie_id", join_type="left outer")
-    return Rows(joined, catalogue, dict(left_out))
+    return SourceRows(joined, catalogue, dict(left_out))
 
 
 def _good(rows: pa.Table, source: Source, section: Section) -> tuple[pa.Table, dict[str, int]]:

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli.loading import LoadOptions, progress_bar, run_load, with_options
-from jobs.core import settings
+from jobs.cli.loading import LoadOptions, run_load, run_simulation, with_options
 from jobs.usecases.movies.operational.formats import Format
 
 Form = Annotated[
@@ -46,12 +45,12 @@ def load_ratings(
 
     Example: nightshift source load ratings --files ml-latest-small/ratings.csv --scale 0.5..5
     """
-    from jobs.source.schema import USER_INTERACTIONS
     from jobs.usecases.movies.operational.movielens import RATINGS, Opener
     from jobs.usecases.movies.operational.readings import parse_scale, ratings
+    from jobs.usecases.movies.operational.tables import TABLES, USER_INTERACTIONS
 
     reading = ratings(Opener(RATINGS, form), parse_scale(scale), since.replace(tzinfo=UTC))
-    run_load(USER_INTERACTIONS, options, reading=reading)
+    run_load(USER_INTERACTIONS, TABLES, options, reading=reading)
 
 
 @with_options
@@ -67,13 +66,13 @@ def load_movies(
 
     Example: nightshift source load movies --files ml-1m/movies.dat --encoding latin-1
     """
-    from jobs.source.schema import MOVIES
     from jobs.usecases.movies.operational.movielens import MOVIES as LINES
     from jobs.usecases.movies.operational.movielens import Opener
     from jobs.usecases.movies.operational.readings import movies
+    from jobs.usecases.movies.operational.tables import MOVIES, TABLES
 
     reading = movies(Opener(LINES, form, item=options.encoding or "latin-1"))
-    run_load(MOVIES, options, reading=reading)
+    run_load(MOVIES, TABLES, options, reading=reading)
 
 
 @with_options
@@ -86,10 +85,10 @@ def load_interactions(options: LoadOptions) -> None:
 
     Example: nightshift source load interactions --files 'out/user_interactions/*.parquet'
     """
-    from jobs.source.schema import USER_INTERACTIONS
     from jobs.usecases.movies.operational.readings import interactions
+    from jobs.usecases.movies.operational.tables import TABLES, USER_INTERACTIONS
 
-    run_load(USER_INTERACTIONS, options, reading=interactions())
+    run_load(USER_INTERACTIONS, TABLES, options, reading=interactions())
 
 
 def simulate_ratings(
@@ -114,21 +113,11 @@ def simulate_ratings(
 
     Example: nightshift source simulate-ratings --days 60 --users 1000 --start 2018-04-01
     """
-    from jobs.source.simulation import to_database, to_files
     from jobs.usecases.movies.operational.simulation import MovieSimulation
 
-    wanted = MovieSimulation(start.date(), days, users, movies or max(users // 2, 1), seed)
-    with progress_bar() as show:
-
-        def progress(done: int) -> None:
-            show("simulating", done / days)
-
-        made = (
-            to_files(to, wanted, progress)
-            if to
-            else to_database(settings.load().source, wanted, progress)
-        )
+    simulation = MovieSimulation(start.date(), days, users, movies or max(users // 2, 1), seed)
+    counts = run_simulation(simulation, to)
     typer.echo(
-        f"{made.views:,} views, {made.ratings:,} ratings and {made.likes:,} likes "
-        f"of {made.movies:,} movies on {days} days"
+        f"{counts.views:,} views, {counts.ratings:,} ratings and {counts.likes:,} likes "
+        f"of {counts.movies:,} movies on {days} days"
     )

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jobs.source.schema import MOVIES
 from jobs.source.streams import Floats, Integers, generator, numbered
+from jobs.usecases.movies.operational.tables import MOVIES
 from jobs.usecases.movies.operational.titles import GENRES, titles
 
 FACTORS = 8

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.source.schema import USER_INTERACTIONS
 from jobs.source.streams import Floats, Integers, generator, numbered
 from jobs.source.times import TIME
 from jobs.usecases.movies.operational.audience import PICKY, Audience
 from jobs.usecases.movies.operational.catalogue import MoviesStream
+from jobs.usecases.movies.operational.tables import USER_INTERACTIONS
 
 TYPES = ("view", "rating", "like")
 SCALE = (0.0, 10.0)

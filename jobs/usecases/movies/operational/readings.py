@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 from jobs.core.errors import ConfigError
 from jobs.source.converted import as_text
 from jobs.source.request import Reading, Remark
-from jobs.source.schema import NO_GENRES, USER_INTERACTIONS, OperationalColumn, Range
+from jobs.source.schema import OperationalColumn, Range
 from jobs.usecases.movies.operational.movielens import MOVIES as MOVIE_LINES
 from jobs.usecases.movies.operational.movielens import RATINGS, Opener
+from jobs.usecases.movies.operational.tables import NO_GENRES, USER_INTERACTIONS
 
 SCALE = (0.0, 10.0)
 SINCE = datetime(1990, 1, 1, tzinfo=UTC)

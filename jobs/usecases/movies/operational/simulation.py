@@ -1,4 +1,4 @@
-"""A simulation of movie days for source.simulation."""
+"""Simulate days of movies and what their audience does."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from datetime import date, timedelta
 
 import pyarrow as pa
 
-from jobs.source.schema import MOVIES, USER_INTERACTIONS, OperationalTable
+from jobs.source.schema import OperationalTable
 from jobs.source.stage import Cursor, Stage
 from jobs.usecases.movies.operational.audience import gather
 from jobs.usecases.movies.operational.day import simulate_day
+from jobs.usecases.movies.operational.tables import MOVIES, TABLES, USER_INTERACTIONS
 
 
 @dataclass(frozen=True)
-class Day:
+class MovieDay:
     """The rows of a day: its interactions, and all movies that exist."""
 
     interactions: pa.Table
@@ -24,7 +25,7 @@ class Day:
 
 
 @dataclass(frozen=True)
-class Made:
+class MovieCounts:
     """The numbers of simulated rows; `movies` is the number of movies on the last day."""
 
     views: int = 0
@@ -43,29 +44,33 @@ class MovieSimulation:
     movies: int
     seed: int = 0
 
-    def tables(self) -> Iterator[tuple[date, Day]]:
+    @property
+    def operational(self) -> tuple[OperationalTable, ...]:
+        return TABLES
+
+    def tables(self) -> Iterator[tuple[date, MovieDay]]:
         audience = gather(self.seed, self.users, self.movies)
         for day in (self.start + timedelta(days=number) for number in range(self.days)):
-            yield day, Day(simulate_day(audience, day), audience.movies.on(day))
+            yield day, MovieDay(simulate_day(audience, day), audience.movies.on(day))
 
-    def parts(self, rows: Day) -> Mapping[OperationalTable, pa.Table]:
+    def parts(self, rows: MovieDay) -> Mapping[OperationalTable, pa.Table]:
         return {USER_INTERACTIONS: rows.interactions, MOVIES: rows.movies}
 
-    def merge(self, cursor: Cursor, rows: Day) -> None:
+    def merge(self, cursor: Cursor, rows: MovieDay) -> None:
         for table, part in self.parts(rows).items():
             stage = Stage(cursor, table.columns)
             stage.copy(part)
-            stage.upsert(table, part.column_names)
+            stage.merge(table, part.column_names)
             stage.drop()
 
-    def nothing(self) -> Made:
-        return Made()
+    def nothing(self) -> MovieCounts:
+        return MovieCounts()
 
-    def plus(self, total: Made, rows: Day) -> Made:
+    def plus(self, total: MovieCounts, rows: MovieDay) -> MovieCounts:
         of = Counter(rows.interactions["interaction_type"].to_pylist())
-        views, ratings, likes = (
-            total.views + of["view"],
-            total.ratings + of["rating"],
-            total.likes + of["like"],
+        return MovieCounts(
+            views=total.views + of["view"],
+            ratings=total.ratings + of["rating"],
+            likes=total.likes + of["like"],
+            movies=len(rows.movies),
         )
-        return Made(views, ratings, likes, len(rows.movies))
