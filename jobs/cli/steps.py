@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.core.pipelines import PIPELINE_HELP
+from jobs.core.receipt import Decisions
 
 if TYPE_CHECKING:
     from jobs.core.manifest import Manifest
@@ -22,7 +23,6 @@ PARENT = "NIGHTSHIFT_PARENT"
 ATTEMPT = "NIGHTSHIFT_ATTEMPT"  # id of a pod's attempt, also a label of the pod
 
 # Facts that DAGs and their consumers branch on.
-DECISIONS = ("decision", "verdict", "promoted", "version", "served_version")
 
 Pipeline = Annotated[str, typer.Option(help=PIPELINE_HELP)]
 Dates = Annotated[
@@ -89,7 +89,8 @@ def execute(
 
 def write_receipt(manifest: Manifest, path: Path) -> None:
     """Write outputs and decisions, without times, to the file that DVC and Airflow's tasks read."""
-    decided = {name: manifest.facts[name] for name in DECISIONS if name in manifest.facts}
+    names = Decisions.__annotations__
+    decided = {name: manifest.facts[name] for name in names if name in manifest.facts}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         json.dumps(manifest.receipt() | {"decided": decided}, indent=1, sort_keys=True) + "\n"

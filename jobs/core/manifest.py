@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from jobs.core.digest import json_digest
 from jobs.core.errors import DataError
 from jobs.core.identity import end_of
+from jobs.core.receipt import Receipt
 
 
 class Frozen(BaseModel):
@@ -67,17 +68,17 @@ class Manifest(Frozen):
         """Return the digest of the receipt; two runs with the same output have the same digest."""
         return json_digest(self.receipt())
 
-    def receipt(self) -> dict[str, object]:
+    def receipt(self) -> Receipt:
         """Return what a repeated run leaves unchanged: outputs, model and decisive facts."""
-        outputs = sorted((o.name, o.rows, o.digest) for o in self.outputs)
-        decisive = {name: self.facts[name] for name in sorted(self.decisive)}
-        return {
+        receipt: Receipt = {
             "step": f"{self.pipeline}/{self.step}",
             "date": str(self.date),
-            "outputs": outputs,
+            "outputs": sorted((o.name, o.rows, o.digest) for o in self.outputs),
             "model_digest": self.model_digest,
-            **({"facts": decisive} if decisive else {}),
         }
+        if self.decisive:
+            receipt["facts"] = {name: self.facts[name] for name in sorted(self.decisive)}
+        return receipt
 
     def output(self, name: str) -> Dataset:
         """Return the output `name`; DataError lists the existing ones."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import date, timedelta
 from inspect import getdoc
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
@@ -13,7 +13,9 @@ from airflow.sdk.api.datamodels._generated import HITLUser as APIHITLUser
 from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult
 from airflow.sdk.execution_time.hitl import HITLUser
+from pydantic import BaseModel, ValidationError
 
+from jobs.core.facts import CheckDriftFacts, GateFacts
 from jobs.core.markdown_table import markdown_table
 from jobs.core.params import PromoteParams
 from jobs.core.steps import STEPS
@@ -36,42 +38,32 @@ APPROVE, REJECT = "Approve", "Reject"
 ANSWERS = {APPROVE: "approved", REJECT: "declined"}
 
 
-class GateCheck(TypedDict):
-    """A check of the gate as its manifest has it."""
+class GateCheck(BaseModel):
+    """A check of the gate as its manifest has it; an undefined number is None."""
 
     name: str
     passed: bool
-    value: float
-    threshold: float
+    value: float | None
+    threshold: float | None
     severity: str
     message: str
 
 
-class _GateFacts(TypedDict):
-    verdict: str
-    mode: str
-    model_version: str
-    champion_version: str | None
-    metrics: dict[str, float | None]
-    champion_metrics: dict[str, float | None] | None
-
-
-class GateManifest(TypedDict):
+class GateManifest(BaseModel):
     """What the question needs of the manifest of gate."""
 
-    facts: _GateFacts
+    facts: GateFacts
     checks: list[GateCheck]
     model_digest: str
 
 
-class _DriftFacts(TypedDict, total=False):
-    report_url: str
-
-
-class DriftManifest(TypedDict):
+class DriftManifest(BaseModel):
     """What the question needs of the manifest of check_drift."""
 
-    facts: _DriftFacts
+    facts: CheckDriftFacts
+
+
+AnyManifest = TypeVar("AnyManifest", GateManifest, DriftManifest)
 
 
 class Approval(HITLOperator):
@@ -100,17 +92,18 @@ class Approval(HITLOperator):
 
     def _prepare_and_ask(self, context: Context) -> None:
         day = day_of(context)
-        gate = _gate(self.pipeline, day)
-        if gate["facts"]["verdict"] == "rejected":
+        gate = _manifest(GateManifest, self.pipeline, "gate", day)
+        if gate.facts.verdict == "rejected":
             self.log.info("the gate rejected the challenger: promote records it, nobody is asked")
             return
         report = ""
         with suppress(PermanentFailure):  # check_drift failed, or its result is of other data
-            report = _drift_report(self.pipeline, day)
+            drift = _manifest(DriftManifest, self.pipeline, "check_drift", day)
+            report = drift.facts.report_url
         self.subject = f"Promote the challenger of {self.pipeline}, {day}?"
         self.body = question(gate, report)
         self._record(context, "asked")  # an earlier answer no longer counts
-        self._ask(context, gate["model_digest"])
+        self._ask(context, gate.model_digest)
 
     def execute_complete(self, context: Context, event: dict[str, object]) -> dict[str, str]:
         """Record the answer (approved, declined, or expired), who gave it, and the comment.
@@ -217,28 +210,28 @@ def question(gate: GateManifest, report: str) -> str:
     """The question in Markdown: verdict, metrics of both models, every check, link to the drift
     report.
     """
-    facts = gate["facts"]
-    champion = facts["champion_metrics"] or {}
+    facts = gate.facts
+    champion = facts.champion_metrics or {}
     metrics = (
         (markdown(name), _number(value), _number(champion.get(name)))
-        for name, value in facts["metrics"].items()
+        for name, value in facts.metrics.items()
     )
     checks = (
         (
-            markdown(check["name"]),
+            markdown(check.name),
             _outcome(check),
-            _number(check["value"]),
-            _number(check["threshold"]),
-            markdown(check["message"]),
+            _number(check.value),
+            _number(check.threshold),
+            markdown(check.message),
         )
-        for check in gate["checks"]
-        if not check["name"].startswith("gate_checks.")  # checks of the table that stores them
+        for check in gate.checks
+        if not check.name.startswith("gate_checks.")  # checks of the table that stores them
     )
     return "\n".join(
         [
-            f"The verdict of the gate is **{facts['verdict']}** (mode `{facts['mode']}`) for model "
-            f"version {facts['model_version']} (digest `{gate['model_digest']}`). "
-            f"The champion is version {facts['champion_version'] or 'none'}. "
+            f"The verdict of the gate is **{facts.verdict}** (mode `{facts.mode}`) for model "
+            f"version {facts.model_version} (digest `{gate.model_digest}`). "
+            f"The champion is version {facts.champion_version or 'none'}. "
             + (f"[Drift report]({report})" if report else "There is no drift report."),
             "",
             *markdown_table(("metric", "challenger", "champion"), metrics),
@@ -248,23 +241,21 @@ def question(gate: GateManifest, report: str) -> str:
     )
 
 
-def _gate(pipeline: str, day: date) -> GateManifest:
-    manifest: GateManifest = call_json(*_manifest(pipeline, "gate", day))
-    return manifest
-
-
-def _drift_report(pipeline: str, day: date) -> str:
-    manifest: DriftManifest = call_json(*_manifest(pipeline, "check_drift", day))
-    return manifest["facts"].get("report_url", "")
-
-
-def _manifest(pipeline: str, step: str, day: date) -> tuple[str, ...]:
-    """The name of the run and the words of the command that prints its manifest."""
-    return (f"{pipeline}/{step} {day}", "manifest", *arguments(pipeline, step, day))
+def _manifest(kind: type[AnyManifest], pipeline: str, step: str, day: date) -> AnyManifest:
+    """What the question needs of a manifest; raises StepFailed or PermanentFailure."""
+    run = f"{pipeline}/{step} {day}"
+    try:
+        return kind.model_validate(call_json(run, "manifest", *arguments(pipeline, step, day)))
+    except ValidationError as error:
+        raise PermanentFailure(
+            f"{run}: its manifest cannot be read\n"
+            f"  Why: {error}\n"
+            f"  Next: clear {step}, then approve"
+        ) from None
 
 
 def _outcome(check: GateCheck) -> str:
-    return "passed" if check["passed"] else f"**failed** ({check['severity']})"
+    return "passed" if check.passed else f"**failed** ({check.severity})"
 
 
 def _number(value: float | None) -> str:

@@ -7,10 +7,11 @@ must be able to run the same day twice, like the steps.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from airflow.sdk import Asset
 
+from jobs.core.receipt import Decisions
 from jobs.core.steps import STEPS
 from nightshift.dates import day_of
 
@@ -18,17 +19,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class StepDecision(TypedDict, total=False):
-    """What a step decided; the keys are those of its kind."""
-
-    decision: str  # retrain
-    promoted: bool  # promote
-    version: str  # publish
-    served_version: str | None  # publish
-
-
-class StepResult(StepDecision, total=True):
-    """The XCom of a step's task: its manifest, the rows of each output, the model's digest."""
+class StepResult(Decisions, total=True):
+    """The XCom of a step's task: its manifest, rows by output, model digest and decisions."""
 
     manifest: str
     rows: dict[str, int]

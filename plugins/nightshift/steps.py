@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.sdk import Asset, BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.api.datamodels._generated import DagRunType
@@ -29,25 +29,16 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from jobs.core.errors import ConfigError, DataError
 from jobs.core.masking import mask
 from jobs.core.pg_variables import restored
+from jobs.core.receipt import TaskReceipt
 from jobs.core.settings import PROJECT
 from jobs.core.steps import INGEST, NIGHTLY
 from jobs.core.text import printable
 from nightshift.dates import day_of
 from nightshift.docs import link
-from nightshift.events import StepDecision, StepResult, emit
+from nightshift.events import StepResult, emit
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-
-class _Receipt(TypedDict):
-    """What a step's process writes for its task."""
-
-    step: str
-    date: str
-    outputs: list[tuple[str, int, str]]
-    model_digest: str | None
-    decided: StepDecision
 
 
 class Logger(Protocol):
@@ -321,7 +312,7 @@ def _answer(words: Sequence[str], limit_s: float | None = None) -> subprocess.Co
     )
 
 
-def _headline(receipt: _Receipt) -> StepResult:
+def _headline(receipt: TaskReceipt) -> StepResult:
     """The XCom: the manifest's name, the rows of each output, the model's digest, the decisions."""
     return {
         "manifest": f"{receipt['step']}/{receipt['date']}",

@@ -11,6 +11,7 @@ from jobs.core import facts
 from jobs.core.errors import DataError
 from jobs.core.facts import ExtractFacts, Facts, PublishFacts, TrainFacts, ValidateFacts
 from jobs.core.manifest import Manifest, utc_now
+from jobs.core.receipt import Decisions
 from jobs.core.steps import STEPS
 
 EXTRACT = {"transactions": 7, "trailing_mean": {"transactions": 7.0}}
@@ -65,3 +66,12 @@ def test_every_step_has_facts():
         if issubclass(model, Facts) and hasattr(model, "step")
     ]
     assert sorted(model.step for model in models) == sorted(STEPS)
+
+
+def test_every_decision_of_a_receipt_is_a_fact_of_a_step():
+    fields = {name for kind in vars(facts).values() if is_facts(kind) for name in kind.model_fields}
+    assert Decisions.__annotations__.keys() <= fields
+
+
+def is_facts(kind):
+    return inspect.isclass(kind) and issubclass(kind, Facts)

@@ -29,7 +29,10 @@ GATE = {
         "model_version": "8",
         "champion_version": "7",
         "metrics": {"roc_auc": 0.912345, "frauds": 123456},
+        "champion": "cd" * 32,
         "champion_metrics": {"roc_auc": 0.9},
+        "slices": {"weekend": [0.9, 40]},
+        "reasons": [],
     },
     "checks": [
         equal("gate_checks.rows", 2, 2).as_row(),
@@ -156,7 +159,7 @@ def test_a_question_that_airflow_kept_from_before_is_not_asked(
 ):
     monkeypatch.setattr(approval, "show", lambda task, _: question_of(task, **stale))
     task = approval.approve_task("fraud", PromoteParams(approval="manual", approvers=approvers))
-    task.body = approval.question(GATE, "")
+    task.body = approval.question(approval.GateManifest.model_validate(GATE), "")
     with pytest.raises(approval.PermanentFailure) as refused:
         task._ask(context(), GATE["model_digest"])
     assert (
@@ -219,7 +222,7 @@ def test_every_operator_of_a_step_is_among_those(airflow_variables):
 
 
 def test_the_question_has_both_models_every_check_and_the_drift_report(approval):
-    said = approval.question(GATE, "http://mlflow/report")
+    said = approval.question(approval.GateManifest.model_validate(GATE), "http://mlflow/report")
     assert "**promoted** (mode `enforce`)" in said and "version 8" in said and "version 7" in said
     assert "| roc_auc | 0.9123 | 0.9 |" in said and "| frauds | 123456 |  |" in said
     assert "| floor.roc_auc | passed | 0.9123 | 0.7 |" in said
@@ -231,7 +234,8 @@ def test_the_question_has_both_models_every_check_and_the_drift_report(approval)
 def test_what_a_check_quotes_from_data_is_text_in_the_question(approval):
     odd = "</script><script>x</script> <img src=y> [z](javascript:w) *v* \x1b[2J\nu"
     check = at_least(f"slice.{odd}", 0.1, 0.2, "warn", odd).as_row()
-    said = approval.question(GATE | {"checks": [check]}, "")
+    gate = approval.GateManifest.model_validate(GATE | {"checks": [check]})
+    said = approval.question(gate, "")
     page = MarkdownIt("commonmark", {"html": True}).enable("table").render(said)
     assert not re.findall(r"<script|<img|<a |<em>|\x1b", page)
     shown = odd.replace("\x1b", r"\x1b").replace("\n", r"\n")
@@ -240,8 +244,25 @@ def test_what_a_check_quotes_from_data_is_text_in_the_question(approval):
 
 def test_the_question_says_so_when_there_is_no_champion_and_no_report(approval):
     first = GATE | {"facts": GATE["facts"] | {"champion_metrics": None, "champion_version": None}}
-    said = approval.question(first, "")
+    said = approval.question(approval.GateManifest.model_validate(first), "")
     assert "The champion is version none" in said and "There is no drift report." in said
+
+
+def test_an_undefined_number_is_left_out_of_the_question(approval):
+    check = at_least("floor.roc_auc", 0.0, 0.7).as_row() | {"value": None}
+    gate = approval.GateManifest.model_validate(GATE | {"checks": [check]})
+    assert "| floor.roc_auc | **failed** (fail) |  | 0.7 |" in approval.question(gate, "")
+
+
+def test_a_manifest_of_another_form_is_a_failure_that_names_the_key_and_the_remedy(
+    approval, monkeypatch
+):
+    facts = {key: value for key, value in GATE["facts"].items() if key != "mode"}
+    monkeypatch.setattr(approval, "call_json", lambda *_: GATE | {"facts": facts})
+    with pytest.raises(approval.PermanentFailure) as failed:
+        approval._manifest(approval.GateManifest, "fraud", "gate", DAY)
+    text = failed.value.text
+    assert text.startswith(f"fraud/gate {DAY}: ") and "facts.mode" in text and "clear gate" in text
 
 
 def test_the_question_waits_as_long_as_the_parameters_say(task):
