@@ -137,7 +137,7 @@ def test_another_pyspark_on_the_module_path_and_modules_of_the_working_directory
 
 
 def test_the_console_script_settles_its_environment_first():
-    source = (PROJECT / "jobs" / "cli" / "main.py").read_text()
+    source = (PROJECT / "jobs" / "cli" / "entry.py").read_text()
     assert source.index("settle()") < source.index("_mount()\n")
 
 

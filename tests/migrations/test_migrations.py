@@ -16,15 +16,20 @@ import typer
 from last_release import HOLE, NEXT, NIGHTS
 from typer.testing import CliRunner
 
+from jobs.cli.discovery import find_tables
 from jobs.cli.migrate import migrate as migrate_command
 from jobs.core.digest import table_digest
 from jobs.core.errors import ConfigError
 from jobs.core.failpoint import VARIABLE
 from jobs.core.manifest import Manifest, utc_now
+from jobs.core.pipelines import PIPELINES
+from jobs.core.settings import SOURCE
+from jobs.core.settings import load as load_settings
 from jobs.migrations import run
 from jobs.serving import lookup as client
 from jobs.serving import schema
 from jobs.source.database import writing
+from jobs.source.schema import create
 from jobs.steps.records import clickhouse_dataset
 from jobs.stores import clickhouse
 from jobs.stores import redis as redis_store
@@ -236,6 +241,43 @@ def test_the_plan_is_shown_and_two_migrations_take_turns(old):
     assert sum(f"applied {len(names)} migrations" in output for output in outputs) == 1
     with old.settings():
         assert CliRunner().invoke(app, ["migrate", "--check"]).exit_code == 0
+
+
+@pytest.fixture
+def source(source_db, tmp_path, monkeypatch):
+    """Settings with an empty source."""
+    monkeypatch.setenv("NIGHTSHIFT_HOME", str(tmp_path))
+    monkeypatch.setenv(SOURCE, source_db)
+    return load_settings()
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_a_source_with_the_tables_of_one_use_case_has_a_version_and_takes_those_of_others(
+    pipeline, source
+):
+    assert run._source_version(source) is None
+    for name in (pipeline, *PIPELINES):
+        with writing(source.source, find_tables(name)) as cursor:
+            cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            present = {table for (table,) in cursor.fetchall()}
+        assert present >= {table.name for table in find_tables(name)}
+        assert run._source_version(source) == needed("source")
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "table"),
+    [(name, table) for name in PIPELINES for table in find_tables(name)],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_any_operational_table_without_a_version_is_of_the_last_release(pipeline, table, source):
+    with closing(psycopg2.connect(source.source)) as session, session, session.cursor() as cursor:
+        create(cursor, table)
+    assert run._source_version(source) == 0
+    with (
+        pytest.raises(ConfigError, match="source has schema version 0"),
+        writing(source.source, find_tables(pipeline)),
+    ):
+        pass
 
 
 def test_a_store_of_another_release_is_refused(old):
