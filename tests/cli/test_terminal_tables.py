@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from jobs.core import text_table
 from jobs.core.markdown_table import markdown_table
 from jobs.core.settings import Settings
 from jobs.steps import leftovers
-from jobs.usecases.fraud.backtest import METRICS
+from jobs.usecases.fraud.backtest import METRICS, FoldResult, FoldSummary
 from jobs.usecases.fraud.cli import backtest
 from jobs.usecases.movies.backtest import AlgorithmResult
 from jobs.usecases.movies.cli import backtest as backtest_movies
@@ -38,10 +38,10 @@ def printed(table, width):
 
 def fraud():
     figures = dict.fromkeys(METRICS, 0.87)
-    fold = {"test": ["2018-07-08", "2018-07-14"], **figures}
-    means = {"mean": figures, "baseline": figures}
-    deviations = dict.fromkeys(("std", "baseline_std"), dict.fromkeys(METRICS, 0.009))
-    return backtest._table({"folds": [fold] * 4, **means, **deviations})
+    days, test = [date(2018, 6, 24), date(2018, 6, 30)], [date(2018, 7, 8), date(2018, 7, 14)]
+    fold = FoldResult(days, test, rows=9, rounds=5, metrics=figures, baseline=figures)
+    deviation = dict.fromkeys(METRICS, 0.009)
+    return backtest._table(FoldSummary([fold] * 4, figures, deviation, figures, deviation))
 
 
 def movies():

@@ -98,14 +98,16 @@ def test_train_and_test_rows_are_the_handbooks(table, folds):
         train_days, test_days = PLAN.fold(k)
         ours = backtest._test_rows(table, PLAN, train_days, test_days)
         assert sorted(ours["transaction_id"].to_pylist()) == sorted(test.transaction_id)
-        assert (fold["train"][0], fold["rows"]) == (str(start), len(test))
-        assert fold["test"] == [str(test.date.min()), str(test.date.max())]
+        assert (fold.train[0], fold.rows) == (start, len(test))
+        assert fold.test == [test.date.min(), test.date.max()]
         everyone = frame[frame.date.isin(test_days)]
         assert 0 < len(test) < len(everyone)
         # The model of the fold sees the training days and nothing else.
         rows = table.filter(pa.array(frame.index.isin(train.index)))
         scores = model.score(model.fit(rows, PARAMS), ours)
-        assert fold["average_precision"] == metrics.average_precision(model.labels(ours), scores)
+        assert fold.metrics["average_precision"] == metrics.average_precision(
+            model.labels(ours), scores
+        )
 
 
 def test_the_baseline_is_a_hundred_trees_of_depth_three_on_fifteen_features(table, folds):
@@ -114,13 +116,13 @@ def test_the_baseline_is_a_hundred_trees_of_depth_three_on_fifteen_features(tabl
     test = backtest._test_rows(table, PLAN, train_days, test_days)
     other = table.filter(pa.array([day in train_days for day in table["date"].to_pylist()]))
     scores = handbook.fit_and_score(other, test, PARAMS.seed, threads=1)
-    assert folds[0]["baseline"]["roc_auc"] == pytest.approx(
+    assert folds[0].baseline["roc_auc"] == pytest.approx(
         metrics.roc_auc(model.labels(test), scores), abs=1e-6
     )
 
 
 def test_the_summary_holds_what_was_asked_for(folds):
-    summary = json.loads(json.dumps(backtest.summarise(folds)))
+    summary = json.loads(json.dumps(backtest.summarise(folds).as_json()))
     names = {"roc_auc", "average_precision", "card_precision_at_100"}
     assert set(summary) == {"folds", "mean", "std", "baseline", "baseline_std"}
     assert all(set(summary[key]) == names for key in ("mean", "std", "baseline", "baseline_std"))
@@ -128,10 +130,10 @@ def test_the_summary_holds_what_was_asked_for(folds):
         {"train", "test", "rows", "rounds", *names}
     ] * 3
     for name in names:
-        assert summary["mean"][name] == pytest.approx(sum(fold[name] for fold in folds) / 3)
-        assert summary["std"][name] == pytest.approx(np.std([fold[name] for fold in folds]))
+        assert summary["mean"][name] == pytest.approx(sum(fold.metrics[name] for fold in folds) / 3)
+        assert summary["std"][name] == pytest.approx(np.std([fold.metrics[name] for fold in folds]))
         assert summary["baseline"][name] == pytest.approx(
-            sum(fold["baseline"][name] for fold in folds) / 3
+            sum(fold.baseline[name] for fold in folds) / 3
         )
 
 

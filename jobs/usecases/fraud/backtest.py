@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal, TypedDict
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -24,35 +24,42 @@ Metric = Literal["roc_auc", "average_precision", "card_precision_at_100"]
 METRICS: tuple[Metric, ...] = ("roc_auc", "average_precision", "card_precision_at_100")
 
 
-class Measures(TypedDict):
-    """The metrics of one model on one test set, or over folds."""
-
-    roc_auc: float
-    average_precision: float
-    card_precision_at_100: float
+Measures = dict[Metric, float]  # of one model on one test set, or over folds
 
 
-class FoldFigures(Measures):
-    """The first and last days of a fold, and the metrics of the model on its test days."""
+@dataclass(frozen=True)
+class FoldResult:
+    """The first and last days of a fold, and the metrics of both models on its test days."""
 
-    train: list[str]
-    test: list[str]
+    train: list[date]
+    test: list[date]
     rows: int
     rounds: int
-
-
-class FoldResult(FoldFigures):
+    metrics: Measures
     baseline: Measures
 
+    def as_row(self) -> dict[str, object]:
+        row: dict[str, object] = {
+            "train": list(map(str, self.train)),
+            "test": list(map(str, self.test)),
+            "rows": self.rows,
+            "rounds": self.rounds,
+        }
+        return row | self.metrics
 
-class FoldSummary(TypedDict):
+
+@dataclass(frozen=True)
+class FoldSummary:
     """The folds, with mean and standard deviation of the model and of the baseline."""
 
-    folds: list[FoldFigures]
+    folds: list[FoldResult]
     mean: Measures
     std: Measures
     baseline: Measures
     baseline_std: Measures
+
+    def as_json(self) -> dict[str, object]:
+        return vars(self) | {"folds": [fold.as_row() for fold in self.folds]}
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class FoldPlan:
 
 
 def run(table: pa.Table, plan: FoldPlan, params: FraudTrainParams) -> Iterator[FoldResult]:
-    """One row per fold: its days, the metrics of the model, and those of the Handbook's baseline.
+    """One result per fold: its days, and the metrics of the model and of the Handbook's baseline.
 
     `table` has one row per transaction of the span: FEATURES, those of the baseline, `date`,
     `customer_id` and `is_fraud`.
@@ -91,46 +98,30 @@ def run(table: pa.Table, plan: FoldPlan, params: FraudTrainParams) -> Iterator[F
         train, test = _rows(table, train_days), _test_rows(table, plan, train_days, test_days)
         fitted = model.fit(train, params)
         baseline = handbook.fit_and_score(train, test, params.seed, params.threads)
-        yield {
-            "train": [str(train_days[0]), str(train_days[-1])],
-            "test": [str(test_days[0]), str(test_days[-1])],
-            "rows": test.num_rows,
-            "rounds": fitted.rounds,
-            **_measure(test, model.score(fitted, test)),
-            "baseline": _measure(test, baseline),
-        }
+        yield FoldResult(
+            train=[train_days[0], train_days[-1]],
+            test=[test_days[0], test_days[-1]],
+            rows=test.num_rows,
+            rounds=fitted.rounds,
+            metrics=_measure(test, model.score(fitted, test)),
+            baseline=_measure(test, baseline),
+        )
 
 
 def summarise(folds: list[FoldResult]) -> FoldSummary:
     """The folds, with mean and standard deviation of the model and of the baseline."""
-    baselines = [fold["baseline"] for fold in folds]
-    return {
-        "folds": [_without_baseline(fold) for fold in folds],
-        "mean": _over(folds, np.mean),
-        "std": _over(folds, np.std),
-        "baseline": _over(baselines, np.mean),
-        "baseline_std": _over(baselines, np.std),
-    }
-
-
-def _without_baseline(fold: FoldResult) -> FoldFigures:
-    return {
-        "train": fold["train"],
-        "test": fold["test"],
-        "rows": fold["rows"],
-        "rounds": fold["rounds"],
-        "roc_auc": fold["roc_auc"],
-        "average_precision": fold["average_precision"],
-        "card_precision_at_100": fold["card_precision_at_100"],
-    }
+    models, baselines = [fold.metrics for fold in folds], [fold.baseline for fold in folds]
+    return FoldSummary(
+        folds=folds,
+        mean=_over(models, np.mean),
+        std=_over(models, np.std),
+        baseline=_over(baselines, np.mean),
+        baseline_std=_over(baselines, np.std),
+    )
 
 
 def _over(rows: Sequence[Measures], function: Callable[[list[float]], np.floating]) -> Measures:
-    return {
-        "roc_auc": float(function([row["roc_auc"] for row in rows])),
-        "average_precision": float(function([row["average_precision"] for row in rows])),
-        "card_precision_at_100": float(function([row["card_precision_at_100"] for row in rows])),
-    }
+    return {name: float(function([row[name] for row in rows])) for name in METRICS}
 
 
 def _test_rows(

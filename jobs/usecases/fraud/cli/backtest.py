@@ -58,13 +58,11 @@ def fraud(
     with screen.status("fitting"):
         for fold in backtest.run(table, plan, section):
             results.append(fold)
-            screen.say(
-                f"fold {len(results)} of {folds}: tested {fold['test'][0]} to {fold['test'][1]}"
-            )
+            screen.say(f"fold {len(results)} of {folds}: tested {_span(fold)}")
     summary = backtest.summarise(results)
     screen.table(*_table(summary))
     if json_:
-        json_.write_text(json.dumps(summary, indent=1) + "\n")
+        json_.write_text(json.dumps(summary.as_json(), indent=1) + "\n")
 
 
 def _features(config: Settings, plan: FoldPlan) -> pa.Table:
@@ -141,17 +139,15 @@ def _table(summary: FoldSummary) -> tuple[list[str], list[list[str]]]:
     from jobs.usecases.fraud.backtest import METRICS
 
     rows = [
-        [" to ".join(fold["test"]), *(f"{fold[name]:.3f}" for name in METRICS)]
-        for fold in summary["folds"]
+        [_span(fold), *(f"{fold.metrics[name]:.3f}" for name in METRICS)] for fold in summary.folds
     ]
     for label, mean, deviation in (
-        ("mean", summary["mean"], summary["std"]),
-        ("Handbook baseline", summary["baseline"], summary["baseline_std"]),
+        ("mean", summary.mean, summary.std),
+        ("Handbook baseline", summary.baseline, summary.baseline_std),
     ):
-        rows.append(
-            [
-                label,
-                *(f"{mean[name]:.3f} ± {deviation[name]:.3f}" for name in METRICS),
-            ]
-        )
+        rows.append([label, *(f"{mean[name]:.3f} ± {deviation[name]:.3f}" for name in METRICS)])
     return ["", *METRICS], rows
+
+
+def _span(fold: FoldResult) -> str:
+    return " to ".join(map(str, fold.test))
