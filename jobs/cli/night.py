@@ -93,10 +93,7 @@ def run(
 
 
 def _refuse_far(config: Settings, pipeline: str, day: date) -> None:
-    """Refuse a day far from all data before catching up on its look-back window.
-
-    Extract checks later.
-    """
+    """Refuse a day far from all data, before catching up; extract, which checks too, is later."""
     section = params.section(config.params_file, pipeline, "extract", params.ExtractParams)
     with operational.connect_source(config.source) as session:
         refuse_far(session, Lake(config.lake), pipeline, day, section.max_gap_days)

@@ -89,12 +89,10 @@ def execute(
 
 def write_receipt(manifest: Manifest, path: Path) -> None:
     """Write outputs and decisions, without times, to the file that DVC and Airflow's tasks read."""
-    names = Decisions.__annotations__
-    decided = {name: manifest.facts[name] for name in names if name in manifest.facts}
+    names = Decisions.__annotations__.keys() & manifest.facts.keys()
+    receipt = manifest.receipt() | {"decided": {name: manifest.facts[name] for name in names}}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps(manifest.receipt() | {"decided": decided}, indent=1, sort_keys=True) + "\n"
-    )
+    path.write_text(json.dumps(receipt, indent=1, sort_keys=True) + "\n")
 
 
 def add_to(app: typer.Typer, names: Sequence[str]) -> None:

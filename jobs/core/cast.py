@@ -52,10 +52,7 @@ def _values(text: pd.Series, kind: pa.DataType) -> pd.Series:
 
 
 def _money(text: pd.Series) -> pd.Series:
-    """Return integer minor units.
-
-    Null unless finite with at most two decimals (not NaN, 1e3, 0.001).
-    """
+    """Return integer minor units; null unless finite with at most two decimals (not NaN, 1e3)."""
     parts = text.str.extract(_MONEY)
     major = pd.to_numeric(parts["major"]).astype("Int64") * 100
     minor = pd.to_numeric(parts["minor"].fillna("0").str.ljust(2, "0")).astype("Int64")

@@ -20,10 +20,7 @@ def off(settings: Settings) -> str:
 
 
 def described(settings: Settings) -> str:
-    """Return the schedule in one line.
-
-    When off, with the reason and the command to switch it on.
-    """
+    """Return the schedule in one line; if it is off, why, and the command to switch it on."""
     if why := off(settings):
         return f"off: {why}. Next: run `nightshift schedule on` once every day brings rows"
     return "on: the nights start at 02:00 UTC"

@@ -124,10 +124,7 @@ def _learned(name: str, address: str) -> str:
 
 
 def load() -> Settings:
-    """Return this process's settings.
-
-    `NIGHTSHIFT_HOME` and `NIGHTSHIFT_PARAMS` change the paths.
-    """
+    """Return this process's settings; NIGHTSHIFT_HOME and NIGHTSHIFT_PARAMS change the paths."""
     return Settings(
         home=Path(os.environ.get("NIGHTSHIFT_HOME") or PROJECT / ".nightshift").absolute(),
         params_file=Path(os.environ.get("NIGHTSHIFT_PARAMS") or PROJECT / "params.yaml").absolute(),

@@ -16,10 +16,7 @@ LATENCY = "latency"
 
 
 def absolute(metrics: Mapping[str, float], params: GateParams) -> Iterator[Check]:
-    """Yield the checks that need no champion: floors and ceilings.
-
-    A slice without rows has no metric.
-    """
+    """Yield the checks without a champion, floors and ceilings; an empty slice has no metric."""
     for name, floor in params.floors.items():
         yield at_least(f"floor.{name}", metrics.get(name, math.nan), floor)
     for name, ceiling in params.ceilings.items():

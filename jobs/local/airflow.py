@@ -48,10 +48,7 @@ def services(state: State) -> list[Service]:
 
 
 def is_well(state: State, service: Service) -> bool:
-    """Whether it runs and will keep running.
-
-    All but the api-server exit soon after their database was down.
-    """
+    """Whether it keeps running: all but the api-server exit soon after their database was down."""
     leader = service.leader
     if leader is None or not service.current:
         return False

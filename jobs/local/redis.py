@@ -67,10 +67,7 @@ def is_damaged(service: Service) -> bool:
 
 
 def set_aside(state: State) -> Path:
-    """Rename the file, so that the server starts without it; return the new name.
-
-    The server must be down.
-    """
+    """Rename the file, so that the server, now down, starts without it; return the new name."""
     file = state.home / "redis" / "appendonly.aof"
     return file.rename(
         file.with_name(f"{file.name}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")

@@ -113,10 +113,7 @@ def ready(cursor: cursor, pipeline: str, version: str) -> None:
 
 
 def forget_loading(session: connection, pipeline: str) -> None:
-    """Delete the rows of interrupted loads.
-
-    The caller holds the pipeline's lock, so none is running.
-    """
+    """Delete the rows of interrupted loads; none runs, as the caller holds the pipeline's lock."""
     with session.cursor() as cursor:
         cursor.execute(
             "DELETE FROM publication WHERE pipeline = %s AND state = 'loading'", (pipeline,)

@@ -76,10 +76,7 @@ def mask(flags: pa.Array) -> Mask:
 
 
 def floats(text: pa.Array, number: Mask) -> Floats:
-    """Return the strings marked in `number` as floats, exactly as Python reads them.
-
-    NaN for others.
-    """
+    """Return the strings marked in `number` as floats, as Python reads them; NaN for others."""
     return np.array(pc.if_else(pa.array(number), text, None).to_pylist(), dtype=object).astype(
         float
     )

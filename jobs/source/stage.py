@@ -47,10 +47,7 @@ class Stage:
         self._cursor.copy_expert(statement.as_string(self._cursor), io.BytesIO(buffer.getvalue()))
 
     def find_repeats(self, key: str) -> bool:
-        """Record keys that occur more than once, and whether their rows differ.
-
-        False if there are none.
-        """
+        """Record keys that occur again, and whether their rows differ; False if there are none."""
         self._run(
             "CREATE TEMP TABLE repeated ON COMMIT DROP AS"
             " SELECT {key}, count(DISTINCT ({columns})) > 1 AS conflict FROM stage JOIN"

@@ -150,9 +150,6 @@ def _files(lake: Lake, pipeline: str, day: date) -> list[str]:
 
 def _partitions(settings: Settings, pipeline: str, day: date) -> list[Table]:
     usecase = find_usecase(pipeline)
+    tables = (*usecase.aggregates, *usecase.predictions, *RECORDS)
     with clickhouse.connect_clickhouse(settings) as db:
-        return [
-            table
-            for table in (*usecase.aggregates, *usecase.predictions, *RECORDS)
-            if day in db.days(pipeline, table)
-        ]
+        return [table for table in tables if day in db.days(pipeline, table)]

@@ -128,10 +128,7 @@ class ClickHouse:
         self._replace(database, ready)
 
     def finish_swaps(self) -> None:
-        """Complete the swaps in which the engine died.
-
-        Their days may have both old and new rows.
-        """
+        """Complete the swaps in which the engine died: their days may have old and new rows."""
         query = "SELECT database, name FROM system.tables WHERE position(name, {mark:String}) > 0"
         for database, ready in self.client.query(query, parameters={"mark": _SWAP}).result_rows:
             self._replace(database, ready)

@@ -54,10 +54,7 @@ class Redis:
         return cast("set[str]", self.client.smembers(self._name("versions")))
 
     def schema_version(self) -> int | None:
-        """Return the schema version.
-
-        0 if a release without versions loaded it, None without keys.
-        """
+        """Return the schema version: 0 from a release without versions, None without keys."""
         if (number := self.client.get(self._name("schema"))) is not None:
             return int(cast(str, number))
         return 0 if self.versions() else None

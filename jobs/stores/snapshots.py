@@ -58,10 +58,7 @@ def restore(settings: Settings, pointer: Path, target: Path) -> str:
 
 
 def _sweep(remote: Any) -> None:
-    """Remove the uploads that DVC leaves behind after copying them.
-
-    Each is as large as a snapshot.
-    """
+    """Remove the uploads, each as large as a snapshot, that DVC leaves behind after copying."""
     for path in remote.fs.ls(remote.path, detail=False):
         if path.endswith(".tmp"):
             remote.fs.remove(path)

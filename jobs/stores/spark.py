@@ -113,10 +113,7 @@ def _prepare_environment(cluster: bool) -> None:
 
 
 def _temporary(scratch: Path) -> tuple[str, ...]:
-    """Return the JVM's option for temporary files, on a mount that allows execution.
-
-    The JVM unpacks native libraries there and runs them.
-    """
+    """Return the JVM's option for a temporary folder where it may run the libraries it unpacks."""
     candidates = (scratch, Path(tempfile.gettempdir()))
     folder = next((candidate for candidate in candidates if _may_execute(candidate)), scratch)
     return (f"-Djava.io.tmpdir={folder}",)
@@ -145,10 +142,7 @@ def read(
 
 
 def frame(spark: SparkSession, table: pa.Table, scratch: Path) -> DataFrame:
-    """Return an Arrow table as a Spark frame, over the parquet file `scratch`.
-
-    The file must exist as long as the frame.
-    """
+    """Return an Arrow table as a Spark frame over the parquet file `scratch`, which must stay."""
     scratch.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, scratch, coerce_timestamps="us")
     return _parquet(spark, table.schema, str(scratch))
@@ -171,10 +165,7 @@ def _parquet(spark: SparkSession, schema: pa.Schema, *paths: str) -> DataFrame:
 
 
 def _union(frames: Sequence[DataFrame]) -> DataFrame:
-    """Return the rows of all frames as a tree of unions.
-
-    Spark analyses a chain again at every link.
-    """
+    """Return the rows of all frames as a tree of unions; of a chain Spark analyses every link."""
     if len(frames) == 1:
         return frames[0]
     half = len(frames) // 2

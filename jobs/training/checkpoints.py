@@ -63,10 +63,7 @@ def of(lake: Lake, pipeline: str, *depends_on: object) -> LakeCheckpoints:
 
 
 def _code() -> str:
-    """Return the digest of all sources.
-
-    A list of those that matter to training would get outdated.
-    """
+    """Return the digest of all sources: a list of those that matter would get outdated."""
     sha = hashlib.sha256()
     for path in sorted(Path(PROJECT, "jobs").rglob("*.py")):
         sha.update(path.read_bytes())

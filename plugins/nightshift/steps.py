@@ -195,9 +195,7 @@ def start(pipeline: str, step: str, context: Context) -> date:
 
 
 def force_option(step: str, context: Context) -> tuple[str, ...]:
-    """`--force` for extract, if the date cannot be a typing error: it is from the schedule, or
-    `force` is set in the form.
-    """
+    """`--force` for extract if the date is no typing error: scheduled, or forced in the form."""
     if step != NIGHTLY[0]:
         return ()
     sure = context["dag_run"].run_type == DagRunType.SCHEDULED or context["params"].get("force")

@@ -90,10 +90,9 @@ def _values(audience: Audience, views: _Views, random: np.random.Generator) -> F
     """Return the rating that every view would get, in the whole or half points of its user."""
     mean = audience.mood[views.user] + 1.1 * views.affinity + audience.movies.quality[views.movie]
     steps = 1.0 + audience.halves[views.user]
-    points: Floats = (
-        np.clip(np.rint(random.normal(mean, 0.9) * steps) / steps, *SCALE) + 0.0
-    )  # no -0.0
-    return points
+    points = np.rint(random.normal(mean, 0.9) * steps) / steps
+    inside: Floats = np.clip(points, *SCALE) + 0.0  # no -0.0
+    return inside
 
 
 def _rows(
