@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Literal
 
 from jobs.core.checks import Check, Severity
 from jobs.core.errors import ConfigError
 from jobs.core.params import CheckDriftParams
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Scope = Literal["day", "window", "labelled"]
 About = Literal["data", "feature", "prediction", "label", "target"]

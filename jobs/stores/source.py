@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import psycopg2
 import pyarrow as pa
 from psycopg2.extensions import connection
@@ -22,6 +22,9 @@ from jobs.stores import postgres_versions
 from jobs.stores.source_types import COLUMNS, TIMES, plain
 from jobs.stores.source_types import require as require_types
 from jobs.stores.versions import require
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Session = connection
 _COLUMNS = "the-source-lacks-a-table-or-a-column"  # of the runbook
@@ -75,7 +78,7 @@ def read_day(session: connection, source: Source, start: datetime, end: datetime
 def rows_before(session: connection, source: Source, start: datetime, days: int) -> int:
     """Return the number of rows in the `days` days before `start`."""
     with session.cursor() as cursor:
-        window = {"start": pd.Timestamp(start) - pd.Timedelta(days=days), "end": start}
+        window = {"start": start - timedelta(days=days), "end": start}
         cursor.execute(f"SELECT count(*) FROM ({source.query}) AS rows", window)  # noqa: S608 (the use case's own text)
         row = cursor.fetchone()
         return int(row[0]) if row else 0

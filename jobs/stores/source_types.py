@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 
 from jobs.core.errors import DataError
 from jobs.core.tables import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Types = Mapping[str, Mapping[str, str]]  # table -> column -> base type
 
