@@ -94,11 +94,10 @@ class Stage:
         Only `columns` of an existing row change; an unchanged row is not written. The staged keys
         are unique. A new table, which has no key yet, gets the rows by a plain insert.
         """
-        numbers = sql.SQL(", ").join(map(sql.Literal, files or ()))
-        every = sql.SQL("true")
-        return self._merge_rows(
-            table, columns, every if files is None else sql.SQL("file IN ({})").format(numbers)
-        )
+        if files is None:
+            return self.merge_where(table, columns, "true")
+        numbers = sql.SQL(", ").join(map(sql.Literal, files))
+        return self._merge_rows(table, columns, sql.SQL("file IN ({})").format(numbers))
 
     def merge_where(self, table: OperationalTable, columns: Iterable[str], condition: str) -> int:
         """Merge the staged rows that satisfy the SQL `condition`; see merge."""
@@ -111,15 +110,14 @@ class Stage:
         names = [name for name in table.names if name in supplied]
         if not names:
             return 0
+        keyed = has_key(self._cursor, table)
         self._run(
             "INSERT INTO {table} AS present ({columns})"
             " SELECT {columns} FROM stage WHERE {condition} {on_conflict}",
             table=sql.Identifier(table.name),
             columns=_identifiers(names),
             condition=condition,
-            on_conflict=_on_conflict(table.key, names)
-            if has_key(self._cursor, table)
-            else sql.SQL(""),
+            on_conflict=_on_conflict(table.key, names) if keyed else sql.SQL(""),
         )
         return self._cursor.rowcount
 

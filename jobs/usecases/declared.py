@@ -24,5 +24,5 @@ def declared(pipeline: str, path: str, kind: type[Declared]) -> Declared:
     module, _, name = f"jobs.usecases.{pipeline}.{path}".rpartition(".")
     value = getattr(import_module(module), name)
     if not isinstance(value, kind):
-        raise TypeError(f"{module}.{name} is not a {kind.__name__}")
+        raise TypeError(f"{module}.{name} is not a `{kind.__name__}` value")
     return value
