@@ -59,7 +59,7 @@ def test_an_unknown_pipeline_is_an_error_that_names_the_pipelines(find) -> None:
 
 
 def test_a_declaration_of_another_type_is_refused() -> None:
-    with pytest.raises(TypeError, match="fraud.usecase.USECASE is not a `Commands` value"):
+    with pytest.raises(TypeError, match=r"fraud\.usecase\.USECASE is not a `Commands`"):
         declared("fraud", "usecase.USECASE", Commands)
 
 
