@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 PARENT = "NIGHTSHIFT_PARENT"
 ATTEMPT = "NIGHTSHIFT_ATTEMPT"  # id of a pod's attempt, also a label of the pod
 
-# Facts that DAGs and their consumers branch on.
-
 Pipeline = Annotated[str, typer.Option(help=PIPELINE_HELP)]
 Dates = Annotated[
     list[datetime],
