@@ -20,7 +20,7 @@ QUICK = settings(
 )
 DEEP = settings(QUICK, max_examples=600)
 
-# Types that a program has not.
+# What a program raises for a table that has types which it cannot write.
 UNKNOWN = (pa.ArrowException, NotImplementedError, TypeError, ValueError, KeyError)
 
 

@@ -91,9 +91,9 @@ def transactions(
     transaction_id and event_time (both required), customer_id, merchant_id, amount, currency,
     country, device_type, card_last_4.
 
-    Example: nightshift source load transactions --files 'data/*.parquet' --const currency=EUR --map
-    transaction_id=TRANSACTION_ID,event_time=TX_DATETIME,customer_id=CUSTOMER_ID,merchant_id=TERMINAL_ID,amount=TX_AMOUNT
-    --label-column TX_FRAUD
+    Example: nightshift source load transactions --files 'data/*.parquet' --const currency=EUR
+    --map transaction_id=TRANSACTION_ID,event_time=TX_DATETIME,customer_id=CUSTOMER_ID
+    --map merchant_id=TERMINAL_ID,amount=TX_AMOUNT --label-column TX_FRAUD
     """
     from jobs.usecases.fraud.operational.labels import LabelRule, labelled_transactions
     from jobs.usecases.fraud.operational.tables import TABLES, TRANSACTIONS

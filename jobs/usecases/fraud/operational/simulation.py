@@ -9,6 +9,7 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.core.identity import days
 from jobs.source.schema import OperationalTable
 from jobs.source.stage import Cursor, Stage
 from jobs.usecases.fraud.operational.day import Reporting, frauds, simulate_day
@@ -42,7 +43,7 @@ class FraudSimulation:
 
     def tables(self) -> Iterator[tuple[date, pa.Table]]:
         population = populate(self.seed, self.customers, self.merchants)
-        for day in (self.start + timedelta(days=number) for number in range(self.days)):
+        for day in days(self.start, self.start + timedelta(days=self.days - 1)):
             yield day, simulate_day(population, day, self.reporting)
 
     def parts(self, rows: pa.Table) -> Mapping[OperationalTable, pa.Table]:

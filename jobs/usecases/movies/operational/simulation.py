@@ -9,6 +9,7 @@ from datetime import date, timedelta
 
 import pyarrow as pa
 
+from jobs.core.identity import days
 from jobs.source.schema import OperationalTable
 from jobs.source.stage import Cursor, Stage
 from jobs.usecases.movies.operational.audience import gather
@@ -50,7 +51,7 @@ class MovieSimulation:
 
     def tables(self) -> Iterator[tuple[date, MovieDay]]:
         audience = gather(self.seed, self.users, self.movies)
-        for day in (self.start + timedelta(days=number) for number in range(self.days)):
+        for day in days(self.start, self.start + timedelta(days=self.days - 1)):
             yield day, MovieDay(simulate_day(audience, day), audience.movies.on(day))
 
     def parts(self, rows: MovieDay) -> Mapping[OperationalTable, pa.Table]:
