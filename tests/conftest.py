@@ -5,22 +5,19 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import secrets
 import shutil
 import tempfile
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import hypothesis
 import pytest
 import redis
-from psycopg2.sql import SQL, Identifier
 
 from jobs.core import settings
-from jobs.local import embedded, postgres
-from jobs.local.state import State
 from jobs.stores import spark as spark_store
+from session_services import database, started
 
 # On a busy machine any example may be slow, which says nothing of what is tested.
 hypothesis.settings.register_profile(
@@ -47,36 +44,32 @@ def home():
 
 
 @pytest.fixture(scope="session")
-def services(home):
-    """PostgreSQL, Redis and MLflow under the session's home, their addresses in the environment."""
-    config = settings.load()
-    try:
-        endpoints = embedded.up(config)
-        with pytest.MonkeyPatch.context() as patch:
-            for name, url in endpoints.items():
-                patch.setenv(name, url)
-            yield config
-    finally:
-        embedded.down(config, purge=True)
+def services(home, nights):
+    """PostgreSQL, Redis and MLflow under the session's home, their addresses in the environment.
+
+    They have the data of the prepared nights that this run's tests need.
+    """
+    with started(home, purge=True) as config:
+        yield config
 
 
 @pytest.fixture(scope="session")
 def databases(services):
     """Makes databases: `with databases(role, template) as dsn`, dropped when the context ends."""
-    return partial(_database, services.home)
+    return partial(database, services.home)
 
 
 @pytest.fixture
 def source_db(services):
     """The address of a new, empty database of the role `source`, dropped after the test."""
-    with _database(services.home, "source") as dsn:
+    with database(services.home, "source") as dsn:
         yield dsn
 
 
 @pytest.fixture
 def serving_db(services):
     """The address of a new, empty database of the role `serving`, dropped after the test."""
-    with _database(services.home, "serving") as dsn:
+    with database(services.home, "serving") as dsn:
         yield dsn
 
 
@@ -103,22 +96,6 @@ def frame(spark, tmp_path_factory):
     """Makes a Spark frame of an Arrow table, by the store's own way."""
     folder, numbers = tmp_path_factory.mktemp("frames"), itertools.count()
     return lambda table: spark_store.frame(spark, table, folder / f"{next(numbers)}.parquet")
-
-
-@contextmanager
-def _database(home, role, template="template1"):
-    state, name = State(home), f"test_{secrets.token_hex(6)}"
-    command = SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}")
-    _administer(state, command.format(*map(Identifier, (name, role, template))))
-    yield postgres.dsn(state, name, role)
-    _administer(state, SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
-
-
-def _administer(state, statement):
-    """On a connection of its own: a test may have killed the server since the last."""
-    with closing(postgres.connect_as_admin(state)) as admin:
-        admin.autocommit = True
-        admin.cursor().execute(statement)
 
 
 def pytest_addoption(parser):

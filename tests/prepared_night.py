@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
-from functools import cache, partial
+from functools import partial
 
 import pytest
 
@@ -15,10 +15,11 @@ from jobs.source.simulation import to_database
 from jobs.usecases.fraud.operational.day import Reporting
 from jobs.usecases.fraud.operational.simulation import FraudSimulation
 from jobs.usecases.movies.operational.simulation import MovieSimulation
+from night_image import Image, shared_folder
 from nights import BEFORE, DEFAULTS, FIRST, FIRST_MOVIES, Place, database_of, keep, resume
+from session_services import create_database, started
 
-# For tests that hold for every pipeline. All but fraud are slow: each process that needs a prepared
-# night of another pipeline makes it for a minute.
+# For tests that hold for every pipeline. All but fraud are slow: a prepared night takes a minute.
 _REST = [pytest.param(name, marks=pytest.mark.slow) for name in PIPELINES if name != "fraud"]
 EACH = pytest.mark.parametrize("pipeline", ["fraud", *_REST], indirect=True)
 MOVIES = MovieSimulation(FIRST_MOVIES, days=9, users=120, movies=80, seed=1)
@@ -31,21 +32,30 @@ SIMULATION = FraudSimulation(
 def upstream(databases):
     """The operational database of the simulated days, shared: who changes it makes a copy."""
     with databases("source") as dsn:
-        for simulation in (SIMULATION, MOVIES):
-            to_database(dsn, simulation, lambda done: None)
+        _simulate(dsn)
         yield dsn
 
 
 @pytest.fixture(scope="session")
-def prepared(services, databases, upstream, tmp_path_factory):
-    """`prepared(pipeline)`: its night of DAY, created on first use.
+def nights(home, request, tmp_path_factory):
+    """Moments by pipeline and step of the nights of DAY that the tests of this run need.
 
-    It keeps the state before each step, by the step's name, and at the `end`. The days before are
-    ingested. Two days before, a model was trained, promoted and published; the day before was
-    published with that model.
+    A moment is the state before the step, or at the `end`. The days before are ingested. Two days
+    before, a model was trained, promoted and published; the day before was published with that
+    model. The services of `home` start with the data of these nights.
     """
-    with ExitStack() as stack:
-        yield cache(partial(_night, stack, services, databases, upstream, tmp_path_factory))
+    pipelines = {name for item in request.session.items for name in pipelines_of(item)}
+    if not pipelines:
+        return {}
+    image = Image(shared_folder(tmp_path_factory) / "nights")
+    image.require(partial(_make, pipelines=sorted(pipelines)))
+    return image.restore(home, tmp_path_factory.mktemp("nights") / "moments")
+
+
+@pytest.fixture(scope="session")
+def prepared(nights, services):
+    """`prepared(pipeline)`: its night of DAY, as `nights` says."""
+    return nights.__getitem__
 
 
 @pytest.fixture(scope="session")
@@ -60,15 +70,41 @@ def pipeline(request):
     return getattr(request, "param", "fraud")
 
 
-def _night(stack, services, databases, upstream, tmp_path_factory, pipeline):
-    # Redis 0 is that of the services, which no test uses.
-    serving = stack.enter_context(databases("serving"))
-    place = Place(tmp_path_factory.mktemp("night"), upstream, serving, services.redis, pipeline)
+def pipelines_of(item):
+    """The pipelines whose prepared night the test needs: of its marker `nights`, or its own."""
+    if "prepared" not in getattr(item, "fixturenames", ()):
+        return ()
+    if marker := item.get_closest_marker("nights"):
+        return marker.args
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return (parameters.get("pipeline", "fraud"),)
+
+
+def _make(image, pipelines):
+    """Fill the image with the nights of the pipelines; returns their moments."""
+    with started(image.home, purge=False) as config:
+        source = create_database(image.home, "source")
+        _simulate(source)
+        nights = {name: _night(image, config, source, name) for name in pipelines}
+    image.take_data()
+    return nights
+
+
+def _simulate(source):
+    for simulation in (SIMULATION, MOVIES):
+        to_database(source, simulation, lambda done: None)
+
+
+def _night(image, config, source, pipeline):
+    serving = create_database(image.home, "serving")
+    home = image.folder / f"living-{pipeline}"
+    home.mkdir()
+    place = Place(home, source, serving, config.redis, pipeline)
     live_until_the_day(place)
     moments = {}
     for step in (*NIGHTLY, "end"):
-        kept = stack.enter_context(databases("serving", database_of(serving)))
-        moments[step] = keep(place, tmp_path_factory.mktemp(f"before_{step}"), kept)
+        kept = create_database(image.home, "serving", database_of(serving))
+        moments[step] = keep(place, image.moments / f"{pipeline}-{step}", kept)
         if step != "end":
             place.run(step)
     return moments

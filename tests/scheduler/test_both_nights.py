@@ -13,6 +13,7 @@ DAGS = {"fraud": "fraud_scores", "movies": "movie_recommendations"}
 
 
 @pytest.mark.slow
+@pytest.mark.nights("fraud", "movies")
 @pytest.mark.timeout(1500)
 def test_both_nights_at_once_end_as_each_alone(prepared, scheduled):
     alone = {name: prepared(name)["end"].digests for name in DAGS}

@@ -16,7 +16,7 @@ from jobs.usecases.movies.interactions import deduplicate
 from jobs.usecases.movies.recommend import ALGORITHMS
 from nights import DAY, database_of, resume
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nights("movies")]
 MANY = 3000  # movies that the heavy user rates, of MANY + 40
 RATE = "INSERT INTO user_interactions (id, user_id, movie_id, interaction_type, value, timestamp)"
 STATEMENTS = (

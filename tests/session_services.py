@@ -1,0 +1,53 @@
+"""The embedded services of a home for as long as tests run, and databases on their PostgreSQL."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import closing, contextmanager
+
+import pytest
+from psycopg2.sql import SQL, Identifier
+
+from jobs.core import settings
+from jobs.local import embedded, postgres
+from jobs.local.state import State
+
+
+@contextmanager
+def started(home, purge=True):
+    """PostgreSQL, Redis and MLflow of the home, their addresses in the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NIGHTSHIFT_HOME", str(home))
+        config = settings.load()
+        try:
+            for name, url in embedded.up(config).items():
+                patch.setenv(name, url)
+            yield config
+        finally:
+            embedded.down(config, purge=purge)
+
+
+@contextmanager
+def database(home, role, template="template1"):
+    """The address of a new database, dropped when the context ends."""
+    dsn = create_database(home, role, template)
+    yield dsn
+    _administer(State(home), "DROP DATABASE {} WITH (FORCE)", _name(dsn))
+
+
+def create_database(home, role, template="template1"):
+    """The address of a new database of the role, a copy of the template."""
+    state, name = State(home), f"test_{secrets.token_hex(6)}"
+    _administer(state, "CREATE DATABASE {} OWNER {} TEMPLATE {}", name, role, template)
+    return postgres.dsn(state, name, role)
+
+
+def _name(dsn):
+    return dsn.rpartition("/")[2].partition("?")[0]
+
+
+def _administer(state, statement, *names):
+    """On a connection of its own: a test may have killed the server since the last."""
+    with closing(postgres.connect_as_admin(state)) as admin:
+        admin.autocommit = True
+        admin.cursor().execute(SQL(statement).format(*map(Identifier, names)))
