@@ -50,7 +50,7 @@ class Image:
         postgres.purge(state)
 
     def restore(self, home: Path, folder: Path) -> dict[str, dict[str, Moment]]:
-        """Copy the data into `home`, whose services are down, and the nights into `folder`."""
+        """Copy the data into `home`, where no service may run, and the nights into `folder`."""
         state = State(home)
         for name in ("secrets.json", "mlflow"):
             _copy(self.home / name, home / name)

@@ -71,7 +71,7 @@ def pipeline(request):
 
 
 def pipelines_of(item):
-    """The pipelines whose prepared night the test needs: of its marker `nights`, or its own."""
+    """Pipelines of the prepared nights that the test needs: of its marker `nights`, or its own."""
     if "prepared" not in getattr(item, "fixturenames", ()):
         return ()
     if marker := item.get_closest_marker("nights"):
@@ -81,7 +81,7 @@ def pipelines_of(item):
 
 
 def _make(image, pipelines):
-    """Fill the image with the nights of the pipelines; returns their moments."""
+    """Make the nights of the pipelines in the image; returns their moments."""
     with started(image.home, purge=False) as config:
         source = create_database(image.home, "source")
         _simulate(source)
