@@ -40,8 +40,11 @@ class Image:
             if not self._nights.exists():
                 shutil.rmtree(self.folder, ignore_errors=True)
                 self.moments.mkdir(parents=True)
-                nights = make(self)
-                self._nights.write_bytes(pickle.dumps(nights))
+                make(self)
+
+    def write(self, nights: dict[str, dict[str, Moment]]):
+        """Record the moments by pipeline and step; the image is complete with them."""
+        self._nights.write_bytes(pickle.dumps(nights))
 
     def take_data(self):
         """Move PostgreSQL's data, which is elsewhere for root, into the image; it must be down."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -48,7 +50,7 @@ def nights(home, request, tmp_path_factory):
     if not pipelines:
         return {}
     image = Image(shared_folder(tmp_path_factory) / "nights")
-    image.require(partial(_make, pipelines=sorted(pipelines)))
+    image.require(partial(_make, sorted(pipelines)))
     return image.restore(home, tmp_path_factory.mktemp("nights") / "moments")
 
 
@@ -62,6 +64,16 @@ def prepared(nights, services):
 def night(prepared):
     """The night of fraud."""
     return prepared("fraud")
+
+
+@pytest.hookimpl(trylast=True)  # when `-m` has selected
+def pytest_collection_modifyitems(items):
+    """While one process makes the nights, the others run what needs no services."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    serviced = {item.path for item in items if "services" in getattr(item, "fixturenames", ())}
+    maker = next((item.path for item in items if pipelines_of(item)), None)
+    items.sort(key=lambda item: (item.path != maker, item.path in serviced))
 
 
 @pytest.fixture
@@ -80,14 +92,24 @@ def pipelines_of(item):
     return (parameters.get("pipeline", "fraud"),)
 
 
-def _make(image, pipelines):
-    """Make the nights of the pipelines in the image; returns their moments."""
+def _make(pipelines, image):
+    """Make the nights of the pipelines in the image.
+
+    In a process of its own: MLflow's client remembers of every run at which server it was.
+    """
+    process = multiprocessing.get_context("spawn").Process(target=_fill, args=(pipelines, image))
+    process.start()
+    process.join()
+    assert process.exitcode == 0, "The prepared nights failed; their output is above"
+
+
+def _fill(pipelines, image):
     with started(image.home, purge=False) as config:
         source = create_database(image.home, "source")
         _simulate(source)
         nights = {name: _night(image, config, source, name) for name in pipelines}
     image.take_data()
-    return nights
+    image.write(nights)
 
 
 def _simulate(source):
