@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # Three processes on two cores, each with stores of its own: tests under a scheduler mostly wait.
 PARALLEL := $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations 10
 # What `make test` leaves out: targets of their own run it.
-LATER := slow or drift or chaos or kubernetes or browser
+LATER := interface or slow or drift or chaos or kubernetes or browser
 # As root, or where sudo asks for no password; elsewhere `setup` ends with the line that says what to install.
 APT_INSTALL = command -v apt-get >/dev/null && \
 	{ test "$$(id -u)" = 0 && root= || { sudo -n true 2>/dev/null && root="sudo -n"; }; } && \
@@ -16,8 +16,8 @@ APT_INSTALL = command -v apt-get >/dev/null && \
 	$$root apt-get install -qq --no-install-recommends
 
 .DEFAULT_GOAL := help
-.PHONY: help place setup up down demo test test-unit test-services test-oncall test-slow test-drift \
-	test-kubernetes test-chaos test-browser lint docs bench lock images clean
+.PHONY: help place setup up down demo test test-unit test-services test-interfaces test-oncall \
+	test-slow test-drift test-kubernetes test-chaos test-browser lint docs bench lock images clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -43,6 +43,9 @@ test-unit: setup ## Run the tests that start no service and no other process
 
 test-services: setup ## Run what `make test` runs besides the unit tests
 	@$(PARALLEL) -m "not (unit or $(LATER))"
+
+test-interfaces: setup ## Run those of command line, DAGs, plugins, pods, local services, images, documents
+	@$(PARALLEL) -m interface
 
 test-oncall: setup ## Run on-call's actions on a scheduler: clear, approve, roll back, retry, backfill
 	@$(PARALLEL) -m oncall

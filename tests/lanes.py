@@ -1,8 +1,9 @@
-"""Lanes: unit tests are marked from their fixtures and start nothing; the seconds of each folder.
+"""Lanes: tests are marked from fixtures and folders; unit tests start nothing; seconds by folder.
 
 A test is `unit` unless it uses one of the fixtures of STARTERS or has one of the markers of OTHERS.
 A unit test that starts a process, or loads chDB into its own, fails: name the fixture that does so
-in STARTERS, or mark the test `process`.
+in STARTERS, or mark the test `process`. Of the others, those in a folder of INTERFACES are
+`interface`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ STARTERS = frozenset(
         "generate",  # secrets.sh
     }
 )
-OTHERS = ("process", "slow", "drift", "chaos", "kubernetes", "browser")
+LATER = ("slow", "drift", "chaos", "kubernetes", "browser")
+OTHERS = ("process", *LATER)
+# Folders of tests of what people and machines reach stores and steps by.
+INTERFACES = frozenset(
+    {"bench", "cli", "dags", "docker", "docs", "local", "migrations", "plugins", "pods"}
+)
 STARTS = frozenset(
     {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system"}
 )
@@ -66,6 +72,8 @@ def pytest_collection_modifyitems(items):
         fixtures = getattr(item, "fixturenames", ())
         if STARTERS.isdisjoint(fixtures) and not any(map(item.get_closest_marker, OTHERS)):
             item.add_marker("unit")
+        elif item.path.parent.name in INTERFACES and not any(map(item.get_closest_marker, LATER)):
+            item.add_marker("interface")
 
 
 @pytest.hookimpl(wrapper=True)
