@@ -44,7 +44,7 @@ test-unit: setup ## Run the tests that start no service and no other process
 test-services: setup ## Run what `make test` runs besides the unit tests
 	@$(PARALLEL) -m "not (unit or $(LATER))"
 
-test-interfaces: setup ## Run those of command line, DAGs, plugins, pods, local services, images, documents
+test-interfaces: setup ## Run those of command line, plugins, DAGs, pods, images, documents
 	@$(PARALLEL) -m interface
 
 test-oncall: setup ## Run on-call's actions on a scheduler: clear, approve, roll back, retry, backfill

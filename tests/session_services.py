@@ -11,6 +11,7 @@ from psycopg2.sql import SQL, Identifier
 from jobs.core import settings
 from jobs.local import embedded, postgres
 from jobs.local.state import State
+from nights import database_of
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def database(home, role, template="template1"):
     """The address of a new database, dropped when the context ends."""
     dsn = create_database(home, role, template)
     yield dsn
-    _administer(State(home), "DROP DATABASE {} WITH (FORCE)", _name(dsn))
+    _administer(State(home), "DROP DATABASE {} WITH (FORCE)", database_of(dsn))
 
 
 def create_database(home, role, template="template1"):
@@ -47,10 +48,6 @@ def create_database(home, role, template="template1"):
     state, name = State(home), f"test_{secrets.token_hex(6)}"
     _administer(state, "CREATE DATABASE {} OWNER {} TEMPLATE {}", name, role, template)
     return postgres.dsn(state, name, role)
-
-
-def _name(dsn):
-    return dsn.rpartition("/")[2].partition("?")[0]
 
 
 def _administer(state, statement, *names):
